@@ -1,0 +1,97 @@
+"""The ``asrpar`` command group.
+
+``asrpar --help`` must answer at once, so this file knows each command's name and one line about it, and imports the
+module behind a command only when that command runs.
+"""
+
+import importlib
+import sys
+
+import click
+
+from asrpar import __version__
+from asrpar.errors import AsrparError
+
+# name: (module that holds a click command named `command`, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "info": ("asrpar.commands.info", "Print versions, MPI, devices, host and git hash."),
+    "launch": ("asrpar.commands.launch", "Start a command on N learners with mpirun or srun."),
+    "download": ("asrpar.commands.download", "Stage 0: fetch a corpus, or check the copy you have."),
+    "synthesize": ("asrpar.commands.synthesize", "Stage 0 of egs/mini: speak the synthetic corpus with espeak-ng."),
+    "prepare-manifests": ("asrpar.commands.prepare_manifests", "Stage 1: make Lhotse manifests of a corpus."),
+    "import-kaldi": ("asrpar.commands.kaldi", "Make manifests from a Kaldi data folder."),
+    "export-kaldi": ("asrpar.commands.kaldi", "Write manifests as a Kaldi data folder."),
+    "validate-data": ("asrpar.commands.validate_data", "Check a Kaldi data folder or a set of manifests."),
+    "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
+    "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
+    "make-graph": ("asrpar.commands.make_graph", "Stage 4: the decoding graph, for OpenFst and k2."),
+    "train": ("asrpar.commands.train", "Stage 6: train an acoustic model (under `asrpar launch` for N learners)."),
+    "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
+    "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),
+    "compare": ("asrpar.commands.compare", "Tabulate the results of several experiments."),
+}
+
+
+class LazyGroup(click.Group):
+    """A command group that imports a command's module on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names, in the order of a recipe's stages."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        # A module with several commands names them after the command line.
+        return getattr(module, cmd_name.replace("-", "_"), None) or module.command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with the nearest known name in the error."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise AsrparError(f"no command '{args[0]}'{hint} (asrpar --help lists them)")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="asrpar")
+def cli() -> None:
+    """Train speech-recognition acoustic models in parallel, and find out which algorithm suits your cluster."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command; a user's mistake ends in one line on stderr and exit code 1 (2 for wrong options)."""
+    try:
+        cli.main(args=args, prog_name="asrpar", standalone_mode=False)
+    except AsrparError as e:
+        _die(str(e), 1)
+    except click.UsageError as e:
+        where = f" ({e.ctx.command_path} --help lists the options)" if e.ctx else ""
+        _die(e.format_message().rstrip(".") + where, 2)
+    except click.ClickException as e:
+        _die(e.format_message(), e.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _die("interrupted", 130)
+    except OSError as e:
+        # Full disks, unwritable folders and the like are the user's to mend, and errno says it best.
+        if e.errno is None:
+            raise
+        _die(f"{e.strerror}: {e.filename}" if e.filename else str(e), 1)
+
+
+def _die(message: str, code: int) -> None:
+    # Inside an MPI job the exit must take the other ranks down too; sys.exit under `-m mpi4py` does that.
+    print("asrpar: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(code)

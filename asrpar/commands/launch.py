@@ -1,0 +1,105 @@
+"""``asrpar launch``: run an asrpar command on N learners."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from asrpar.errors import LaunchError
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--learners", type=int, required=True, metavar="N", help="Number of learners (MPI ranks).")
+@click.option(
+    "--launcher",
+    type=click.Choice(["auto", "openmpi", "mpich", "srun"]),
+    default="auto",
+    show_default=True,
+    help="auto: the one that belongs to the MPI of mpi4py.",
+)
+@click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
+@click.option("--hostfile", metavar="FILE", help="Machines, in the launcher's own format.")
+@click.option("--threads-per-learner", type=int, metavar="T", help="OpenMP threads [default: cores / learners].")
+@click.option("--log-dir", metavar="DIR", help="Folder of train.<rank>.log [default: EXP/log of --exp-dir EXP].")
+@click.option("--env", "env", multiple=True, metavar="K=V", help="A variable for every rank; several allowed.")
+@click.option("--launcher-arg", "launcher_args", multiple=True, metavar="ARG", help="Handed to mpirun or srun.")
+@click.option(
+    "--grace", type=float, default=60.0, show_default=True, help="Seconds to save and stop after SIGTERM or Ctrl-C."
+)
+@click.option("--dry-run", is_flag=True, help="Print the command and stop.")
+@click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
+def command(
+    learners: int,
+    launcher: str,
+    hosts: str,
+    hostfile: str | None,
+    threads_per_learner: int | None,
+    log_dir: str | None,
+    env: tuple[str, ...],
+    launcher_args: tuple[str, ...],
+    grace: float,
+    dry_run: bool,
+    args: tuple[str, ...],
+) -> None:
+    """Run an asrpar command on N learners, with Open MPI, MPICH or srun.
+
+    For example: asrpar launch --learners 2 -- train --config conf/train.yaml. SIGTERM, SIGUSR1 and Ctrl-C let the
+    trainer save a checkpoint and stop. Ends with the exit code of the rank that failed first.
+    """
+    from asrpar.cli import COMMANDS
+    from asrpar.launch import LaunchSpec, build_command
+    from asrpar.ranks import run
+
+    if args[0] not in COMMANDS or args[0] == "launch":
+        raise LaunchError(f"'{args[0]}' is not an asrpar command that learners can run (asrpar --help lists them)")
+    variables = dict(item.partition("=")[::2] for item in env if _is_assignment(item))
+    spec = LaunchSpec(
+        learners=learners,
+        launcher=launcher,
+        hosts=tuple(h.strip() for h in hosts.split(",") if h.strip()),
+        hostfile=hostfile,
+        threads=threads_per_learner,
+        env=variables,
+        launcher_args=launcher_args,
+    )
+    job = build_command(spec, args)
+    if dry_run:
+        click.echo(str(job))
+        return
+    failure = run(job, log_dir=log_dir or _log_dir_of(args), grace=grace)
+    if failure is None:
+        return
+    report(failure, learners)
+    sys.exit(failure.code if 0 < failure.code < 256 else 1)
+
+
+def report(failure: "object", learners: int) -> None:
+    """Tell on stderr which rank failed, with the last lines of its log; the last line says it all."""
+    rank, log, lines = failure.rank, failure.log, failure.lines
+    if lines:
+        click.echo(f"--- last lines of {log or f'what rank {rank} said'}", err=True)
+        for line in lines:
+            click.echo(line, err=True)
+        click.echo("---", err=True)
+    where = f"; its log: {log}" if log else ""
+    who = f"rank {rank} of {learners}" if rank is not None else f"the job of {learners}"
+    if failure.mistake:
+        click.echo(f"asrpar: error: {failure.mistake} ({who}{where})", err=True)
+    else:
+        click.echo(f"asrpar: error: {who} failed: {failure.reason}{where}", err=True)
+
+
+def _is_assignment(item: str) -> bool:
+    name, equals, _ = item.partition("=")
+    if not equals or not name.isidentifier():
+        raise LaunchError(f"--env {item}: expected NAME=VALUE")
+    return True
+
+
+def _log_dir_of(args: tuple[str, ...]) -> Path | None:
+    for i, arg in enumerate(args):
+        if arg == "--exp-dir" and i + 1 < len(args):
+            return Path(args[i + 1]) / "log"
+        if arg.startswith("--exp-dir="):
+            return Path(arg.partition("=")[2]) / "log"
+    return None

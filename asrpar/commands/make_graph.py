@@ -1,0 +1,19 @@
+"""``asrpar make-graph``: stage 4."""
+
+import click
+
+from asrpar.config import config_options, load_config
+
+
+@click.command("make-graph")
+@config_options
+@click.option("--lang", required=True, metavar="DIR", help="Language folder of stage 3.")
+@click.option("--output", required=True, metavar="DIR", help="Folder for HLG.fst, HLG.pt and their symbol tables.")
+def command(config_path: tuple[str, ...], overrides: tuple[str, ...], lang: str, output: str) -> None:
+    """Stage 4: the decoding graph, for OpenFst and k2."""
+    from asrpar.lang.config import GraphConfig
+    from asrpar.lang.graph import make_graph
+    from asrpar.log import setup_logging
+
+    setup_logging()
+    make_graph(load_config(GraphConfig, config_path, overrides), lang, output)

@@ -1,0 +1,32 @@
+"""``asrpar prepare-manifests``: stage 1 of a recipe."""
+
+import click
+
+
+@click.command(name="prepare-manifests")
+@click.argument("corpus")
+@click.option("--corpus-dir", required=True, metavar="DIR", help="The folder that holds the corpus as distributed.")
+@click.option("--output", required=True, metavar="MANIFESTS", help="Where the manifests go.")
+@click.option("--part", "parts", multiple=True, metavar="PART", help="Only this part; may be given repeatedly.")
+def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -> None:
+    """Make recordings, supervisions and cuts of CORPUS, with its splits and its text normalisation."""
+    from pathlib import Path
+
+    from asrpar.corpus.registry import choose_parts, corpus_names, get_corpus
+    from asrpar.errors import ConfigError, MissingInputError
+    from asrpar.log import setup_logging
+
+    setup_logging()
+    entry = get_corpus(corpus)
+    if entry.prepare is None:
+        raise ConfigError(f"{corpus} has no audio to make manifests of; {', '.join(corpus_names(prepared=True))} have")
+    chosen = choose_parts(entry, parts)
+    if not Path(corpus_dir).is_dir():
+        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 (asrpar download) makes it")
+
+    from asrpar.corpus.manifests import check_recordings, write_manifests
+
+    splits = entry.prepare(Path(corpus_dir).absolute(), Path(output).absolute() / "audio", chosen)
+    for split in splits.values():
+        check_recordings(split, entry.sampling_rate)
+    write_manifests(output, splits)

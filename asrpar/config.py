@@ -1,0 +1,100 @@
+"""Configuration: a tree of dataclasses, read from YAML, overridden by ``--set a.b=c``, validated, and written whole.
+
+OmegaConf does the work; this module adds errors that name the nearest known key.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from asrpar.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None, overrides: Sequence[str] = ()) -> T:
+    """Read ``path`` into an instance of the dataclass ``schema``.
+
+    Args:
+        schema: a dataclass; nested dataclasses are sections.
+        path: a YAML file, several (later ones override earlier ones), or None for the defaults.
+        overrides: ``"a.b=c"`` strings, applied in order after the file.
+
+    Raises:
+        ConfigError: unreadable file, unknown key (with the nearest known one), or a value of the wrong type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    config = OmegaConf.structured(schema)
+    sources: list[tuple[str, Any]] = []
+    files = [] if path is None else [path] if isinstance(path, str | Path) else list(path)
+    for file in files:
+        if not Path(file).is_file():
+            raise ConfigError(f"no configuration file {file}")
+        try:
+            sources.append((str(file), OmegaConf.load(file)))
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as e:
+            raise ConfigError(f"{file} is not readable YAML: {_first_line(e)}") from e
+    for item in overrides:
+        if "=" not in item:
+            raise ConfigError(f"--set {item}: expected key=value, for example --set seed=3")
+        try:
+            sources.append((f"--set {item}", OmegaConf.from_dotlist([item])))
+        except (YAMLError, OmegaConfBaseException) as e:
+            raise ConfigError(f"--set {item}: {_first_line(e)}") from e
+    for where, source in sources:
+        if not OmegaConf.is_dict(source):
+            raise ConfigError(f"{where}: expected 'key: value' lines")
+        _check_keys(where, schema, source)
+        try:
+            config = OmegaConf.merge(config, source)
+        except OmegaConfBaseException as e:
+            raise ConfigError(f"{where}: {getattr(e, 'full_key', '') or ''}: {_first_line(e)}") from e
+    try:
+        return OmegaConf.to_object(config)  # type: ignore[return-value]
+    except OmegaConfBaseException as e:
+        raise ConfigError(f"{', '.join(map(str, files)) or 'configuration'}: {_first_line(e)}") from e
+
+
+def save_config(config: Any, path: str | Path) -> None:
+    """Write a dataclass instance as YAML; reading it back with `load_config` gives an equal instance."""
+    from omegaconf import OmegaConf
+
+    text = OmegaConf.to_yaml(OmegaConf.structured(config))
+    temporary = Path(path).with_name(Path(path).name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def config_options(command: Callable) -> Callable:
+    """Add ``--config FILE`` and ``--set key=value``, both repeatable, as ``config_path`` and ``overrides``."""
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be given repeatedly."
+    )(command)
+    return click.option(
+        "--config", "config_path", multiple=True, metavar="FILE", help="Settings in YAML; later files override earlier."
+    )(command)
+
+
+def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:
+    known = {f.name: f.type for f in dataclasses.fields(schema)}
+    for key in source:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {hint}")
+        sub = known[key]
+        value = source._get_node(key) if hasattr(source, "_get_node") else source[key]
+        if dataclasses.is_dataclass(sub) and hasattr(value, "keys"):
+            _check_keys(where, sub, value, f"{prefix}{key}.")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

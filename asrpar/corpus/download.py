@@ -1,0 +1,276 @@
+"""Stage 0: files from public addresses, resumed where they broke off, and checked against their checksums."""
+
+import contextlib
+import errno
+import fcntl
+import http.client
+import logging
+import re
+import shutil
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asrpar.corpus.registry import Archive, Corpus, choose_parts
+from asrpar.corpus.unpack import file_digest, unpack
+from asrpar.errors import AsrparError, DataError
+
+log = logging.getLogger("asrpar.corpus")
+
+_CHUNK = 1 << 20
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class _Unreachable(AsrparError):
+    """One address did not deliver; another one may."""
+
+
+def download_corpus(
+    corpus: Corpus, output: str | Path, parts: Sequence[str] = (), remove_archives: bool = False
+) -> Path:
+    """Fetch, verify and unpack; what is in place already is not fetched again.
+
+    Args:
+        corpus: an entry of the registry.
+        output: the folder that archives are kept in and unpacked to.
+        parts: those wanted, or () for the default ones.
+        remove_archives: delete each archive once it is unpacked.
+
+    Returns:
+        The corpus's folder, which ``--corpus-dir`` wants.
+
+    Raises:
+        DataError: no network, a wrong checksum, a refused archive, too little disk.
+    """
+    output = Path(output).absolute()
+    output.mkdir(parents=True, exist_ok=True)
+    with _locked(output / ".download.lock"):
+        archives = [a for part in choose_parts(corpus, parts) or corpus.default_parts for a in corpus.parts[part]]
+        for archive in archives:
+            _obtain(archive, output, remove_archives)
+    home = output / corpus.home
+    if corpus.prepare is None or any(a.unpack for a in archives):  # not for the lexicon alone
+        corpus.check(home)
+    return home
+
+
+def _obtain(archive: Archive, output: Path, remove: bool) -> None:
+    if all((output / path).exists() for path in archive.provides):
+        log.info("%s is there already", ", ".join(archive.provides))
+        return
+    packed = output / archive.file_name
+    errors = []
+    for url in archive.urls:
+        try:
+            fetch(url, packed, md5=archive.md5, sha256=archive.sha256, expansion=archive.expansion)
+            break
+        except _Unreachable as e:
+            errors.append(str(e))
+    else:
+        raise DataError(
+            f"cannot download {packed.name}: {'; '.join(errors)}. Without a network, get the corpus by other means "
+            "and name its folder with --corpus-dir"
+        )
+    if archive.unpack:
+        log.info("unpacking %s", packed)
+        unpack(packed, output, archive.rename, archive.content)
+        absent = [path for path in archive.provides if not (output / path).exists()]
+        if absent:
+            raise DataError(f"{packed} does not hold {absent[0]}")
+        if remove:
+            packed.unlink()
+    else:
+        final = output / archive.provides[0]
+        final.parent.mkdir(parents=True, exist_ok=True)
+        packed.replace(final)
+
+
+def fetch(
+    url: str,
+    target: str | Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    expansion: float = 0.0,
+    attempts: int = 5,
+    pause: float = 1.0,
+    timeout: float = 60.0,
+) -> None:
+    """Download a file; a partial one (``<target>.part``) is continued where it broke off.
+
+    Without a published checksum the sha256 of the first download is written to ``<target>.sha256`` (sha256sum's format)
+    and every later download has to agree with it.
+
+    Args:
+        url: http or https.
+        target: where the file goes; one that is there is verified and kept.
+        md5: its checksum, if published.
+        sha256: likewise.
+        expansion: further disk space needed as a multiple of the file's size.
+        attempts: how often a broken connection is taken up again.
+        pause: seconds before the second attempt; doubles each time.
+        timeout: seconds without any data after which a connection counts as broken.
+
+    Raises:
+        DataError: wrong checksum, too little disk.
+        AsrparError: the address cannot be reached, or has no such file.
+    """
+    target = Path(target)
+    part = target.with_name(target.name + ".part")
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise DataError(f"{url}: only http and https addresses are downloaded from")
+    if target.is_file():
+        _verify(target, target, md5, sha256)
+        return
+    resumed = part.exists()
+    _receive(url, part, expansion, attempts, pause, timeout)
+    try:
+        _verify(part, target, md5, sha256)
+    except DataError:
+        part.unlink()
+        if not resumed:
+            raise
+        # The beginning may be another version's, from an earlier day: once more, from zero.
+        log.warning("%s: wrong checksum after continuing an older download; starting anew", target.name)
+        _receive(url, part, expansion, attempts, pause, timeout)
+        try:
+            _verify(part, target, md5, sha256)
+        except DataError:
+            part.unlink()
+            raise
+    part.replace(target)
+
+
+def _verify(path: Path, target: Path, md5: str | None, sha256: str | None) -> None:
+    record = target.with_name(target.name + ".sha256")
+    source = "published"
+    if md5 is None and sha256 is None:
+        if not record.exists():
+            found = file_digest(path, "sha256")
+            record.write_text(f"{found}  {target.name}\n", encoding="utf-8")
+            log.info("%s: no checksum is published; recorded sha256 %s", target.name, found)
+            return
+        sha256, source = record.read_text(encoding="utf-8").split()[0], f"recorded in {record.name}"
+    for algorithm, expected in (("md5", md5), ("sha256", sha256)):
+        found = file_digest(path, algorithm) if expected else None
+        if found != expected:
+            raise DataError(
+                f"{target} has the wrong checksum: {algorithm} {found}, {source} {expected}; "
+                f"{'delete it and run again' if path == target else 'it was not kept'}"
+            )
+
+
+def _receive(url: str, part: Path, expansion: float, attempts: int, pause: float, timeout: float) -> None:
+    """Bring ``part`` to its full length; connections that break are taken up again, as long as they bring something."""
+    failures, most = 0, _size(part)
+    while True:
+        try:
+            if _receive_once(url, part, expansion, timeout):
+                _etag(part).unlink(missing_ok=True)
+                return
+            reason = "the connection was cut"
+        except urllib.error.HTTPError as e:
+            if e.code < 500 and e.code not in (408, 429):
+                raise _Unreachable(f"{url} answers {e.code} {e.reason}") from e
+            reason = f"{e.code} {e.reason}"
+        except (http.client.HTTPException, OSError) as e:
+            if isinstance(e, OSError) and e.errno in _OF_THE_DISK:
+                raise
+            cause = getattr(e, "reason", None) or e
+            reason = str(cause) or type(cause).__name__
+            if isinstance(cause, socket.gaierror):  # no network or no such host: waiting does not help
+                failures = attempts
+        failures = 0 if _size(part) > most else failures + 1
+        most = max(most, _size(part))
+        if failures >= attempts:
+            raise _Unreachable(f"{urllib.parse.urlsplit(url).netloc} cannot be reached ({reason})")
+        log.warning("%s: %s at %d bytes; trying again", part.stem, reason, _size(part))
+        time.sleep(pause * 2**failures)
+
+
+def _receive_once(url: str, part: Path, expansion: float, timeout: float) -> bool:
+    """One connection; True if the file is whole after it."""
+    have = _size(part)
+    headers = {"User-Agent": "asrpar", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if _etag(part).exists():  # continue only if it is still the same file there
+            headers["If-Range"] = _etag(part).read_text(encoding="utf-8")
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as e:
+        if e.code != 416 or not have:
+            raise
+        total = re.fullmatch(r"bytes \*/(\d+)", e.headers.get("Content-Range", ""))
+        if total and int(total[1]) == have:
+            return True
+        part.unlink()  # longer than the file there: not a beginning of it
+        return False
+    with response:
+        length = response.headers.get("Content-Length")
+        remaining = int(length) if length else None
+        if response.status == 206:
+            begin = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            if not begin or int(begin[1]) != have:
+                raise http.client.HTTPException("the server continued at another place than asked for")
+        else:
+            have = 0  # it does not continue downloads
+        _check_disk(part, have, remaining, expansion)
+        tag = response.headers.get("ETag", "")
+        if tag.startswith('"'):  # a weak tag (W/) does not promise the same bytes
+            _etag(part).write_text(tag, encoding="utf-8")
+        received = 0
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(
+                total=have + remaining if remaining is not None else None,
+                initial=have,
+                desc=part.stem,
+                unit="B",
+                unit_scale=True,
+                disable=not sys.stderr.isatty(),
+            ) as bar,
+        ):
+            while chunk := response.read1(_CHUNK):
+                file.write(chunk)
+                received += len(chunk)
+                bar.update(len(chunk))
+    return remaining is None or received == remaining
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _etag(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _check_disk(part: Path, have: int, remaining: int | None, expansion: float) -> None:
+    if remaining is None:
+        return
+    need = remaining + int(expansion * (have + remaining))
+    free = shutil.disk_usage(part.parent).free
+    if need > free:
+        raise DataError(
+            f"too little disk for {part.stem}: {need / 1e9:.1f} GB needed (unpacked too), {free / 1e9:.1f} GB free in "
+            f"{part.parent}"
+        )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep a second download out of the same folder; the lock goes with the process."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise DataError(f"another download into {path.parent} is running") from e
+        yield

@@ -1,0 +1,162 @@
+"""Manifests on disk: recordings, supervisions and cuts of each split, written whole or not at all."""
+
+import gzip
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse.utils import fastcopy
+
+from asrpar.errors import DataError, require_file
+
+log = logging.getLogger("asrpar.corpus")
+
+
+@dataclass
+class Split:
+    """One split: recordings, and supervisions that refer to them. The id of a supervision is the utterance's."""
+
+    recordings: list[Recording]
+    supervisions: list[SupervisionSegment]
+
+    @property
+    def seconds(self) -> float:
+        """Speech in seconds: the sum of the supervisions' durations."""
+        return sum(s.duration for s in self.supervisions)
+
+    @property
+    def speakers(self) -> set[str]:
+        """The speakers of the split."""
+        return {str(s.speaker) for s in self.supervisions}
+
+
+def make_cuts(split: Split) -> list[MonoCut]:
+    """One cut for each supervision, of the same id, ordered by id.
+
+    Raises:
+        DataError: an id occurs twice, a supervision refers to no recording, reaches outside of it, or has no
+            speaker, text or duration.
+    """
+    recordings = {r.id: r for r in split.recordings}
+    if len(recordings) < len(split.recordings):
+        raise DataError(f"recording id {_first_twice(split.recordings)} occurs twice")
+    if len({s.id for s in split.supervisions}) < len(split.supervisions):
+        raise DataError(f"utterance id {_first_twice(split.supervisions)} occurs twice")
+    cuts = []
+    for s in sorted(split.supervisions, key=lambda s: s.id):
+        recording = recordings.get(s.recording_id)
+        if recording is None:
+            raise DataError(f"utterance {s.id}: there is no recording {s.recording_id}")
+        if not s.speaker or s.text is None:
+            raise DataError(f"utterance {s.id} has no {'text' if s.speaker else 'speaker'}")
+        if s.start < 0 or s.duration <= 0 or s.end > recording.duration + 0.5 / recording.sampling_rate:
+            raise DataError(
+                f"utterance {s.id} ({s.start:.3f} to {s.end:.3f} s) is not inside recording {recording.id} "
+                f"(0 to {recording.duration:.3f} s)"
+            )
+        cuts.append(
+            MonoCut(
+                id=s.id,
+                start=s.start,
+                duration=s.duration,
+                channel=s.channel if isinstance(s.channel, int) else s.channel[0],
+                supervisions=[fastcopy(s, start=0.0)],
+                recording=recording,
+            )
+        )
+    return cuts
+
+
+def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
+    """Write ``{recordings,supervisions,cuts}_<split>.jsonl.gz`` of every split; each byte follows from the content.
+
+    Raises:
+        DataError: a split is empty, or `make_cuts` refuses it.
+    """
+    output = Path(output)
+    files: dict[str, list[Any]] = {}
+    for name, split in splits.items():
+        if not split.supervisions:
+            raise DataError(f"split {name} has no utterances")
+        try:
+            files[f"cuts_{name}.jsonl.gz"] = make_cuts(split)
+        except DataError as e:
+            raise DataError(f"split {name}: {e}") from e
+        files[f"recordings_{name}.jsonl.gz"] = sorted(split.recordings, key=lambda r: r.id)
+        files[f"supervisions_{name}.jsonl.gz"] = sorted(split.supervisions, key=lambda s: s.id)
+    output.mkdir(parents=True, exist_ok=True)
+    temporary = {output / f".{name}.{os.getpid()}.tmp": output / name for name in files}
+    try:
+        for path, items in zip(temporary, files.values(), strict=True):
+            _write_jsonl(path, items)
+        for path, final in temporary.items():
+            path.replace(final)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+    for name, split in splits.items():
+        log.info(
+            "%s: %d utterances, %.1f min, %d speakers",
+            name,
+            len(split.supervisions),
+            split.seconds / 60,
+            len(split.speakers),
+        )
+
+
+def read_split(manifests: str | Path, name: str) -> Split:
+    """Read recordings and supervisions of one split, eagerly.
+
+    Raises:
+        MissingInputError: the split is not there.
+    """
+    manifests = Path(manifests)
+    for kind in ("recordings", "supervisions"):
+        require_file(manifests / f"{kind}_{name}.jsonl.gz", "stage 1 (asrpar prepare-manifests or import-kaldi)")
+    return Split(
+        recordings=list(RecordingSet.from_file(manifests / f"recordings_{name}.jsonl.gz")),
+        supervisions=list(SupervisionSet.from_file(manifests / f"supervisions_{name}.jsonl.gz")),
+    )
+
+
+def read_cuts(manifests: str | Path, name: str) -> CutSet:
+    """Read the cuts of one split, eagerly.
+
+    Raises:
+        MissingInputError: the split is not there.
+    """
+    path = Path(manifests) / f"cuts_{name}.jsonl.gz"
+    require_file(path, "stage 1 (asrpar prepare-manifests or import-kaldi)")
+    return CutSet.from_file(path).to_eager()
+
+
+def check_recordings(split: Split, sampling_rate: int) -> None:
+    """Every recording is mono and has the corpus's sampling rate (Hz).
+
+    Raises:
+        DataError: with the number of bad recordings and the first of them.
+    """
+    bad = [r for r in split.recordings if r.sampling_rate != sampling_rate or r.num_channels != 1]
+    if bad:
+        r = bad[0]
+        raise DataError(
+            f"{len(bad)} of {len(split.recordings)} recordings are not {sampling_rate} Hz mono; the first is "
+            f"{r.sources[0].source} ({r.sampling_rate} Hz, {r.num_channels} channels)"
+        )
+
+
+def _write_jsonl(path: Path, items: Iterable[Any]) -> None:
+    # No name and no time in the gzip header, so that the same manifests give the same bytes.
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
+        for item in items:
+            file.write((json.dumps(item.to_dict(), ensure_ascii=False) + "\n").encode())
+
+
+def _first_twice(items: Iterable[Any]) -> str:
+    seen: set[str] = set()
+    return next(i.id for i in items if i.id in seen or seen.add(i.id))

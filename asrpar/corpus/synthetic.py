@@ -1,0 +1,199 @@
+"""The synthetic corpus: connected digits and short commands, spoken by espeak-ng, in noise.
+
+Every utterance follows from (settings, split, index) alone, so the corpus is the same bytes each time, in whatever
+order and by however many processes it is made.
+
+A corpus folder holds::
+
+    wav/<split>/<speaker>/<utterance>.wav   16-bit mono
+    text.<split>                            Kaldi form, sorted: utterance WORD WORD ...
+    lexicon.txt                             Kaldi form
+    utterances.jsonl                        how each utterance was made
+    corpus.json                             settings and espeak-ng's version; written last
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import wave
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrpar.corpus import synthetic_espeak as espeak
+from asrpar.corpus.synthetic_config import SyntheticConfig, speaker_of
+from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
+from asrpar.corpus.synthetic_words import draw_sentence, lexicon_text, spoken_text
+from asrpar.errors import DataError
+from asrpar.log import get_logger
+
+log = get_logger(__name__)
+
+
+def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | None = None) -> bool:
+    """Make the corpus in the folder ``output``, all of it or nothing.
+
+    Args:
+        config: settings.
+        output: an older synthetic corpus there is replaced, unless it is this one.
+        num_jobs: processes; None for one per usable core. The result does not depend on it.
+
+    Returns:
+        False if ``output`` holds this very corpus already.
+
+    Raises:
+        ConfigError: impossible settings. DataError: espeak-ng is unusable, or ``output`` holds something else.
+    """
+    config.check()
+    header = {"settings": asdict(config), "espeak_ng": espeak.version()}
+    for split in config.splits().values():
+        for voice in split.voices:
+            espeak.check_voice(voice)
+    output = Path(output)
+    if _is_made(output, header):
+        return False
+    if output.exists() and not (output / "corpus.json").is_file() and (output.is_file() or any(output.iterdir())):
+        raise DataError(f"{output} exists and is not a synthetic corpus: give another --output, or remove it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        new = work / "new"
+        _make(config, header, new, num_jobs or len(os.sched_getaffinity(0)))
+        if output.exists():
+            output.rename(work / "old")
+        new.rename(output)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return True
+
+
+def _is_made(output: Path, header: dict[str, Any]) -> bool:
+    try:
+        if json.loads((output / "corpus.json").read_text(encoding="utf-8")) != header:
+            return False
+        with open(output / "utterances.jsonl", encoding="utf-8") as lines:
+            return all((output / json.loads(line)["wav"]).is_file() for line in lines)
+    except (OSError, ValueError):
+        return False
+
+
+def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, num_jobs: int) -> None:
+    tasks = [(split, index) for split, s in config.splits().items() for index in range(s.utterances)]
+    for split, settings in config.splits().items():
+        for voice in settings.voices:
+            (folder / "wav" / split / speaker_of(voice)).mkdir(parents=True)
+    num_jobs = max(1, min(num_jobs, len(tasks) // 20))
+    log.info("speaking %d utterances in %d processes", len(tasks), num_jobs)
+    shares = [(config, tasks[job::num_jobs], folder) for job in range(num_jobs)]
+    if num_jobs == 1:
+        made = [_speak_share(*shares[0])]
+    else:
+        try:
+            # Spawned, not forked: a fork would inherit the locks of whatever threads the caller runs.
+            with ProcessPoolExecutor(num_jobs, mp_context=get_context("spawn")) as pool:
+                made = [f.result() for f in [pool.submit(_speak_share, *share) for share in shares]]
+        except BrokenProcessPool as e:
+            raise DataError("a process that ran espeak-ng died: try --jobs 1, or another espeakng-loader") from e
+    utterances = sorted((u for share in made for u in share), key=lambda u: u["id"])
+    for split in config.splits():
+        lines = [f"{u['id']} {u['text']}\n" for u in utterances if u["split"] == split]
+        (folder / f"text.{split}").write_text("".join(lines), encoding="utf-8")
+    (folder / "lexicon.txt").write_text(lexicon_text(), encoding="utf-8")
+    (folder / "utterances.jsonl").write_text("".join(json.dumps(u) + "\n" for u in utterances), encoding="utf-8")
+    (folder / "corpus.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+
+def _speak_share(config: SyntheticConfig, tasks: list[tuple[str, int]], folder: Path) -> list[dict[str, Any]]:
+    made = []
+    for split, index in tasks:
+        samples, facts = synthesize_utterance(config, split, index)
+        with wave.open(str(folder / facts["wav"]), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(config.sampling_rate)
+            file.writeframes(samples.astype("<i2").tobytes())
+        made.append(facts)
+    return made
+
+
+def synthesize_utterance(config: SyntheticConfig, split: str, index: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Utterance number ``index`` of ``split``.
+
+    Returns:
+        Samples (S,) int16 at ``config.sampling_rate``, and what they are: id, split, speaker, wav (path inside the
+        corpus), text, voice, rate, pitch, noise, snr (dB), level (dB), seconds.
+    """
+    number = list(config.splits()).index(split)
+    rng = np.random.default_rng([config.seed, number, index])
+    voices = config.splits()[split].voices
+    voice = voices[index % len(voices)]
+    words = draw_sentence(rng, int(rng.integers(config.words_min, config.words_max + 1)), config.digits_share)
+    rate, pitch = _pick(rng, config.rates), _pick(rng, config.pitches)
+    noise_kind, snr, level = _pick(rng, config.noises), _pick(rng, config.snrs), _pick(rng, config.levels)
+
+    speech = unit_power(_voice_samples(config, rng, words, voice, rate, pitch)) * 10 ** (level / 20)
+    before, after = (round(s * config.sampling_rate) for s in rng.uniform(config.padding_min, config.padding_max, 2))
+    speech_power = 10 ** (level / 10)
+    speech = np.pad(speech, (before, after))
+    if noise_kind == "white":
+        noise = white_noise(rng, len(speech))
+    elif noise_kind == "pink":
+        noise = pink_noise(rng, len(speech), config.sampling_rate)
+    else:
+        noise = babble_noise(rng, len(speech), _talkers(config, rng, [v for v in voices if v != voice] or voices))
+    mixture = add_noise(speech, noise, snr, speech_power)
+    mixture *= min(1.0, 0.99 / np.max(np.abs(mixture)))  # quieter rather than clipped
+    samples = np.round(mixture * 32767).astype(np.int16)
+
+    speaker = speaker_of(voice)
+    utterance = f"{speaker}-{index:05d}"
+    return samples, {
+        "id": utterance,
+        "split": split,
+        "speaker": speaker,
+        "wav": f"wav/{split}/{speaker}/{utterance}.wav",
+        "text": " ".join(words),
+        "voice": voice,
+        "rate": rate,
+        "pitch": pitch,
+        "noise": noise_kind,
+        "snr": snr,
+        "level": level,
+        "seconds": len(samples) / config.sampling_rate,
+    }
+
+
+def _talkers(config: SyntheticConfig, rng: np.random.Generator, voices: list[str]) -> list[np.ndarray]:
+    talkers = []
+    for _ in range(config.babble_talkers):
+        words = draw_sentence(rng, config.words_max, 0.5)
+        voice, rate, pitch = _pick(rng, voices), _pick(rng, config.rates), _pick(rng, config.pitches)
+        talkers.append(_voice_samples(config, rng, words, voice, rate, pitch))
+    return talkers
+
+
+def _voice_samples(
+    config: SyntheticConfig, rng: np.random.Generator, words: list[str], voice: str, rate: int, pitch: int
+) -> np.ndarray:
+    """Clean speech (S,) float64 at the corpus's rate, without the silence around it."""
+    from scipy.signal import resample_poly
+
+    seed = int(rng.integers(1, 2**31))
+    samples, source_rate = espeak.speak(spoken_text(words), voice, rate=rate, pitch=pitch, seed=seed)
+    common = math.gcd(source_rate, config.sampling_rate)
+    speech = resample_poly(samples / 32768.0, config.sampling_rate // common, source_rate // common)
+    loud = np.flatnonzero(np.abs(speech) > 0.01 * np.max(np.abs(speech)))
+    if len(loud) == 0:
+        raise DataError(f"espeak-ng said nothing for '{spoken_text(words)}' with voice '{voice}'")
+    return speech[loud[0] : loud[-1] + 1]
+
+
+def _pick(rng: np.random.Generator, choices: list) -> Any:
+    return choices[int(rng.integers(len(choices)))]

@@ -1,0 +1,222 @@
+"""Checks of a folder of Lhotse manifests: ``{recordings,supervisions,cuts}_<split>.jsonl.gz``.
+
+The records are read as JSON, not with Lhotse, which would stop at the first bad one.
+"""
+
+import gzip
+import json
+import math
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
+from asrpar.corpus.validate_lines import read_lines
+from asrpar.corpus.validate_report import DataSet, Limits, Place
+
+KINDS = ("recordings", "supervisions", "cuts")
+_FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")
+
+_TEXT = (str,)
+_NUMBER = (int, float)
+_WANTED: dict[str, dict[str, tuple[type, ...]]] = {
+    "recordings": {
+        "id": _TEXT, "sources": (list,), "sampling_rate": (int,), "num_samples": (int,), "duration": _NUMBER,
+    },
+    "supervisions": {
+        "id": _TEXT, "recording_id": _TEXT, "start": _NUMBER, "duration": _NUMBER, "text": _TEXT, "speaker": _TEXT,
+    },
+    "cuts": {"id": _TEXT, "start": _NUMBER, "duration": _NUMBER, "supervisions": (list,)},
+}  # fmt: skip
+
+Records = dict[str, tuple[dict[str, Any], Place]]
+
+
+def find_splits(folder: Path) -> list[str]:
+    """Names of the splits that ``folder`` has any manifest of, sorted."""
+    names = {m[2] for path in folder.iterdir() if (m := _FILE.fullmatch(path.name)) and not path.name.startswith(".")}
+    return sorted(names)
+
+
+def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
+    """Check the three manifests of one split, and that they agree."""
+    data = DataSet(name=split, where=str(folder))
+    records: dict[str, Records] = {}
+    for kind in KINDS:
+        path = folder / f"{kind}_{split}.jsonl.gz"
+        if path.is_file():
+            records[kind] = _read(data, path, kind)
+        else:
+            data.error(path, 0, "is missing: asrpar prepare-manifests or import-kaldi makes it")
+    lengths = _check_recordings(data, records.get("recordings", {}), limits)
+    has_recordings = "recordings" in records
+    supervisions = records.get("supervisions", {})
+    for utterance, (record, place) in supervisions.items():
+        _check_supervision(data, utterance, record, place, lengths if has_recordings else None, limits)
+    if has_recordings:
+        used = {record["recording_id"] for record, _ in supervisions.values()}
+        for recording in records["recordings"].keys() - used:
+            place = records["recordings"][recording][1]
+            data.warn(place.file, place.line, f"recording '{recording}' has no supervision")
+    if "cuts" in records:
+        _check_cuts(data, records["cuts"], supervisions if "supervisions" in records else None, lengths, limits)
+    return data
+
+
+def _read(data: DataSet, path: Path, kind: str) -> Records:
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as e:
+        data.error(path, 0, f"is not readable gzip: {e}")
+        return {}
+    entries: list[tuple[str, Place]] = []
+    records: Records = {}
+    for place, line in read_lines(data, path, content):
+        try:
+            record = json.loads(line)
+        except ValueError as e:
+            data.error(place.file, place.line, f"malformed: not a JSON record ({e})")
+            continue
+        fault = _fault(record, kind)
+        if fault:
+            data.error(place.file, place.line, f"malformed: {fault}")
+        if isinstance(record, dict) and isinstance(record.get("id"), str):
+            entries.append((record["id"], place))
+            if not fault:
+                records.setdefault(record["id"], (record, place))
+    data.check_order(entries)
+    return records
+
+
+def _fault(record: Any, kind: str) -> str | None:
+    if not isinstance(record, dict):
+        return "not a record of fields"
+    for name, types in _WANTED[kind].items():
+        value = record.get(name)
+        if value is None:
+            return f"'{record.get('id', '?')}' has no {name}"
+        if not isinstance(value, types) or isinstance(value, bool):
+            return f"{name} of '{record.get('id', '?')}' is {type(value).__name__}, not {types[0].__name__}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{name} of '{record.get('id', '?')}' is {value}"
+    return None
+
+
+def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dict[str, float]:
+    """Check declared and real audio; returns each recording's length in seconds (the real one where known)."""
+    files: dict[str, tuple[Path, Place]] = {}
+    for recording, (record, place) in recordings.items():
+        rate, samples, duration = record["sampling_rate"], record["num_samples"], record["duration"]
+        if duration <= 0 or samples <= 0 or rate <= 0:
+            data.error(place.file, place.line, f"'{recording}' has zero length ({samples} samples, {duration:g} s)")
+        elif abs(samples / rate - duration) > limits.tolerance:
+            data.error(place.file, place.line, f"'{recording}': {samples} samples at {rate} Hz are not {duration:g} s")
+        sources = [s for s in record["sources"] if isinstance(s, dict)]
+        if not sources:
+            data.error(place.file, place.line, f"'{recording}' has no audio source")
+        for source in sources[:1]:
+            kind, where = source.get("type"), source.get("source")
+            if kind == "file" and isinstance(where, str):
+                files[recording] = (Path(where), place)
+            elif kind == "command" and not limits.allow_pipes:
+                data.error(place.file, place.line, f"'{recording}' is a command, not a file (--allow-pipes trusts it)")
+            elif kind not in ("command", "url", "memory"):
+                data.error(place.file, place.line, f"malformed: source of '{recording}' is of type {kind!r}")
+    # By what the manifest says: behind a transform (resampling) the file's own rate may differ.
+    check_rates(data, {k: (r["sampling_rate"], p) for k, (r, p) in recordings.items()}, limits)
+    audio = check_audio(data, files, limits)
+    lengths = {k: float(record["duration"]) for k, (record, _) in recordings.items()}
+    for recording, found in audio.items():
+        record, place = recordings[recording]
+        if not record.get("transforms"):
+            _compare_with_file(data, recording, record, place, found)
+            lengths[recording] = found.seconds
+    return lengths
+
+
+def _compare_with_file(data: DataSet, recording: str, record: dict[str, Any], place: Place, found: Audio) -> None:
+    if found.rate != record["sampling_rate"]:
+        data.error(
+            place.file,
+            place.line,
+            f"'{recording}' is said to have {record['sampling_rate']} Hz, its file has {found.rate} Hz",
+        )
+    elif found.samples != record["num_samples"]:
+        data.error(
+            place.file,
+            place.line,
+            f"'{recording}' is said to have {record['num_samples']} samples, its file has {found.samples}",
+        )
+
+
+def _check_supervision(
+    data: DataSet,
+    utterance: str,
+    record: dict[str, Any],
+    place: Place,
+    lengths: dict[str, float] | None,
+    limits: Limits,
+) -> None:
+    data.add_utterance(utterance, record["speaker"], place)
+    recording, start, duration = record["recording_id"], record["start"], record["duration"]
+    if lengths is not None and recording not in lengths:
+        data.error(
+            place.file, place.line, f"'{utterance}' is of recording '{recording}', which is not in the recordings"
+        )
+    if start < 0:
+        data.error(place.file, place.line, f"'{utterance}' starts at {start:g} s, before its recording")
+    if duration <= 0:
+        data.error(place.file, place.line, f"'{utterance}' has a duration of {duration:g} s")
+        return
+    data.seconds += duration
+    length = (lengths or {}).get(recording)
+    if length is not None and start + duration > length + limits.tolerance:
+        data.error(
+            place.file,
+            place.line,
+            f"'{utterance}' ends at {start + duration:.3f} s, beyond its audio of {length:.3f} s",
+        )
+        duration = max(0.0, length - start)
+    data.check_transcript(place, utterance, record["text"], duration, limits)
+    text = record["text"]
+    if text.strip() and text != " ".join(text.split()):
+        data.error(place.file, place.line, f"words of '{utterance}' are not separated by single blanks")
+
+
+def _check_cuts(
+    data: DataSet, cuts: Records, supervisions: Records | None, lengths: dict[str, float], limits: Limits
+) -> None:
+    for cut, (record, place) in cuts.items():
+        inner = record["supervisions"]
+        if len(inner) != 1 or not isinstance(inner[0], dict):
+            data.error(place.file, place.line, f"cut '{cut}' has {len(inner)} supervisions, not one")
+            continue
+        if inner[0].get("id") != cut:
+            data.error(
+                place.file, place.line, f"cut '{cut}' has the supervision '{inner[0].get('id')}', not its own id"
+            )
+        if record["duration"] <= 0:
+            data.error(place.file, place.line, f"cut '{cut}' has a duration of {record['duration']:g} s")
+        recording = record.get("recording") or {}
+        length = lengths.get(recording.get("id", ""))
+        if length is None:
+            data.error(place.file, place.line, f"cut '{cut}' is of recording '{recording.get('id')}', which is unknown")
+        elif record["start"] + record["duration"] > length + limits.tolerance:
+            end = record["start"] + record["duration"]
+            data.error(place.file, place.line, f"cut '{cut}' ends at {end:.3f} s, beyond its audio of {length:.3f} s")
+        if supervisions is None:
+            continue
+        if cut not in supervisions:
+            data.error(place.file, place.line, f"cut '{cut}' is missing in the supervisions")
+        else:
+            for name in ("text", "speaker"):
+                if inner[0].get(name) != supervisions[cut][0][name]:
+                    data.error(
+                        place.file,
+                        place.line,
+                        f"{name} of cut '{cut}' is not that of its supervision in the supervisions",
+                    )
+    for utterance in (supervisions or {}).keys() - cuts.keys():
+        place = supervisions[utterance][1]
+        data.error(place.file, place.line, f"'{utterance}' is missing in the cuts")

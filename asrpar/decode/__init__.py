@@ -1,0 +1,1 @@
+"""Decoding: engines that turn log-probabilities into words, and the search for the best scales on dev."""

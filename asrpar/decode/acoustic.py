@@ -1,0 +1,68 @@
+"""Log-probabilities of a set from the acoustic model."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from asrpar.errors import DataError
+
+
+@dataclass
+class AcousticOutput:
+    """What the model says about one set, utterances sorted by id.
+
+    Attributes:
+        log_probs: pairs of id and (T', C) float32.
+        texts: reference text of each utterance.
+        input_frames: feature frames of the set, without padding.
+        seconds: wall time of the model, reading of features not included.
+        unusable: ids whose output had NaN; their log-probabilities are empty (0, C).
+    """
+
+    log_probs: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    input_frames: int = 0
+    seconds: float = 0.0
+    unusable: list[str] = field(default_factory=list)
+
+
+def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cpu") -> AcousticOutput:
+    """Run the model over ``batches`` (`asrpar.feats.Batch`: features (N, T, C), feature_lens, ids, texts).
+
+    Args:
+        module: ``module(features, lens) -> (log_probs (N, T', C'), lens')``, in evaluation mode.
+        batches: each utterance once.
+        device: where the module is.
+
+    Raises:
+        DataError: an id comes twice, or no output can be used at all.
+    """
+    out = AcousticOutput()
+    for batch in batches:
+        if not batch.ids:
+            continue
+        start = time.perf_counter()
+        with torch.inference_mode():
+            log_probs, lens = module(batch.features.to(device), batch.feature_lens.to(device))
+        rows = log_probs.float().cpu().numpy()
+        out.seconds += time.perf_counter() - start
+        out.input_frames += int(batch.feature_lens.sum())
+        for i, (utt_id, length) in enumerate(zip(batch.ids, lens.tolist(), strict=True)):
+            if utt_id in out.texts:
+                raise DataError(f"utterance {utt_id} comes twice in the features")
+            row = rows[i, :length].copy()
+            if np.isnan(row).any():
+                out.unusable.append(utt_id)
+                row = row[:0]
+            out.log_probs.append((utt_id, row))
+            out.texts[utt_id] = batch.texts[i]
+    if not out.log_probs:
+        raise DataError("there is no utterance to decode")
+    if len(out.unusable) == len(out.log_probs):
+        raise DataError("the model's output is NaN for every utterance: its training has diverged")
+    out.log_probs.sort(key=lambda pair: pair[0])
+    return out

@@ -1,0 +1,55 @@
+"""Settings of the decoding stage."""
+
+from dataclasses import dataclass, field
+
+from asrpar.errors import ConfigError
+
+ENGINES = ("kaldi", "k2", "greedy")
+
+
+@dataclass
+class DecodeConfig:
+    """What ``asrpar decode`` reads from YAML.
+
+    The three lists span the grid that is searched on the dev set. ``lm_scale`` multiplies the graph's log-probabilities
+    relative to the acoustic ones; the search gets acoustic log-probabilities divided by it, so ``beam`` is counted in
+    the graph's own units. ``word_penalty`` is added to the cost of each word.
+    """
+
+    engine: str = "kaldi"
+    lm_scales: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4])
+    beams: list[float] = field(default_factory=lambda: [16.0])
+    word_penalties: list[float] = field(default_factory=lambda: [0.0])
+    # Subtracted from the log-probability of blank; helps models that delete.
+    blank_penalty: float = 0.0
+    max_active: int = 7000
+    min_active: int = 20
+    # Processes of the kaldi engine; 0: as many as there are cores.
+    jobs: int = 0
+    # Input frames in a batch of the acoustic model.
+    max_frames: int = 20000
+    # auto, cpu or cuda
+    device: str = "auto"
+    # Only for the k2 engine: its lattice beam, and output frames in a batch.
+    k2_output_beam: float = 6.0
+    k2_batch_frames: int = 10000
+
+    def validate(self) -> None:
+        """Raise `ConfigError` if a value cannot be used."""
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine: '{self.engine}' is none of {', '.join(ENGINES)}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device: '{self.device}' is none of auto, cpu, cuda")
+        for name in ("lm_scales", "beams", "word_penalties"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name}: the list is empty; one value is the least")
+        for name in ("lm_scales", "beams"):
+            if not all(0 < v < float("inf") for v in getattr(self, name)):
+                raise ConfigError(f"{name}: {getattr(self, name)} must all be above 0")
+        for name in ("max_active", "min_active", "max_frames", "k2_output_beam", "k2_batch_frames"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} must be at least 1")
+        if self.min_active >= self.max_active:
+            raise ConfigError(f"min_active: {self.min_active} must be below max_active ({self.max_active})")
+        if self.jobs < 0:
+            raise ConfigError(f"jobs: {self.jobs} must be at least 0 (0: as many as there are cores)")

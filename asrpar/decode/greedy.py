@@ -1,0 +1,61 @@
+"""CTC's best path without a graph: the best class of each frame, collapsed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.engine import DEFAULT_POINT, Engine, Hypothesis, SearchPoint, check_classes, read_classes, to_array
+from asrpar.decode.times import token_runs
+from asrpar.errors import ConfigError
+
+# Sentencepiece's sign for the start of a word; character units use it too.
+WORD_START = "▁"
+
+
+class GreedyEngine(Engine):
+    """Best class of each frame. Scales, beam and word penalty mean nothing here.
+
+    Units that mark where words begin give words. Phones do not: their hypotheses hold the phone sequence
+    (``unit == "tokens"``), to be scored as a phone error rate.
+    """
+
+    name = "greedy"
+
+    def __init__(
+        self, config: DecodeConfig, graph: Path | None, frame_seconds: float, lang: Path | None = None, device: str = ""
+    ) -> None:
+        folder = lang or graph
+        if folder is None:
+            raise ConfigError("the greedy engine needs tokens.txt: give --lang (or --graph)")
+        self.tokens_file = folder / "tokens.txt"
+        self.classes = read_classes(self.tokens_file)
+        self.frame_seconds = frame_seconds
+        self.blank_penalty = config.blank_penalty
+        self.unit = "words" if any(WORD_START in c for c in self.classes) else "tokens"
+
+    def decode(
+        self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
+    ) -> list[Hypothesis]:
+        """See `Engine.decode`; ``point`` is not used."""
+        for _, log_probs in utterances[:1]:
+            check_classes(log_probs, self.classes, self.tokens_file)
+        return [self._best_path(utt_id, to_array(x, None, self.blank_penalty)) for utt_id, x in utterances]
+
+    def _best_path(self, utt_id: str, x: np.ndarray) -> Hypothesis:
+        best = x.argmax(axis=1)
+        hypothesis = Hypothesis(utt_id, score=float(np.take_along_axis(x, best[:, None], axis=1).sum(dtype=np.float64)))
+        for token, start, end in token_runs(best.tolist()):
+            text = self.classes[token]
+            if self.unit == "tokens" or text.startswith(WORD_START) or not hypothesis.words:
+                hypothesis.words.append("")
+                hypothesis.start_times.append(start * self.frame_seconds)
+                hypothesis.end_times.append(0.0)
+            hypothesis.words[-1] += text.removeprefix(WORD_START) if self.unit == "words" else text
+            hypothesis.end_times[-1] = end * self.frame_seconds
+        # A word-start sign of its own that nothing followed.
+        kept = [i for i, word in enumerate(hypothesis.words) if word]
+        for name in ("words", "start_times", "end_times"):
+            setattr(hypothesis, name, [getattr(hypothesis, name)[i] for i in kept])
+        return hypothesis

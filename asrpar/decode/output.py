@@ -1,0 +1,49 @@
+"""The files of a decoded set."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asrpar.decode.engine import Hypothesis
+
+
+def write_decoded(
+    folder: Path, hypotheses: Sequence[Hypothesis], references: Mapping[str, str], facts: Mapping[str, Any]
+) -> None:
+    """Write ``hyp.trn``, ``ref.trn``, ``times.ctm`` and ``decode.json`` into ``folder``, all of them or nothing.
+
+    An older folder of that name is replaced whole: scores of other hypotheses must not survive beside new ones.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir()
+    ordered = sorted(hypotheses, key=lambda h: h.utt_id)
+    _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
+    _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
+    _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
+    _write(fresh / "decode.json", [json.dumps(facts, indent=2, ensure_ascii=False) + "\n"])
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def trn_line(text: str, utt_id: str) -> str:
+    """``WORDS (utt-id)`` with its newline; an empty text leaves the id alone."""
+    return f"{text} ({utt_id})\n".lstrip(" ")
+
+
+def ctm_lines(hypothesis: Hypothesis) -> list[str]:
+    """``utt-id channel start duration word`` in seconds, one for each word, with newlines."""
+    times = zip(hypothesis.words, hypothesis.start_times, hypothesis.end_times, strict=True)
+    return [f"{hypothesis.utt_id} 1 {start:.3f} {end - start:.3f} {word}\n" for word, start, end in times]
+
+
+def _write(path: Path, lines: Any) -> None:
+    with path.open("w", encoding="utf-8") as f:
+        f.writelines(lines)

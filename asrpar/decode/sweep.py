@@ -1,0 +1,73 @@
+"""The search for scales and beam on the dev set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+
+import numpy as np
+
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+
+# Errors of hypotheses: a mapping with at least "errors" and "wer".
+CountErrors = Callable[[list[Hypothesis]], dict[str, float]]
+
+
+@dataclass
+class SweepResult:
+    """The chosen point, its hypotheses, one table row for each point, and what deserves a warning."""
+
+    point: SearchPoint
+    hypotheses: list[Hypothesis]
+    table: list[dict[str, float]]
+    warnings: list[str]
+
+
+def grid(config: DecodeConfig) -> list[SearchPoint]:
+    """All points of the configured grid; a single one for the greedy engine, which has nothing to choose."""
+    if config.engine == "greedy":
+        return [SearchPoint()]
+    axes = (sorted(set(v)) for v in (config.lm_scales, config.beams, config.word_penalties))
+    return [SearchPoint(*values) for values in product(*axes)]
+
+
+def sweep(
+    engine: Engine,
+    utterances: Sequence[tuple[str, np.ndarray]],
+    points: Sequence[SearchPoint],
+    count_errors: CountErrors,
+) -> SweepResult:
+    """Decode ``utterances`` at each point and choose by `choose`."""
+    table: list[dict[str, float]] = []
+    hypotheses: list[list[Hypothesis]] = []
+    for point in points:
+        hypotheses.append(engine.decode(utterances, point))
+        partial = sum(not h.complete for h in hypotheses[-1])
+        table.append({**asdict(point), **count_errors(hypotheses[-1]), "partial": partial})
+    best = choose(points, [int(row["errors"]) for row in table])
+    return SweepResult(points[best], hypotheses[best], table, _edges(points, table, best))
+
+
+def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
+    """Index of the point with the fewest errors.
+
+    Ties, common on small dev sets, go to the smallest beam (the fastest), then to the smallest word penalty by size,
+    then to the middle one of the tied LM scales (the larger of two): the middle of a flat optimum is the safest guess
+    for another set.
+    """
+    tied = [i for i, e in enumerate(errors) if e == min(errors)]
+    best = min((points[i].beam, abs(points[i].word_penalty), points[i].word_penalty) for i in tied)
+    tied = [i for i in tied if (points[i].beam, abs(points[i].word_penalty), points[i].word_penalty) == best]
+    tied.sort(key=lambda i: points[i].lm_scale)
+    return tied[len(tied) // 2]
+
+
+def _edges(points: Sequence[SearchPoint], table: Sequence[dict[str, float]], best: int) -> list[str]:
+    warnings = []
+    for name, key in (("lm_scale", "lm_scales"), ("word_penalty", "word_penalties")):
+        values = sorted({getattr(p, name) for p in points})
+        value = getattr(points[best], name)
+        flat = {row["errors"] for row in table} == {table[best]["errors"]}
+        if len(values) > 1 and value in (values[0], values[-1]) and not flat:
+            warnings.append(f"the best {name}, {value}, lies at the edge of those tried: widen {key}")
+    return warnings

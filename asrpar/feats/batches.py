@@ -1,0 +1,167 @@
+"""Batches for learners: loading, normalising, augmenting and padding, ahead of the trainer in a background thread."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asrpar.errors import ConfigError
+from asrpar.feats.augment import SpecAugment, step_generator
+from asrpar.feats.config import BatchConfig
+from asrpar.feats.plan import BatchPlan
+from asrpar.feats.prefetch import prefetch
+from asrpar.feats.store import FeatureStore
+
+__all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
+
+
+@dataclass
+class Batch:
+    """One learner's share of one global batch; N may be 0."""
+
+    features: torch.Tensor  # (N, T, C) float32, 0 after an utterance's end
+    feature_lens: torch.Tensor  # (N,) int64, frames
+    texts: list[str]
+    ids: list[str]
+    num_frames: int  # of this share, without padding
+    global_frames: int  # of the whole global batch over all learners, without padding
+    epoch: int
+    step: int  # in the epoch
+
+
+class BatchLoader:
+    """The batches of one learner.
+
+    A batch follows from (seed, epoch, step, number of learners, rank) alone, augmentation included, so a run that goes
+    on from ``start_step`` sees exactly what the uninterrupted run would have seen.
+    """
+
+    def __init__(
+        self,
+        feats_dir: str | Path,
+        split: str,
+        config: BatchConfig,
+        seed: int,
+        num_learners: int = 1,
+        rank: int = 0,
+        augment: bool = True,
+    ) -> None:
+        """Open a split of a FEATS folder. Raises MissingInputError, DataError, ConfigError."""
+        self._store = FeatureStore(feats_dir, split, config.cache_mb)
+        self._plan = BatchPlan(self._store.lengths, config, seed, num_learners, rank)
+        self._augment = SpecAugment(config.augment) if augment else None
+        self._seed, self._rank, self._depth = seed, rank, config.prefetch
+
+    @property
+    def num_features(self) -> int:
+        """C of the batches."""
+        return self._store.num_features
+
+    @property
+    def num_utterances(self) -> int:
+        """Utterances of an epoch, over all learners."""
+        return len(self._store.utterances)
+
+    @property
+    def frames_per_epoch(self) -> int:
+        """Frames of an epoch, over all learners, without padding."""
+        return sum(self._store.lengths)
+
+    def steps(self, epoch: int) -> int:
+        """Steps of an epoch; the same on all learners."""
+        return len(self._plan.epoch(epoch))
+
+    def global_frames(self, epoch: int) -> list[int]:
+        """Frames of each step's global batch, over all learners, without padding."""
+        return self._plan.global_frames(epoch)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from ``start_step`` on.
+
+        Abandoning the iterator (``close()`` or no reference left) ends its thread.
+        """
+        shares, frames = self._plan.epoch(epoch), self._plan.global_frames(epoch)
+        if not 0 <= start_step <= len(shares):
+            raise ConfigError(f"epoch {epoch} has {len(shares)} steps, it cannot go on from step {start_step}")
+
+        def make() -> Iterator[Batch]:
+            for step in range(start_step, len(shares)):
+                generator = step_generator(self._seed, epoch, step, self._rank) if self._augment else None
+                yield collate(self._store, shares[step], frames[step], epoch, step, self._augment, generator)
+
+        return prefetch(make(), self._depth)
+
+
+def eval_batches(
+    feats_dir: str | Path, split: str, max_frames: int, num_learners: int = 1, rank: int = 0
+) -> Iterator[Batch]:
+    """Batches for measuring: sorted by falling length, no augmentation, each utterance once over all learners.
+
+    Args:
+        feats_dir: a FEATS folder.
+        split: one of its splits.
+        max_frames: of a batch, with padding; a longer utterance is a batch of its own.
+        num_learners: learners that share the split; batch i goes to learner i modulo their number, so some learners
+            may get one batch more, and with few batches some get none.
+        rank: this learner.
+    """
+    if max_frames < 1 or not 0 <= rank < num_learners:
+        raise ConfigError(f"eval_batches: max_frames {max_frames}, rank {rank} of {num_learners} learners")
+    store = FeatureStore(feats_dir, split)
+    lengths = store.lengths
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], store.utterances[i].id)):
+        # The first of a batch is its longest.
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_frames:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    frames = [sum(lengths[i] for i in batch) for batch in batches]
+
+    def make() -> Iterator[Batch]:
+        for i in range(rank, len(batches), num_learners):
+            step = i // num_learners
+            total = sum(frames[step * num_learners : (step + 1) * num_learners])
+            yield collate(store, batches[i], total, 0, step)
+
+    return prefetch(make(), 2)
+
+
+def collate(
+    store: FeatureStore,
+    indices: list[int],
+    global_frames: int,
+    epoch: int,
+    step: int,
+    augment: SpecAugment | None = None,
+    generator: torch.Generator | None = None,
+) -> Batch:
+    """Put utterances into one padded batch.
+
+    numpy does the work: its loops use one thread, where torch's would compete with the trainer for the cores.
+    """
+    utterances = [store.utterances[i] for i in indices]
+    lens = np.array([u.num_frames for u in utterances], dtype=np.int64)
+    batch = np.empty((len(indices), int(lens.max(initial=0)), store.num_features), dtype=np.float32)
+    masks = augment.draw(lens, store.num_features, generator) if augment and len(indices) else None
+    for n, index in enumerate(indices):
+        features = store.load(index)
+        batch[n, : lens[n]] = masks.warp(n, features) if masks else features
+        batch[n, lens[n] :] = 0.0
+    if masks:
+        # Normalised features have mean 0; others are masked with the mean of the utterance.
+        raw = store.config.normalize == "none"
+        fill = np.array([batch[n, :t].mean() for n, t in enumerate(lens)]) if raw else None
+        masks.apply(batch, lens, fill)
+    return Batch(
+        features=torch.from_numpy(batch),
+        feature_lens=torch.from_numpy(lens),
+        texts=[u.text for u in utterances],
+        ids=[u.id for u in utterances],
+        num_frames=int(lens.sum()),
+        global_frames=global_frames,
+        epoch=epoch,
+        step=step,
+    )

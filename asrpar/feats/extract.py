@@ -1,0 +1,197 @@
+"""Feature extraction of whole splits over several processes."""
+
+import contextlib
+import gzip
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from lhotse import CutSet, MonoCut, load_manifest
+from tqdm import tqdm
+
+from asrpar.config import load_config, save_config
+from asrpar.errors import AsrparError, ConfigError, DataError, require_file
+from asrpar.feats.config import FeatureConfig
+from asrpar.feats.report import write_report
+from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
+from asrpar.feats.stats import save_stats
+from asrpar.feats.storage import check_storage, finish_folder
+from asrpar.log import get_logger
+
+log = get_logger(__name__)
+
+TRAIN = "train"  # the split that gets speed copies and that gives the global statistics
+
+
+def extract_features(
+    config: FeatureConfig, manifests: str | Path, output: str | Path, splits: list[str], jobs: int = 1
+) -> dict[str, int]:
+    """Compute the features of each split of a MANIFESTS folder into a FEATS folder.
+
+    A split's cuts file appears only when all its features are there. Files do not depend on ``jobs``.
+
+    Returns:
+        The number of cuts (speed copies included) of each split.
+
+    Raises:
+        MissingInputError, DataError, ConfigError: see the messages; nothing of the failed split is left behind.
+    """
+    config.validate()
+    check_storage(config.storage)
+    manifests, output = Path(manifests), Path(output)
+    cuts = {split: load_cuts(manifests, split) for split in splits}
+    config = _settle(config, cuts, output)
+    (output / "storage").mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        # Cuts of earlier settings must not outlive the description of how they were made.
+        (output / f"cuts_{split}.jsonl.gz").unlink(missing_ok=True)
+    save_config(config, output / "feats.yaml")
+    return {split: _extract_split(config, cuts[split], output, split, jobs) for split in splits}
+
+
+def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
+    """The cuts of a split, sorted by id. Raises DataError if they are not one supervision per single-channel cut."""
+    path = manifests / f"cuts_{split}.jsonl.gz"
+    require_file(path, "stage 1 (asrpar prepare-manifests)")
+    try:
+        found = load_manifest(path)
+        cuts = sorted(found, key=lambda c: c.id)
+    except Exception as e:  # damaged gzip, JSON or manifest: each has its own kind
+        raise DataError(f"{path} is not a readable cut manifest ({type(e).__name__}): make it again") from e
+    if not isinstance(found, CutSet) or not cuts:
+        raise DataError(f"{path} holds no cuts: make the manifests again")
+    seen: set[str] = set()
+    for cut in cuts:
+        if not isinstance(cut, MonoCut) or not cut.has_recording or len(cut.supervisions) != 1:
+            raise DataError(f"{path}: cut {cut.id} is not one supervision of one channel of a recording")
+        if cut.id in seen:
+            raise DataError(f"{path}: cut {cut.id} is there twice")
+        seen.add(cut.id)
+    return cuts
+
+
+def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], output: Path) -> FeatureConfig:
+    """Fix the sampling rate, and refuse to mix settings within one FEATS folder."""
+    old = load_config(FeatureConfig, output / "feats.yaml") if (output / "feats.yaml").exists() else None
+    others = [p for p in output.glob("cuts_*.jsonl.gz") if p.name[5:-9] not in cuts]
+    first = next(iter(cuts.values()))[0]
+    rate = config.fbank.get("sampling_rate") or (
+        old.fbank["sampling_rate"] if old and others else first.recording.sampling_rate
+    )
+    if not config.resample:
+        for split, those in cuts.items():
+            for cut in those:
+                if cut.recording.sampling_rate != rate:
+                    raise DataError(
+                        f"recording {cut.recording.id} of split {split} has {cut.recording.sampling_rate} Hz, "
+                        f"expected {rate} Hz; convert it, or set resample: true"
+                    )
+    if config.normalize == "speaker":
+        for those in cuts.values():
+            nobody = next((c.id for c in those if not c.supervisions[0].speaker), None)
+            if nobody is not None:
+                raise DataError(f"normalize: speaker, but cut {nobody} has no speaker in its supervision")
+    config = replace(config, fbank={**config.fbank, "sampling_rate": rate})
+    make_extractor(config.fbank)  # a wrong setting is found here, once, not in each process
+    if old and others:
+        ours, theirs = asdict(config), asdict(old)
+        changed = [k for k in ("fbank", "resample", "normalize", "dtype", "min_frames") if ours[k] != theirs[k]]
+        if changed:
+            raise ConfigError(
+                f"{output} holds {', '.join(p.name for p in others)} made with another {changed[0]}: "
+                "extract all splits together, or use another folder"
+            )
+    return config
+
+
+def _extract_split(config: FeatureConfig, cuts: list[MonoCut], output: Path, split: str, jobs: int) -> int:
+    final = output.resolve() / "storage" / split
+    folder = final.with_name(f".{split}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    speeds = config.speeds if split == TRAIN else [1.0]
+    # The size of a shard follows from the data alone, so that files do not depend on the number of processes.
+    size = min(2000, max(20, -(-len(cuts) // 64)))
+    tasks = [
+        ShardTask(i, cuts[start : start + size], config, speeds, folder, final)
+        for i, start in enumerate(range(0, len(cuts), size))
+    ]
+    try:
+        results = _run(tasks, jobs, split)
+        findings = [f for r in results for f in r.findings]
+        dropped = sum(r.dropped for r in results)
+        write_report(output / "report.txt", split, len(cuts), dropped, findings)
+        done = sorted((c for r in results for c in r.cuts), key=lambda c: c.id)
+        if dropped > config.max_bad_fraction * len(cuts) or not done:
+            raise DataError(
+                f"{dropped} of {len(cuts)} utterances of split {split} cannot be used, more than max_bad_fraction = "
+                f"{config.max_bad_fraction:g} allows: {output / 'report.txt'} lists them, first {findings[0][0]} "
+                f"({findings[0][2]})"
+            )
+        if findings:
+            log.warning(
+                "split %s: %d utterances dropped, %d suspicious: see %s",
+                split,
+                dropped,
+                sum(verdict == "kept" for _, verdict, _ in findings),
+                output / "report.txt",
+            )
+        finish_folder(config.storage, folder)
+        shutil.rmtree(final, ignore_errors=True)
+        folder.rename(final)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    merged: dict = {}
+    for result in results:
+        for speaker, moments in result.speakers.items():
+            merged[speaker] = merged[speaker] + moments if speaker in merged else moments
+    save_stats(output / "stats.pt", split, merged)
+    _write_cuts(done, output / f"cuts_{split}.jsonl.gz")
+    return len(done)
+
+
+def _run(tasks: list[ShardTask], jobs: int, split: str) -> list[ShardResult]:
+    results: dict[int, ShardResult] = {}
+    total = sum(len(t.cuts) for t in tasks)
+    # disable=None: a bar only on a terminal.
+    with tqdm(total=total, desc=f"features of {split}", unit="utt", disable=None) as bar:
+        for result, task in _results(tasks, min(jobs, len(tasks))):
+            results[result.index] = result
+            bar.update(len(task.cuts))
+    return [results[i] for i in sorted(results)]
+
+
+def _results(tasks: list[ShardTask], jobs: int) -> Iterator[tuple[ShardResult, ShardTask]]:
+    if jobs <= 1:
+        for task in tasks:
+            yield extract_shard(task), task
+        return
+    # A fork of a process with threads may hang; the server is started fresh, imports once, and forks from there.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["asrpar.feats.shard"])
+    pool = ProcessPoolExecutor(jobs, mp_context=context)
+    try:
+        futures = {pool.submit(extract_shard, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield future.result(), futures[future]
+    except BrokenProcessPool as e:
+        raise AsrparError("a feature extraction process died (out of memory?): try fewer --jobs") from e
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_cuts(cuts: list[MonoCut], path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(open(temporary, "wb"))
+        # No time stamp and no name in the gzip header: the same cuts are the same bytes.
+        packed = stack.enter_context(gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0))
+        for cut in cuts:
+            packed.write(json.dumps(cut.to_dict(), ensure_ascii=False).encode() + b"\n")
+    temporary.replace(path)

@@ -1,0 +1,125 @@
+"""Which utterances go into which step, and to which learner: a pure function of lengths, settings and the seed."""
+
+import heapq
+
+import numpy as np
+
+from asrpar.errors import ConfigError
+from asrpar.feats.config import BatchConfig
+
+
+class BatchPlan:
+    """Deals the utterances of an epoch to learners.
+
+    An epoch is a sequence of steps; a step is one global batch; a global batch is dealt to all learners. Over all
+    steps and learners each utterance occurs once. The global batches do not depend on the rank, so learners agree on
+    them without a message.
+    """
+
+    def __init__(self, lengths: list[int], config: BatchConfig, seed: int, num_learners: int, rank: int) -> None:
+        """Check the settings against the data.
+
+        Args:
+            lengths: frames of each utterance.
+            config: size of the global batch, bound on memory, buckets.
+            seed: of the order of utterances.
+            num_learners: how many learners share each global batch.
+            rank: this learner, from 0.
+
+        Raises:
+            ConfigError: more learners than utterances, or settings that leave learners without work.
+        """
+        config.validate()
+        if not 0 <= rank < num_learners:
+            raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
+        if num_learners > len(lengths):
+            raise ConfigError(
+                f"{num_learners} learners are more than the {len(lengths)} utterances: use fewer learners or more data"
+            )
+        self._size = config.size * (num_learners if config.per == "learner" else 1)
+        if config.unit == "utterances" and self._size < num_learners:
+            raise ConfigError(f"a global batch of {self._size} utterances is too small for {num_learners} learners")
+        self._lengths = np.asarray(lengths, dtype=np.int64)
+        if self._lengths.min() < 1:
+            raise ConfigError("an utterance has no frames")
+        self._cap = config.max_frames_per_learner
+        longest = int(self._lengths.max())
+        if self._cap and longest > self._cap:
+            raise ConfigError(f"max_frames_per_learner is {self._cap}, but the longest utterance has {longest} frames")
+        self._by_frames = config.unit == "frames"
+        total = int(self._lengths.sum()) if self._by_frames else len(lengths)
+        # With fewer batches than buckets every epoch would group the same utterances.
+        self._buckets = max(1, min(config.num_buckets, total // self._size // 2))
+        self._seed, self._num_learners, self._rank = seed, num_learners, rank
+        self._epoch: tuple[int, list[list[int]], list[int]] | None = None
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """For each step of ``epoch`` the utterances (indices into ``lengths``) of this learner; may be empty."""
+        return self._make(epoch)[0]
+
+    def global_frames(self, epoch: int) -> list[int]:
+        """For each step of ``epoch`` the frames of the whole global batch, without padding."""
+        return self._make(epoch)[1]
+
+    def _make(self, epoch: int) -> tuple[list[list[int]], list[int]]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            batches = self._global_batches(epoch)
+            shares = [self._deal(batch, step)[self._rank] for step, batch in enumerate(batches)]
+            self._epoch = epoch, shares, [int(self._lengths[batch].sum()) for batch in batches]
+        return self._epoch[1], self._epoch[2]
+
+    def _global_batches(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self._seed, epoch])
+        # Ties of length are broken anew each epoch; buckets hold equal parts of the data.
+        shuffled = rng.permutation(len(self._lengths))
+        ordered = shuffled[np.argsort(self._lengths[shuffled], kind="stable")]
+        weights = self._lengths[ordered] if self._by_frames else np.ones(len(ordered), dtype=np.int64)
+        done = np.cumsum(weights)
+        bucket = np.minimum((done - weights) * self._buckets // done[-1], self._buckets - 1)
+        # What is left of a bucket starts the next one's first batch. Going up or down by chance, the last, smaller
+        # batch of the epoch is not always one of long utterances.
+        if rng.random() < 0.5:
+            bucket = self._buckets - 1 - bucket
+        ordered = ordered[np.lexsort((rng.random(len(ordered)), bucket))]
+        batches = self._cut(ordered)
+        order = [*rng.permutation(len(batches) - 1), len(batches) - 1]
+        return [batches[i] for i in order]
+
+    def _cut(self, ordered: np.ndarray) -> list[list[int]]:
+        """Consecutive batches of at most the set size (or one longer utterance) that also fit the learners' memory."""
+        batches: list[list[int]] = []
+        batch: list[int] = []
+        size = longest = 0
+        for index, length in zip(ordered.tolist(), self._lengths[ordered].tolist(), strict=True):
+            weight = length if self._by_frames else 1
+            most = -(-(len(batch) + 1) // self._num_learners)  # utterances of a learner when dealt in turn
+            full = size + weight > self._size or (self._cap and most * max(longest, length) > self._cap)
+            if batch and full:
+                batches.append(batch)
+                batch, size, longest = [], 0, 0
+            batch.append(index)
+            size += weight
+            longest = max(longest, length)
+        return [*batches, batch]
+
+    def _deal(self, batch: list[int], step: int) -> list[list[int]]:
+        """Divide a global batch so that learners get nearly equal numbers of frames."""
+        count = self._num_learners
+        if count == 1:
+            return [batch]
+        lengths = self._lengths[batch].tolist()
+        # Longest first, each to the learner with the fewest frames so far; the step decides who begins.
+        order = sorted(range(len(batch)), key=lambda i: (-lengths[i], i))
+        shares: list[list[int]] = [[] for _ in range(count)]
+        heap = [(0, turn, (turn + step) % count) for turn in range(count)]
+        for i in order:
+            frames, turn, learner = heapq.heappop(heap)
+            shares[learner].append(batch[i])
+            heapq.heappush(heap, (frames + lengths[i], turn, learner))
+        if self._cap and any(len(s) * int(self._lengths[s].max()) > self._cap for s in shares if s):
+            # Many short ones in one share pad up to its longest: deal in turn instead, which `_cut` made sure fits.
+            shares = [[] for _ in range(count)]
+            for position, i in enumerate(order):
+                turn = position % count if (position // count) % 2 == 0 else count - 1 - position % count
+                shares[(turn + step) % count].append(batch[i])
+        return shares

@@ -1,0 +1,143 @@
+"""The work of one process: the features of one shard of a split."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from lhotse import Fbank, FbankConfig, Features, MonoCut
+from lhotse.utils import fastcopy
+
+from asrpar.errors import ConfigError
+from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, suspicion
+from asrpar.feats.config import FeatureConfig
+from asrpar.feats.stats import Moments
+from asrpar.feats.storage import make_writer
+
+
+@dataclass
+class ShardTask:
+    """What to do: ``cuts`` are utterances as prepared; ``folder`` gets the name ``final_folder`` when all is done."""
+
+    index: int
+    cuts: list[MonoCut]
+    config: FeatureConfig
+    speeds: list[float]
+    folder: Path
+    final_folder: Path
+
+
+@dataclass
+class ShardResult:
+    """What came out: cuts with features, findings (id, "dropped" or "kept", reason), statistics of each speaker."""
+
+    index: int
+    cuts: list[MonoCut] = field(default_factory=list)
+    findings: list[tuple[str, str, str]] = field(default_factory=list)
+    dropped: int = 0  # utterances, their speed copies not counted
+    speakers: dict[str, Moments] = field(default_factory=dict)
+
+
+def make_extractor(settings: dict) -> Fbank:
+    """Lhotse's filter bank, tried on a second of noise. Raises ConfigError for settings that do not go together."""
+    rate = settings["sampling_rate"]
+    hop = settings.get("frame_shift", FbankConfig.frame_shift) * rate
+    if hop < 1 or abs(hop - round(hop)) > 1e-6:
+        raise ConfigError(f"fbank.frame_shift of {hop:g} samples: it must be a whole number of samples at {rate} Hz")
+    try:
+        extractor = Fbank(FbankConfig(**settings))
+        noise = np.random.default_rng(0).standard_normal((1, rate)).astype(np.float32)
+        features = extractor.extract(noise, rate)
+    except Exception as e:  # Lhotse checks with assertions and torch with several kinds
+        raise ConfigError(f"these fbank settings do not work: {str(e).splitlines()[0] if str(e) else e!r}") from e
+    if not np.isfinite(features).all():
+        raise ConfigError("these fbank settings give features that are not finite: too many filters for the window?")
+    return extractor
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: the processes are the parallelism, and sums must not depend on how they were cut up."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def extract_shard(task: ShardTask) -> ShardResult:
+    """Compute and store the features of all cuts of a shard, in all speeds."""
+    config = task.config
+    result = ShardResult(task.index)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        extractor = make_extractor(config.fbank)
+        with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
+            for cut in task.cuts:
+                check_file_rate(cut)
+                if cut.sampling_rate != config.fbank["sampling_rate"]:
+                    cut = cut.resample(config.fbank["sampling_rate"])
+                _extract_utterance(cut, task, extractor, writer, result)
+    return result
+
+
+def _extract_utterance(cut: MonoCut, task: ShardTask, extractor: Fbank, writer: object, result: ShardResult) -> None:
+    config = task.config
+    # The unperturbed copy first: what is wrong with the recording is found, and reported, once.
+    for nth, speed in enumerate(sorted(task.speeds, key=lambda s: (s != 1.0, s))):
+        copy = speed_copy(cut, speed)
+        samples, problem = load_samples(copy)
+        if samples is not None and nth == 0:
+            doubt = suspicion(samples, config.silence_range, config.clip_fraction)
+            if doubt:
+                result.findings.append((copy.id, "kept", doubt))
+        if samples is not None:
+            if extractor.config.dither:
+                torch.manual_seed(_seed(config.seed, copy.id))
+            features, problem = _features(extractor, samples, config.min_frames)
+        if problem:
+            result.findings.append((copy.id, "dropped", problem))
+            if nth == 0:
+                result.dropped += 1
+                return
+            continue
+        manifest = Features(
+            type=extractor.name,
+            num_frames=features.shape[0],
+            num_features=features.shape[1],
+            frame_shift=extractor.frame_shift,
+            sampling_rate=copy.sampling_rate,
+            start=copy.start,
+            duration=copy.duration,
+            storage_type=writer.name,
+            storage_key=writer.write(copy.id, features),
+            storage_path=str(writer.storage_path).replace(str(task.folder), str(task.final_folder), 1),
+            recording_id=copy.recording.id,
+            channels=copy.channel,
+        )
+        result.cuts.append(fastcopy(copy, features=manifest))
+        speaker = copy.supervisions[0].speaker or ""
+        moments = Moments.of(features)
+        result.speakers[speaker] = result.speakers[speaker] + moments if speaker in result.speakers else moments
+
+
+def _features(extractor: Fbank, samples: np.ndarray, min_frames: int) -> tuple[np.ndarray | None, str]:
+    rate = extractor.config.sampling_rate
+    window = extractor.config.frame_length * rate
+    expected = int(samples.shape[1] / (extractor.frame_shift * rate) + 0.5)
+    short = f"too short: {samples.shape[1] / rate:.3f} s, min_frames is {min_frames}"
+    if samples.shape[1] < window or expected < min_frames:
+        return None, short
+    features = extractor.extract(samples, rate)
+    if len(features) < min_frames:
+        return None, short
+    if not np.isfinite(features).all():
+        return None, "features are not finite"
+    return features, ""
+
+
+def _seed(seed: int, utterance: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed} {utterance}".encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,187 @@
+"""Where feature matrices lie on disk: memory-mapped shards, or Kaldi archives, beside Lhotse's own formats.
+
+Both classes of readers are registered with Lhotse, so ``cut.load_features()`` works wherever this module was imported.
+A shard is one ``.npy`` file of shape (frames of many utterances, C): loading an utterance is a copy of contiguous
+memory, several processes on a machine share one copy of the pages, and a corpus makes tens of files, not millions.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import kaldiio
+import numpy as np
+from lhotse.features.io import (
+    FeaturesReader,
+    FeaturesWriter,
+    available_storage_backends,
+    get_writer,
+    register_reader,
+    register_writer,
+)
+from lhotse.utils import is_module_available
+
+from asrpar.errors import ConfigError
+
+
+@register_writer
+class ShardWriter(FeaturesWriter):
+    """Appends matrices (T, C) to one .npy file; the key that `write` returns is ``first_row:rows``."""
+
+    name = "asrpar_shard"
+
+    def __init__(self, storage_path: str | Path, dtype: str = "float32") -> None:
+        self._path = str(storage_path)
+        self._dtype = np.dtype(dtype)
+        self._rows = 0
+        self._columns: int | None = None
+        self._file: BinaryIO = open(self._path, "wb")  # noqa: SIM115 - closed by close()
+
+    @property
+    def storage_path(self) -> str:
+        """The shard's file."""
+        return self._path
+
+    def _header(self) -> None:
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, self._columns or 0)}
+        # numpy leaves room in the header for the first axis to grow, so it can be written again in place.
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, key: str, value: np.ndarray) -> str:
+        """Append ``value`` (T, C)."""
+        if self._columns is None:
+            self._columns = value.shape[1]
+            self._header()
+        self._file.write(np.ascontiguousarray(value, dtype=self._dtype).data)
+        first, self._rows = self._rows, self._rows + len(value)
+        return f"{first}:{len(value)}"
+
+    def close(self) -> None:
+        """Write the final header."""
+        if not self._file.closed:
+            self._file.seek(0)
+            self._header()
+            self._file.close()
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+
+@lru_cache(maxsize=4096)
+def open_shard(path: str) -> np.ndarray:
+    """Memory-map a shard, (rows, C)."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def read_shard(path: str, key: str) -> np.ndarray:
+    """The rows ``key`` of a shard as a view, (T, C). Raises ValueError if the shard does not hold them."""
+    first, rows = (int(x) for x in key.split(":"))
+    found = open_shard(path)[first : first + rows]
+    if len(found) != rows:
+        raise ValueError(f"{path} ends before row {first + rows}")
+    return found
+
+
+@register_reader
+class ShardReader(FeaturesReader):
+    """Reads what `ShardWriter` wrote."""
+
+    name = "asrpar_shard"
+
+    def __init__(self, storage_path: str | Path, *args: object) -> None:
+        self._path = str(storage_path)
+
+    def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
+        """Rows of one matrix, (T, C) float32."""
+        return np.array(read_shard(self._path, key)[left_offset_frames:right_offset_frames], dtype=np.float32)
+
+
+class KaldiArkWriter(FeaturesWriter):
+    """Writes ``x.ark`` and ``x.scp`` with the kaldiio package. Lhotse's name for the format is "kaldiio" too."""
+
+    name = "kaldiio"
+
+    def __init__(self, ark: Path, final_ark: Path) -> None:
+        """Write to ``ark``; the scp already says ``final_ark``, where it will be when the folder is complete."""
+        self._scp, self._final_ark = ark.with_suffix(".scp"), final_ark
+        self._lines: list[str] = []
+        self._file: BinaryIO = open(ark, "wb")  # noqa: SIM115 - closed by __exit__
+
+    @property
+    def storage_path(self) -> str:
+        """The scp file in which the key is looked up."""
+        return str(self._scp)
+
+    def write(self, key: str, value: np.ndarray) -> str:
+        """Append one matrix (T, C)."""
+        offset = self._file.tell() + len(key.encode()) + 1
+        kaldiio.save_ark(self._file, {key: np.ascontiguousarray(value, dtype=np.float32)})
+        self._lines.append(f"{key} {self._final_ark}:{offset}\n")
+        return key
+
+    def __exit__(self, *args: object) -> None:
+        self._file.close()
+        self._scp.write_text("".join(self._lines), encoding="utf-8")
+
+
+@lru_cache(maxsize=64)
+def _open_scp(path: str) -> dict[str, str]:
+    with open(path, encoding="utf-8") as f:
+        return dict(line.rstrip("\n").split(maxsplit=1) for line in f)
+
+
+def read_kaldi(scp: str, key: str) -> np.ndarray:
+    """One matrix (T, C) of a Kaldi scp file; the archive is looked for beside the scp first, so folders may move."""
+    archive, _, offset = _open_scp(scp)[key].rpartition(":")
+    beside = Path(scp).with_name(Path(archive).name)
+    # Opened here and not by kaldiio, which would run what ends in "|" as a command and unpickle other contents.
+    with open(beside if beside.exists() else archive, "rb") as f:
+        f.seek(int(offset))
+        if f.read(2) != b"\0B":
+            raise ValueError(f"no binary Kaldi matrix at {archive}:{offset}")
+        f.seek(int(offset))
+        return kaldiio.matio.read_kaldi(f)
+
+
+class KaldiArkReader(FeaturesReader):
+    """Reads Kaldi archives through an scp file."""
+
+    name = "kaldiio"
+
+    def __init__(self, storage_path: str | Path, *args: object) -> None:
+        self._path = str(storage_path)
+
+    def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
+        """Rows of one matrix, (T, C) float32."""
+        return read_kaldi(self._path, key)[left_offset_frames:right_offset_frames]
+
+
+if not is_module_available("kaldi_native_io"):
+    # Lhotse's own reader of this name needs kaldi_native_io, which this project does not.
+    register_reader(KaldiArkReader)
+
+
+def check_storage(storage: str) -> None:
+    """Raise ConfigError if the packages for this kind of storage are not installed."""
+    if storage == "lilcom_chunky" and storage not in available_storage_backends():
+        raise ConfigError(
+            "storage: lilcom_chunky needs the package lilcom (pip install lilcom), or use storage: shards"
+        )
+
+
+def finish_folder(storage: str, folder: Path) -> None:
+    """Kaldi's tools expect one sorted scp file: gather those of the shards in ``feats.scp``."""
+    if storage == "kaldi":
+        lines = [line for scp in sorted(folder.glob("*.scp")) for line in scp.read_text("utf-8").splitlines(True)]
+        (folder / "feats.scp").write_text("".join(sorted(lines, key=lambda x: x.split(" ", 1)[0])), encoding="utf-8")
+
+
+def make_writer(storage: str, dtype: str, folder: Path, final_folder: Path, shard: int) -> FeaturesWriter:
+    """The writer of shard number ``shard`` in ``folder``, which will be renamed to ``final_folder``."""
+    if storage == "shards":
+        return ShardWriter(folder / f"{shard:05d}.npy", dtype)
+    if storage == "kaldi":
+        return KaldiArkWriter(folder / f"{shard:05d}.ark", final_folder / f"{shard:05d}.ark")
+    if storage == "lilcom_chunky":
+        return get_writer(storage)(folder / f"{shard:05d}.lca")
+    return get_writer(storage)(folder)

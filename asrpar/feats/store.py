@@ -1,0 +1,131 @@
+"""A split of a FEATS folder, read for training: normalised features by utterance number."""
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asrpar.config import load_config
+from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.feats.config import FeatureConfig
+from asrpar.feats.stats import Normalizer
+from asrpar.feats.storage import read_kaldi, read_shard
+
+MADE_BY = "stage 2 (asrpar extract-features)"
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a cut with features says, as far as batches need it."""
+
+    id: str
+    text: str
+    speaker: str
+    num_frames: int
+    num_features: int
+    storage_type: str
+    storage_path: str
+    storage_key: str
+
+
+class FeatureStore:
+    """The utterances of one split.
+
+    Normalised features are kept until ``cache_mb`` is full. Utterances that came too late for the cache are read from
+    disk each time: every epoch uses each utterance once, so replacing cached ones would never gain anything.
+    """
+
+    def __init__(self, feats_dir: str | Path, split: str, cache_mb: int = 0) -> None:
+        """Read the split's cuts. Raises MissingInputError or DataError."""
+        feats_dir = Path(feats_dir)
+        self.split = split
+        self._cuts = feats_dir / f"cuts_{split}.jsonl.gz"
+        require_file(self._cuts, MADE_BY)
+        require_file(feats_dir / "feats.yaml", MADE_BY)
+        self.config = load_config(FeatureConfig, feats_dir / "feats.yaml")
+        self.utterances = _read_cuts(self._cuts)
+        self._folder = feats_dir.resolve() / "storage"
+        self._normalize = Normalizer(feats_dir, split, self.config.normalize)
+        self._cache: dict[int, np.ndarray] = {}
+        self._room = cache_mb * 2**20
+
+    @property
+    def lengths(self) -> list[int]:
+        """Frames of each utterance."""
+        return [u.num_frames for u in self.utterances]
+
+    @property
+    def num_features(self) -> int:
+        """Features of a frame."""
+        return self.utterances[0].num_features
+
+    def load(self, index: int) -> np.ndarray:
+        """Normalised features (T, C) float32 of one utterance; must not be changed by the caller."""
+        features = self._cache.get(index)
+        if features is None:
+            utterance = self.utterances[index]
+            features = self._normalize(self._read(utterance), utterance.speaker)
+            if features.nbytes <= self._room:
+                self._room -= features.nbytes
+                self._cache[index] = features
+        return features
+
+    def _read(self, utterance: Utterance) -> np.ndarray:
+        path = self._locate(utterance.storage_path)
+        try:
+            if utterance.storage_type == "asrpar_shard":
+                features = read_shard(path, utterance.storage_key)
+            elif utterance.storage_type == "kaldiio":
+                features = read_kaldi(path, utterance.storage_key)
+            else:
+                from lhotse.features.io import get_reader
+
+                features = get_reader(utterance.storage_type)(path).read(utterance.storage_key)
+        except AsrparError:
+            raise
+        except Exception as e:  # each kind of storage raises its own for missing and damaged files
+            raise DataError(f"features of {utterance.id} cannot be read from {path} ({e}): run {MADE_BY} again") from e
+        if features.shape != (utterance.num_frames, utterance.num_features):
+            raise DataError(
+                f"features of {utterance.id} in {path} have shape {features.shape}, expected "
+                f"{(utterance.num_frames, utterance.num_features)}: run {MADE_BY} again"
+            )
+        return features
+
+    def _locate(self, stored: str) -> str:
+        """The storage beside the cuts if it is there, for the FEATS folder may have been moved or copied."""
+        _, found, tail = stored.rpartition(f"/storage/{self.split}")
+        here = self._folder / f"{self.split}{tail}"
+        return str(here) if found and here.exists() else stored
+
+
+def _read_cuts(path: Path) -> list[Utterance]:
+    # Read as JSON: building Lhotse's objects takes some ten times as long, and training needs none of them.
+    utterances = []
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as f:
+            for line in f:
+                cut = json.loads(line)
+                features, supervision = cut["features"], cut["supervisions"][0]
+                utterances.append(
+                    Utterance(
+                        cut["id"],
+                        supervision.get("text", ""),
+                        supervision.get("speaker", ""),
+                        features["num_frames"],
+                        features["num_features"],
+                        features["storage_type"],
+                        features["storage_path"],
+                        features["storage_key"],
+                    )
+                )
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as e:
+        raise DataError(f"{path} is not a manifest of cuts with features ({e!r}): run {MADE_BY} again") from e
+    if not utterances:
+        raise DataError(f"{path} holds no utterances: run {MADE_BY} again")
+    widths = {u.num_features for u in utterances}
+    if len(widths) > 1:
+        raise DataError(f"{path} mixes features of widths {sorted(widths)}: run {MADE_BY} again")
+    return utterances

@@ -1,0 +1,168 @@
+"""Settings of stages 3 and 4: lexicon, units, language model, decoding graph."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asrpar.errors import ConfigError, MissingInputError
+
+UNITS = ("phones", "characters", "sentencepiece")
+CASES = ("keep", "upper", "lower")
+OOV_POLICIES = ("error", "unk", "skip", "spell")
+LEXICON_FORMATS = ("auto", "lexicon", "lexiconp", "cmudict")
+SENTENCEPIECE_TYPES = ("unigram", "bpe", "char", "word")
+
+
+@dataclass
+class LexiconConfig:
+    """Where pronunciations come from (units: phones)."""
+
+    # See `Places.find` for what a relative path and {corpus_dir} mean.
+    path: str | None = None
+    # lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; auto: by the file's name.
+    format: str = "auto"
+    # Case of the words, so that they match the transcripts.
+    case: str = "keep"
+    # AH0 AH1 AH2 -> AH
+    strip_stress: bool = False
+
+
+@dataclass
+class VocabularyConfig:
+    """The words that the decoding graph can output: the union of what is switched on."""
+
+    from_text: bool = True
+    from_lexicon: bool = False
+    # A file with one word a line.
+    word_list: str | None = None
+
+
+@dataclass
+class SentencepieceConfig:
+    """Training of the sentencepiece model (units: sentencepiece)."""
+
+    vocab_size: int = 500
+    type: str = "unigram"
+
+
+@dataclass
+class OptionalSilenceConfig:
+    """A silence unit allowed before, between and after words. CTC has its blank instead, so it is off by default."""
+
+    symbol: str | None = None
+    probability: float = 0.5
+
+
+@dataclass
+class OovConfig:
+    """What to do with a word of the text that has no pronunciation.
+
+    error: refuse, and list the words. unk: read it as `word`, pronounced `unit`. skip: leave its utterance out of the
+    language model and of training. spell: pronounce it letter by letter, with the letters' entries in the lexicon.
+    """
+
+    policy: str = "error"
+    word: str = "<UNK>"
+    unit: str = "SPN"
+
+
+@dataclass
+class LmConfig:
+    """The n-gram: estimated from text, or given."""
+
+    order: int = 3
+    # Manifests whose text is used. Only training sets are accepted.
+    splits: list[str] = field(default_factory=lambda: ["train"])
+    # More text, one sentence a line (.gz allowed), and the case to bring it to.
+    text: str | None = None
+    text_case: str = "keep"
+    # A given ARPA file (.gz allowed) instead of an estimated one, and the case to bring its words to.
+    arpa: str | None = None
+    arpa_case: str = "keep"
+
+
+@dataclass
+class LangConfig:
+    """Everything that `asrpar prepare-lang` needs."""
+
+    units: str = "phones"
+    lexicon: LexiconConfig = field(default_factory=LexiconConfig)
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    sentencepiece: SentencepieceConfig = field(default_factory=SentencepieceConfig)
+    optional_silence: OptionalSilenceConfig = field(default_factory=OptionalSilenceConfig)
+    oov: OovConfig = field(default_factory=OovConfig)
+    lm: LmConfig = field(default_factory=LmConfig)
+
+
+@dataclass
+class GraphConfig:
+    """Everything that `asrpar make-graph` needs."""
+
+    # A name in asrpar.lang.topology.TOPOLOGIES.
+    topology: str = "ctc"
+    # Stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
+    max_states: int = 20_000_000
+
+
+def check_lang_config(config: LangConfig) -> None:
+    """Raise `ConfigError` for values that the types alone do not exclude."""
+    for key, value, allowed in (
+        ("units", config.units, UNITS),
+        ("lexicon.format", config.lexicon.format, LEXICON_FORMATS),
+        ("lexicon.case", config.lexicon.case, CASES),
+        ("lm.text_case", config.lm.text_case, CASES),
+        ("lm.arpa_case", config.lm.arpa_case, CASES),
+        ("oov.policy", config.oov.policy, OOV_POLICIES),
+        ("sentencepiece.type", config.sentencepiece.type, SENTENCEPIECE_TYPES),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"{key}: '{value}' is not one of {', '.join(allowed)}")
+    if config.units == "phones" and config.lexicon.path is None:
+        raise ConfigError("lexicon.path is not set: units 'phones' need a lexicon")
+    if not 1 <= config.lm.order <= 5:
+        raise ConfigError(f"lm.order: {config.lm.order} is not between 1 and 5")
+    if config.sentencepiece.vocab_size < 3:
+        raise ConfigError(f"sentencepiece.vocab_size: {config.sentencepiece.vocab_size} is less than 3")
+    if not 0.0 < config.optional_silence.probability < 1.0:
+        raise ConfigError(f"optional_silence.probability: {config.optional_silence.probability} is not in (0, 1)")
+    if not (config.vocabulary.from_text or config.vocabulary.from_lexicon or config.vocabulary.word_list):
+        raise ConfigError("vocabulary: switch on from_text or from_lexicon, or give a word_list")
+    if config.vocabulary.from_lexicon and config.units != "phones":
+        raise ConfigError(
+            f"vocabulary.from_lexicon: units '{config.units}' have no lexicon; use from_text or word_list"
+        )
+    for split in config.lm.splits:
+        if split.lower().startswith(("dev", "test", "eval", "valid")):
+            raise ConfigError(f"lm.splits: '{split}' is not training text; the language model must not see it")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where files that the configuration names are looked for."""
+
+    corpus_dir: str | None = None
+    config_dirs: tuple[str, ...] = ()
+
+    def find(self, path: str, key: str) -> Path:
+        """The file that the setting ``key`` names.
+
+        ``{corpus_dir}`` in the path stands for --corpus-dir (quote the value in YAML, where a brace starts a mapping).
+        Another relative path is looked for in --corpus-dir, then beside the configuration files (the last first), then
+        in the current folder.
+
+        Raises:
+            ConfigError: the path needs --corpus-dir and there is none.
+            MissingInputError: no such file; the message lists the places.
+        """
+        if "{corpus_dir}" in path:
+            if self.corpus_dir is None:
+                raise ConfigError(f"{key}: '{path}' needs --corpus-dir")
+            places = [Path(path.replace("{corpus_dir}", self.corpus_dir))]
+        elif Path(path).is_absolute():
+            places = [Path(path)]
+        else:
+            folders = [self.corpus_dir, *reversed(self.config_dirs), "."]
+            places = [Path(folder) / path for folder in folders if folder is not None]
+        for place in places:
+            if place.is_file():
+                return place
+        raise MissingInputError(f"{key}: no file {' or '.join(dict.fromkeys(map(str, places)))}")

@@ -1,0 +1,107 @@
+"""Stage 4: HLG, the decoding graph."""
+
+from pathlib import Path
+
+import kaldifst
+import torch
+
+from asrpar.config import save_config
+from asrpar.errors import DataError, require_file
+from asrpar.lang.arpa import read_arpa
+from asrpar.lang.config import GraphConfig
+from asrpar.lang.fsts import grammar_fst, lexicon_fst
+from asrpar.lang.k2dict import k2_dict
+from asrpar.lang.lang import MADE_BY, Lang, write_symbols
+from asrpar.lang.text import replacing
+from asrpar.lang.topology import build_topology
+from asrpar.log import get_logger
+
+LOG = get_logger(__name__)
+
+# Kaldi's default of 1/1024 would move each arc's cost by up to half of that, and a path's by the sum.
+DELTA = 1e-5
+
+
+def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) -> None:
+    """Write ``HLG.fst``, ``HLG.pt``, ``words.txt``, ``tokens.txt`` and ``graph.yaml`` into ``output``.
+
+    Raises:
+        MissingInputError: the language folder is not complete.
+        DataError: lexicon and language model do not go together.
+        ConfigError: unknown topology.
+    """
+    lang_dir, output = Path(lang_dir), Path(output)
+    lang = Lang.load(lang_dir)
+    require_file(lang_dir / "lm.arpa", MADE_BY)
+    g, dropped = grammar_fst(read_arpa(lang_dir / "lm.arpa"), {w: i for i, w in enumerate(lang.words)})
+    if dropped:
+        LOG.warning(
+            "%d n-grams of %s have words outside the vocabulary and are left out", dropped, lang_dir / "lm.arpa"
+        )
+    lg = compose_lg(lexicon_fst(lang), g, lang.num_tokens, config.max_states)
+    if lg.start < 0:
+        raise DataError(f"{lang_dir}: lexicon and language model have no sentence in common")
+    hlg = compose_hlg(config.topology, lg)
+    output.mkdir(parents=True, exist_ok=True)
+    with replacing(output / "HLG.fst") as temporary:
+        if not hlg.write(str(temporary)):
+            raise OSError(f"cannot write {temporary}")
+    k2 = k2_dict(hlg)
+    with replacing(output / "HLG.pt") as temporary:
+        torch.save(k2, temporary)
+    write_symbols(output / "words.txt", lang.words)
+    write_symbols(output / "tokens.txt", lang.tokens)
+    save_config(config, output / "graph.yaml")
+    LOG.info("%s: HLG.fst has %d states, %d arcs; HLG.pt has %d states, %d arcs", output, *graph_size(hlg),
+             int(k2["arcs"][:, 1].max()) + 1, len(k2["arcs"]))  # fmt: skip
+
+
+def compose_lg(
+    l: kaldifst.StdVectorFst, g: kaldifst.StdVectorFst, num_tokens: int, max_states: int = -1
+) -> kaldifst.StdVectorFst:
+    """min(det(L o G)), disambiguation symbols (``num_tokens`` and above) replaced by epsilon; sorted by input."""
+    kaldifst.arcsort(l, "olabel")
+    kaldifst.arcsort(g, "ilabel")
+    lg = kaldifst.StdVectorFst(kaldifst.compose(l, g))
+    if lg.start < 0:
+        return lg
+    if kaldifst.determinize_star(lg, delta=DELTA, max_states=max_states):
+        raise DataError(f"LG has more than {max_states} states after determinization (see max_states)")
+    kaldifst.minimize_encoded(lg, delta=DELTA)
+    lg = _without_inputs_from(lg, num_tokens)
+    kaldifst.connect(lg)
+    kaldifst.arcsort(lg, "ilabel")
+    return lg
+
+
+def compose_hlg(topology: str, lg: kaldifst.StdVectorFst) -> kaldifst.StdVectorFst:
+    """H o LG, sorted by input; input labels are classes + 1, output labels words."""
+    units = sorted({arc.ilabel for s in kaldifst.StateIterator(lg) for arc in kaldifst.ArcIterator(lg, s)} - {0})
+    h = build_topology(topology, units)
+    kaldifst.arcsort(h, "olabel")
+    # Epsilons of LG come right behind the unit's first frame, not behind its repetitions and blanks: so words are
+    # written where their last unit begins.
+    hlg = kaldifst.StdVectorFst(kaldifst.compose(h, lg, compose_filter="alt_sequence"))
+    kaldifst.arcsort(hlg, "ilabel")
+    return hlg
+
+
+def graph_size(fst: kaldifst.StdVectorFst) -> tuple[int, int]:
+    """Numbers of states and arcs."""
+    states = list(kaldifst.StateIterator(fst))
+    return len(states), sum(fst.num_arcs(s) for s in states)
+
+
+def _without_inputs_from(fst: kaldifst.StdVectorFst, first: int) -> kaldifst.StdVectorFst:
+    """A copy in which input labels from ``first`` on are epsilon."""
+    copy = kaldifst.StdVectorFst()
+    for s in kaldifst.StateIterator(fst):
+        copy.add_state()
+        copy.set_final(s, fst.final(s))
+    copy.start = fst.start
+    for s in kaldifst.StateIterator(fst):
+        for arc in kaldifst.ArcIterator(fst, s):
+            if arc.ilabel >= first:
+                arc.ilabel = 0
+            copy.add_arc(s, arc)
+    return copy

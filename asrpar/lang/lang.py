@@ -1,0 +1,168 @@
+"""The LANG folder in use: units, words, and the targets of a transcript."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrpar.config import load_config
+from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.lang.config import LangConfig
+from asrpar.lang.lexicon import Lexicon, read_lexicon
+from asrpar.lang.text import read_lines, replacing
+from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
+
+BLANK = "<blk>"
+MADE_BY = "stage 3 (asrpar prepare-lang)"
+
+
+class Lang:
+    """Units and words of a recipe.
+
+    Attributes:
+        tokens: the acoustic model's classes; class 0 is the blank.
+        words: the words of words.txt by id; <eps> is 0, the last three are #0, <s> and </s>.
+        lexicon: pronunciations of the words that the graph can output.
+        config: the LangConfig it was made with.
+    """
+
+    def __init__(
+        self,
+        tokens: list[str],
+        words: list[str],
+        lexicon: Lexicon,
+        config: LangConfig,
+        targets: Lexicon | None = None,
+        speller: Speller | None = None,
+    ) -> None:
+        self.tokens, self.words, self.lexicon, self.config = tokens, words, lexicon, config
+        self._targets, self._speller = targets, speller
+        self._token_ids = {t: i for i, t in enumerate(tokens)}
+        self._word_ids = {w: i for i, w in enumerate(words)}
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Lang":
+        """Read a LANG folder.
+
+        Raises:
+            MissingInputError: a file of it is not there.
+            DataError: a file of it is damaged.
+        """
+        folder = Path(folder)
+        for name in ("lang.yaml", "tokens.txt", "words.txt", "lexicon.txt"):
+            require_file(folder / name, MADE_BY)
+        config = load_config(LangConfig, folder / "lang.yaml")
+        tokens = [t for t in read_symbols(folder / "tokens.txt") if not t.startswith("#")]
+        words = read_symbols(folder / "words.txt")
+        lexicon = read_lexicon(folder / "lexicon.txt", "lexiconp")
+        targets = folder / "targets_lexicon.txt"
+        speller: Speller | None = None
+        if config.units == "sentencepiece":
+            require_file(folder / "sentencepiece.model", MADE_BY)
+            speller = Sentencepiece.load(folder / "sentencepiece.model")
+        elif config.units == "characters":
+            speller = Characters(t for t in tokens[1:] if len(t) == 1)
+        return cls(
+            tokens, words, lexicon, config, read_lexicon(targets, "lexiconp") if targets.is_file() else None, speller
+        )
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of classes, the blank included."""
+        return len(self.tokens)
+
+    @property
+    def num_disambig(self) -> int:
+        """Word id of #0, which is also the number of ids before the symbols that no text has."""
+        return self._word_ids["#0"]
+
+    def token_id(self, token: str) -> int:
+        """Class of a unit; DataError for an unknown one."""
+        if token not in self._token_ids:
+            raise DataError(f"'{token}' is not a unit of this language folder")
+        return self._token_ids[token]
+
+    def word_id(self, word: str) -> int:
+        """Id of a word; DataError for an unknown one unless the OOV policy is 'unk'."""
+        if word in self._word_ids:
+            return self._word_ids[word]
+        if self.config.oov.policy == "unk":
+            return self._word_ids[self.config.oov.word]
+        raise DataError(f"'{word}' is not in the vocabulary")
+
+    def encodable(self, text: str) -> bool:
+        """Whether `encode` accepts the text. With the OOV policy 'skip', leave out utterances where it does not."""
+        return all(self.pronounce(w) is not None for w in text.split())
+
+    def encode(self, text: str) -> list[int]:
+        """CTC targets of a transcript: the classes of each word's first pronunciation.
+
+        Words outside the graph's vocabulary are looked up in the whole lexicon that the folder was made from, so that
+        the loss of a dev set can be computed.
+
+        Raises:
+            DataError: a word has no pronunciation and the OOV policy does not map it.
+        """
+        ids: list[int] = []
+        for word in text.split():
+            units = self.pronounce(word)
+            if units is None:
+                raise DataError(f"word '{word}' has no pronunciation (oov.policy is '{self.config.oov.policy}')")
+            ids.extend(self._token_ids[u] for u in units)
+        return ids
+
+    def pronounce(self, word: str) -> tuple[str, ...] | None:
+        """Units of a word, or None if the lexicon has none and the OOV policy does not map it."""
+        if word in self.lexicon:
+            return self.lexicon.first(word)
+        if self._targets is not None and word in self._targets:
+            return self._targets.first(word)
+        if self._speller is not None and (units := self._speller.spell(word)) is not None:
+            return units
+        if self.config.oov.policy == "spell":
+            return spell_by_letters(word, self.lexicon, self._targets)
+        if self.config.oov.policy == "unk":
+            return (self.config.oov.unit,)
+        return None
+
+    def decode_tokens(self, ids: Sequence[int]) -> list[str]:
+        """Words of a sequence of classes (repeats merged and blanks removed before), without a graph.
+
+        Raises:
+            ConfigError: the units are phones, whose words only the graph can tell.
+        """
+        if self.config.units == "phones":
+            raise ConfigError("phones do not spell words: decode with the graph, or score phones")
+        return words_of_units([self.tokens[i] for i in ids])
+
+
+def spell_by_letters(word: str, *lexicons: Lexicon | None) -> tuple[str, ...] | None:
+    """The pronunciation of a word said letter by letter, or None if a letter is in none of the lexicons."""
+    units: list[str] = []
+    for letter in word:
+        for lexicon in lexicons:
+            if lexicon is not None and letter in lexicon:
+                units.extend(lexicon.first(letter))
+                break
+        else:
+            return None
+    return tuple(units) or None
+
+
+def read_symbols(path: str | Path) -> list[str]:
+    """Read ``symbol id`` lines; ids must count up from 0.
+
+    Raises:
+        DataError: another format or order, with file and line.
+    """
+    symbols = []
+    for number, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != 2 or fields[1] != str(len(symbols)):
+            raise DataError(f"{path}:{number}: expected 'SYMBOL {len(symbols)}', found '{line}'")
+        symbols.append(fields[0])
+    return symbols
+
+
+def write_symbols(path: str | Path, symbols: Sequence[str]) -> None:
+    """Write ``symbol id`` lines, ids from 0."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+        f.writelines(f"{s} {i}\n" for i, s in enumerate(symbols))

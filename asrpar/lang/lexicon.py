@@ -1,0 +1,147 @@
+"""Pronunciation lexicons: Kaldi's lexicon.txt and lexiconp.txt, and dictionaries in the style of CMUdict."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from asrpar.errors import DataError
+from asrpar.lang.text import map_case, read_lines, replacing
+
+RESERVED_WORDS = ("<eps>", "<s>", "</s>", "#0")
+_ALTERNATIVE = re.compile(r"^(.+)\((\d+)\)$")
+
+
+class Pronunciation(NamedTuple):
+    """One line of a lexicon; ``prob`` in (0, 1] need not sum to one over a word's pronunciations."""
+
+    word: str
+    prob: float
+    tokens: tuple[str, ...]
+
+
+@dataclass
+class Lexicon:
+    """Pronunciations in the order of the file; the first one of a word is its canonical one."""
+
+    entries: list[Pronunciation]
+
+    def __post_init__(self) -> None:
+        self.by_word: dict[str, list[Pronunciation]] = {}
+        for entry in self.entries:
+            self.by_word.setdefault(entry.word, []).append(entry)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.by_word
+
+    @property
+    def tokens(self) -> list[str]:
+        """All units, sorted."""
+        return sorted({t for entry in self.entries for t in entry.tokens})
+
+    def first(self, word: str) -> tuple[str, ...]:
+        """The canonical pronunciation; KeyError for an unknown word."""
+        return self.by_word[word][0].tokens
+
+    def restricted(self, words: Iterable[str]) -> "Lexicon":
+        """The entries of ``words`` only, sorted by word."""
+        return Lexicon([entry for word in sorted(set(words)) for entry in self.by_word.get(word, ())])
+
+    def write(self, path: str | Path) -> None:
+        """Write lines ``WORD prob tokens...`` (Kaldi's lexiconp.txt)."""
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+            f.writelines(f"{e.word} {e.prob:.6g} {' '.join(e.tokens)}\n" for e in self.entries)
+
+
+def read_lexicon(path: str | Path, format: str = "auto", case: str = "keep", strip_stress: bool = False) -> Lexicon:
+    """Read a lexicon file (gzipped or not).
+
+    Args:
+        path: the file.
+        format: 'lexicon' (WORD P P), 'lexiconp' (WORD prob P P), 'cmudict' (WORD(2) P P; comments after ``;;;`` at the
+            start of a line or after `` #``), or 'auto', which goes by the file's name.
+        case: 'upper', 'lower' or 'keep', for the words.
+        strip_stress: remove a final 0, 1 or 2 from each phone.
+
+    Raises:
+        DataError: a line that cannot be used, with file and line; an empty lexicon.
+    """
+    format = _guess_format(Path(path)) if format == "auto" else format
+    entries: dict[tuple[str, tuple[str, ...]], Pronunciation] = {}
+    for number, line in read_lines(path):
+        if format == "cmudict":
+            line = "" if line.startswith(";;;") else line.split(" #")[0]
+        fields = line.split()
+        if not fields:
+            continue
+        where = f"{path}:{number}"
+        word, *tokens = fields
+        prob = 1.0
+        if format == "lexiconp":
+            prob = _prob(tokens[0] if tokens else "", where)
+            tokens = tokens[1:]
+        elif format == "cmudict" and (match := _ALTERNATIVE.match(word)):
+            word = match[1]
+        word = map_case(word, case)
+        if strip_stress:
+            tokens = [t[:-1] if t[-1] in "012" and len(t) > 1 else t for t in tokens]
+        entry = Pronunciation(word, prob, tuple(tokens))
+        _check(entry, where)
+        # Alternatives that differed only in stress fall together; the likelier stays.
+        known = entries.get((word, entry.tokens))
+        if known is None or known.prob < prob:
+            entries[word, entry.tokens] = entry
+    if not entries:
+        raise DataError(f"{path}: no pronunciations in this lexicon")
+    return Lexicon(list(entries.values()))
+
+
+def disambiguate(pronunciations: Sequence[tuple[str, ...]]) -> tuple[list[int], int]:
+    """Numbers k of the disambiguation symbols #k that make pronunciations tell words apart.
+
+    A pronunciation shared by several entries, or one that others begin with, ends in #1, #2, ... (in the order of the
+    entries that share it); all others need none, shown as 0.
+
+    Returns:
+        the number of each pronunciation, and the highest number used.
+    """
+    counts = Counter(pronunciations)
+    prefixes = {p[:n] for p in counts for n in range(1, len(p))}
+    seen: Counter[tuple[str, ...]] = Counter()
+    numbers = []
+    for p in pronunciations:
+        if counts[p] > 1 or p in prefixes:
+            seen[p] += 1
+            numbers.append(seen[p])
+        else:
+            numbers.append(0)
+    return numbers, max(numbers, default=0)
+
+
+def _guess_format(path: Path) -> str:
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith((".dic", ".dict")) or "cmudict" in name:
+        return "cmudict"
+    return "lexiconp" if name.startswith("lexiconp") else "lexicon"
+
+
+def _prob(field: str, where: str) -> float:
+    try:
+        prob = float(field)
+    except ValueError:
+        raise DataError(f"{where}: expected a probability after the word, found '{field}'") from None
+    if not 0.0 < prob <= 1.0:
+        raise DataError(f"{where}: pronunciation probability {field} is not in (0, 1]")
+    return prob
+
+
+def _check(entry: Pronunciation, where: str) -> None:
+    if not entry.tokens:
+        raise DataError(f"{where}: word '{entry.word}' has no pronunciation")
+    if entry.word in RESERVED_WORDS:
+        raise DataError(f"{where}: '{entry.word}' is a reserved word")
+    for token in entry.tokens:
+        if token.startswith("#") or token in ("<eps>", "<blk>"):
+            raise DataError(f"{where}: '{token}' is a reserved unit")

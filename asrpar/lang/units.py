@@ -1,0 +1,100 @@
+"""Units other than phones: characters and sentencepiece."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from asrpar.errors import ConfigError, DataError
+
+# Marks the beginning of a word, in characters as in sentencepiece.
+WORD_START = "▁"
+
+
+class Speller(Protocol):
+    """Turns any word into units."""
+
+    tokens: list[str]
+
+    def spell(self, word: str) -> tuple[str, ...] | None:
+        """The units of a word, or None if it has a character that the units cannot write."""
+
+
+class Characters:
+    """Characters, with the word start as a unit of its own."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self.tokens = sorted(set(tokens) | {WORD_START})
+        self._known = set(self.tokens)
+
+    def spell(self, word: str) -> tuple[str, ...] | None:
+        """Word start and characters of ``word``, or None."""
+        units = (WORD_START, *word)
+        return units if self._known.issuperset(units) else None
+
+
+class Sentencepiece:
+    """A trained sentencepiece model; its control symbols and <unk> are no units."""
+
+    def __init__(self, model: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        self.model = model
+        self._sp = SentencePieceProcessor(model_proto=model)
+        self.tokens = [
+            self._sp.id_to_piece(i)
+            for i in range(self._sp.get_piece_size())
+            if not (self._sp.is_control(i) or self._sp.is_unknown(i))
+        ]
+
+    def spell(self, word: str) -> tuple[str, ...] | None:
+        """The pieces of one word, or None if it has a character that was not in the training text."""
+        ids = self._sp.encode(word)
+        if self._sp.unk_id() in ids:
+            return None
+        return tuple(self._sp.id_to_piece(i) for i in ids)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Sentencepiece":
+        """Read a model file."""
+        return cls(Path(path).read_bytes())
+
+    @classmethod
+    def train(cls, sentences: Sequence[Sequence[str]], vocab_size: int, model_type: str) -> "Sentencepiece":
+        """Train on words of sentences; the same text gives the same model.
+
+        Raises:
+            ConfigError: sentencepiece refuses, most often because the text is too small for ``vocab_size``.
+        """
+        from sentencepiece import SentencePieceTrainer
+
+        text = [" ".join(words) for words in sentences if words]
+        if not text:
+            raise DataError("there is no text to train sentencepiece units on")
+        model = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=iter(text),
+                model_writer=model,
+                vocab_size=vocab_size,
+                model_type=model_type,
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                # Words must be cut alike alone and in a sentence, so that lexicon and targets agree.
+                split_by_whitespace=True,
+                add_dummy_prefix=True,
+                bos_id=-1,
+                eos_id=-1,
+                unk_id=0,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as e:
+            reason = str(e).split("] ")[-1].strip() or str(e)
+            raise ConfigError(f"sentencepiece.vocab_size: {vocab_size} does not suit the text: {reason}") from e
+        return cls(model.getvalue())
+
+
+def words_of_units(tokens: Sequence[str]) -> list[str]:
+    """Words of a sequence of characters or sentencepiece units."""
+    return [w for w in "".join(tokens).split(WORD_START) if w]

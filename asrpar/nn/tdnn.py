@@ -1,0 +1,123 @@
+"""Time-delay networks: dilated convolutions over frames with residual connections, plain or factored.
+
+Sources: Waibel et al. 1989 (TDNN); Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural
+networks" (TDNN-F: a layer as the product of two thin ones, the first kept semi-orthogonal, with a bypass).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asrpar.errors import ConfigError
+
+
+class Subsample(nn.Module):
+    """Splice frames and keep each ``stride``-th: (N, T, C) -> (N, ceil(T / stride), channels)."""
+
+    def __init__(self, num_features: int, channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv1d(num_features, channels, kernel, stride=stride, padding=(kernel - 1) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, C) -> (N, channels, T')."""
+        return F.relu(self.conv(x.transpose(1, 2)))
+
+    def lengths(self, lens: Tensor) -> Tensor:
+        """Output lengths T' of input lengths T, both (N,)."""
+        kernel, padding = self.conv.kernel_size[0], self.conv.padding[0]
+        return (lens + 2 * padding - kernel) // self.stride + 1
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each frame; it keeps no running statistics, so learners need not share any."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T) -> (N, C, T)."""
+        return F.layer_norm(x.transpose(1, 2), (x.shape[1],), self.weight, self.bias).transpose(1, 2)
+
+
+class TdnnLayer(nn.Module):
+    """One residual layer: norm, dilated convolution (through a bottleneck if factored), ReLU, dropout, bypass."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int, bottleneck: int, dropout: float) -> None:
+        super().__init__()
+        padding = dilation * (kernel - 1) // 2
+        self.norm = ChannelNorm(channels)
+        if bottleneck:
+            self.linear = nn.Conv1d(channels, bottleneck, kernel, dilation=dilation, padding=padding, bias=False)
+            self.affine = nn.Conv1d(bottleneck, channels, 1)
+        else:
+            self.linear = nn.Identity()
+            self.affine = nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(N, C, T), mask (N, 1, T) zero at padding -> (N, C, T)."""
+        y = self.affine(self.linear(self.norm(x) * mask))
+        return x + self.dropout(F.relu(y))
+
+
+class Tdnn(nn.Module):
+    """TDNN or TDNN-F acoustic model with log-softmax output.
+
+    Args:
+        num_features: filter banks C of the input.
+        num_classes: output tokens, blank included.
+        channels: width of every layer.
+        dilations: one residual layer for each entry.
+        kernel: frames seen by a layer (odd).
+        bottleneck: 0 for plain layers, else the rank of the factored ones.
+        subsampling: frames merged at the input.
+        dropout: probability, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        channels: int,
+        dilations: list[int],
+        kernel: int,
+        bottleneck: int,
+        subsampling: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ConfigError(f"model.kernel is {kernel}: it must be odd, so that a layer looks as far back as ahead")
+        self.subsampling = subsampling
+        self.input = Subsample(num_features, channels, 3 * subsampling, subsampling)
+        self.layers = nn.ModuleList(TdnnLayer(channels, kernel, d, bottleneck, dropout) for d in dilations)
+        self.norm = nn.LayerNorm(channels)
+        self.output = nn.Linear(channels, num_classes)
+
+    def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,)."""
+        x = self.input(features)
+        lens = self.input.lengths(lens)
+        # Padding must stay zero in every layer, or a result would depend on what an utterance is batched with.
+        mask = (torch.arange(x.shape[2], device=x.device) < lens[:, None]).to(x.dtype)[:, None]
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.output(self.norm(x.transpose(1, 2))).float().log_softmax(-1), lens
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """One step that brings the first factor of each factored layer nearer to semi-orthogonal (M Mᵀ = α² I).
+
+        Povey et al. 2018, equations 1 to 4 in the floating-scale form: with P = M Mᵀ and α² = tr(P Pᵀ) / tr(P),
+        M ← M - (P - α² I) M / (2 α²)... the update is the gradient step on ‖P - α² I‖² at learning rate 1/8.
+        """
+        for layer in self.layers:
+            if isinstance(layer.linear, nn.Conv1d):
+                m = layer.linear.weight.flatten(1)
+                p = m @ m.T
+                scale = (p * p).sum() / p.trace()
+                m -= 0.5 / scale * (p @ m - scale * m)

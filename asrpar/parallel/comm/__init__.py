@@ -1,0 +1,27 @@
+"""Transports: the only code that knows how messages travel."""
+
+from asrpar.parallel.comm.base import Comm
+from asrpar.parallel.comm.local import LocalComm
+
+__all__ = ["Comm", "LocalComm", "world"]
+
+
+def world() -> Comm:
+    """The transport of this process: MPI when it was started as a rank of an MPI job, else alone.
+
+    MPI is not even imported for a process that runs alone, so that it works on machines without MPI.
+    """
+    import os
+
+    from asrpar.launch import check_world
+
+    # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
+    started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))
+    if started_by_mpi or "ASRPAR_WORLD_SIZE" in os.environ:
+        from asrpar.parallel.comm.mpi import MpiComm
+
+        comm: Comm = MpiComm()
+    else:
+        comm = LocalComm()
+    check_world(comm.size)
+    return comm

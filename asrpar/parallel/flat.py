@@ -1,0 +1,41 @@
+"""All parameters of a module as views on one flat vector, all gradients as views on a second."""
+
+import torch
+from torch import nn
+
+
+class FlatParameters:
+    """Moves a module's parameters into contiguous storage.
+
+    Strategies, compression, averages and checkpoints see only the flat vectors, so that each of them is a few lines of
+    tensor arithmetic and one message.
+
+    Attributes:
+        weights: (P,) all parameters, in the order of ``module.parameters()``; the module computes with these.
+        grad: (P,) all gradients; backward adds into it.
+        message: (P + 1,) the gradient and one slot behind it, so that a gradient and the number of frames it was
+            summed over travel in one message without a copy.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        parameters = list(module.parameters())
+        if not parameters:
+            raise ValueError("the module has no parameters")
+        first = parameters[0]
+        if any(p.dtype != first.dtype or p.device != first.device for p in parameters):
+            raise ValueError("all parameters must share one type and one device")
+        size = sum(p.numel() for p in parameters)
+        self.module = module
+        self.weights = torch.empty(size, dtype=first.dtype, device=first.device)
+        self.message = torch.zeros(size + 1, dtype=first.dtype, device=first.device)
+        self.grad = self.message[:size]
+        at = 0
+        for p in parameters:
+            end = at + p.numel()
+            self.weights[at:end].copy_(p.detach().reshape(-1))
+            p.data = self.weights[at:end].view(p.shape)
+            p.grad = self.grad[at:end].view(p.shape)
+            at = end
+
+    def __len__(self) -> int:
+        return self.weights.numel()

@@ -1,0 +1,37 @@
+"""The strategies by name. Each module is one page and reads like the algorithm box of its paper."""
+
+from importlib import import_module
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies.base import Learner, Strategy
+
+# name: module that holds `Settings` (a dataclass) and `Algorithm` (a Strategy)
+STRATEGIES: dict[str, str] = {
+    "single": "asrpar.parallel.strategies.single",
+    "ssgd": "asrpar.parallel.strategies.ssgd",
+    "bmuf": "asrpar.parallel.strategies.bmuf",
+}
+
+__all__ = ["STRATEGIES", "Learner", "Strategy", "make_strategy", "settings_class"]
+
+
+def settings_class(name: str) -> type:
+    """The dataclass of a strategy's settings.
+
+    Raises:
+        ConfigError: no such strategy.
+    """
+    if name not in STRATEGIES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, STRATEGIES, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(f"no strategy '{name}'{hint} (known: {', '.join(STRATEGIES)})")
+    return import_module(STRATEGIES[name]).Settings
+
+
+def make_strategy(name: str, settings: object, learner: Learner, comm: Comm) -> Strategy:
+    """The strategy ``name`` for one learner; ``settings`` is an instance of its `settings_class`."""
+    settings_class(name)
+    return import_module(STRATEGIES[name]).Algorithm(settings, learner, comm)

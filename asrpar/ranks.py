@@ -1,0 +1,285 @@
+"""Run a job of MPI ranks: pass its output on, forward signals, and find out which rank failed and why."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, TextIO
+
+from asrpar.errors import LaunchError
+from asrpar.launch import RECORD, Job
+
+TAIL = 20  # lines of a failed rank's log that are shown
+MISTAKE = "asrpar: error: "
+
+# How each launcher labels a rank's output; hydra labels every piece it reads, also in the middle of a line.
+_LABELS = {
+    "openmpi": re.compile(r"^\[[^\[\]\s,]*,(\d+)\]<std(?:out|err)>: ?"),
+    "mpich": re.compile(r"\[(\d+)\] "),
+    "srun": re.compile(r"^ *(\d+): "),
+}
+
+
+@dataclass
+class RankOutput:
+    """What one rank has said on stderr, and its fate as far as it shows there."""
+
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    mistakes: list[str] = field(default_factory=list)
+    pid: int | None = None
+    done: bool = False
+    abort_code: int | None = None
+    in_abort_notice: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed job: which rank (None if it cannot be told), why, its exit code, its log, the last lines of that."""
+
+    rank: int | None
+    reason: str
+    code: int
+    log: Path | None
+    lines: list[str]
+    mistake: str | None
+
+
+class Ranks:
+    """The output of a job's ranks, taken apart by the labels of the launcher."""
+
+    def __init__(self, job: Job, out: TextIO, err: TextIO) -> None:
+        self.kind, self.learners, self.out, self.err = job.launcher.kind, job.learners, out, err
+        self.ranks: dict[int, RankOutput] = {}
+        self.noise: list[str] = []  # the launcher's own words
+        self.aborted: list[int] = []  # ranks that called MPI_Abort, in order
+        self._lock = threading.Lock()
+
+    def read(self, stream: BinaryIO, is_err: bool) -> None:
+        """Take in one of the launcher's streams until it ends."""
+        for raw in stream:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            with self._lock:
+                self._line(line, is_err)
+
+    def _line(self, line: str, is_err: bool) -> None:
+        label = _LABELS[self.kind].match(line)
+        if label is None:
+            self.noise.append(line)
+            return
+        rank = int(label[1])
+        text = _LABELS[self.kind].sub("", line) if self.kind == "mpich" else line[label.end() :]
+        output = self.ranks.setdefault(rank, RankOutput())
+        if text == "\0":  # Open MPI's last word after an abort
+            return
+        if not is_err:
+            self._write(self.out, text)
+        elif RECORD in text:
+            before, _, record = text.partition(RECORD)
+            output.done = record.startswith("done")
+            if record.startswith("begin"):
+                output.pid = int(record.split()[1])
+            if before:
+                self._pass_on(rank, output, before)
+        elif not self._abort_notice(rank, output, text):
+            self._pass_on(rank, output, text)
+
+    def _pass_on(self, rank: int, output: RankOutput, text: str) -> None:
+        output.tail.append(text)
+        if text.startswith(MISTAKE):  # all ranks make the same one: said once, at the end
+            output.mistakes.append(text.removeprefix(MISTAKE))
+            return
+        prefix = "" if rank == 0 or text.startswith(f"rank {rank}: ") else f"rank {rank}: "
+        self._write(self.err, prefix + text)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        # Whoever read our output may have left (`| head`); the ranks must not be blocked by that.
+        with suppress(BrokenPipeError, ValueError):
+            stream.write(text + "\n")
+            stream.flush()
+
+    def _abort_notice(self, rank: int, output: RankOutput, text: str) -> bool:
+        """Swallow MPI_Abort's paragraph, keeping what it says."""
+        if found := re.match(r"Abort\((\d+)\) on node \d+", text):  # MPICH
+            output.abort_code = int(found[1])
+            self.aborted.append(rank)
+            return True
+        if self.kind == "mpich":
+            return False
+        if text.startswith("MPI_ABORT was invoked on rank"):  # Open MPI
+            output.in_abort_notice = True
+            self.aborted.append(rank)
+        elif output.in_abort_notice and (found := re.match(r"\s*Errorcode: (\d+)", text)):
+            output.abort_code = int(found[1])
+        rule = len(text) > 60 and not text.strip("-")
+        notice, output.in_abort_notice = output.in_abort_notice, output.in_abort_notice and not rule
+        return rule or notice
+
+    def failed(self, returncode: int) -> tuple[int | None, str, int] | None:
+        """The first rank that failed, why, and its exit code; None if all went well."""
+        words = " ".join(" ".join(self.noise).split())
+        # A killed rank comes first: its neighbours may then abort because it is gone.
+        if found := re.search(r"process rank (\d+) with PID \d+ on node \S+ exited on signal (\d+)", words):
+            return int(found[1]), *_signalled(int(found[2]))
+        if found := re.search(r"PID (\d+) RUNNING AT \S+ = EXIT CODE: (\d+)", words):
+            rank = next((r for r, o in self.ranks.items() if o.pid == int(found[1])), None)
+            if killed := re.search(r"\(signal (\d+)\)", words):
+                return rank, *_signalled(int(killed[1]))
+            return rank, f"exit code {found[2]}", int(found[2])
+        lost = [rank for rank, output in sorted(self.ranks.items()) if output.pid and not output.done]
+        gone = [rank for rank in lost if rank not in self.aborted]
+        if self.aborted:
+            rank = self.aborted[0]
+            if gone and any("MPI_ERR_PROC_FAILED" in line for line in self.ranks[rank].tail):
+                return gone[0], "gone without an exit code (killed?)", returncode or 1
+            code = self.ranks[rank].abort_code or 1
+            return rank, f"exit code {code}", code
+        if found := re.search(r"Process name: \[\S+,(\d+)\] Exit code: (\d+)", words):
+            return int(found[1]), f"exit code {found[2]}", int(found[2])
+        if found := re.search(
+            r"srun: error: \S+ tasks? (\d+)\S* (Exited with exit code (\d+)|[A-Z][\w ]+?)(?: srun|$| \()", words
+        ):
+            if found[3]:
+                return int(found[1]), f"exit code {found[3]}", int(found[3])
+            return int(found[1]), f"{found[2].lower()} (by a signal)", returncode or 1
+        mistaken = [rank for rank, output in self.ranks.items() if output.mistakes]
+        if returncode and mistaken:
+            return mistaken[0], f"exit code {returncode}", returncode
+        # mpirun --with-ft mpi ends with 0 when a rank was killed: what counts is who reported its end.
+        if lost and (returncode == 0 or len(lost) < self.learners):
+            return lost[0], "gone without an exit code (killed?)", returncode or 1
+        if returncode:
+            return None, f"its launcher ended with exit code {returncode}", returncode
+        return None
+
+
+def _signalled(number: int) -> tuple[str, int]:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = "?"
+    hint = "; out of memory?" if number == signal.SIGKILL else ""
+    return f"killed by signal {number} ({name}{hint})", 128 + number
+
+
+def run(
+    job: Job,
+    *,
+    log_dir: str | Path | None = None,
+    grace: float = 60.0,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> Failure | None:
+    """Run a job to its end; None if every rank ended well.
+
+    SIGTERM, SIGINT and SIGUSR1 reach the ranks as SIGUSR1, at which the trainer saves a checkpoint and stops: mpirun
+    itself answers SIGTERM by killing the ranks within a second. A second SIGTERM or SIGINT, or ``grace`` seconds, end
+    the job the hard way.
+
+    Args:
+        job: from `build_command`.
+        log_dir: folder with ``train.<rank>.log``, from which the last lines of a failed rank are taken if it wrote any.
+        grace: seconds between SIGTERM and the end.
+        out: where ranks' stdout goes (default sys.stdout).
+        err: where ranks' stderr goes (default sys.stderr).
+    """
+    started = time.time()
+    ranks = Ranks(job, out or sys.stdout, err or sys.stderr)
+    try:
+        process = subprocess.Popen(
+            job.argv,
+            env={**os.environ, **job.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # Ctrl-C reaches the launcher alone, which then stops the ranks in good order
+        )
+    except OSError as e:
+        raise LaunchError(f"cannot start {job.argv[0]}: {e.strerror}") from e
+    readers = [
+        threading.Thread(target=ranks.read, args=(process.stdout, False), daemon=True),
+        threading.Thread(target=ranks.read, args=(process.stderr, True), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    with _Forwarding(process, grace) as forwarding:
+        while process.poll() is None:
+            forwarding.enforce()
+            time.sleep(0.05)
+    for reader in readers:
+        reader.join(timeout=5)  # a rank's own child may hold the pipe open
+    code = process.returncode
+    verdict = ranks.failed(128 - code if code < 0 else code)
+    if verdict is None or verdict[0] is None:
+        for line in ranks.noise:
+            if line.strip():
+                print(line, file=ranks.err)
+    if verdict is None:
+        return None
+    rank, reason, exit_code = verdict
+    output = ranks.ranks.get(rank) if rank is not None else None
+    log, lines = _log_tail(log_dir, rank, started)
+    mistake = output.mistakes[-1] if output and output.mistakes else None
+    if log is None and output is not None and mistake is None:
+        lines = list(output.tail)
+    return Failure(rank, reason, exit_code, log, lines, mistake)
+
+
+def _log_tail(log_dir: str | Path | None, rank: int | None, started: float) -> tuple[Path | None, list[str]]:
+    if log_dir is None or rank is None:
+        return None, []
+    log = Path(log_dir) / f"train.{rank}.log"
+    try:
+        if log.stat().st_mtime < started - 1:  # of an earlier run
+            return None, []
+        with open(log, "rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 65536))
+            return log, stream.read().decode("utf-8", "replace").splitlines()[-TAIL:]
+    except OSError:
+        return None, []
+
+
+class _Forwarding:
+    """Signals to this process become signals to the job, for as long as the job runs."""
+
+    def __init__(self, process: subprocess.Popen, grace: float) -> None:
+        self.process, self.grace = process, grace
+        self.deadline: float | None = None
+        self.previous: dict[int, Callable | int | None] = {}
+
+    def __enter__(self) -> "_Forwarding":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+                self.previous[number] = signal.signal(number, self._forward)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGUSR1 and self.deadline is not None:
+            self.deadline = time.monotonic()
+            return
+        self.process.send_signal(signal.SIGUSR1)
+        if number != signal.SIGUSR1:
+            self.deadline = time.monotonic() + self.grace
+
+    def enforce(self) -> None:
+        """End the job when its time is up: SIGTERM, which mpirun hands on, then SIGKILL."""
+        if self.deadline is None or time.monotonic() < self.deadline:
+            return
+        late = time.monotonic() - self.deadline
+        if late > 10:
+            self.process.kill()
+        else:
+            self.process.terminate()
+            time.sleep(0.5)

@@ -1,0 +1,1 @@
+"""Scoring: word error rates, their confidence, and comparison of experiments."""

@@ -1,0 +1,89 @@
+"""Alignment of a hypothesis with its reference, counted as NIST's sclite counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import kaldialign
+
+# Stands for "no word" in an alignment; no word of a transcript, which has no blanks inside.
+GAP = "*** "
+# sclite's weights: three for an insertion or a deletion, four for a substitution.
+_INDEL, _SUB = 3, 4
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Errors and reference length; adding two adds each."""
+
+    ins: int = 0
+    dele: int = 0
+    sub: int = 0
+    ref: int = 0
+
+    @property
+    def errors(self) -> int:
+        """Insertions, deletions and substitutions together."""
+        return self.ins + self.dele + self.sub
+
+    @property
+    def rate(self) -> float:
+        """Errors in percent of the reference; infinite for errors against an empty reference."""
+        if self.ref == 0:
+            return 0.0 if self.errors == 0 else float("inf")
+        return 100.0 * self.errors / self.ref
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.ins + other.ins, self.dele + other.dele, self.sub + other.sub, self.ref + other.ref)
+
+
+def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of reference and hypothesis word, `GAP` where there is none.
+
+    The counts are sclite's, including its choice among alignments of equal weight. That choice matters only where two
+    insertions, two deletions and a correct word weigh as much as three substitutions. Where neither is in kaldialign's
+    alignment, all lightest alignments have the same counts, and it is taken; otherwise the pair is aligned here.
+    """
+    pairs = kaldialign.align(list(ref), list(hyp), GAP, sclite_mode=True)
+    counts = count(pairs)
+    ambiguous = counts.sub >= 3 or (counts.ins >= 2 and counts.dele >= 2)
+    return _align_as_sclite(ref, hyp) if ambiguous else pairs
+
+
+def count(pairs: Sequence[tuple[str, str]]) -> Counts:
+    """Counts of an alignment."""
+    ins = sum(r == GAP for r, _ in pairs)
+    dele = sum(h == GAP for _, h in pairs)
+    sub = sum(r != h for r, h in pairs) - ins - dele
+    return Counts(ins, dele, sub, len(pairs) - ins)
+
+
+def character_counts(ref: Sequence[str], hyp: Sequence[str]) -> Counts:
+    """Least number of character edits; the blanks between words count as characters."""
+    r, h = " ".join(ref), " ".join(hyp)
+    found = kaldialign.edit_distance(list(r), list(h))
+    return Counts(found["ins"], found["del"], found["sub"], len(r))
+
+
+def _align_as_sclite(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
+    # weight[i][j] of aligning the first i reference words with the first j hypothesis words; traced back from the end,
+    # where sclite takes a pair before an insertion, and that before a deletion.
+    weight = [[j * _INDEL for j in range(len(hyp) + 1)]]
+    for i, r in enumerate(ref, 1):
+        above = weight[-1]
+        row = [i * _INDEL]
+        for j, h in enumerate(hyp, 1):
+            row.append(min(above[j - 1] + (0 if r == h else _SUB), above[j] + _INDEL, row[-1] + _INDEL))
+        weight.append(row)
+    i, j = len(ref), len(hyp)
+    pairs: list[tuple[str, str]] = []
+    while i or j:
+        if i and j and weight[i][j] == weight[i - 1][j - 1] + (0 if ref[i - 1] == hyp[j - 1] else _SUB):
+            i, j = i - 1, j - 1
+            pairs.append((ref[i], hyp[j]))
+        elif j and weight[i][j] == weight[i][j - 1] + _INDEL:
+            j -= 1
+            pairs.append((GAP, hyp[j]))
+        else:
+            i -= 1
+            pairs.append((ref[i], GAP))
+    return pairs[::-1]

@@ -1,0 +1,137 @@
+"""A table of several experiments from their ``wer.json``."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from asrpar.errors import DataError, MissingInputError
+from asrpar.score.align import align, count
+from asrpar.score.significance import probability_better
+from asrpar.score.trn import read_transcripts
+
+# More experiments than this make a page of pairs that nobody reads.
+MAX_PAIRED = 12
+
+
+@dataclass
+class Experiment:
+    """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training."""
+
+    name: str
+    folder: Path
+    numbers: dict[str, Any]
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Facts about training; empty when scored without an experiment's ``train.json``."""
+        return self.numbers.get("training") or {}
+
+    def group(self) -> tuple[str, ...]:
+        """What experiments share that differ in seed alone."""
+        return tuple(str(self.training.get(key, "-")) for key in ("model", "strategy", "learners"))
+
+
+def load_experiment(exp: Path, set_name: str) -> Experiment:
+    """Read ``exp/decode_<set>/wer.json``.
+
+    Raises:
+        MissingInputError: not scored yet. DataError: the file cannot be used.
+    """
+    folder = exp / f"decode_{set_name}"
+    path = folder / "wer.json"
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing: run asrpar score --exp {exp} --set {set_name} (stage 8) first")
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+        float(numbers["wer"])
+        lo, hi = numbers["ci95"]
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
+    return Experiment(exp.name or str(exp.resolve().name), folder, numbers)
+
+
+HEADER = ("experiment", "strategy", "learners", "seed", "WER %", "95 % interval", "SER %", "train", "frames/s")
+
+
+def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
+    """One row for each experiment, under `HEADER`; ``-`` for what is not known."""
+    rows = []
+    for e in experiments:
+        t, n = e.training, e.numbers
+        seconds, frames = t.get("wall_seconds"), t.get("frames")
+        speed = f"{frames / seconds:.0f}" if frames and seconds else "-"
+        rows.append(
+            (
+                e.name,
+                *(str(t.get(key, "-")) for key in ("strategy", "learners", "seed")),
+                f"{n['wer']:.2f}",
+                f"{n['ci95'][0]:.2f} to {n['ci95'][1]:.2f}",
+                f"{n['ser']:.2f}" if "ser" in n else "-",
+                f"{seconds:.0f} s" if seconds else "-",
+                speed,
+            )
+        )
+    return rows
+
+
+def group_lines(experiments: Sequence[Experiment]) -> list[str]:
+    """Mean and sample standard deviation of the WER over the seeds of each group that has several."""
+    groups: dict[tuple[str, ...], list[Experiment]] = {}
+    for e in experiments:
+        if e.training.get("strategy") is not None:
+            groups.setdefault(e.group(), []).append(e)
+    lines = []
+    for (model, strategy, learners), members in groups.items():
+        seeds = {m.training.get("seed") for m in members}
+        if len(seeds) < 2:
+            continue
+        wers = [m.numbers["wer"] for m in members]
+        lines.append(
+            f"{strategy}, {learners} learners, model {model}, {len(members)} runs, seeds "
+            f"{', '.join(sorted(map(str, seeds)))}: WER {statistics.mean(wers):.2f} ± {statistics.stdev(wers):.2f} %"
+        )
+    return lines
+
+
+def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
+    """Paired bootstrap of every two experiments.
+
+    Raises:
+        DataError: two experiments were scored on different references.
+    """
+    if not 2 <= len(experiments) <= MAX_PAIRED:
+        return []
+    first = experiments[0]
+    references = read_transcripts(first.folder / "ref.trn")
+    ids = sorted(references)
+    ref_words = [len(references[u]) for u in ids]
+    errors = []
+    for e in experiments:
+        if read_transcripts(e.folder / "ref.trn") != references:
+            raise DataError(f"{e.folder} and {first.folder} have different references: they cannot be compared")
+        hypotheses = read_transcripts(e.folder / "hyp.trn")
+        errors.append([count(align(references[u], hypotheses.get(u, []))).errors for u in ids])
+    lines = []
+    for a, b in combinations(range(len(experiments)), 2):
+        p = probability_better(errors[a], errors[b], ref_words)
+        better, worse, p = (b, a, p) if p >= 0.5 else (a, b, 1.0 - p)
+        verdict = "significant at 5 %" if p > 0.975 else "not significant"
+        names = f"{experiments[better].name} better than {experiments[worse].name}"
+        lines.append(f"{names}: probability {p:.3f} ({verdict})")
+    return lines
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table under `HEADER`."""
+    escape = [[c.replace("|", "\\|") for c in row] for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in (HEADER, ["---"] * len(HEADER), *escape)]
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in columns under `HEADER`."""
+    widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
+    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (HEADER, *rows)]

@@ -1,0 +1,121 @@
+"""Word and character error rates of a set, per utterance and per speaker, with the words that were confused."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from asrpar.errors import DataError
+from asrpar.score.align import GAP, Counts, align, character_counts, count
+
+
+@dataclass
+class UtteranceScore:
+    """One utterance; ``pairs`` is its alignment. ``missing`` when there was no hypothesis at all."""
+
+    utt_id: str
+    speaker: str
+    pairs: list[tuple[str, str]]
+    counts: Counts
+    characters: Counts
+    missing: bool = False
+
+
+@dataclass
+class Score:
+    """A scored set, utterances sorted by id."""
+
+    utterances: list[UtteranceScore]
+    total: Counts = Counts()
+    characters: Counts = Counts()
+    sentence_errors: int = 0
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def wer(self) -> float:
+        """Word error rate in percent."""
+        return self.total.rate
+
+    @property
+    def cer(self) -> float:
+        """Character error rate in percent."""
+        return self.characters.rate
+
+    @property
+    def ser(self) -> float:
+        """Share of utterances with any error, in percent."""
+        return 100.0 * self.sentence_errors / len(self.utterances)
+
+    def speakers(self) -> dict[str, tuple[Counts, int, int]]:
+        """Counts, utterances and utterances with errors of each speaker, sorted by name."""
+        table: dict[str, tuple[Counts, int, int]] = {}
+        for u in self.utterances:
+            counts, sentences, wrong = table.get(u.speaker, (Counts(), 0, 0))
+            table[u.speaker] = (counts + u.counts, sentences + 1, wrong + (u.counts.errors > 0))
+        return dict(sorted(table.items()))
+
+    def confusions(self) -> tuple[Counter, Counter, Counter]:
+        """How often each pair was substituted, each word inserted, each word deleted."""
+        substituted, inserted, deleted = Counter(), Counter(), Counter()
+        for u in self.utterances:
+            for ref, hyp in u.pairs:
+                if ref == GAP:
+                    inserted[hyp] += 1
+                elif hyp == GAP:
+                    deleted[ref] += 1
+                elif ref != hyp:
+                    substituted[ref, hyp] += 1
+        return substituted, inserted, deleted
+
+
+def score(
+    references: Mapping[str, Sequence[str]],
+    hypotheses: Mapping[str, Sequence[str]],
+    speakers: Mapping[str, str] | None = None,
+) -> Score:
+    """Score hypotheses against references.
+
+    An utterance without a hypothesis counts as deletions and is listed in ``missing``. Words are compared as they are,
+    case included.
+
+    Args:
+        references: words of each utterance.
+        hypotheses: words of each utterance; ids without a reference are an error.
+        speakers: speaker of each utterance; by default the id's part before its first ``-``.
+
+    Raises:
+        DataError: hypotheses without reference, no words in the references, or an utterance without speaker.
+    """
+    extra = sorted(set(hypotheses) - set(references))
+    if extra:
+        raise DataError(f"{len(extra)} hypotheses have no reference, such as {', '.join(extra[:3])}: wrong file?")
+    if not any(references.values()):
+        raise DataError("the references have no words: there is nothing to score")
+    result = Score([])
+    for utt_id in sorted(references):
+        ref, hyp = list(references[utt_id]), list(hypotheses.get(utt_id, ()))
+        pairs = align(ref, hyp)
+        scored = UtteranceScore(
+            utt_id,
+            speaker_of(utt_id, speakers),
+            pairs,
+            count(pairs),
+            character_counts(ref, hyp),
+            utt_id not in hypotheses,
+        )
+        result.utterances.append(scored)
+        result.total += scored.counts
+        result.characters += scored.characters
+        # A lost utterance is wrong even if nothing was said in it.
+        result.sentence_errors += scored.counts.errors > 0 or scored.missing
+        if scored.missing:
+            result.missing.append(utt_id)
+    return result
+
+
+def speaker_of(utt_id: str, speakers: Mapping[str, str] | None = None) -> str:
+    """The speaker of an utterance, from the mapping or from the id. Raises `DataError` if the mapping lacks it."""
+    if speakers is None:
+        return utt_id.split("-", 1)[0]
+    if utt_id not in speakers:
+        raise DataError(f"utterance {utt_id} is not in the utt2spk mapping")
+    return speakers[utt_id]

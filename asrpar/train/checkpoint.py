@@ -1,0 +1,104 @@
+"""Checkpoints: the whole state of every rank, so that a killed run goes on to the same numbers.
+
+A checkpoint is a folder with one file for each rank. It is written under a temporary name and renamed once every rank
+has written, so that a folder with a final name is always complete.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asrpar.errors import TrainingError
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm
+
+log = get_logger(__name__)
+FORMAT = 1
+
+
+class Checkpoints:
+    """The checkpoints of one experiment.
+
+    Args:
+        folder: ``exp/<name>/checkpoints``.
+        comm: all learners.
+        keep: newest ones kept.
+    """
+
+    def __init__(self, folder: Path, comm: Comm, keep: int) -> None:
+        self.folder = folder
+        self.comm = comm
+        self.keep = keep
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Save this rank's ``state``; all ranks call it. Returns the folder."""
+        final = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f"step-{step:08d}.tmp"
+        if self.comm.rank == 0:
+            # A run that was killed while it saved leaves this behind.
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.comm.barrier()
+        path = temporary / f"rank-{self.comm.rank}.pt"
+        error = ""
+        try:
+            with path.open("wb") as file:
+                torch.save({"format": FORMAT, "learners": self.comm.size, **state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as e:
+            error = f"rank {self.comm.rank}: {e}"
+        failed = [e for e in self.comm.allgather_object(error) if e]
+        if self.comm.rank == 0:
+            if failed:
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                shutil.rmtree(final, ignore_errors=True)
+                temporary.rename(final)
+                for old in self.complete()[: -self.keep]:
+                    shutil.rmtree(old, ignore_errors=True)
+        if failed:
+            raise TrainingError(
+                f"cannot write checkpoint {final} ({'; '.join(failed)}): free space, then run again to resume"
+            )
+        self.comm.barrier()
+        return final
+
+    def complete(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return sorted(p for p in self.folder.glob("step-*") if p.suffix != ".tmp" and p.is_dir())
+
+    def load(self, device: torch.device, allow_learner_change: bool) -> dict[str, Any] | None:
+        """This rank's state from the newest checkpoint; None if there is none.
+
+        Raises:
+            TrainingError: it was made by another number of learners, or cannot be read.
+        """
+        # Rank 0 decides, so that all ranks read the same one even where a file system lags.
+        newest = self.comm.broadcast_object(str(self.complete()[-1]) if self.complete() else "")
+        if not newest:
+            return None
+        learners = len(list(Path(newest).glob("rank-*.pt")))
+        changed = learners != self.comm.size
+        if changed and not allow_learner_change:
+            raise TrainingError(
+                f"{newest} was saved by {learners} learners, now there are {self.comm.size}: start with --learners "
+                f"{learners}, or give --allow-learner-change to go on from an epoch boundary with other shares"
+            )
+        path = Path(newest) / f"rank-{0 if changed else self.comm.rank}.pt"
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+            if state["format"] != FORMAT:
+                raise ValueError(f"format {state['format']}")
+        except Exception as e:
+            raise TrainingError(f"cannot read {path} ({e}): remove the folder to resume from an older one") from e
+        if changed and state["position"]["step"] != 0:
+            raise TrainingError(
+                f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
+                f"finish the epoch with --learners {learners} first (--set stop_after_epochs=...)"
+            )
+        log.info("resuming from %s", newest)
+        return state

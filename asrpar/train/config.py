@@ -1,0 +1,165 @@
+"""Settings of ``asrpar train``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from asrpar.errors import ConfigError
+from asrpar.feats.config import BatchConfig
+from asrpar.nn import LossConfig, ModelConfig
+
+
+@dataclass
+class DataConfig:
+    """Where the data are: the folders of stages 2 and 3, and the names of the sets."""
+
+    feats: str = ""
+    lang: str = ""
+    train: str = "train"
+    dev: str = "dev"
+
+
+@dataclass
+class OptimizerConfig:
+    """The local optimizer.
+
+    Attributes:
+        name: ``adamw`` or ``sgd``.
+        lr: peak learning rate γ.
+        momentum: of SGD.
+        nesterov: of SGD.
+        betas: of AdamW.
+        eps: of AdamW.
+        weight_decay: decoupled for AdamW, L2 for SGD.
+        clip_norm: greatest norm of the mean gradient per frame; 0 never clips.
+    """
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    nesterov: bool = False
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+    clip_norm: float = 0.0
+
+
+@dataclass
+class ScheduleConfig:
+    """Learning rate against frames seen by all learners.
+
+    Attributes:
+        name: ``one_cycle`` (linear warm-up, then cosine to ``final``), ``constant`` (after warm-up), ``exponential``
+            (after warm-up, multiplied by ``decay`` each epoch).
+        warmup: share of the whole training, in [0, 1].
+        start: first rate as a share of the peak.
+        final: last rate as a share of the peak.
+        decay: of ``exponential``.
+    """
+
+    name: str = "one_cycle"
+    warmup: float = 0.2
+    start: float = 0.04
+    final: float = 0.001
+    decay: float = 0.7071
+
+
+@dataclass
+class EmaConfig:
+    """Average of the model, which is shipped in its place when enabled.
+
+    Attributes:
+        enabled: keep θ̄ and ship it.
+        decay_epochs: time constant in epochs' worth of frames, so that it means the same for every corpus.
+    """
+
+    enabled: bool = False
+    decay_epochs: float = 1.0
+
+
+@dataclass
+class CheckpointConfig:
+    """When to save the whole state.
+
+    Attributes:
+        every_epochs: at the end of each such epoch.
+        every_steps: also after so many steps; 0 for never.
+        keep: newest checkpoints kept.
+    """
+
+    every_epochs: int = 1
+    every_steps: int = 0
+    keep: int = 2
+
+
+@dataclass
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        exp: folder of the experiment.
+        strategy: name of the parallel algorithm.
+        strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; those not in use are ignored.
+        epochs: passes over the training set.
+        autocast: ``none`` (fp32) or ``bf16``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: torch threads of each learner; 0 leaves the launcher's choice.
+        dev_every_steps: dev loss also between epochs; 0 for epochs only.
+        dev_max_frames: padded frames of a dev batch.
+        max_nonfinite: stop after so many gradients that were not finite.
+        time_limit_minutes: save and stop after that; 0 for none.
+        stop_after_epochs: end after so many epochs although the schedule is laid out for ``epochs``; 0 for none.
+    """
+
+    exp: str = ""
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    strategy: str = "single"
+    strategies: dict[str, Any] = field(default_factory=dict)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    epochs: int = 10
+    autocast: str = "none"
+    device: str = "auto"
+    threads: int = 0
+    dev_every_steps: int = 0
+    dev_max_frames: int = 20000
+    max_nonfinite: int = 20
+    time_limit_minutes: float = 0.0
+    stop_after_epochs: int = 0
+
+
+# These may change between the runs of one training: they do not change its result.
+FREE_ON_RESUME = ("exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "dev_max_frames", "threads")
+
+
+def check_config(config: TrainConfig) -> None:
+    """Refuse what no field's type can.
+
+    Raises:
+        ConfigError: with the key and what it may be.
+    """
+    config.batch.validate()
+    choices = {
+        "autocast": (config.autocast, ("none", "bf16")),
+        "device": (config.device, ("auto", "cpu", "cuda")),
+        "optimizer.name": (config.optimizer.name, ("adamw", "sgd")),
+        "schedule.name": (config.schedule.name, ("one_cycle", "constant", "exponential")),
+    }
+    for key, (value, known) in choices.items():
+        if value not in known:
+            raise ConfigError(f"{key} is '{value}'; known: {', '.join(known)}")
+    positive = {"epochs": config.epochs, "optimizer.lr": config.optimizer.lr, "checkpoint.keep": config.checkpoint.keep}
+    positive |= {"checkpoint.every_epochs": config.checkpoint.every_epochs, "ema.decay_epochs": config.ema.decay_epochs}
+    for key, value in positive.items():
+        if not value > 0:
+            raise ConfigError(f"{key} is {value}: it must be greater than 0")
+    if not 0 <= config.schedule.warmup <= 1:
+        raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")
+    for key in ("exp", "data.feats", "data.lang"):
+        if not (getattr(config.data, key[5:]) if key.startswith("data.") else config.exp):
+            raise ConfigError(f"{key} is not set: give --set {key}=FOLDER or write it into the configuration")

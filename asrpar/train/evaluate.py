@@ -1,0 +1,53 @@
+"""Loss and token error rate on a held-out set, shared over the learners."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from asrpar.feats import eval_batches
+from asrpar.parallel.comm import Comm
+from asrpar.train.learner import AcousticLearner
+
+
+@dataclass
+class Evaluation:
+    """``loss`` in nats per frame; ``ter``, token errors of the best path in percent."""
+
+    loss: float
+    ter: float
+
+
+@torch.no_grad()
+def evaluate(
+    learner: AcousticLearner, weights: Tensor, comm: Comm, feats: Path, split: str, max_frames: int
+) -> Evaluation:
+    """Evaluate the model ``weights`` (P,) on ``split``; all ranks call it, and all get the same result.
+
+    The learner's own weights, counters and random state are as before afterwards.
+    """
+    import kaldialign
+
+    own = learner.weights.clone()
+    left_out = learner.left_out
+    learner.weights.copy_(weights)
+    learner.module.eval()
+    totals = torch.zeros(4, dtype=torch.float64)
+    for batch in eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank):
+        if not batch.texts:
+            continue
+        loss, log_probs, lens = learner.batch_loss(batch)
+        best = log_probs.argmax(-1).cpu()
+        errors = tokens = 0
+        for path, n, text in zip(best, lens.tolist(), batch.texts, strict=True):
+            reference = learner.encode(text)
+            hypothesis = [t for t in torch.unique_consecutive(path[:n]).tolist() if t != 0]
+            errors += kaldialign.edit_distance(reference, hypothesis)["total"]
+            tokens += len(reference)
+        totals += torch.tensor([loss.item(), batch.num_frames, errors, tokens], dtype=torch.float64)
+    learner.weights.copy_(own)
+    learner.left_out = left_out
+    comm.allreduce(totals)
+    loss_sum, frames, errors, tokens = totals.tolist()
+    return Evaluation(loss_sum / max(frames, 1.0), 100.0 * errors / max(tokens, 1.0))

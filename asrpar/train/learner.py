@@ -1,0 +1,155 @@
+"""One rank's model, gradient and local optimizer: what a strategy drives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asrpar.errors import TrainingError
+from asrpar.feats import Batch
+from asrpar.nn import CtcLoss
+from asrpar.parallel.flat import FlatParameters
+from asrpar.train.config import OptimizerConfig
+
+# Povey et al. 2018 bring factored layers back to semi-orthogonal every fourth update.
+CONSTRAIN_EVERY = 4
+
+
+def make_optimizer(config: OptimizerConfig, flat: Tensor, grad: Tensor) -> torch.optim.Optimizer:
+    """A torch optimizer over one flat vector (P,)."""
+    parameter = nn.Parameter(flat)
+    parameter.grad = grad
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            [parameter],
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+    return torch.optim.AdamW(
+        [parameter],
+        lr=config.lr,
+        betas=(config.betas[0], config.betas[1]),
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+class AcousticLearner:
+    """A CTC acoustic model on one device; see `asrpar.parallel.strategies.base.Learner` for the contract.
+
+    Args:
+        module: the acoustic model, on its device.
+        loss: the criterion, which sums over a batch.
+        encode: transcript to token ids.
+        optimizer: settings of the local optimizer.
+        autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
+        max_nonfinite: raise after so many gradients that were not finite.
+
+    Attributes:
+        lr: rate of the next `apply`.
+        loss_sum, loss_frames, left_out, nonfinite, updates: counters of this rank; the first three since the last
+            `take_tally`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: CtcLoss,
+        encode: Callable[[str], list[int]],
+        optimizer: OptimizerConfig,
+        *,
+        autocast: bool,
+        max_nonfinite: int,
+    ) -> None:
+        self.module = module
+        self.loss = loss
+        self.encode = encode
+        self.flat = FlatParameters(module)
+        self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
+        self.device = self.weights.device
+        self.autocast = autocast
+        self.clip_norm = optimizer.clip_norm
+        self.max_nonfinite = max_nonfinite
+        self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
+        self.lr = optimizer.lr
+        self.nonfinite = 0
+        self.updates = 0
+        self.loss_sum = self.loss_frames = 0.0
+        self.left_out = 0
+
+    def batch_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Summed loss (), log-probabilities (N, T', C) and their lengths (N,) of a batch."""
+        features = batch.features.to(self.device, non_blocking=True)
+        lens = batch.feature_lens.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            log_probs, out_lens = self.module(features, lens)
+        loss, left_out = self.loss(log_probs, out_lens, [self.encode(text) for text in batch.texts])
+        self.left_out += left_out
+        return loss, log_probs, out_lens
+
+    def gradient(self, batch: Batch | None) -> float:
+        """Fill ``grad`` with the gradient summed over the frames of ``batch``; return the frames."""
+        self.grad.zero_()
+        if batch is None or not batch.texts:
+            return 0.0
+        self.module.train()
+        loss, _, _ = self.batch_loss(batch)
+        loss.backward()
+        value = loss.item()
+        if value - value == 0:  # finite
+            self.loss_sum += value
+            self.loss_frames += batch.num_frames
+        return float(batch.num_frames)
+
+    def apply(self) -> bool:
+        """Clip and step; False, and nothing changed, if the gradient is not finite."""
+        norm = self.grad.norm().item()
+        if norm - norm != 0:
+            self.nonfinite += 1
+            if self.nonfinite >= self.max_nonfinite:
+                raise TrainingError(
+                    f"{self.nonfinite} gradients were not finite (max_nonfinite): lower optimizer.lr, set "
+                    "optimizer.clip_norm, or look for broken utterances with asrpar validate-data"
+                )
+            return False
+        if self.clip_norm and norm > self.clip_norm:
+            self.grad.mul_(self.clip_norm / norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        self.optimizer.step()
+        self.updates += 1
+        if self.updates % CONSTRAIN_EVERY == 0 and hasattr(self.module, "constrain"):
+            self.module.constrain()
+        return True
+
+    def reset_optimizer(self) -> None:
+        """Forget momenta (and AdamW's second moments and step count)."""
+        for state in self.optimizer.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    value.zero_()
+
+    def take_tally(self) -> list[float]:
+        """[summed loss, frames, utterances left out] since the last call."""
+        tally = [self.loss_sum, self.loss_frames, float(self.left_out)]
+        self.loss_sum = self.loss_frames = 0.0
+        self.left_out = 0
+        return tally
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimizer and counters."""
+        return {
+            "weights": self.weights,
+            "optimizer": self.optimizer.state_dict(),
+            "counters": [self.nonfinite, self.updates, self.loss_sum, self.loss_frames, self.left_out],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore in place, so that all views stay valid."""
+        self.weights.copy_(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.nonfinite, self.updates, self.loss_sum, self.loss_frames, self.left_out = state["counters"]

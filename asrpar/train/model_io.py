@@ -1,0 +1,61 @@
+"""Trained models as files: weights and the settings that rebuild the module; no pickled code."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from asrpar.errors import AsrparError, require_file
+from asrpar.nn import ModelConfig, build_model
+
+
+def save_atomically(value: Any, path: Path) -> None:
+    """`torch.save` under a temporary name, then rename: a reader never sees half a file."""
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(value, temporary)
+    temporary.replace(path)
+
+
+def save_acoustic_model(
+    path: Path, module: nn.Module, model: ModelConfig, num_features: int, num_classes: int, notes: dict[str, Any]
+) -> None:
+    """Write the weights that ``module`` holds now.
+
+    Args:
+        path: usually ``exp/<name>/final.pt``.
+        module: the acoustic model.
+        model: settings that it was built from.
+        num_features: C of its input.
+        num_classes: tokens of its output, blank included.
+        notes: plain facts to keep beside the weights: strategy, learners, seed, frames.
+    """
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    value = {
+        "format": 1,
+        "model": dataclasses.asdict(model),
+        "num_features": num_features,
+        "num_classes": num_classes,
+        "weights": weights,
+        "notes": notes,
+    }
+    save_atomically(value, path)
+
+
+def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """The module in evaluation mode, and what was saved beside the weights.
+
+    Raises:
+        AsrparError: the file is missing, cut short, or not one of ours.
+    """
+    require_file(path, "stage 6 (asrpar train)")
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        module = build_model(ModelConfig(**saved["model"]), saved["num_features"], saved["num_classes"])
+        module.load_state_dict(saved["weights"])
+    except Exception as e:
+        if isinstance(e, AsrparError):
+            raise
+        raise AsrparError(f"{path} is not an acoustic model of asrpar ({type(e).__name__}): train again") from e
+    return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}

@@ -1,0 +1,63 @@
+"""What a run shows of itself: a progress bar on a terminal, TensorBoard scalars, one line for each epoch."""
+
+import sys
+from pathlib import Path
+
+
+class Progress:
+    """Rank 0's view of a run; every method does nothing on other ranks.
+
+    Args:
+        rank: this learner.
+        folder: TensorBoard's.
+        total_frames: of one epoch, all learners.
+    """
+
+    def __init__(self, rank: int, folder: Path, total_frames: int) -> None:
+        self.rank = rank
+        self.total = total_frames
+        self.bar = None
+        self.writer = None
+        if rank == 0:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(folder))
+
+    def begin_epoch(self, epoch: int, epochs: int, frames: int) -> None:
+        """A new bar, already at ``frames`` when a run resumes within an epoch."""
+        if self.rank == 0 and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=self.total,
+                initial=frames,
+                unit="frame",
+                unit_scale=True,
+                desc=f"epoch {epoch}/{epochs}",
+                leave=False,
+            )
+
+    def step(self, frames: int, loss: float | None, lr: float) -> None:
+        """Advance by the frames of a global step."""
+        if self.bar is not None:
+            self.bar.update(frames)
+            if loss is not None:
+                self.bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.2e}", refresh=False)
+
+    def end_epoch(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def scalars(self, values: dict[str, float], frames: int) -> None:
+        """Write values against the frames seen by all learners."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, frames)
+
+    def close(self) -> None:
+        """Flush everything."""
+        self.end_epoch()
+        if self.writer is not None:
+            self.writer.close()

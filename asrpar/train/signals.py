@@ -1,0 +1,44 @@
+"""Stopping in good order: a signal or a time limit is noticed by one learner and agreed on by all."""
+
+import signal
+import time
+from types import FrameType
+
+import torch
+
+from asrpar.parallel.comm import Comm
+
+# Schedulers announce the end of a job's time with one of these.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequest:
+    """Remembers a stop signal until the learners agree at a step boundary.
+
+    Args:
+        comm: all learners.
+        time_limit_minutes: stop after that, counted from now; 0 for none.
+    """
+
+    def __init__(self, comm: Comm, time_limit_minutes: float) -> None:
+        self.comm = comm
+        self.number = 0
+        self.deadline = time.monotonic() + 60.0 * time_limit_minutes if time_limit_minutes else None
+        self._before = {s: signal.signal(s, self._remember) for s in SIGNALS}
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+
+    def agreed(self) -> int:
+        """The greatest signal number that any learner has seen (SIGUSR1 for the time limit), else 0. Collective."""
+        if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
+            self.number = int(signal.SIGUSR1)
+        seen = torch.zeros(self.comm.size, dtype=torch.int64)
+        seen[self.comm.rank] = self.number
+        self.comm.allreduce(seen)
+        return int(seen.max())
+
+    def close(self) -> None:
+        """Give the signals back to whoever had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,272 @@
+"""The trainer: one loop for every model and every strategy."""
+
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asrpar.feats import BatchLoader
+from asrpar.lang.lang import Lang
+from asrpar.log import get_logger
+from asrpar.nn import CtcLoss, build_model
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.ema import Ema
+from asrpar.parallel.strategies import make_strategy
+from asrpar.train.checkpoint import Checkpoints
+from asrpar.train.config import TrainConfig
+from asrpar.train.evaluate import Evaluation, evaluate
+from asrpar.train.learner import AcousticLearner
+from asrpar.train.model_io import save_acoustic_model
+from asrpar.train.progress import Progress
+from asrpar.train.schedules import learning_rate
+from asrpar.train.signals import StopRequest
+
+log = get_logger(__name__)
+
+# Synchronised steps between two looks at stop signals: agreeing costs a message of a few bytes.
+STOP_CHECK_STEPS = 10
+
+
+@dataclass
+class Position:
+    """Where a run is: finished epochs, consumed steps of the current one, and totals over all learners."""
+
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    frames: int = 0
+    ema_frames: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one acoustic model; every rank has one.
+
+    Args:
+        config: checked settings.
+        settings: the strategy's.
+        comm: all learners.
+    """
+
+    def __init__(self, config: TrainConfig, settings: Any, comm: Comm) -> None:
+        self.config = config
+        self.comm = comm
+        self.exp = Path(config.exp)
+        self.feats = Path(config.data.feats)
+        # Learners start from one model but must not share dropout masks.
+        torch.manual_seed(config.seed * 1009 + comm.rank)
+        random.seed(config.seed)
+        np.random.seed(config.seed)
+        self.device = pick_device(config.device, comm.rank)
+        lang = Lang.load(config.data.lang)
+        self.loader = BatchLoader(
+            self.feats,
+            config.data.train,
+            config.batch,
+            seed=config.seed,
+            num_learners=comm.size,
+            rank=comm.rank,
+            augment=True,
+        )
+        self.num_classes = lang.num_tokens
+        module = build_model(config.model, self.loader.num_features, self.num_classes).to(self.device)
+        self.learner = AcousticLearner(
+            module,
+            CtcLoss(config.loss),
+            lang.encode,
+            config.optimizer,
+            autocast=config.autocast == "bf16",
+            max_nonfinite=config.max_nonfinite,
+        )
+        self.strategy = make_strategy(config.strategy, settings, self.learner, comm)
+        self.ema: Ema | None = None
+        self.position = Position()
+        self.checkpoints = Checkpoints(self.exp / "checkpoints", comm, config.checkpoint.keep)
+
+    def run(self, allow_learner_change: bool) -> int:
+        """Train to the end, from the newest checkpoint if there is one. Returns 0, or the signal that stopped it."""
+        config = self.config
+        if not self.resume(allow_learner_change):
+            self.strategy.start()
+            if config.ema.enabled:
+                decay = config.ema.decay_epochs * self.loader.frames_per_epoch
+                self.ema = Ema(self.strategy.model(), decay)
+        self.stop = StopRequest(self.comm, config.time_limit_minutes)
+        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", self.loader.frames_per_epoch)
+        last = min(config.epochs, config.stop_after_epochs or config.epochs)
+        try:
+            while self.position.epoch < last:
+                number = self.epoch()
+                if number:
+                    return number
+        finally:
+            self.progress.close()
+            self.stop.close()
+        self.finish()
+        return 0
+
+    def epoch(self) -> int:
+        """One pass over the data, or what is left of it; returns the signal that stopped it, else 0."""
+        p, config = self.position, self.config
+        started, first_frames = time.perf_counter(), p.frames
+        epoch_start = p.frames - sum(self.loader.global_frames(p.epoch)[: p.step])
+        self.progress.begin_epoch(p.epoch + 1, config.epochs, p.frames - epoch_start)
+        batches = self.loader.epoch(p.epoch, start_step=p.step)
+        while True:
+            batch = next(batches, None)
+            self.learner.lr = learning_rate(
+                config.schedule, config.optimizer.lr, p.frames, self.loader.frames_per_epoch, config.epochs
+            )
+            if not self.strategy.step(batch):
+                break
+            if batch is not None:
+                p.step += 1
+                p.steps += 1
+                p.frames += batch.global_frames
+                self.progress.step(batch.global_frames, self.running_loss(), self.learner.lr)
+            self.observe()
+            if config.dev_every_steps and p.steps % config.dev_every_steps == 0 and batch is not None:
+                result = self.evaluate()
+                self.progress.scalars({"dev/loss": result.loss, "dev/ter": result.ter}, p.frames)
+            if config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0 and batch is not None:
+                p.seconds += self._lap(started)
+                started = time.perf_counter()
+                self.save()
+            if self.strategy.synchronised and p.steps % STOP_CHECK_STEPS == 0:
+                number = self.stop.agreed()
+                if number:
+                    p.seconds += self._lap(started)
+                    self.save()
+                    return number
+        self.strategy.finish()
+        self.observe()
+        self.progress.end_epoch()
+        seconds = self._lap(started)
+        p.seconds += seconds
+        p.epoch += 1
+        p.step = 0
+        self.report((p.frames - first_frames) / max(seconds, 1e-9))
+        if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch == config.epochs:
+            self.save()
+        number = self.stop.agreed()
+        if number and p.epoch < config.epochs:
+            if p.epoch % config.checkpoint.every_epochs:
+                self.save()
+            return number
+        return 0
+
+    def observe(self) -> None:
+        """Show the synchronised model to the observers."""
+        frames = self.position.frames - self.position.ema_frames
+        if self.ema is not None and self.strategy.synchronised and frames:
+            self.ema.update(self.strategy.model(), frames)
+            self.position.ema_frames = self.position.frames
+
+    def shipped(self) -> Tensor:
+        """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model."""
+        return self.ema.mean if self.ema is not None else self.strategy.model()
+
+    def evaluate(self) -> Evaluation:
+        """Dev loss and token error rate of the shipped model."""
+        config = self.config
+        return evaluate(self.learner, self.shipped(), self.comm, self.feats, config.data.dev, config.dev_max_frames)
+
+    def report(self, frames_per_second: float) -> None:
+        """Evaluate, and write one line about the epoch that has just ended."""
+        p = self.position
+        tally = torch.tensor([*self.learner.take_tally(), self.learner.nonfinite], dtype=torch.float64)
+        self.comm.allreduce(tally)
+        loss_sum, frames, left_out, nonfinite = tally.tolist()
+        dev = self.evaluate()
+        values = {
+            "epoch": float(p.epoch),
+            "frames": float(p.frames),
+            "train_loss": loss_sum / max(frames, 1.0),
+            "dev_loss": dev.loss,
+            "dev_ter": dev.ter,
+            "frames_per_second": frames_per_second,
+            "lr": self.learner.lr,
+        }
+        p.history.append(values)
+        extra = f", {left_out:.0f} utterances too short for their transcript" if left_out else ""
+        extra += f", {nonfinite:.0f} non-finite gradients skipped" if nonfinite else ""
+        log.info(
+            "epoch %d: train loss %.4f, dev loss %.4f, dev token errors %.2f %%, %.0f frames/s, lr %.2e%s",
+            p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, self.learner.lr, extra,
+        )  # fmt: skip
+        self.progress.scalars({f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames")}, p.frames)
+
+    def running_loss(self) -> float | None:
+        """This rank's mean training loss in the current epoch, nats per frame."""
+        return self.learner.loss_sum / self.learner.loss_frames if self.learner.loss_frames else None
+
+    def save(self) -> None:
+        """Write a checkpoint of everything, on all ranks."""
+        p = self.position
+        state = {
+            "strategy_name": self.config.strategy,
+            "position": {**vars(p)},
+            "learner": self.learner.state_dict(),
+            "strategy": self.strategy.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        self.checkpoints.save(p.steps, state)
+
+    def resume(self, allow_learner_change: bool) -> bool:
+        """Restore the newest checkpoint; False if there is none."""
+        state = self.checkpoints.load(torch.device("cpu"), allow_learner_change)
+        if state is None:
+            return False
+        self.position = Position(**state["position"])
+        self.learner.load_state_dict(state["learner"])
+        self.strategy.load_state_dict(state["strategy"])
+        if state["ema"] is not None:
+            self.ema = Ema(self.strategy.model(), self.config.ema.decay_epochs * self.loader.frames_per_epoch)
+            self.ema.load_state_dict(state["ema"])
+        if state["learners"] == self.comm.size:
+            torch.set_rng_state(state["random"])
+            if state["cuda_random"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["cuda_random"], self.device)
+        return True
+
+    def finish(self) -> None:
+        """Write the model that is shipped (rank 0)."""
+        self.learner.weights.copy_(self.shipped())
+        if self.comm.rank == 0:
+            p, config = self.position, self.config
+            notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
+            save_acoustic_model(
+                self.exp / "final.pt",
+                self.learner.module,
+                config.model,
+                self.loader.num_features,
+                self.num_classes,
+                notes,
+            )
+        self.comm.barrier()
+
+    def _lap(self, started: float) -> float:
+        return time.perf_counter() - started
+
+
+def pick_device(name: str, rank: int) -> torch.device:
+    """The device of one learner; ranks of a node share its GPUs round-robin."""
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        from asrpar.errors import ConfigError
+
+        raise ConfigError("device is cuda, but torch finds no GPU: use --set device=cpu")
+    from asrpar.launch import local_rank
+
+    device = torch.device("cuda", local_rank(rank) % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device

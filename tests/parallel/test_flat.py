@@ -1,0 +1,35 @@
+"""Flat vectors are views: what one side writes, the other sees."""
+
+import pytest
+import torch
+from torch import nn
+
+from asrpar.parallel.flat import FlatParameters
+
+
+def test_weights_and_gradients_are_views():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2))
+    before = [p.detach().clone() for p in module.parameters()]
+    flat = FlatParameters(module)
+    assert len(flat) == sum(p.numel() for p in before)
+    assert torch.equal(flat.weights, torch.cat([p.reshape(-1) for p in before]))
+    module(torch.randn(5, 3))[0].sum().backward()
+    assert torch.equal(flat.grad, torch.cat([p.grad.reshape(-1) for p in module.parameters()]))
+    assert flat.message[:-1].data_ptr() == flat.grad.data_ptr()
+    flat.weights.fill_(0.25)
+    assert all((p == 0.25).all() for p in module.parameters())
+
+
+def test_backward_adds_into_the_flat_gradient():
+    module = nn.Linear(2, 1, bias=False)
+    flat = FlatParameters(module)
+    for _ in range(2):
+        module(torch.ones(1, 2)).sum().backward()
+    assert torch.equal(flat.grad, torch.full((2,), 2.0))
+
+
+@pytest.mark.parametrize("module", [nn.ReLU(), nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1).double())])
+def test_refuses_modules_that_cannot_be_flat(module):
+    with pytest.raises(ValueError, match="param"):
+        FlatParameters(module)
