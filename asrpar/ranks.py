@@ -77,6 +77,9 @@ class Ranks:
             return
         rank = int(label[1])
         text = _LABELS[self.kind].sub("", line) if self.kind == "mpich" else line[label.end() :]
+        if text.startswith("slurmstepd"):
+            self.noise.append(text)
+            return
         output = self.ranks.setdefault(rank, RankOutput())
         if text == "\0":  # Open MPI's last word after an abort
             return
@@ -144,12 +147,8 @@ class Ranks:
             return rank, f"exit code {code}", code
         if found := re.search(r"Process name: \[\S+,(\d+)\] Exit code: (\d+)", words):
             return int(found[1]), f"exit code {found[2]}", int(found[2])
-        if found := re.search(
-            r"srun: error: \S+ tasks? (\d+)\S* (Exited with exit code (\d+)|[A-Z][\w ]+?)(?: srun|$| \()", words
-        ):
-            if found[3]:
-                return int(found[1]), f"exit code {found[3]}", int(found[3])
-            return int(found[1]), f"{found[2].lower()} (by a signal)", returncode or 1
+        if self.kind == "srun" and (verdict := self._srun_verdict(returncode)):
+            return verdict
         mistaken = [rank for rank, output in self.ranks.items() if output.mistakes]
         if returncode and mistaken:
             return mistaken[0], f"exit code {returncode}", returncode
@@ -158,6 +157,24 @@ class Ranks:
             return lost[0], "gone without an exit code (killed?)", returncode or 1
         if returncode:
             return None, f"its launcher ended with exit code {returncode}", returncode
+        return None
+
+    def _srun_verdict(self, returncode: int) -> tuple[int, str, int] | None:
+        """What srun's lines say, in their order: a rank killed after the step was cancelled is not the cause."""
+        cancelled = False
+        for line in self.noise:
+            cancelled |= "Job step aborted" in line or "CANCELLED" in line
+            if not (found := re.match(r"srun: error: \S+ tasks? (\d+)[\d,-]*: (.*)", line)):
+                continue
+            rank, fate = int(found[1]), found[2]
+            if code := re.match(r"Exited with exit code (\d+)", fate):
+                return rank, f"exit code {code[1]}", int(code[1])
+            if not cancelled:
+                return rank, fate.lower(), returncode or 1
+        # Abort notices do not come through: the rank that got as far as Python's exit is the one that ended the job.
+        ended = [rank for rank, output in sorted(self.ranks.items()) if output.done]
+        if returncode and ended and len(ended) < self.learners:
+            return ended[0], f"exit code {returncode}", returncode
         return None
 
 

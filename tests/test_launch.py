@@ -1,6 +1,5 @@
 """The launch command: which command line for which launcher, and what happens to real ranks."""
 
-import dataclasses
 import io
 import os
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asrpar import launch
+from asrpar import launch, launchers
 from asrpar.errors import LaunchError
 from asrpar.launch import Job, Launcher, LaunchSpec, build_command, check_world, choose_launcher, find_mpirun
 from asrpar.ranks import Failure, Ranks, run
@@ -28,6 +27,7 @@ def machine(monkeypatch):
     for name in [n for n in os.environ if n.startswith(("SLURM_", "PBS_", "LSB_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(launch, "available_cores", lambda: 2)
+    monkeypatch.setattr(launchers, "available_cores", lambda: 2)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "isatty", lambda fd: False)
 
@@ -39,8 +39,8 @@ def words(launcher: Launcher, learners: int = 2, **wishes) -> list[str]:
 
 
 def test_openmpi_5(machine):
-    assert words(OPENMPI5) == (
-        ["/opt/bin/mpirun", "-n", "2", "--bind-to", "none", "--output", "tag", "-x", "OMP_NUM_THREADS=1", "-x", "ASRPAR_WORLD_SIZE=2"]
+    assert " ".join(words(OPENMPI5)) == (
+        "/opt/bin/mpirun -n 2 --bind-to none --output tag -x OMP_NUM_THREADS=1 -x ASRPAR_WORLD_SIZE=2"
     )
 
 
@@ -70,16 +70,16 @@ def test_root_needs_two_variables_with_openmpi(machine, monkeypatch):
 
 
 def test_mpich(machine):
-    assert words(MPICH, 4, env={"A": "b c"}) == [
-        *["/opt/bin/mpiexec", "-n", "4", "-bind-to", "none", "-prepend-rank", "-genv", "OMP_NUM_THREADS", "1"],
-        *["-genv", "ASRPAR_WORLD_SIZE", "4", "-genv", "A"],
-        "b c",
-    ]
+    *most, name, value = words(MPICH, 4, env={"A": "b c"})
+    assert (name, value) == ("A", "b c")
+    assert " ".join(most) == (
+        "/opt/bin/mpiexec -n 4 -bind-to none -prepend-rank -genv OMP_NUM_THREADS 1 -genv ASRPAR_WORLD_SIZE 4 -genv"
+    )
 
 
 def test_srun(machine):
-    assert words(SRUN) == (
-        ["/opt/bin/srun", "--ntasks", "2", "--label", "--cpu-bind=none", "--kill-on-bad-exit=1", "--input=none", "--mpi=pmix"]
+    assert " ".join(words(SRUN)) == (
+        "/opt/bin/srun --ntasks 2 --label --cpu-bind=none --kill-on-bad-exit=1 --input=none --mpi=pmix"
     )
     job = build_command(LaunchSpec(2, env={"LIST": "a,b"}), ["info"], launcher=SRUN)
     assert job.env == {"OMP_NUM_THREADS": "1", "ASRPAR_WORLD_SIZE": "2", "LIST": "a,b"}
@@ -127,10 +127,10 @@ def test_impossible_wishes(machine, wishes, says):
 
 
 def test_launcher_of_another_mpi_is_refused(monkeypatch):
-    monkeypatch.setattr(launch, "mpi_library", lambda: ("MPICH", "MPICH 5"))
+    monkeypatch.setattr(launchers, "mpi_library", lambda: ("MPICH", "MPICH 5"))
     with pytest.raises(LaunchError, match="mpi4py uses MPICH, whose launcher is 'mpich'"):
         choose_launcher("openmpi")
-    monkeypatch.setattr(launch, "mpi_library", lambda: ("", "not usable: no libmpi"))
+    monkeypatch.setattr(launchers, "mpi_library", lambda: ("", "not usable: no libmpi"))
     with pytest.raises(LaunchError, match="finds no MPI library"):
         choose_launcher()
 
@@ -146,13 +146,13 @@ def test_auto_takes_srun_in_an_allocation_that_speaks_pmix(monkeypatch, tmp_path
     _fake_program(tmp_path, "mpirun", "mpirun (Open MPI) 5.0.11")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(launch, "mpi_library", lambda: ("Open MPI", "5"))
+    monkeypatch.setattr(launchers, "mpi_library", lambda: ("Open MPI", "5"))
     # No MPI of its own in the Python environment: the site's Open MPI.
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
     assert choose_launcher() == Launcher("srun", str(tmp_path / "srun"), pmi="pmix")
     _fake_program(tmp_path, "srun", "MPI plugin types are...\n\tnone")
     assert choose_launcher() == Launcher("openmpi", str(tmp_path / "mpirun"), major=5)
-    with pytest.raises(LaunchError, match="no PMI plugin"):
+    with pytest.raises(LaunchError, match="no PMI plugin of this Slurm"):
         choose_launcher("srun")
 
 
@@ -176,6 +176,16 @@ def test_check_world(monkeypatch):
         check_world(1)
 
 
+def test_local_rank(machine, monkeypatch):
+    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"):
+        monkeypatch.delenv(name, raising=False)
+    assert launch.local_rank(5) == 5
+    monkeypatch.setenv("SLURM_LOCALID", "0")
+    assert launch.local_rank(5) == 0
+    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
+    assert launch.local_rank(5) == 1
+
+
 MPICH_KILLED = """
 ===================================================================================
 =   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
@@ -185,6 +195,20 @@ MPICH_KILLED = """
 ===================================================================================
 YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)
 """
+
+
+SRUN_CANCELLED = "0: slurmstepd-n1: error: *** STEP 1.0 ON n1 CANCELLED AT 2026-11-20T08:31:24 ***\n"
+SRUN_EXIT = (
+    "srun: Job step aborted: Waiting up to 4 seconds for job step to finish.\n"
+    + SRUN_CANCELLED
+    + "srun: error: n1: task 0: Killed\nsrun: error: n1: task 1: Exited with exit code 3\n"
+)
+SRUN_KILL = "srun: error: n1: task 1: Killed\n" + SRUN_CANCELLED + "srun: error: n1: task 0: Terminated\n"
+SRUN_ABORT = (
+    "0: \x1easrpar-rank begin 7\n1: \x1easrpar-rank begin 8\n1: \x1easrpar-rank done\n"
+    "srun: Job step aborted: Waiting up to 4 seconds for job step to finish.\n"
+    "srun: error: n1: tasks 0-1: Killed\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +223,9 @@ YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)
             9,
             (1, "SIGKILL", 137),
         ),
-        ("srun", "srun: error: n1: task 1: Exited with exit code 3", 3, (1, "exit code 3", 3)),
-        ("srun", "srun: error: n1: tasks 0-1: Killed", 137, (0, "killed", 137)),
+        ("srun", SRUN_EXIT, 3, (1, "exit code 3", 3)),
+        ("srun", SRUN_KILL, 143, (1, "killed", 143)),
+        ("srun", SRUN_ABORT, 1, (1, "exit code 1", 1)),
         # mpirun --with-ft mpi ends with 0 although rank 1 is gone.
         (
             "openmpi",
@@ -343,9 +368,7 @@ def test_a_mistake_is_said_once(job, tmp_path):
 
 @pytest.mark.mpi
 def test_a_world_of_another_size_is_refused(job):
-    right = job(2, "well")
-    argv = tuple("ASRPAR_WORLD_SIZE=4" if a == "ASRPAR_WORLD_SIZE=2" else a for a in right.argv)
-    failure, out, err = outcome(dataclasses.replace(right, argv=argv))
+    failure, out, err = outcome(job(2, "well", env={launch.WORLD_SIZE: "4"}))
     assert "4 learners were asked for, but this rank sees a world of 2" in err
     assert failure.code == 1
     assert out == ""

@@ -21,8 +21,9 @@ def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -
     if entry.prepare is None:
         raise ConfigError(f"{corpus} has no audio to make manifests of; {', '.join(corpus_names(prepared=True))} have")
     chosen = choose_parts(entry, parts)
+    made_by = entry.made_by or "asrpar download"
     if not Path(corpus_dir).is_dir():
-        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 (asrpar download) makes it")
+        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 ({made_by}) makes it")
 
     from asrpar.corpus.manifests import check_recordings, write_manifests
 

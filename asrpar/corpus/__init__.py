@@ -1,0 +1,1 @@
+"""Speech corpora: download, manifests, Kaldi data folders, the synthetic corpus, checks."""

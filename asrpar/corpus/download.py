@@ -49,6 +49,8 @@ def download_corpus(
     Raises:
         DataError: no network, a wrong checksum, a refused archive, too little disk.
     """
+    if not corpus.parts:
+        raise DataError(f"{corpus.name} is not downloaded: {corpus.made_by} makes it")
     output = Path(output).absolute()
     output.mkdir(parents=True, exist_ok=True)
     with _locked(output / ".download.lock"):

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.errors import DataError, require_file
+from asrpar.errors import ConfigError, DataError, require_file
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -33,6 +34,12 @@ class Split:
     def speakers(self) -> set[str]:
         """The speakers of the split."""
         return {str(s.speaker) for s in self.supervisions}
+
+
+def check_split_name(name: str) -> None:
+    """Raises `ConfigError` unless ``name`` can be part of a file name: letters, digits, dots, dashes, underscores."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(f"split '{name}': use letters, digits, '.', '-' and '_' only")
 
 
 def make_cuts(split: Split) -> list[MonoCut]:
@@ -135,12 +142,13 @@ def read_cuts(manifests: str | Path, name: str) -> CutSet:
     return CutSet.from_file(path).to_eager()
 
 
-def check_recordings(split: Split, sampling_rate: int) -> None:
-    """Every recording is mono and has the corpus's sampling rate (Hz).
+def check_recordings(split: Split, sampling_rate: int | None) -> None:
+    """Every recording is mono and has the corpus's sampling rate (Hz; None: that of the first recording).
 
     Raises:
         DataError: with the number of bad recordings and the first of them.
     """
+    sampling_rate = sampling_rate or split.recordings[0].sampling_rate
     bad = [r for r in split.recordings if r.sampling_rate != sampling_rate or r.num_channels != 1]
     if bad:
         r = bad[0]

@@ -62,7 +62,8 @@ class Corpus:
         prepare: (corpus folder, folder for decoded audio, parts or () for all that is there) → the splits; None for
             a resource without audio.
         normalise: one transcript as distributed → upper-case words; raises `DataError`.
-        sampling_rate: in Hz, checked for every recording.
+        sampling_rate: in Hz, checked for every recording; None if a setting of the corpus decides.
+        made_by: the command that makes a corpus which is not downloaded.
     """
 
     name: str
@@ -72,8 +73,9 @@ class Corpus:
     check: Callable[[Path], None]
     prepare: "Callable[[Path, Path, Sequence[str]], dict[str, Split]] | None" = None
     normalise: Callable[[str], str] | None = None
-    sampling_rate: int = 16000
+    sampling_rate: int | None = 16000
     home: str = "."
+    made_by: str = ""
 
 
 @cache

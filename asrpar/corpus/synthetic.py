@@ -18,8 +18,10 @@ import os
 import shutil
 import tempfile
 import wave
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,6 +37,9 @@ from asrpar.errors import DataError
 from asrpar.log import get_logger
 
 log = get_logger(__name__)
+
+# A voice, and its clean speech (S,) float64 at the corpus's rate.
+Talker = tuple[str, np.ndarray]
 
 
 def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | None = None) -> bool:
@@ -52,26 +57,60 @@ def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | Non
         ConfigError: impossible settings. DataError: espeak-ng is unusable, or ``output`` holds something else.
     """
     config.check()
-    header = {"settings": asdict(config), "espeak_ng": espeak.version()}
+    output = Path(output)
+    with _processes(num_jobs or len(os.sched_getaffinity(0))) as pool:
+        header = {"settings": asdict(config), "espeak_ng": pool.submit(_check_voices, config).result()}
+        if _is_made(output, header):
+            return False
+        _replace(config, header, output, pool)
+    return True
+
+
+@contextmanager
+def _processes(num_jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for espeak-ng, which can crash, and whose state must be nobody else's.
+
+    They are spawned: a fork would inherit the locks of whatever threads the caller runs.
+    """
+    try:
+        with ProcessPoolExecutor(num_jobs, mp_context=get_context("spawn"), initializer=_mute) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except BrokenProcessPool as e:
+        raise DataError(
+            "espeak-ng crashed: its files are damaged, pip install --force-reinstall espeakng-loader"
+        ) from e
+
+
+def _mute() -> None:
+    """Drop what the library prints: it is many lines, and errors come back as exceptions."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _check_voices(config: SyntheticConfig) -> str:
+    version = espeak.version()
     for split in config.splits().values():
         for voice in split.voices:
             espeak.check_voice(voice)
-    output = Path(output)
-    if _is_made(output, header):
-        return False
+    return version
+
+
+def _replace(config: SyntheticConfig, header: dict[str, Any], output: Path, pool: ProcessPoolExecutor) -> None:
     if output.exists() and not (output / "corpus.json").is_file() and (output.is_file() or any(output.iterdir())):
         raise DataError(f"{output} exists and is not a synthetic corpus: give another --output, or remove it")
     output.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         new = work / "new"
-        _make(config, header, new, num_jobs or len(os.sched_getaffinity(0)))
+        _make(config, header, new, pool)
         if output.exists():
             output.rename(work / "old")
         new.rename(output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return True
 
 
 def _is_made(output: Path, header: dict[str, Any]) -> bool:
@@ -84,23 +123,17 @@ def _is_made(output: Path, header: dict[str, Any]) -> bool:
         return False
 
 
-def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, num_jobs: int) -> None:
+def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, pool: ProcessPoolExecutor) -> None:
     tasks = [(split, index) for split, s in config.splits().items() for index in range(s.utterances)]
     for split, settings in config.splits().items():
         for voice in settings.voices:
             (folder / "wav" / split / speaker_of(voice)).mkdir(parents=True)
-    num_jobs = max(1, min(num_jobs, len(tasks) // 20))
-    log.info("speaking %d utterances in %d processes", len(tasks), num_jobs)
-    shares = [(config, tasks[job::num_jobs], folder) for job in range(num_jobs)]
-    if num_jobs == 1:
-        made = [_speak_share(*shares[0])]
-    else:
-        try:
-            # Spawned, not forked: a fork would inherit the locks of whatever threads the caller runs.
-            with ProcessPoolExecutor(num_jobs, mp_context=get_context("spawn")) as pool:
-                made = [f.result() for f in [pool.submit(_speak_share, *share) for share in shares]]
-        except BrokenProcessPool as e:
-            raise DataError("a process that ran espeak-ng died: try --jobs 1, or another espeakng-loader") from e
+    log.info("speaking %d utterances", len(tasks))
+    talking = {split: pool.submit(speak_talkers, config, split) for split in config.splits()}
+    talkers = {split: future.result() for split, future in talking.items()}
+    num_shares = min(8, len(tasks))  # few, as each takes the talkers along
+    shares = [pool.submit(_speak_share, config, tasks[i::num_shares], talkers, folder) for i in range(num_shares)]
+    made = [share.result() for share in shares]
     utterances = sorted((u for share in made for u in share), key=lambda u: u["id"])
     for split in config.splits():
         lines = [f"{u['id']} {u['text']}\n" for u in utterances if u["split"] == split]
@@ -110,10 +143,12 @@ def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, num_job
     (folder / "corpus.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
-def _speak_share(config: SyntheticConfig, tasks: list[tuple[str, int]], folder: Path) -> list[dict[str, Any]]:
+def _speak_share(
+    config: SyntheticConfig, tasks: list[tuple[str, int]], talkers: dict[str, list[Talker]], folder: Path
+) -> list[dict[str, Any]]:
     made = []
     for split, index in tasks:
-        samples, facts = synthesize_utterance(config, split, index)
+        samples, facts = synthesize_utterance(config, split, index, talkers[split])
         with wave.open(str(folder / facts["wav"]), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -123,15 +158,16 @@ def _speak_share(config: SyntheticConfig, tasks: list[tuple[str, int]], folder: 
     return made
 
 
-def synthesize_utterance(config: SyntheticConfig, split: str, index: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Utterance number ``index`` of ``split``.
+def synthesize_utterance(
+    config: SyntheticConfig, split: str, index: int, talkers: list[Talker]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Utterance number ``index`` of ``split``; ``talkers``, from `speak_talkers`, are who babbles behind it.
 
     Returns:
         Samples (S,) int16 at ``config.sampling_rate``, and what they are: id, split, speaker, wav (path inside the
         corpus), text, voice, rate, pitch, noise, snr (dB), level (dB), seconds.
     """
-    number = list(config.splits()).index(split)
-    rng = np.random.default_rng([config.seed, number, index])
+    rng = np.random.default_rng([config.seed, _number(config, split), index, 0])
     voices = config.splits()[split].voices
     voice = voices[index % len(voices)]
     words = draw_sentence(rng, int(rng.integers(config.words_min, config.words_max + 1)), config.digits_share)
@@ -147,7 +183,9 @@ def synthesize_utterance(config: SyntheticConfig, split: str, index: int) -> tup
     elif noise_kind == "pink":
         noise = pink_noise(rng, len(speech), config.sampling_rate)
     else:
-        noise = babble_noise(rng, len(speech), _talkers(config, rng, [v for v in voices if v != voice] or voices))
+        others = [samples for who, samples in talkers if who != voice] or [samples for _, samples in talkers]
+        chosen = rng.permutation(len(others))[: config.babble_talkers]
+        noise = babble_noise(rng, len(speech), [others[i] for i in chosen])
     mixture = add_noise(speech, noise, snr, speech_power)
     mixture *= min(1.0, 0.99 / np.max(np.abs(mixture)))  # quieter rather than clipped
     samples = np.round(mixture * 32767).astype(np.int16)
@@ -170,12 +208,19 @@ def synthesize_utterance(config: SyntheticConfig, split: str, index: int) -> tup
     }
 
 
-def _talkers(config: SyntheticConfig, rng: np.random.Generator, voices: list[str]) -> list[np.ndarray]:
+def speak_talkers(config: SyntheticConfig, split: str) -> list[Talker]:
+    """The people who babble in the background of ``split``: its own voices, four times as many as talk at once."""
+    if "babble" not in config.noises:
+        return []
+    voices = config.splits()[split].voices
     talkers = []
-    for _ in range(config.babble_talkers):
-        words = draw_sentence(rng, config.words_max, 0.5)
-        voice, rate, pitch = _pick(rng, voices), _pick(rng, config.rates), _pick(rng, config.pitches)
-        talkers.append(_voice_samples(config, rng, words, voice, rate, pitch))
+    for index in range(4 * config.babble_talkers):
+        # The fourth number sets these apart from the utterances' own random numbers.
+        rng = np.random.default_rng([config.seed, _number(config, split), index, 1])
+        words = draw_sentence(rng, config.words_max, config.digits_share)
+        voice = voices[index % len(voices)]
+        rate, pitch = _pick(rng, config.rates), _pick(rng, config.pitches)
+        talkers.append((voice, _voice_samples(config, rng, words, voice, rate, pitch)))
     return talkers
 
 
@@ -193,6 +238,10 @@ def _voice_samples(
     if len(loud) == 0:
         raise DataError(f"espeak-ng said nothing for '{spoken_text(words)}' with voice '{voice}'")
     return speech[loud[0] : loud[-1] + 1]
+
+
+def _number(config: SyntheticConfig, split: str) -> int:
+    return list(config.splits()).index(split)
 
 
 def _pick(rng: np.random.Generator, choices: list) -> Any:

@@ -20,6 +20,8 @@ _CHARACTERS = 1
 _UTF8_WITH_END_PAUSE = 1 | 0x1000
 _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4, "punctuation": 5, "capitals": 6, "wordgap": 7}
 
+_DATA_FILES = ("phontab", "phonindex", "phondata", "intonations", "en_dict")
+
 # Accents that espeak-ng knows by another name than their language code.
 _ALIASES = {"en-gb": "en"}
 
@@ -34,7 +36,8 @@ def _paths() -> tuple[str, str]:
         library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
     except (ImportError, RuntimeError, OSError) as e:
         raise DataError(f"espeak-ng is not usable ({e}): pip install espeakng-loader") from e
-    if not Path(library).is_file() or not Path(data, "phontab").is_file():
+    needed = [Path(library), *(Path(data, name) for name in _DATA_FILES)]
+    if not all(path.is_file() and path.stat().st_size for path in needed):
         raise DataError(
             f"espeak-ng is incomplete in {Path(library).parent}: pip install --force-reinstall espeakng-loader"
         )

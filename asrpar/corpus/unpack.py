@@ -1,9 +1,11 @@
 """Unpacking archives from the network: nothing is written outside of the target, and nothing half-way."""
 
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -83,14 +85,14 @@ def _extract(archive: Path, staging: Path) -> None:
                 if member.size + _RESERVE > shutil.disk_usage(staging).free:
                     raise DataError(f"the disk is too full to unpack {archive}: free some space below {staging.parent}")
                 tar.extract(member, staging, filter="data")
+            while tar.fileobj and tar.fileobj.read(1 << 20):  # up to the compressor's checksum
+                pass
     except tarfile.FilterError as e:
         raise DataError(f"{archive} is refused: {e}") from e
-    except (tarfile.TarError, EOFError, ValueError) as e:
-        raise DataError(f"{archive} is damaged ({e}): delete it and run again") from e
-    except OSError as e:
-        if e.errno is not None:  # the disk's fault, not the archive's
+    except (tarfile.TarError, EOFError, ValueError, OSError, zlib.error, lzma.LZMAError) as e:
+        if isinstance(e, OSError) and e.errno is not None:  # the disk's fault, not the archive's
             raise
-        raise DataError(f"{archive} is damaged ({e}): delete it and run again") from e
+        raise DataError(f"{archive} is damaged ({str(e).splitlines()[0]}): delete it and run again") from e
 
 
 def _merge(source: Path, target: Path) -> None:

@@ -4,11 +4,15 @@ import math
 import re
 from pathlib import Path
 
+from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_lines import read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
 
 _ARCHIVE_ENTRY = re.compile(r".*:\d+(\[[^]]*\])?")
+
+# Kaldi and import-kaldi cut segments that outlast their recording by up to so many seconds.
+_OVERSHOOT = 0.5
 
 # Optional tables whose first field must be known: file, what that field is, form of a line, most fields.
 _OPTIONAL = (
@@ -16,6 +20,7 @@ _OPTIONAL = (
     ("cmvn.scp", "speaker", "speaker archive:offset", 2),
     ("utt2dur", "utterance", "utterance seconds", 2),
     ("utt2num_frames", "utterance", "utterance frames", 2),
+    ("utt2lang", "utterance", "utterance language", 2),
     ("feats.scp", "utterance", "utterance archive:offset", 2),
     ("reco2dur", "recording", "recording seconds", 2),
     ("reco2file_and_channel", "recording", "recording file A|B", 3),
@@ -71,7 +76,10 @@ def _check_wav_scp(data: DataSet, path: Path, limits: Limits) -> tuple[dict[str,
             continue
         recordings[recording] = place
         source = " ".join(fields)
-        if source.endswith("|"):
+        flac = plain_flac(source) if source.endswith("|") else None
+        if flac is not None:
+            files[recording] = (Path(flac), place)
+        elif source.endswith("|"):
             if not limits.allow_pipes:
                 data.error(
                     place.file,
@@ -80,15 +88,15 @@ def _check_wav_scp(data: DataSet, path: Path, limits: Limits) -> tuple[dict[str,
                     "or trust it with --allow-pipes",
                 )
         elif _ARCHIVE_ENTRY.fullmatch(source) and not Path(source).exists():
-            data.warn(place.file, place.line, f"'{recording}' is an entry of an archive: its audio is not checked")
+            data.error(
+                place.file,
+                place.line,
+                f"'{recording}' is inside an archive, which is not read: write files with wav-copy",
+            )
         else:
             files[recording] = (Path(source), place)
     audio = check_audio(data, files, limits)
     check_rates(data, {r: (a.rate, files[r][1]) for r, a in audio.items()}, limits)
-    for recording, found in audio.items():
-        if found.channels > 1:
-            place = files[recording][1]
-            data.warn(place.file, place.line, f"'{recording}' has {found.channels} channels; only the first is used")
     return recordings, audio
 
 
@@ -98,15 +106,26 @@ def _check_segments(
     """Utterances, and the lengths in seconds of those that are known."""
     path = folder / "segments"
     if not path.is_file():
+        for recording, found in audio.items():
+            if found.channels > 1:
+                place = recordings[recording]
+                data.error(
+                    place.file,
+                    place.line,
+                    f"'{recording}' has {found.channels} channels: choose one in the fifth column of a segments file",
+                )
         return dict(recordings), {r: a.seconds for r, a in audio.items()}
     utterances: dict[str, Place] = {}
     seconds: dict[str, float] = {}
     used = set()
-    for utterance, (recording, *times), place in read_table(data, path, "utterance recording start end", 4, 4):
+    for utterance, fields, place in read_table(data, path, "utterance recording start end [channel]", 4, 5):
+        recording, times = fields[0], fields[1:3]
         utterances.setdefault(utterance, place)
         used.add(recording)
         if recording not in recordings:
             data.error(place.file, place.line, f"segment '{utterance}' is of recording '{recording}', not in wav.scp")
+        elif recording in audio:
+            _check_channel(data, place, fields[3] if len(fields) > 3 else "0", audio[recording].channels)
         try:
             start, end = map(float, times)
         except ValueError:
@@ -125,17 +144,27 @@ def _check_segments(
             data.error(
                 place.file, place.line, f"segment '{utterance}' ends at {end:g} s, not after its start {start:g} s"
             )
-        elif length is not None and end > length + limits.tolerance:
-            data.error(
-                place.file, place.line, f"segment '{utterance}' ends at {end:g} s, beyond its audio of {length:.3f} s"
-            )
-            seconds.setdefault(utterance, max(0.0, length - start))
-        else:
-            seconds.setdefault(utterance, end - start)
+            continue
+        if length is not None and end > length + limits.tolerance:
+            what = f"segment '{utterance}' ends at {end:g} s, beyond its audio of {length:.3f} s"
+            if start >= length or end > length + _OVERSHOOT:
+                data.error(place.file, place.line, what)
+            else:
+                data.warn(place.file, place.line, what + "; import-kaldi will cut it")
+            end = max(start, length)
+        seconds.setdefault(utterance, end - start)
     for recording in recordings.keys() - used:
         place = recordings[recording]
         data.warn(place.file, place.line, f"recording '{recording}' has no segment")
     return utterances, seconds
+
+
+def _check_channel(data: DataSet, place: Place, channel: str, channels: int) -> None:
+    number = {"A": "0", "B": "1"}.get(channel, channel)
+    if not re.fullmatch(r"\d+", number):
+        data.error(place.file, place.line, f"malformed: channel '{channel}' is none of A, B, 0, 1 ...")
+    elif int(number) >= channels:
+        data.error(place.file, place.line, f"channel {channel} is wanted of a recording with {channels}")
 
 
 def _check_text(data: DataSet, path: Path, seconds: dict[str, float], limits: Limits) -> dict[str, Place] | None:

@@ -12,8 +12,8 @@ class DecodeConfig:
     """What ``asrpar decode`` reads from YAML.
 
     The three lists span the grid that is searched on the dev set. ``lm_scale`` multiplies the graph's log-probabilities
-    relative to the acoustic ones; the search gets acoustic log-probabilities divided by it, so ``beam`` is counted in
-    the graph's own units. ``word_penalty`` is added to the cost of each word.
+    relative to the acoustic ones. ``beam`` is counted in acoustic log-probability, so that a search costs about as much
+    at one ``lm_scale`` as at another. ``word_penalty`` is added to the graph's cost of each word.
     """
 
     engine: str = "kaldi"
@@ -22,7 +22,7 @@ class DecodeConfig:
     word_penalties: list[float] = field(default_factory=lambda: [0.0])
     # Subtracted from the log-probability of blank; helps models that delete.
     blank_penalty: float = 0.0
-    max_active: int = 7000
+    max_active: int = 4000
     min_active: int = 20
     # Processes of the kaldi engine; 0: as many as there are cores.
     jobs: int = 0

@@ -56,6 +56,9 @@ class Engine(ABC):
     name = ""
     # What the "words" of a hypothesis are: "words", or "tokens" for a phone sequence.
     unit = "words"
+    # The symbols of the classes, and the file that they come from.
+    classes: list[str]
+    tokens_file: Path
 
     @abstractmethod
     def decode(
@@ -71,7 +74,7 @@ class Engine(ABC):
             One hypothesis for each utterance, in the order given.
         """
 
-    def close(self) -> None:  # noqa: B027 - most engines hold nothing that must be let go
+    def close(self) -> None:
         """Let go of processes and memory."""
 
     def __enter__(self) -> "Engine":
@@ -130,11 +133,11 @@ def read_classes(path: str | Path) -> list[str]:
     return symbols[:first]
 
 
-def check_classes(log_probs: np.ndarray, classes: Sequence[str], where: str | Path) -> None:
-    """Raise `DataError` unless the log-probabilities (T, C) have one column for each of ``classes``."""
-    if log_probs.shape[1] != len(classes):
+def check_num_classes(found: int, classes: Sequence[str], where: str | Path) -> None:
+    """Raise `DataError` unless a model with ``found`` classes can be decoded with ``classes``."""
+    if found != len(classes):
         raise DataError(
-            f"the model has {log_probs.shape[1]} classes, but {where} has {len(classes)} tokens: "
+            f"the model has {found} classes, but {where} has {len(classes)} tokens: "
             "decode with the graph of the language folder that the model was trained with"
         )
 

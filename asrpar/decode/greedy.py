@@ -6,12 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import DEFAULT_POINT, Engine, Hypothesis, SearchPoint, check_classes, read_classes, to_array
+from asrpar.decode.engine import (
+    DEFAULT_POINT,
+    Engine,
+    Hypothesis,
+    SearchPoint,
+    check_num_classes,
+    read_classes,
+    to_array,
+)
 from asrpar.decode.times import token_runs
 from asrpar.errors import ConfigError
-
-# Sentencepiece's sign for the start of a word; character units use it too.
-WORD_START = "▁"
+from asrpar.lang.units import WORD_START
 
 
 class GreedyEngine(Engine):
@@ -40,7 +46,7 @@ class GreedyEngine(Engine):
     ) -> list[Hypothesis]:
         """See `Engine.decode`; ``point`` is not used."""
         for _, log_probs in utterances[:1]:
-            check_classes(log_probs, self.classes, self.tokens_file)
+            check_num_classes(log_probs.shape[1], self.classes, self.tokens_file)
         return [self._best_path(utt_id, to_array(x, None, self.blank_penalty)) for utt_id, x in utterances]
 
     def _best_path(self, utt_id: str, x: np.ndarray) -> Hypothesis:

@@ -13,7 +13,7 @@ from asrpar.decode.engine import (
     Engine,
     Hypothesis,
     SearchPoint,
-    check_classes,
+    check_num_classes,
     packs,
     read_classes,
     read_symbols,
@@ -61,7 +61,7 @@ class K2Engine(Engine):
     ) -> list[Hypothesis]:
         """See `Engine.decode`."""
         for _, log_probs in utterances[:1]:
-            check_classes(log_probs, self.classes, self.tokens_file)
+            check_num_classes(log_probs.shape[1], self.classes, self.tokens_file)
         self.graph.scores = self._scores - point.word_penalty * self._words_on_arc
         found = {i: Hypothesis(u, complete=False) for i, (u, x) in enumerate(utterances) if len(x) == 0}
         spoken = [(i, u) for i, u in enumerate(utterances) if len(u[1])]
@@ -94,8 +94,8 @@ class K2Engine(Engine):
             ) from e
         if labels >= len(self.classes) or words >= len(self.words):
             raise DataError(
-                f"{path} has label {labels}:{words}, beyond its own tokens.txt ({len(self.classes)} tokens) "
-                f"or words.txt ({len(self.words)}): run asrpar make-graph (stage 4) again"
+                f"{path} has label {labels}:{words}, beyond the {len(self.classes)} tokens or "
+                f"{len(self.words)} words beside it: run asrpar make-graph (stage 4) again"
             )
         self._has_second_words = self._second(graph) is not None
         # intersect_dense_pruned wants a graph without trace of autograd, sorted by label.
@@ -118,8 +118,8 @@ class K2Engine(Engine):
         lattice = self.k2.intersect_dense_pruned(
             self.graph,
             dense,
-            search_beam=point.beam,
-            output_beam=min(self.config.k2_output_beam, point.beam),
+            search_beam=point.beam / point.lm_scale,
+            output_beam=min(self.config.k2_output_beam, point.beam) / point.lm_scale,
             min_active_states=self.config.min_active,
             max_active_states=self.config.max_active,
             allow_partial=allow_partial,

@@ -21,7 +21,7 @@ from asrpar.decode.engine import (
     Engine,
     Hypothesis,
     SearchPoint,
-    check_classes,
+    check_num_classes,
     packs,
     read_classes,
     read_symbols,
@@ -67,7 +67,7 @@ class KaldiEngine(Engine):
     ) -> list[Hypothesis]:
         """See `Engine.decode`. Raises `DataError` for a graph that cannot be used with these classes."""
         for _, log_probs in utterances[:1]:
-            check_classes(np.asarray(log_probs), self.classes, self.tokens_file)
+            check_num_classes(log_probs.shape[1], self.classes, self.tokens_file)
         if self.jobs == 1 or len(utterances) < 2:
             return [self.searcher.search(utt_id, x, point) for utt_id, x in utterances]
         if self._pool is None:
@@ -125,7 +125,7 @@ class Searcher:
         """The best path of one utterance; ``log_probs`` is (T, C)."""
         x = to_array(log_probs, point, self.blank_penalty)
         options = kaldi_decoder.FasterDecoderOptions(
-            beam=point.beam, max_active=self.max_active, min_active=self.min_active
+            beam=point.beam / point.lm_scale, max_active=self.max_active, min_active=self.min_active
         )
         decoder = kaldi_decoder.FasterDecoder(self._graph(point.word_penalty), options)
         decoder.decode(kaldi_decoder.DecodableCtc(x))
@@ -170,8 +170,8 @@ class Searcher:
             for arc in kaldifst.ArcIterator(graph, state):
                 if arc.ilabel > self.num_classes or arc.olabel >= len(self.words):
                     raise DataError(
-                        f"{self.fst} has label {arc.ilabel}:{arc.olabel}, beyond the tokens.txt ({self.num_classes}) or words.txt "
-                        f"({len(self.words)}) beside it: run asrpar make-graph (stage 4) again"
+                        f"{self.fst} has label {arc.ilabel}:{arc.olabel}, beyond the {self.num_classes} tokens or "
+                        f"{len(self.words)} words beside it: run asrpar make-graph (stage 4) again"
                     )
                 seen += 1
             if seen > ARCS_CHECKED:

@@ -1,5 +1,6 @@
 """The search for scales and beam on the dev set."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -15,10 +16,11 @@ CountErrors = Callable[[list[Hypothesis]], dict[str, float]]
 
 @dataclass
 class SweepResult:
-    """The chosen point, its hypotheses, one table row for each point, and what deserves a warning."""
+    """The chosen point, its hypotheses, the seconds they took, a table row for each point, and warnings."""
 
     point: SearchPoint
     hypotheses: list[Hypothesis]
+    seconds: float
     table: list[dict[str, float]]
     warnings: list[str]
 
@@ -40,12 +42,15 @@ def sweep(
     """Decode ``utterances`` at each point and choose by `choose`."""
     table: list[dict[str, float]] = []
     hypotheses: list[list[Hypothesis]] = []
+    seconds: list[float] = []
     for point in points:
+        start = time.perf_counter()
         hypotheses.append(engine.decode(utterances, point))
+        seconds.append(time.perf_counter() - start)
         partial = sum(not h.complete for h in hypotheses[-1])
         table.append({**asdict(point), **count_errors(hypotheses[-1]), "partial": partial})
     best = choose(points, [int(row["errors"]) for row in table])
-    return SweepResult(points[best], hypotheses[best], table, _edges(points, table, best))
+    return SweepResult(points[best], hypotheses[best], seconds[best], table, _edges(points, table, best))
 
 
 def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:

@@ -1,15 +1,21 @@
 """One utterance's audio: speed copies, loading, and what may be wrong with it."""
 
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from lhotse import MonoCut
+from lhotse.audio import get_audio_duration_mismatch_tolerance, set_audio_duration_mismatch_tolerance
 from lhotse.utils import fastcopy
 
 from asrpar.errors import DataError
 
 UNPERTURBED = 1.0
+MISMATCH = 0.025  # s between a recording and its manifest; perturbed lengths are rounded by a sample or two
 
 
 def speed_copy(cut: MonoCut, factor: float) -> MonoCut:
@@ -39,17 +45,36 @@ def check_file_rate(cut: MonoCut) -> None:
             )
 
 
+@contextlib.contextmanager
+def strict_durations() -> Iterator[None]:
+    """Let Lhotse pad only what rounding explains: by itself it fills up to half a second with mirrored audio."""
+    before = get_audio_duration_mismatch_tolerance()
+    _set_tolerance(MISMATCH)
+    try:
+        yield
+    finally:
+        _set_tolerance(before)
+
+
+def _set_tolerance(seconds: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lhotse warns of each change
+        set_audio_duration_mismatch_tolerance(seconds)
+
+
 def load_samples(cut: MonoCut) -> tuple[np.ndarray | None, str]:
-    """Read a cut's audio.
+    """Read a cut's audio, inside `strict_durations`.
 
     Returns:
         (samples, "") with samples of shape (1, num_samples) float32 in -1 to 1, or (None, why they cannot be used).
     """
+    for source in cut.recording.sources:
+        if source.type == "file" and not Path(source.source).is_file():
+            return None, f"unreadable: no file {source.source}"
     try:
         samples = cut.load_audio()
     except Exception as e:  # every reader of audio files raises its own kinds
-        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-        return None, f"unreadable: {lines[0] if lines else type(e).__name__}"
+        return None, f"unreadable: {_reason(e)}"
     samples = np.asarray(samples, dtype=np.float32)
     if samples.size == 0:
         return None, "empty"
@@ -57,6 +82,19 @@ def load_samples(cut: MonoCut) -> tuple[np.ndarray | None, str]:
     if bad:
         return None, f"{bad} samples are NaN or infinite"
     return samples, ""
+
+
+def _reason(error: Exception) -> str:
+    """The telling part of Lhotse's long messages."""
+    text = str(error)
+    missing = re.search(r"diff=(-?\d+), audio\.shape", text)
+    if missing:
+        count = int(missing[1])
+        return f"{abs(count)} samples {'fewer' if count > 0 else 'more'} than its manifest says"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith("Details:"):
+        return lines[1].rpartition("'>: ")[2]
+    return lines[0] if lines else type(error).__name__
 
 
 def suspicion(samples: np.ndarray, silence_range: float, clip_fraction: float) -> str:

@@ -50,6 +50,9 @@ def extract_features(
     for split in splits:
         # Cuts of earlier settings must not outlive the description of how they were made.
         (output / f"cuts_{split}.jsonl.gz").unlink(missing_ok=True)
+    if not list(output.glob("cuts_*.jsonl.gz")):
+        for name in ("stats.pt", "report.txt"):
+            (output / name).unlink(missing_ok=True)
     save_config(config, output / "feats.yaml")
     return {split: _extract_split(config, cuts[split], output, split, jobs) for split in splits}
 
@@ -128,10 +131,10 @@ def _extract_split(config: FeatureConfig, cuts: list[MonoCut], output: Path, spl
         write_report(output / "report.txt", split, len(cuts), dropped, findings)
         done = sorted((c for r in results for c in r.cuts), key=lambda c: c.id)
         if dropped > config.max_bad_fraction * len(cuts) or not done:
+            utterance, _, reason = next(f for f in findings if f[1] == "dropped")
             raise DataError(
                 f"{dropped} of {len(cuts)} utterances of split {split} cannot be used, more than max_bad_fraction = "
-                f"{config.max_bad_fraction:g} allows: {output / 'report.txt'} lists them, first {findings[0][0]} "
-                f"({findings[0][2]})"
+                f"{config.max_bad_fraction:g} allows: {output / 'report.txt'} lists them, first {utterance} ({reason})"
             )
         if findings:
             log.warning(

@@ -8,11 +8,21 @@ def write_report(path: Path, split: str, utterances: int, dropped: int, findings
 
     Lines are ``split utterance dropped|kept reason``, after one ``# split: counts`` line for each split.
     """
-    old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    lines = [line for line in old if line.split()[:1] != [split] and not line.startswith(f"# {split}:")]
     suspicious = sum(verdict == "kept" for _, verdict, _ in findings)
-    lines.append(f"# {split}: {utterances} utterances, {dropped} dropped, {suspicious} suspicious but kept")
-    lines += [f"{split} {utterance} {verdict} {reason}" for utterance, verdict, reason in findings]
+    count = f"# {split}: {utterances} utterances, {dropped} dropped, {suspicious} suspicious but kept"
+    sections = _read(path)
+    sections[split] = [count, *(" ".join([split, *finding]) for finding in findings)]
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "".join(line + "\n" for name in sorted(sections) for line in sections[name])
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    section: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        if line.startswith("# ") and ":" in line:
+            section = sections.setdefault(line[2:].partition(":")[0], [])
+        section.append(line)
+    return sections

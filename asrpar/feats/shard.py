@@ -12,7 +12,7 @@ from lhotse import Fbank, FbankConfig, Features, MonoCut
 from lhotse.utils import fastcopy
 
 from asrpar.errors import ConfigError
-from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, suspicion
+from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict_durations, suspicion
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.stats import Moments
 from asrpar.feats.storage import make_writer
@@ -73,7 +73,7 @@ def extract_shard(task: ShardTask) -> ShardResult:
     """Compute and store the features of all cuts of a shard, in all speeds."""
     config = task.config
     result = ShardResult(task.index)
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), strict_durations(), torch.random.fork_rng(devices=[]):
         extractor = make_extractor(config.fbank)
         with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
             for cut in task.cuts:
@@ -90,10 +90,6 @@ def _extract_utterance(cut: MonoCut, task: ShardTask, extractor: Fbank, writer: 
     for nth, speed in enumerate(sorted(task.speeds, key=lambda s: (s != 1.0, s))):
         copy = speed_copy(cut, speed)
         samples, problem = load_samples(copy)
-        if samples is not None and nth == 0:
-            doubt = suspicion(samples, config.silence_range, config.clip_fraction)
-            if doubt:
-                result.findings.append((copy.id, "kept", doubt))
         if samples is not None:
             if extractor.config.dither:
                 torch.manual_seed(_seed(config.seed, copy.id))
@@ -104,6 +100,9 @@ def _extract_utterance(cut: MonoCut, task: ShardTask, extractor: Fbank, writer: 
                 result.dropped += 1
                 return
             continue
+        doubt = suspicion(samples, config.silence_range, config.clip_fraction) if nth == 0 else ""
+        if doubt:
+            result.findings.append((copy.id, "kept", doubt))
         manifest = Features(
             type=extractor.name,
             num_frames=features.shape[0],

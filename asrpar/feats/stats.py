@@ -51,6 +51,7 @@ def save_stats(path: Path, split: str, speakers: dict[str, Moments]) -> None:
     if split == "train":
         ordered = [speakers[s] for s in sorted(speakers)]
         stats["global"] = sum(ordered[1:], start=ordered[0]).tensors()
+    stats["speakers"] = dict(sorted(stats["speakers"].items()))
     temporary = path.with_name(path.name + ".tmp")
     torch.save(stats, temporary)
     temporary.replace(path)

@@ -5,7 +5,6 @@ A shard is one ``.npy`` file of shape (frames of many utterances, C): loading an
 memory, several processes on a machine share one copy of the pages, and a corpus makes tens of files, not millions.
 """
 
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +21,7 @@ from lhotse.features.io import (
 from lhotse.utils import is_module_available
 
 from asrpar.errors import ConfigError
+from asrpar.feats.readers import read_kaldi, read_shard
 
 
 @register_writer
@@ -67,21 +67,6 @@ class ShardWriter(FeaturesWriter):
         self.close()
 
 
-@lru_cache(maxsize=4096)
-def open_shard(path: str) -> np.ndarray:
-    """Memory-map a shard, (rows, C)."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def read_shard(path: str, key: str) -> np.ndarray:
-    """The rows ``key`` of a shard as a view, (T, C). Raises ValueError if the shard does not hold them."""
-    first, rows = (int(x) for x in key.split(":"))
-    found = open_shard(path)[first : first + rows]
-    if len(found) != rows:
-        raise ValueError(f"{path} ends before row {first + rows}")
-    return found
-
-
 @register_reader
 class ShardReader(FeaturesReader):
     """Reads what `ShardWriter` wrote."""
@@ -122,25 +107,6 @@ class KaldiArkWriter(FeaturesWriter):
     def __exit__(self, *args: object) -> None:
         self._file.close()
         self._scp.write_text("".join(self._lines), encoding="utf-8")
-
-
-@lru_cache(maxsize=64)
-def _open_scp(path: str) -> dict[str, str]:
-    with open(path, encoding="utf-8") as f:
-        return dict(line.rstrip("\n").split(maxsplit=1) for line in f)
-
-
-def read_kaldi(scp: str, key: str) -> np.ndarray:
-    """One matrix (T, C) of a Kaldi scp file; the archive is looked for beside the scp first, so folders may move."""
-    archive, _, offset = _open_scp(scp)[key].rpartition(":")
-    beside = Path(scp).with_name(Path(archive).name)
-    # Opened here and not by kaldiio, which would run what ends in "|" as a command and unpickle other contents.
-    with open(beside if beside.exists() else archive, "rb") as f:
-        f.seek(int(offset))
-        if f.read(2) != b"\0B":
-            raise ValueError(f"no binary Kaldi matrix at {archive}:{offset}")
-        f.seek(int(offset))
-        return kaldiio.matio.read_kaldi(f)
 
 
 class KaldiArkReader(FeaturesReader):

@@ -10,8 +10,8 @@ import numpy as np
 from asrpar.config import load_config
 from asrpar.errors import AsrparError, DataError, require_file
 from asrpar.feats.config import FeatureConfig
+from asrpar.feats.readers import read_kaldi, read_shard
 from asrpar.feats.stats import Normalizer
-from asrpar.feats.storage import read_kaldi, read_shard
 
 MADE_BY = "stage 2 (asrpar extract-features)"
 

@@ -130,6 +130,11 @@ def check_lang_config(config: LangConfig) -> None:
         raise ConfigError(
             f"vocabulary.from_lexicon: units '{config.units}' have no lexicon; use from_text or word_list"
         )
+    if config.oov.policy == "spell" and config.units != "phones":
+        raise ConfigError(f"oov.policy: 'spell' is for phones; units '{config.units}' spell every word already")
+    silence = config.optional_silence.symbol
+    if silence is not None and (silence.startswith(("#", "<")) or len(silence.split()) != 1):
+        raise ConfigError(f"optional_silence.symbol: '{silence}' cannot be the name of a unit")
     for split in config.lm.splits:
         if split.lower().startswith(("dev", "test", "eval", "valid")):
             raise ConfigError(f"lm.splits: '{split}' is not training text; the language model must not see it")

@@ -59,6 +59,9 @@ def _add_optional_silence(
 def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVectorFst, int]:
     """G: one state per history, word arcs, and back-off arcs that read #0 and write nothing.
 
+    As in any graph with back-off arcs, a path may back off although the n-gram is listed. It then costs more for that
+    word (estimated n-grams are never below backing off), but goes on with a shorter history.
+
     Args:
         lm: the n-gram.
         word_ids: words.txt; n-grams with other words are left out.
@@ -66,12 +69,8 @@ def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVe
     Returns:
         the transducer, and the number of n-grams left out.
     """
-    arcs = [
-        (gram, prob)
-        for grams in lm.grams
-        for gram, (prob, _) in grams.items()
-        if prob > LOG_ZERO and gram[-1] != BOS and all(w in word_ids for w in gram)
-    ]
+    known = [(gram, p) for grams in lm.grams for gram, (p, _) in grams.items() if all(w in word_ids for w in gram)]
+    arcs = [(gram, prob) for gram, prob in known if prob > LOG_ZERO and gram[-1] != BOS]
     histories: set[NGram] = {(), *(gram[:-1] for gram, _ in arcs)}
     fst = kaldifst.StdVectorFst()
     states = {history: fst.add_state() for history in sorted(histories, key=lambda h: (len(h), h))}
@@ -90,7 +89,7 @@ def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVe
         if backoff > LOG_ZERO:
             there = states[_longest_known(history[1:], histories)]
             fst.add_arc(state, kaldifst.StdArc(word_ids["#0"], 0, -backoff * LN10, there))
-    return fst, sum(map(len, lm.grams)) - len(arcs) - ((BOS,) in lm.grams[0])
+    return fst, sum(map(len, lm.grams)) - len(known)
 
 
 def _longest_known(history: NGram, histories: set[NGram]) -> NGram:

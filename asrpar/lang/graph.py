@@ -1,5 +1,7 @@
 """Stage 4: HLG, the decoding graph."""
 
+import errno
+import io
 from pathlib import Path
 
 import kaldifst
@@ -43,12 +45,14 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
         raise DataError(f"{lang_dir}: lexicon and language model have no sentence in common")
     hlg = compose_hlg(config.topology, lg)
     output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "HLG.fst") as temporary:
-        if not hlg.write(str(temporary)):
-            raise OSError(f"cannot write {temporary}")
     k2 = k2_dict(hlg)
-    with replacing(output / "HLG.pt") as temporary:
-        torch.save(k2, temporary)
+    packed = io.BytesIO()
+    torch.save(k2, packed)
+    # Renamed together, so that the two never come from different runs.
+    with replacing(output / "HLG.pt") as pt, replacing(output / "HLG.fst") as openfst:
+        if not hlg.write(str(openfst)):
+            raise OSError(errno.EIO, "cannot write (is the disk full?)", str(openfst))
+        pt.write_bytes(packed.getbuffer())
     write_symbols(output / "words.txt", lang.words)
     write_symbols(output / "tokens.txt", lang.tokens)
     save_config(config, output / "graph.yaml")

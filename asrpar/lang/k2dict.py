@@ -1,24 +1,31 @@
 """From an OpenFst decoding graph to k2's dictionary, without importing k2.
 
 k2 counts class 0 as the blank, so its dense intersection has no input epsilons. OpenFst's graph has them, where the LM
-backs off and where words that sound alike part. `k2_dict` takes them out by folding them backwards: a step over frame
-label x from q to s, followed by epsilons from s to d, becomes one arc from q to d with the sum of the scores and the
-word of either. Backwards, because few arcs enter a state that backs off, and many leave the state that it backs off to.
+backs off and where words that sound alike part. `k2_dict` takes them out by folding them backwards: a step over a frame
+from q to s, followed by epsilons from s to d, becomes one arc from q to d with the sum of the scores and the word of
+either. Backwards, because few arcs enter a state that backs off, and many leave the state that it backs off to.
 
 In graphs of `asrpar.lang.graph` no arc needs two words: a word is written at the latest on the disambiguation symbol
 behind its last unit, and not before its first; so at most one word falls between one unit and the next.
 """
 
 from array import array
-from collections.abc import Iterable
 
 import kaldifst
 import torch
 
 from asrpar.errors import DataError
 
-# (destination, word or 0) -> cost
+INF = float("inf")
+# The start state has no arcs into it, so it gets a copy, into which what its epsilons reach is folded forwards.
+START = -1
+
+# (word or 0, cost, to)
+Epsilon = tuple[int, float, int]
+# (to, word or 0) -> cost
 Steps = dict[tuple[int, int], float]
+# (class, word or 0, to) -> cost
+Arcs = dict[tuple[int, int, int], float]
 
 
 def k2_dict(fst: kaldifst.StdVectorFst) -> dict[str, torch.Tensor]:
@@ -37,77 +44,102 @@ def k2_dict(fst: kaldifst.StdVectorFst) -> dict[str, torch.Tensor]:
     """
     if fst.start < 0:
         raise DataError("the decoding graph is empty")
-    frames, closures, finals = _split(fst)
-    out: list[dict[tuple[int, int, int], float]] = [
-        _fold(((label, word, cost, closures[s]) for label, word, cost, s in arcs)) for arcs in frames
-    ]
-    # The start has no arc into it, so what it reaches by epsilons is folded forwards.
-    out.append({})
-    final_cost = float("inf")
-    for (d, word), cost in closures[fst.start].items():
-        final_cost = min(final_cost, cost + finals[d])
-        for (label, w, there), c in out[d].items():
-            _keep_best(out[-1], (label, _one_word(word, w), there), cost + c)
-    return _tensors(out, [*finals, final_cost])
+    closures = _closures(fst)
+    number, queue = {START: 0}, [START]
+    fields, scores, aux = array("i"), array("f"), array("i")
+    for s in queue:
+        arcs, final_cost = _start_arcs(fst, closures) if s == START else (_arcs(fst, s, closures), _final(fst, s))
+        for _, _, d in arcs:
+            if d not in number:
+                number[d] = len(number)
+                queue.append(d)
+        for label, d, word, cost in sorted((label, number[d], word, cost) for (label, word, d), cost in arcs.items()):
+            fields.extend((number[s], d, label))
+            scores.append(-cost)
+            aux.append(word)
+        if final_cost != INF:
+            fields.extend((number[s], -1, -1))
+            scores.append(-final_cost)
+            aux.append(-1)
+    if not aux:
+        raise DataError("the decoding graph is empty")
+    three = torch.frombuffer(fields, dtype=torch.int32).view(-1, 3)
+    three[three[:, 2] == -1, 1] = len(number)
+    bits = torch.frombuffer(scores, dtype=torch.float32).view(torch.int32)
+    return {
+        "arcs": torch.cat([three, bits[:, None]], dim=1).contiguous(),
+        "aux_labels": torch.frombuffer(aux, dtype=torch.int32).clone(),
+    }
 
 
-def _split(
-    fst: kaldifst.StdVectorFst,
-) -> tuple[list[list[tuple[int, int, float, int]]], list[Steps], list[float]]:
-    """Per state: arcs that take a frame (class, word, cost, to); where epsilons lead; final cost (inf: not final)."""
-    frames: list[list[tuple[int, int, float, int]]] = []
-    epsilons: list[list[tuple[int, float, int]]] = []
-    finals = []
-    for s in kaldifst.StateIterator(fst):
-        finals.append(float(fst.final(s).value))
-        frames.append([])
-        epsilons.append([])
-        for arc in kaldifst.ArcIterator(fst, s):
-            cost = float(arc.weight.value)
-            if arc.ilabel:
-                frames[s].append((arc.ilabel - 1, arc.olabel, cost, arc.nextstate))
+def _final(fst: kaldifst.StdVectorFst, state: int) -> float:
+    return float(fst.final(state).value)
+
+
+def _arcs(fst: kaldifst.StdVectorFst, state: int, closures: dict[int, Steps]) -> Arcs:
+    """One state's steps over a frame, each followed by any epsilons."""
+    out: Arcs = {}
+    for arc in kaldifst.ArcIterator(fst, state):
+        if arc.ilabel:
+            label, word, cost, d = arc.ilabel - 1, arc.olabel, float(arc.weight.value), arc.nextstate
+            if d not in closures:
+                _keep_best(out, (label, word, d), cost)
             else:
-                epsilons[s].append((arc.olabel, cost, arc.nextstate))
-    closures: list[Steps] = [{}] * len(finals)
+                for (there, w), c in closures[d].items():
+                    _keep_best(out, (label, _one_word(word, w), there), cost + c)
+    return out
+
+
+def _start_arcs(fst: kaldifst.StdVectorFst, closures: dict[int, Steps]) -> tuple[Arcs, float]:
+    """Arcs and final cost of the copy of the start state."""
+    out: Arcs = {}
+    final_cost = INF
+    for (d, word), cost in closures.get(fst.start, {(fst.start, 0): 0.0}).items():
+        final_cost = min(final_cost, cost + _final(fst, d))
+        for (label, w, there), c in _arcs(fst, d, closures).items():
+            _keep_best(out, (label, _one_word(word, w), there), cost + c)
+    return out, final_cost
+
+
+def _closures(fst: kaldifst.StdVectorFst) -> dict[int, Steps]:
+    """For each state with epsilons: the states (itself included) where one may be before the next frame."""
+    epsilons: dict[int, list[Epsilon]] = {}
+    for s in kaldifst.StateIterator(fst):
+        found = [(a.olabel, float(a.weight.value), a.nextstate) for a in kaldifst.ArcIterator(fst, s) if not a.ilabel]
+        if found:
+            epsilons[s] = found
+    closures: dict[int, Steps] = {}
     for s in _epsilon_order(epsilons):
-        # States that only pass on by epsilons need not be reached themselves.
-        steps: Steps = {(s, 0): 0.0} if frames[s] or finals[s] != float("inf") else {}
+        # A state that only passes on by epsilons need not be stopped at.
+        stop = fst.num_arcs(s) > len(epsilons[s]) or _final(fst, s) != INF
+        steps: Steps = {(s, 0): 0.0} if stop else {}
         for word, cost, d in epsilons[s]:
-            for (there, w), c in closures[d].items():
+            for (there, w), c in closures.get(d, {(d, 0): 0.0}).items():
                 _keep_best(steps, (there, _one_word(word, w)), cost + c)
         closures[s] = steps
-    return frames, closures, finals
+    return closures
 
 
-def _epsilon_order(epsilons: list[list[tuple[int, float, int]]]) -> list[int]:
-    """All states, each after those that its epsilons lead to."""
+def _epsilon_order(epsilons: dict[int, list[Epsilon]]) -> list[int]:
+    """The states that have epsilons, each after those that its epsilons lead to."""
     order: list[int] = []
-    mark = bytearray(len(epsilons))  # 1: on the path to here, 2: done
-    for root in range(len(epsilons)):
-        stack = [(root, 0)] if not mark[root] else []
+    done: dict[int, bool] = {}  # False: on the path to here
+    for root in epsilons:
+        stack = [(root, 0)] if root not in done else []
         while stack:
             s, i = stack.pop()
-            mark[s] = 1
+            done[s] = False
             if i < len(epsilons[s]):
                 stack.append((s, i + 1))
                 d = epsilons[s][i][2]
-                if mark[d] == 1:
+                if done.get(d) is False:
                     raise DataError("the decoding graph has a cycle that takes no frames")
-                if not mark[d]:
+                if d in epsilons and d not in done:
                     stack.append((d, 0))
             else:
-                mark[s] = 2
+                done[s] = True
                 order.append(s)
     return order
-
-
-def _fold(arcs: Iterable[tuple[int, int, float, Steps]]) -> dict[tuple[int, int, int], float]:
-    """(class, word, to) -> cost, for one state's arcs, each followed by any epsilons."""
-    out: dict[tuple[int, int, int], float] = {}
-    for label, word, cost, steps in arcs:
-        for (there, w), c in steps.items():
-            _keep_best(out, (label, _one_word(word, w), there), cost + c)
-    return out
 
 
 def _one_word(first: int, second: int) -> int:
@@ -120,29 +152,3 @@ def _keep_best(table: dict, key: tuple, cost: float) -> None:
     known = table.get(key)
     if known is None or cost < known:
         table[key] = cost
-
-
-def _tensors(out: list[dict[tuple[int, int, int], float]], finals: list[float]) -> dict[str, torch.Tensor]:
-    """Number the reachable states from the start (the last entry of ``out``), and lay out the arcs."""
-    number = {len(out) - 1: 0}
-    queue = [len(out) - 1]
-    for s in queue:
-        for _, _, d in out[s]:
-            if d not in number:
-                number[d] = len(number)
-                queue.append(d)
-    final = len(number)
-    fields, scores, aux = array("i"), array("f"), array("i")
-    for s in queue:
-        arcs = sorted((label, number[d], word, cost) for (label, word, d), cost in out[s].items())
-        if finals[s] != float("inf"):
-            arcs.append((-1, final, -1, finals[s]))
-        for label, d, word, cost in arcs:
-            fields.extend((number[s], d, label))
-            scores.append(-cost)
-            aux.append(word)
-    if not aux:
-        raise DataError("the decoding graph is empty")
-    bits = torch.frombuffer(scores, dtype=torch.float32).view(torch.int32)
-    arcs_tensor = torch.cat([torch.frombuffer(fields, dtype=torch.int32).view(-1, 3), bits[:, None]], dim=1)
-    return {"arcs": arcs_tensor.contiguous(), "aux_labels": torch.frombuffer(aux, dtype=torch.int32).clone()}

@@ -69,11 +69,6 @@ class Lang:
         """Number of classes, the blank included."""
         return len(self.tokens)
 
-    @property
-    def num_disambig(self) -> int:
-        """Word id of #0, which is also the number of ids before the symbols that no text has."""
-        return self._word_ids["#0"]
-
     def token_id(self, token: str) -> int:
         """Class of a unit; DataError for an unknown one."""
         if token not in self._token_ids:

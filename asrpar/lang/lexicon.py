@@ -88,7 +88,7 @@ def read_lexicon(path: str | Path, format: str = "auto", case: str = "keep", str
         if strip_stress:
             tokens = [t[:-1] if t[-1] in "012" and len(t) > 1 else t for t in tokens]
         entry = Pronunciation(word, prob, tuple(tokens))
-        _check(entry, where)
+        check_pronunciation(entry, where)
         # Alternatives that differed only in stress fall together; the likelier stays.
         known = entries.get((word, entry.tokens))
         if known is None or known.prob < prob:
@@ -137,7 +137,8 @@ def _prob(field: str, where: str) -> float:
     return prob
 
 
-def _check(entry: Pronunciation, where: str) -> None:
+def check_pronunciation(entry: Pronunciation, where: str) -> None:
+    """Raise `DataError`, which begins with ``where``, for an entry that a graph cannot be made of."""
     if not entry.tokens:
         raise DataError(f"{where}: word '{entry.word}' has no pronunciation")
     if entry.word in RESERVED_WORDS:

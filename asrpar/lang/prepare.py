@@ -8,7 +8,7 @@ from asrpar.errors import ConfigError, DataError
 from asrpar.lang.arpa import ArpaLm, read_arpa
 from asrpar.lang.config import LangConfig, Places, check_lang_config
 from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
-from asrpar.lang.lexicon import Lexicon, Pronunciation, disambiguate, read_lexicon
+from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import manifest_texts, map_case, read_lines, replacing
 from asrpar.lang.units import Characters, Sentencepiece, Speller
@@ -54,10 +54,10 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     lm = _language_model(config, text, lexicon, places)
     _write(config, Path(output), lexicon, source, speller, lm)
     LOG.info(
-        "%s: %d words, %d pronunciations, %d units and the blank, %d-gram LM with %s n-grams, %d words without pronunciation (%s)",
-        output, len(lexicon.by_word), len(lexicon.entries), len(_tokens(config, lexicon, speller)) - 1, lm.order,
-        "/".join(str(len(g)) for g in lm.grams), len(missing), config.oov.policy,
+        "%s: %d words, %d pronunciations, %d units and the blank", output, len(lexicon.by_word), len(lexicon.entries),
+        len(_tokens(config, lexicon, speller)) - 1,
     )  # fmt: skip
+    LOG.info("%s: %d-gram LM with %s n-grams", output, lm.order, "/".join(str(len(g)) for g in lm.grams))
 
 
 def _extra_text(config: LangConfig, places: Places) -> Sentences:
@@ -125,7 +125,8 @@ def _apply_oov_policy(
             return Lexicon([*source.entries, *(Pronunciation(w, 1.0, u) for w, u in spelled.items() if u)]), text
         raise DataError(f"oov.policy 'spell': the lexicon lacks letters of {_some(silent)}")
     raise DataError(
-        f"{len(oov)} words have no pronunciation: {_some(oov)}; extend the lexicon, or set oov.policy to unk, skip or spell"
+        f"{len(oov)} words have no pronunciation: {_some(oov)}; "
+        "extend the lexicon, or set oov.policy to unk, skip or spell"
     )
 
 
@@ -139,6 +140,8 @@ def _vocabulary_lexicon(config: LangConfig, wanted: set[str], source: Lexicon, s
         lexicon = Lexicon(
             sorted([*(Pronunciation(w, 1.0, u) for w, u in spelled if u), *source.restricted(unk).entries])
         )
+    for entry in lexicon.entries:
+        check_pronunciation(entry, "vocabulary")
     if not lexicon.entries:
         raise DataError("no word of the vocabulary has a pronunciation: do the cases of text and lexicon agree?")
     return lexicon
@@ -146,6 +149,8 @@ def _vocabulary_lexicon(config: LangConfig, wanted: set[str], source: Lexicon, s
 
 def _language_model(config: LangConfig, text: Sentences, lexicon: Lexicon, places: Places) -> ArpaLm:
     if config.lm.arpa is None:
+        if config.oov.policy == "unk":
+            text = [[w if w in lexicon else config.oov.word for w in words] for words in text]
         kept = [words for words in text if words and all(w in lexicon for w in words)]
         if len(kept) < sum(map(bool, text)):
             LOG.warning("%d sentences with words outside the vocabulary are not in the LM", len(text) - len(kept))
@@ -171,6 +176,8 @@ def _write(
     config: LangConfig, output: Path, lexicon: Lexicon, source: Lexicon, speller: Speller | None, lm: ArpaLm
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
+    # Its presence says that the folder is complete, so it goes first and comes last.
+    (output / "lang.yaml").unlink(missing_ok=True)
     tokens = _tokens(config, lexicon, speller)
     highest = disambiguate([e.tokens for e in lexicon.entries])[1]
     # One more for the silence, where there is one, keeps LG determinizable.
@@ -190,7 +197,6 @@ def _write(
             temporary.write_bytes(speller.model)
     else:
         model.unlink(missing_ok=True)
-    # Last: its presence says that the folder is complete.
     save_config(config, output / "lang.yaml")
 
 

@@ -25,7 +25,8 @@ def frames_needed(targets: list[int]) -> int:
 class CtcLoss(nn.Module):
     """Sum of the CTC losses of a batch, in nats.
 
-    Utterances whose transcript needs more output frames than there are have no path; they are left out and counted.
+    Utterances whose transcript needs more output frames than there are have no path, and some (None) have no token
+    sequence at all; they are left out and counted.
     """
 
     def __init__(self, config: LossConfig) -> None:
@@ -42,9 +43,9 @@ class CtcLoss(nn.Module):
                 ) from e
         self.implementation = config.implementation
 
-    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[int]]) -> tuple[Tensor, int]:
+    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[int] | None]) -> tuple[Tensor, int]:
         """Log-probabilities (N, T', C), lens (N,), N token lists -> loss (), number of utterances left out."""
-        fits = [frames_needed(t) <= n for t, n in zip(targets, lens.tolist(), strict=True)]
+        fits = [t is not None and frames_needed(t) <= n for t, n in zip(targets, lens.tolist(), strict=True)]
         left_out = fits.count(False)
         if left_out:
             keep = torch.tensor([i for i, ok in enumerate(fits) if ok], dtype=torch.long, device=log_probs.device)

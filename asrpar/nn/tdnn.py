@@ -55,7 +55,8 @@ class TdnnLayer(nn.Module):
         else:
             self.linear = nn.Identity()
             self.affine = nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
-        self.dropout = nn.Dropout(dropout)
+        # One mask for all frames of an utterance, as in Kaldi's TDNN-F: it regularises more, and is drawn T times less.
+        self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(N, C, T), mask (N, 1, T) zero at padding -> (N, C, T)."""
@@ -112,8 +113,8 @@ class Tdnn(nn.Module):
     def constrain(self) -> None:
         """One step that brings the first factor of each factored layer nearer to semi-orthogonal (M Mᵀ = α² I).
 
-        Povey et al. 2018, equations 1 to 4 in the floating-scale form: with P = M Mᵀ and α² = tr(P Pᵀ) / tr(P),
-        M ← M - (P - α² I) M / (2 α²)... the update is the gradient step on ‖P - α² I‖² at learning rate 1/8.
+        Povey et al. 2018, the form with a floating scale: with P = M Mᵀ and α² = tr(P Pᵀ) / tr(P), the step is
+        M ← M − (P − α² I) M / (2 α²).
         """
         for layer in self.layers:
             if isinstance(layer.linear, nn.Conv1d):

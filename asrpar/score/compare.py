@@ -17,6 +17,10 @@ from asrpar.score.trn import read_transcripts
 MAX_PAIRED = 12
 
 
+# Equal in runs that are repetitions of each other.
+GROUP_KEYS = ("model", "parameters", "strategy", "learners", "epochs", "ema")
+
+
 @dataclass
 class Experiment:
     """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training."""
@@ -32,7 +36,7 @@ class Experiment:
 
     def group(self) -> tuple[str, ...]:
         """What experiments share that differ in seed alone."""
-        return tuple(str(self.training.get(key, "-")) for key in ("model", "strategy", "learners"))
+        return tuple(str(self.training.get(key, "-")) for key in GROUP_KEYS)
 
 
 def load_experiment(exp: Path, set_name: str) -> Experiment:
@@ -48,10 +52,11 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
     try:
         numbers = json.loads(path.read_text(encoding="utf-8"))
         float(numbers["wer"])
-        lo, hi = numbers["ci95"]
+        if len(numbers["ci95"]) != 2:
+            raise ValueError("ci95")
     except (ValueError, KeyError, TypeError) as e:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
-    return Experiment(exp.name or str(exp.resolve().name), folder, numbers)
+    return Experiment(exp.name or exp.resolve().name, folder, numbers)
 
 
 HEADER = ("experiment", "strategy", "learners", "seed", "WER %", "95 % interval", "SER %", "train", "frames/s")
@@ -62,8 +67,7 @@ def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
     rows = []
     for e in experiments:
         t, n = e.training, e.numbers
-        seconds, frames = t.get("wall_seconds"), t.get("frames")
-        speed = f"{frames / seconds:.0f}" if frames and seconds else "-"
+        seconds, speed = t.get("train_seconds"), t.get("frames_per_second")
         rows.append(
             (
                 e.name,
@@ -72,7 +76,7 @@ def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
                 f"{n['ci95'][0]:.2f} to {n['ci95'][1]:.2f}",
                 f"{n['ser']:.2f}" if "ser" in n else "-",
                 f"{seconds:.0f} s" if seconds else "-",
-                speed,
+                f"{speed:.0f}" if speed else "-",
             )
         )
     return rows
@@ -85,13 +89,14 @@ def group_lines(experiments: Sequence[Experiment]) -> list[str]:
         if e.training.get("strategy") is not None:
             groups.setdefault(e.group(), []).append(e)
     lines = []
-    for (model, strategy, learners), members in groups.items():
+    for members in groups.values():
         seeds = {m.training.get("seed") for m in members}
         if len(seeds) < 2:
             continue
+        t = members[0].training
         wers = [m.numbers["wer"] for m in members]
         lines.append(
-            f"{strategy}, {learners} learners, model {model}, {len(members)} runs, seeds "
+            f"{t['strategy']}, {t.get('learners')} learners, model {t.get('model')}, {len(members)} runs, seeds "
             f"{', '.join(sorted(map(str, seeds)))}: WER {statistics.mean(wers):.2f} ± {statistics.stdev(wers):.2f} %"
         )
     return lines

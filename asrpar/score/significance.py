@@ -41,7 +41,7 @@ def probability_better(
 ) -> float:
     """Paired bootstrap: share of resampled sets on which B has fewer errors than A; a tie counts one half.
 
-    0.5 says that nothing tells the two apart; above 0.975 or below 0.025 the difference is significant at the usual 5 %.
+    0.5 says that nothing tells the two apart; above 0.975 or below 0.025 the difference is significant at 5 %.
 
     Args:
         errors_a: errors of A in each utterance.

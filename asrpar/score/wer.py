@@ -25,8 +25,8 @@ class Score:
     """A scored set, utterances sorted by id."""
 
     utterances: list[UtteranceScore]
-    total: Counts = Counts()
-    characters: Counts = Counts()
+    total: Counts = field(default_factory=Counts)
+    characters: Counts = field(default_factory=Counts)
     sentence_errors: int = 0
     missing: list[str] = field(default_factory=list)
 

@@ -42,6 +42,8 @@ def evaluate(
         errors = tokens = 0
         for path, n, text in zip(best, lens.tolist(), batch.texts, strict=True):
             reference = learner.encode(text)
+            if reference is None:
+                continue
             hypothesis = [t for t in torch.unique_consecutive(path[:n]).tolist() if t != 0]
             errors += kaldialign.edit_distance(reference, hypothesis)["total"]
             tokens += len(reference)

@@ -79,7 +79,8 @@ class Trainer:
         self.learner = AcousticLearner(
             module,
             CtcLoss(config.loss),
-            lang.encode,
+            # Words without a pronunciation were an error in stage 3, unless its policy is to skip such utterances.
+            lambda text: lang.encode(text) if lang.encodable(text) else None,
             config.optimizer,
             autocast=config.autocast == "bf16",
             max_nonfinite=config.max_nonfinite,

@@ -15,7 +15,8 @@ def write_manifests(folder, splits):
     for split, texts in splits.items():
         with gzip.open(folder / f"supervisions_{split}.jsonl.gz", "wt", encoding="utf-8") as f:
             for i, text in enumerate(texts):
-                f.write(json.dumps({"id": f"{split}-{i}", "recording_id": f"r{i}", "start": 0.0, "duration": 1.0, "channel": 0, "text": text}) + "\n")  # fmt: skip
+                times = {"start": 0.0, "duration": 1.0, "channel": 0}
+                f.write(json.dumps({"id": f"{split}-{i}", "recording_id": f"r{i}", **times, "text": text}) + "\n")
     return folder
 
 
@@ -32,7 +33,17 @@ AA AH AH
 TEN T EH N
 TEN T IH N
 """
-TEXTS = ["TO THE TEN", "A TEN TO TWO", "THEN TWO", "AT TEN TO TEN", "TO A TEN", "THE UH THE TEN", "AA", "TOO TO", "A A A"]
+TEXTS = [
+    "TO THE TEN",
+    "A TEN TO TWO",
+    "THEN TWO",
+    "AT TEN TO TEN",
+    "TO A TEN",
+    "THE UH THE TEN",
+    "AA",
+    "TOO TO",
+    "A A A",
+]
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +108,9 @@ class Search:
 def openfst_search(path_or_fst):
     import kaldifst
 
-    fst = path_or_fst if isinstance(path_or_fst, kaldifst.StdVectorFst) else kaldifst.StdVectorFst.read(str(path_or_fst))
+    fst = (
+        path_or_fst if isinstance(path_or_fst, kaldifst.StdVectorFst) else kaldifst.StdVectorFst.read(str(path_or_fst))
+    )
     arcs, finals = {}, {}
     for s in kaldifst.StateIterator(fst):
         finals[s] = float(fst.final(s).value)

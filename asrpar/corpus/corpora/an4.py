@@ -104,7 +104,8 @@ def _read_list(corpus_dir: Path, work_dir: Path, name: str) -> "Split":
     from asrpar.corpus.manifests import Split
 
     etc = corpus_dir / "etc"
-    file_ids = [line.strip() for line in (etc / f"an4_{name}.fileids").read_text().split("\n") if line.strip()]
+    listed = (etc / f"an4_{name}.fileids").read_text(encoding="utf-8").split("\n")
+    file_ids = [line.strip() for line in listed if line.strip()]
     texts = read_transcripts(etc / f"an4_{name}.transcription")
     problems: list[str] = []
     pairs = []

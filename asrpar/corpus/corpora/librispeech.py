@@ -4,8 +4,11 @@ Both come as ``LibriSpeech/<part>/<speaker>/<chapter>/``. Lhotse makes the manif
 error is looked for first.
 """
 
+import contextlib
+import io
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,7 +119,9 @@ def prepare_part(corpus_dir: Path, part: str) -> "Split":
         raise DataError(f"{part}: {len(unlisted)} flac files have no transcript; the first: {unlisted[0]}")
     for utt, path in paths.items():
         probe(path, utt)  # names the bad file, which Lhotse's errors do not
-    sets = prepare_librispeech(root, dataset_parts=part)[part]
+    # Lhotse draws its progress bars on log files too.
+    with contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO()):
+        sets = prepare_librispeech(root, dataset_parts=part)[part]
     supervisions = [fastcopy(s, text=texts[s.id]) for s in sets["supervisions"] if s.id in texts]
     if len(supervisions) != len(texts):
         lost = sorted(texts.keys() - {s.id for s in supervisions})
@@ -141,7 +146,7 @@ def _prepare(corpus_dir: Path, known: Sequence[str], parts: Sequence[str]) -> "d
 
 
 def prepare_full(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
-    """All ``train-*`` parts that are there make train; dev-clean is dev, test-clean test, the others keep their name."""
+    """All ``train-*`` parts that are there make train; the other splits are dev, dev_other, test and test_other."""
     check_full(corpus_dir)
     return _prepare(corpus_dir, tuple(_FULL), parts)
 

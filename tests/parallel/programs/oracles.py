@@ -53,13 +53,21 @@ for sizes, what in ((even, "even"), (uneven, "uneven"), (empty, "one empty")):
         batches = data(steps=20, rows=sum(sizes))
         reference = ToyLearner(seed=0, momentum=momentum)
         sgd(reference, batches)
-        check(f"ssgd = sgd, {what} shares, momentum {momentum}", run("ssgd", batches, sizes, momentum).model(), reference.weights)
+        check(
+            f"ssgd = sgd, {what} shares, momentum {momentum}",
+            run("ssgd", batches, sizes, momentum).model(),
+            reference.weights,
+        )
 
 # BMUF with τ = 1, η = 0, ζ = 1 and no local momentum = SSGD, frame-weighted.
 batches = data(steps=20, rows=sum(uneven))
 reference = ToyLearner(seed=0)
 sgd(reference, batches)
-check("bmuf(tau 1, eta 0) = ssgd", run("bmuf", batches, uneven, sync_steps=1, block_momentum=0.0).model(), reference.weights)
+check(
+    "bmuf(tau 1, eta 0) = ssgd",
+    run("bmuf", batches, uneven, sync_steps=1, block_momentum=0.0).model(),
+    reference.weights,
+)
 
 
 def blocks(batches: list, sizes: list[int], tau: int, outer: torch.optim.Optimizer, w: torch.Tensor) -> None:

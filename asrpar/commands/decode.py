@@ -1,0 +1,140 @@
+"""``asrpar decode``: stage 7."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asrpar.config import config_options, load_config
+from asrpar.errors import ConfigError, DataError, MissingInputError, require_file
+
+
+@click.command("decode")
+@config_options
+@click.option("--exp", required=True, metavar="DIR", help="Experiment of stage 6; results go to decode_<set> in it.")
+@click.option("--feats", required=True, metavar="DIR", help="Features of stage 2.")
+@click.option("--graph", metavar="DIR", help="Decoding graph of stage 4; the greedy engine needs none.")
+@click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
+@click.option("--dev", default="dev", show_default=True, help="Set to choose LM scale and beam on; '' for none.")
+@click.option("--test", "tests", default="test", show_default=True, help="Sets to decode, separated by commas.")
+@click.option("--engine", help="kaldi, k2 or greedy; the same as --set engine=NAME.")
+@click.option("--jobs", type=click.IntRange(0), help="Processes of the kaldi engine; 0: as many as there are cores.")
+@click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
+def command(
+    config_path: Any,
+    overrides: tuple[str, ...],
+    exp: str,
+    feats: str,
+    graph: str | None,
+    lang: str | None,
+    dev: str,
+    tests: str,
+    engine: str | None,
+    jobs: int | None,
+    model: str,
+) -> None:
+    """Stage 7: decode sets; LM scale and beam are chosen on dev.
+
+    Writes hyp.trn, ref.trn, times.ctm and decode.json for the dev set and each test set.
+    """
+    from asrpar.decode.config import DecodeConfig
+
+    if engine is not None:
+        overrides = (*overrides, f"engine={engine}")
+    if jobs is not None:
+        overrides = (*overrides, f"jobs={jobs}")
+    config = load_config(DecodeConfig, config_path, overrides)
+    config.validate()
+    sets = [name for name in (dev, *tests.split(",")) if name]
+    if not sets:
+        raise ConfigError("no set to decode: give --test or --dev")
+    _check_inputs(Path(exp), Path(feats), sets)
+    checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
+    require_file(checkpoint, "asrpar train (stage 6)")
+
+    from asrpar.decode.engine import check_num_classes, make_engine
+    from asrpar.decode.run import Job, decode_sets
+    from asrpar.feats import eval_batches
+    from asrpar.log import setup_logging
+    from asrpar.train.model_io import load_acoustic_model
+
+    setup_logging(Path(exp) / "log" / "decode.log")
+    device = _device(config.device)
+    module, facts = load_acoustic_model(checkpoint)
+    module.to(device)
+    folder = Path(graph) if graph else None
+    language = Path(lang) if lang else None
+    shift = _frame_shift(Path(feats))
+    with make_engine(config, folder, shift * module.subsampling, language, device) as searcher:
+        if "num_classes" in facts:
+            check_num_classes(facts["num_classes"], searcher.classes, searcher.tokens_file)
+        job = Job(
+            Path(exp),
+            module,
+            device,
+            lambda name: eval_batches(feats, name, max_frames=config.max_frames),
+            _reference(searcher.unit, language),
+            shift,
+            {"model": str(checkpoint), "graph": graph, "device": device, "jobs": config.jobs},
+        )
+        decode_sets(job, searcher, config, dev or None, sets, _count_errors)
+
+
+def _check_inputs(exp: Path, feats: Path, sets: list[str]) -> None:
+    if not exp.is_dir():
+        raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
+    if not feats.is_dir():
+        raise MissingInputError(f"there are no features in {feats}: run asrpar extract-features (stage 2) first")
+    known = sorted(p.name[len("cuts_") : -len(".jsonl.gz")] for p in feats.glob("cuts_*.jsonl.gz"))
+    for name in sets:
+        if name not in known:
+            raise MissingInputError(f"{feats} has no set '{name}'; it has {', '.join(known) or 'none'}")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but torch sees no CUDA device here")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _frame_shift(feats: Path) -> float:
+    from asrpar.feats.config import FeatureConfig
+
+    require_file(feats / "feats.yaml", "asrpar extract-features (stage 2)")
+    # 0.01 s is Lhotse's default, which a configuration may leave out.
+    return float(load_config(FeatureConfig, feats / "feats.yaml").fbank.get("frame_shift", 0.01))
+
+
+def _reference(unit: str, lang: Path | None) -> Any:
+    """Transcript to reference text: itself, or its units where the engine gives units."""
+    if unit == "words":
+        return lambda text: text
+    if lang is None:
+        raise ConfigError(
+            "greedy decoding of phones gives phones, not words: give --lang to score a phone error rate, "
+            "or decode words with --engine kaldi and --graph"
+        )
+    from asrpar.lang.lang import Lang
+
+    language = Lang.load(lang)
+    return lambda text: " ".join(language.tokens[i] for i in language.encode(text))
+
+
+def _count_errors(hypotheses: list, references: Any) -> dict[str, float]:
+    from asrpar.score.align import Counts, align, count
+
+    total = Counts()
+    for h in hypotheses:
+        total += count(align(references[h.utt_id].split(), h.words))
+    if total.ref == 0:
+        raise DataError("the dev set has no words: there is nothing to choose the LM scale by")
+    return {
+        "wer": round(total.rate, 4),
+        "errors": total.errors,
+        "ref_words": total.ref,
+        "ins": total.ins,
+        "del": total.dele,
+        "sub": total.sub,
+    }

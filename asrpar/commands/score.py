@@ -1,0 +1,103 @@
+"""``asrpar score``: stage 8."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asrpar.errors import ConfigError, DataError, MissingInputError
+
+
+@click.command("score")
+@click.option("--exp", metavar="DIR", help="Experiment of stage 7.")
+@click.option("--set", "sets", default="test", show_default=True, help="Decoded sets, separated by commas.")
+@click.option("--ref", metavar="FILE", help="Reference, trn or Kaldi text, instead of the experiment's.")
+@click.option("--hyp", metavar="FILE", help="Hypotheses, trn or Kaldi text, instead of the experiment's.")
+@click.option("--utt2spk", metavar="FILE", help="Speakers; without it, the part of an id before its first '-'.")
+@click.option("--output", metavar="DIR", help="Where the results go, instead of the experiment's folder.")
+def command(
+    exp: str | None, sets: str, ref: str | None, hyp: str | None, utt2spk: str | None, output: str | None
+) -> None:
+    """Stage 8: WER with its confidence interval.
+
+    Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
+    """
+    from asrpar.score.trn import read_utt2spk
+
+    if exp is None and not (ref and hyp and output):
+        raise ConfigError("give --exp, or all of --ref, --hyp and --output")
+    names = [name for name in sets.split(",") if name]
+    if len(names) > 1 and (ref or hyp or output):
+        raise ConfigError("--ref, --hyp and --output go with one --set at a time")
+    if not names:
+        raise ConfigError("--set is empty: name a decoded set, such as test")
+    speakers = read_utt2spk(utt2spk) if utt2spk else None
+    for name in names:
+        folder = Path(exp) / f"decode_{name}" if exp else Path(str(output))
+        _score_set(
+            Path(ref) if ref else folder / "ref.trn",
+            Path(hyp) if hyp else folder / "hyp.trn",
+            Path(output) if output else folder,
+            _facts(Path(exp) if exp else None, None if hyp else folder),
+            speakers,
+            name if len(names) > 1 else "",
+        )
+
+
+def _score_set(
+    ref: Path, hyp: Path, output: Path, facts: dict[str, Any], speakers: dict[str, str] | None, name: str
+) -> None:
+    from asrpar.score.report import summary, wer_line, write_report
+    from asrpar.score.trn import read_transcripts
+    from asrpar.score.wer import score
+
+    scored = score(read_transcripts(ref), read_transcripts(hyp, may_be_empty=True), speakers)
+    metric = "PER" if facts.pop("unit", "words") == "tokens" else "WER"
+    numbers = summary(scored, facts, metric)
+    write_report(output, scored, numbers)
+    if scored.missing:
+        click.echo(
+            f"warning: {hyp}: {len(scored.missing)} of {len(scored.utterances)} utterances have no hypothesis and "
+            f"count as deletions, such as {', '.join(scored.missing[:3])}",
+            err=True,
+        )
+    click.echo(f"{name} {wer_line(scored, metric)}".strip())
+
+
+def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
+    """What ``wer.json`` says beside the counts: how it was decoded and trained, and the scoring command."""
+    from asrpar.info import git_hash, package_version
+
+    facts: dict[str, Any] = {"lm_scale": None, "beam": None, "chosen_on": None, "engine": None, "unit": "words"}
+    seen_versions: dict[str, str] = {}
+    if decoded is not None and (decoded / "decode.json").is_file():
+        decode = _read_json(decoded / "decode.json")
+        kept = (*facts, "set", "word_penalty", "partial", "real_time_factor")
+        facts.update({key: decode[key] for key in kept if key in decode})
+        facts["decode_command"] = decode.get("command")
+        seen_versions = decode.get("versions", {})
+    elif decoded is not None and not decoded.is_dir():
+        raise MissingInputError(f"{decoded} is missing: run asrpar decode (stage 7) first")
+    facts["command"] = shlex.join(sys.argv)
+    facts["versions"] = {**seen_versions, "kaldialign": package_version("kaldialign")}
+    facts["git_hash"] = git_hash()
+    if exp is not None and (exp / "train.json").is_file():
+        train = _read_json(exp / "train.json")
+        # The history of the losses stays where it is.
+        kept = ("model", "parameters", "strategy", "learners", "seed", "epochs", "frames", "steps", "ema", "complete")
+        kept += ("train_seconds", "frames_per_second")
+        facts["training"] = {key: train[key] for key in kept if key in train}
+    return facts
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise DataError(f"{path} is no JSON ({e}): run the stage that makes it again") from e
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is no JSON object: run the stage that makes it again")
+    return value

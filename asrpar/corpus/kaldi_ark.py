@@ -1,0 +1,197 @@
+"""Features and alignments in Kaldi's archives (``.ark`` with ``.scp``), through kaldiio.
+
+kaldiio would also unpickle data and start commands named in an scp file; both are refused here before it sees them.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from kaldiio import matio
+
+from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
+from asrpar.errors import DataError
+
+Items = Iterable[tuple[str, np.ndarray]]
+_BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)
+
+
+def write_matrices(ark: str | Path, items: Items, compression: int | None = None) -> Path:
+    """Write features; ``items`` may be a generator. Both files appear whole or not at all.
+
+    Args:
+        ark: the archive; the scp file is beside it, with the ending ``.scp`` and absolute paths.
+        items: (utterance id, float32 (T, C)), in the order they are to have; Kaldi wants them sorted.
+        compression: None, or Kaldi's method 1 (automatic: about one byte a value) to 7.
+
+    Returns:
+        The scp file.
+
+    Raises:
+        DataError: nothing to write, a double or impossible id, an array that is empty, not float32 (T, C), of another
+            C than the first, or not finite.
+    """
+    if compression is not None and compression not in range(1, 8):
+        raise DataError(f"compression {compression}: Kaldi has the methods 1 to 7")
+    width: list[int] = []
+
+    def check(key: str, array: np.ndarray) -> np.ndarray:
+        _check(key, array, np.float32, 2)
+        if not np.isfinite(array).all():
+            raise DataError(f"{key}: the features hold NaN or infinity")
+        if width and array.shape[1] != width[0]:
+            raise DataError(f"{key}: {array.shape[1]} features a frame, the others have {width[0]}")
+        width.append(array.shape[1])
+        del width[1:]
+        return np.ascontiguousarray(array)
+
+    return _write(Path(ark), items, check, compression)
+
+
+def write_alignments(ark: str | Path, items: Items) -> Path:
+    """Write alignments: one label a frame, int32 (T,). Otherwise as `write_matrices`.
+
+    Raises:
+        DataError: nothing to write, a double or impossible id, an array that is empty or not int32 (T,).
+    """
+
+    def check(key: str, array: np.ndarray) -> np.ndarray:
+        _check(key, array, np.int32, 1)
+        return array
+
+    return _write(Path(ark), items, check, None)
+
+
+def read_matrices(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Read features, one at a time, in the order of the file.
+
+    Args:
+        path: an ``.ark`` file, or a ``.scp`` file (relative paths in it are relative to the current folder).
+
+    Yields:
+        (utterance id, float32 (T, C)); double precision and compressed matrices are converted.
+
+    Raises:
+        DataError: a missing or damaged file, an entry that is a command or no matrix, NaN or infinity.
+    """
+    for key, array in _read(Path(path)):
+        if array.ndim != 2 or array.size == 0:
+            raise DataError(f"{path}: {key} is no matrix (T, C) with frames, its shape is {array.shape}")
+        array = array.astype(np.float32, copy=False)
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {key} holds NaN or infinity")
+        yield key, array
+
+
+def read_alignments(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Read alignments, one at a time: (utterance id, int32 (T,)). Otherwise as `read_matrices`.
+
+    Raises:
+        DataError: a missing or damaged file, an entry that is a command or no vector of whole numbers.
+    """
+    for key, array in _read(Path(path)):
+        if array.ndim != 1 or array.size == 0 or array.dtype != np.int32:
+            raise DataError(f"{path}: {key} is no vector of int32, but {array.dtype} {array.shape}")
+        yield key, array
+
+
+def _check(key: str, array: Any, dtype: type, ndim: int) -> None:
+    wanted = f"{np.dtype(dtype)} ({'T, C' if ndim == 2 else 'T,'})"
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
+        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise DataError(f"{key}: expected {wanted}, got {got}")
+    if array.size == 0:
+        raise DataError(f"{key}: there is nothing in it, its shape is {array.shape}")
+
+
+def _write(ark: Path, items: Items, check: Any, compression: int | None) -> Path:
+    ark = ark.absolute()
+    if ark.suffix != ".ark":
+        raise DataError(f"{ark}: an archive's name ends with .ark")
+    scp = ark.with_suffix(".scp")
+    temporary = [p.with_name(f".{p.name}.{os.getpid()}.tmp") for p in (ark, scp)]
+    ark.parent.mkdir(parents=True, exist_ok=True)
+    seen: set[str] = set()
+    try:
+        with temporary[0].open("wb") as data, temporary[1].open("w", encoding="utf-8") as index:
+            for key, array in items:
+                check_key(key)
+                if key in seen:
+                    raise DataError(f"{key} occurs twice")
+                seen.add(key)
+                array = check(key, array)
+                data.write(key.encode() + b" ")
+                index.write(f"{key} {ark}:{data.tell()}\n")
+                matio.write_array(data, array, compression_method=compression)
+        if not seen:
+            raise DataError(f"{ark}: nothing to write")
+        temporary[0].replace(ark)
+        temporary[1].replace(scp)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+    return scp
+
+
+def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    if path.suffix == ".scp":
+        yield from _read_scp(path)
+        return
+    with path.open("rb") as file:
+        while True:
+            try:
+                key = matio.read_token(file)
+            except UnicodeDecodeError as e:
+                raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})") from e
+            if key is None:
+                return
+            key = key.strip()  # an entry in text form ends with a line break
+            if not key:
+                if file.read(1) == b"":
+                    return
+                raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})")
+            yield key, _read_array(file, path, key)
+
+
+def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    problems = Problems(str(path.parent))
+    rows = read_table(path, problems, ordered=False)
+    problems.raise_if_any()
+    name, file = "", None
+    try:
+        for key, row in rows.items():
+            match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d+))?", row.value)
+            if match is None or "|" in (row.value[0], row.value[-1]):
+                raise DataError(f"{path}:{row.line}: '{row.value}' is a command; commands in data are not run")
+            if row.value.endswith("]"):
+                raise DataError(f"{path}:{row.line}: ranges of rows ('{row.value}') are not read")
+            if match["ark"] != name:
+                if file:
+                    file.close()
+                name = match["ark"]
+                if not Path(name).is_file():
+                    raise DataError(f"{path}:{row.line}: no such file: {name}")
+                file = open(name, "rb")  # noqa: SIM115 - kept open over many lines
+            file.seek(int(match["offset"] or 0))
+            yield key, _read_array(file, path, key)
+    finally:
+        if file:
+            file.close()
+
+
+def _read_array(file: BinaryIO, path: Path, key: str) -> np.ndarray:
+    begin = file.read(5)
+    file.seek(-len(begin), os.SEEK_CUR)
+    if not (begin.startswith(b"\0B") or re.match(rb"\s*\[", begin)):
+        raise DataError(f"{path}: {key} is no matrix or vector in Kaldi's form")
+    try:
+        return matio.read_kaldi(file)
+    except Exception as e:
+        if not isinstance(e, _BROKEN) and type(e).__name__ != "error":  # struct.error
+            raise
+        raise DataError(f"{path} is cut short or damaged at {key}: {e or type(e).__name__}") from e

@@ -1,0 +1,93 @@
+"""Commands in ``wav.scp``. They come with the data, so they are run only where the user says so."""
+
+import logging
+import os
+import shlex
+import struct
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+from asrpar.corpus.audio import decode_to_wav
+from asrpar.errors import DataError
+
+log = logging.getLogger("asrpar.corpus")
+
+
+def plain_flac(entry: str) -> str | None:
+    """The file of ``flac -c -d -s FILE |`` (options in any order), which needs no command here; None otherwise."""
+    try:
+        words = shlex.split(entry.strip()[:-1])
+    except ValueError:
+        return None
+    if len(words) == 5 and words[0] == "flac" and sorted(words[1:4]) == ["-c", "-d", "-s"] and words[4][0] not in "-":
+        # A shell would have expanded these; then it is not this plain form.
+        quoted = entry.strip()[:-1].strip().endswith(("'", '"'))
+        return words[4] if quoted or not set("$`*?[]{}<>|&;()~") & set(words[4]) else None
+    return None
+
+
+def run_pipe(rec: str, entry: str, work_dir: Path) -> Path:
+    """Run the command of one recording in bash, as Kaldi would, and keep its wav output as 16-bit wav.
+
+    Args:
+        rec: the recording's id, which names the file.
+        entry: ``command |``.
+        work_dir: where the file goes.
+
+    Returns:
+        The wav file. One from an earlier run of the same command is used again.
+
+    Raises:
+        DataError: the command failed, or wrote no wav.
+    """
+    command = entry.strip()[:-1].strip()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    target = work_dir / f"{quote(rec, safe='')}.wav"
+    stamp = target.with_suffix(".command")
+    if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == command:
+        return target
+    raw = work_dir / f".{target.name}.{os.getpid()}.pipe"
+    try:
+        with raw.open("wb") as out:
+            done = subprocess.run(
+                ["bash", "-c", f"set -o pipefail\n{command}"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+            )
+        if done.returncode != 0:
+            last = done.stderr.decode(errors="replace").strip().split("\n")[-1]
+            raise DataError(f"'{rec}': the command '{command}' ended with {done.returncode}: {last}")
+        _mend_header(raw)
+        try:
+            decode_to_wav(raw, target)
+        except DataError as e:
+            raise DataError(f"'{rec}': the command '{command}' wrote no readable audio") from e
+    except FileNotFoundError as e:
+        raise DataError(f"'{rec}': pipes in wav.scp need bash, which is not installed") from e
+    finally:
+        raw.unlink(missing_ok=True)
+    stamp.write_text(command, encoding="utf-8")
+    return target
+
+
+def _mend_header(path: Path) -> None:
+    """Programs that write wav to a pipe cannot know its length; put the true sizes in."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return
+        file.seek(4)
+        file.write(struct.pack("<I", min(size - 8, 0xFFFFFFFF)))
+        position = 12
+        while position + 8 <= size:
+            file.seek(position)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if name == b"data":
+                if position + 8 + length > size or length == 0:
+                    file.seek(position + 4)
+                    file.write(struct.pack("<I", min(size - position - 8, 0xFFFFFFFF)))
+                return
+            position += 8 + length + length % 2

@@ -1,0 +1,119 @@
+"""Kaldi's text tables: ``key value`` lines, ordered by key in the C locale."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asrpar.errors import DataError
+
+_BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
+
+
+@dataclass
+class Problems:
+    """Findings of all files, reported together: ``file:line: what``."""
+
+    where: str
+    found: list[str] = field(default_factory=list)
+
+    def add(self, path: Path | str, line: int | None, what: str) -> None:
+        """Note one problem; line numbers start at 1."""
+        self.found.append(f"{Path(path).name}:{line}: {what}" if line else f"{Path(path).name}: {what}")
+
+    def raise_if_any(self, show: int = 3) -> None:
+        """Raise a `DataError` with the number of problems and the first few, if there are any."""
+        if self.found:
+            more = f" (and {len(self.found) - show} more)" if len(self.found) > show else ""
+            count = f"{len(self.found)} problem{'s' if len(self.found) > 1 else ''}"
+            raise DataError(f"{self.where}: {count}: {'; '.join(self.found[:show])}{more}")
+
+
+@dataclass
+class Row:
+    """One line of a table."""
+
+    line: int
+    value: str
+
+    @property
+    def fields(self) -> list[str]:
+        """The value's fields."""
+        return [f for f in _BLANK.split(self.value) if f]
+
+
+def read_table(path: Path, problems: Problems, empty_values: bool = False, ordered: bool = True) -> dict[str, Row]:
+    """Read a table; what is wrong with it is added to ``problems``.
+
+    Args:
+        path: the file.
+        problems: gets unreadable files, lines without a value, double keys and lines out of order.
+        empty_values: a line may hold a key alone, as in ``text``.
+        ordered: the keys have to be in the order of the C locale.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as e:
+        problems.add(path, None, e.strerror or "cannot be read")
+        return {}
+    except UnicodeDecodeError as e:
+        problems.add(path, None, f"is not UTF-8 (byte {e.start})")
+        return {}
+    rows: dict[str, Row] = {}
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        problems.add(path, None, "is empty")
+    previous = ""
+    for n, line in enumerate(lines, 1):
+        key, *rest = _BLANK.split(line.strip(" \t\r"), maxsplit=1)
+        value = rest[0] if rest else ""
+        if not key:
+            problems.add(path, n, "empty line")
+            continue
+        if not value and not empty_values:
+            problems.add(path, n, f"'{key}' has no value")
+        if key in rows:
+            problems.add(path, n, f"'{key}' occurs twice")
+        elif ordered and key < previous:  # the order of code points is that of UTF-8 bytes, LC_ALL=C
+            problems.add(path, n, f"'{key}' comes after '{previous}': sort the file with LC_ALL=C")
+        rows.setdefault(key, Row(n, value))
+        previous = key
+    return rows
+
+
+def write_table(path: Path, rows: dict[str, str]) -> None:
+    """Write a table sorted in the C locale, whole or not at all.
+
+    Raises:
+        DataError: a key has blanks, or a value a line break.
+    """
+    lines = []
+    for key, value in sorted(rows.items()):
+        check_key(key)
+        if "\n" in value:
+            raise DataError(f"the entry of '{key}' for {path.name} has a line break in it")
+        lines.append(f"{key} {value}".rstrip(" ") + "\n")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes("".join(lines).encode("utf-8"))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_key(key: str) -> None:
+    """Raises `DataError` unless ``key`` can be an id in Kaldi's files: not empty, and without any blank."""
+    if not key or re.search(r"\s", key) or "\0" in key:
+        raise DataError(f"{key!r} cannot be an id in Kaldi's files: it has a blank in it or is empty")
+
+
+def same_keys(problems: Problems, path: Path, rows: dict[str, Row], other: Path, others: dict[str, Row]) -> None:
+    """Add every key that only one of two tables has."""
+    for key, row in rows.items():
+        if key not in others:
+            problems.add(path, row.line, f"'{key}' is not in {other.name}")
+    for key, row in others.items():
+        if key not in rows:
+            problems.add(other, row.line, f"'{key}' is not in {path.name}")

@@ -1,0 +1,144 @@
+"""Stage 7 for one model: choose on dev, then decode every set at the choice."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asrpar.decode.acoustic import AcousticOutput, run_model
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+from asrpar.decode.output import write_decoded
+from asrpar.decode.sweep import SweepResult, grid, sweep
+from asrpar.errors import ConfigError
+from asrpar.info import git_hash, versions
+from asrpar.log import get_logger
+
+LOG = get_logger(__name__)
+
+# Errors of hypotheses against reference texts: at least "errors" and "wer".
+CountErrors = Callable[[list[Hypothesis], Mapping[str, str]], dict[str, float]]
+
+
+@dataclass
+class Job:
+    """What is decoded, with what, and where the results go.
+
+    Attributes:
+        exp: experiment folder; results go to ``decode_<set>`` in it.
+        module: acoustic model in evaluation mode, on ``device``.
+        batches: batches of a set by its name.
+        reference: reference text of a transcript; the identity for words.
+        input_seconds: time between two feature frames.
+        notes: facts to keep in each ``decode.json``.
+    """
+
+    exp: Path
+    module: torch.nn.Module
+    device: str
+    batches: Callable[[str], Iterable[Any]]
+    reference: Callable[[str], str]
+    input_seconds: float
+    notes: Mapping[str, Any]
+
+
+def decode_sets(
+    job: Job, engine: Engine, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
+) -> None:
+    """Sweep the grid on ``dev``, then write ``decode_<set>`` for ``dev`` and each of ``tests``.
+
+    Without ``dev`` the configuration must leave nothing to choose.
+
+    Raises:
+        ConfigError: several values and no dev set. DataError: features or graph that cannot be used.
+    """
+    points = grid(config)
+    if dev is None and len(points) > 1:
+        raise ConfigError(
+            f"lm_scales, beams and word_penalties span {len(points)} settings: give --dev to choose on, "
+            "or one value of each"
+        )
+    facts = {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash(), **job.notes}
+    chosen: SweepResult | None = None
+    if dev is not None:
+        output, warnings = _acoustic(job, dev)
+        chosen = sweep(engine, output.log_probs, points, lambda h: count_errors(h, output.texts))
+        for warning in chosen.warnings:
+            LOG.warning("%s: %s", dev, warning)
+        if len(points) > 1:
+            LOG.info("chosen on %s out of %d settings: %s", dev, len(points), _describe(chosen.point))
+        _write(job, engine, dev, output, chosen.hypotheses, chosen.point, chosen.seconds, dev, chosen, warnings, facts)
+    point = chosen.point if chosen else points[0]
+    for name in dict.fromkeys(t for t in tests if t != dev):
+        output, warnings = _acoustic(job, name)
+        start = time.perf_counter()
+        hypotheses = engine.decode(output.log_probs, point)
+        seconds = time.perf_counter() - start
+        _write(job, engine, name, output, hypotheses, point, seconds, dev, chosen, warnings, facts)
+
+
+def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
+    LOG.info("%s: acoustic model on %s", name, job.device)
+    output = run_model(job.module, job.batches(name), job.device)
+    output.texts = {utt_id: job.reference(text) for utt_id, text in output.texts.items()}
+    warnings = []
+    if output.unusable:
+        some = ", ".join(output.unusable[:3])
+        warnings.append(f"the model's output is NaN for {len(output.unusable)} utterances, such as {some}")
+    return output, warnings
+
+
+def _write(
+    job: Job,
+    engine: Engine,
+    name: str,
+    output: AcousticOutput,
+    hypotheses: list[Hypothesis],
+    point: SearchPoint,
+    seconds: float,
+    dev: str | None,
+    chosen: SweepResult | None,
+    warnings: list[str],
+    facts: Mapping[str, Any],
+) -> None:
+    partial = sorted(h.utt_id for h in hypotheses if not h.complete)
+    if partial:
+        warnings.append(
+            f"{len(partial)} utterances reached no final state, such as {', '.join(partial[:3])}: "
+            "their best unfinished path is taken; a wider beam may help"
+        )
+    for warning in warnings:
+        LOG.warning("%s: %s", name, warning)
+    audio = output.input_frames * job.input_seconds
+    value = {
+        "set": name,
+        "engine": engine.name,
+        "unit": engine.unit,
+        **({} if engine.name == "greedy" else asdict(point)),
+        "chosen_on": dev if chosen and len(chosen.table) > 1 else None,
+        "utterances": len(hypotheses),
+        "partial": len(partial),
+        "audio_seconds": round(audio, 3),
+        "acoustic_model_seconds": round(output.seconds, 3),
+        "decode_seconds": round(seconds, 3),
+        # Both parts together, as the user waits for both.
+        "real_time_factor": round((output.seconds + seconds) / max(audio, 1e-9), 6),
+        "warnings": warnings + (chosen.warnings if chosen else []),
+        "dev_sweep": chosen.table if chosen else [],
+        **facts,
+    }
+    folder = job.exp / f"decode_{name}"
+    write_decoded(folder, hypotheses, output.texts, value)
+    LOG.info(
+        "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",
+        name, len(hypotheses), audio, output.seconds, seconds, value["real_time_factor"], folder,
+    )  # fmt: skip
+
+
+def _describe(point: SearchPoint) -> str:
+    return f"lm_scale {point.lm_scale:g}, beam {point.beam:g}, word_penalty {point.word_penalty:g}"

@@ -1,0 +1,197 @@
+"""``asrpar decode`` as a user runs it: real features, language, graph and an untrained model."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+
+from asrpar.cli import cli
+from asrpar.errors import AsrparError
+from asrpar.feats.config import FeatureConfig
+from asrpar.feats.extract import extract_features
+from asrpar.lang.config import GraphConfig, LangConfig
+from asrpar.lang.graph import make_graph
+from asrpar.lang.prepare import prepare_lang
+from asrpar.nn import ModelConfig, build_model
+from asrpar.train.model_io import save_acoustic_model
+
+TEXTS = ["YES NO", "NO NO YES", "YES", "NO YES YES NO"]
+RATE = 8000
+
+
+def write_manifests(folder, split, count):
+    rng = np.random.default_rng(len(split))
+    cuts, supervisions = [], []
+    for i in range(count):
+        name = f"spk{i % 2}-{split}{i}"
+        audio = 0.3 * np.sin(np.cumsum(rng.uniform(0.1, 1.0, size=5000 + 700 * i)))
+        soundfile.write(folder / f"{name}.wav", audio, RATE)
+        recording = Recording.from_file(folder / f"{name}.wav", recording_id=name)
+        text = TEXTS[i % len(TEXTS)]
+        supervision = SupervisionSegment(name, name, 0, recording.duration, text=text, speaker=name.split("-")[0])
+        supervisions.append(supervision)
+        cuts.append(MonoCut(name, 0, recording.duration, 0, [supervision], recording=recording))
+    CutSet.from_cuts(cuts).to_file(folder / f"cuts_{split}.jsonl.gz")
+    from lhotse import SupervisionSet
+
+    SupervisionSet.from_segments(supervisions).to_file(folder / f"supervisions_{split}.jsonl.gz")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Folder with feats, lang (phones), chars (characters), graph."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "manifests").mkdir()
+    for split, count in (("train", 6), ("dev", 4), ("test", 5)):
+        write_manifests(root / "manifests", split, count)
+    extract_features(
+        FeatureConfig(fbank={"num_filters": 16}, speeds=[1.0]),
+        root / "manifests",
+        root / "feats",
+        ["train", "dev", "test"],
+    )
+    (root / "lexicon.txt").write_text("YES Y EH S\nNO N OW\n")
+    config = LangConfig()
+    config.lexicon.path = str(root / "lexicon.txt")
+    config.lm.order = 2
+    prepare_lang(config, root / "manifests", root / "lang")
+    make_graph(GraphConfig(), root / "lang", root / "graph")
+    config.units = "characters"
+    prepare_lang(config, root / "manifests", root / "chars")
+    return root
+
+
+def save_model(exp, classes):
+    exp.mkdir()
+    torch.manual_seed(3)
+    config = ModelConfig(channels=16, dilations=[1])
+    save_acoustic_model(exp / "final.pt", build_model(config, 16, classes), config, 16, classes, {})
+    return exp
+
+
+@pytest.fixture
+def exp(tmp_path, data):
+    return save_model(tmp_path / "exp", 6)
+
+
+def run(*args):
+    result = CliRunner().invoke(cli, [str(a) for a in args])
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+SMALL = ["--set", "lm_scales=[0.5,1.0]", "--set", "beams=[8.0]", "--jobs", "1"]
+
+
+def test_dev_and_test_are_decoded_and_scored(exp, data):
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--lang", data / "lang"]
+    run(*arguments, *SMALL)
+    for name, count in (("dev", 4), ("test", 5)):
+        folder = exp / f"decode_{name}"
+        assert sorted(p.name for p in folder.iterdir()) == ["decode.json", "hyp.trn", "ref.trn", "times.ctm"]
+        value = json.loads((folder / "decode.json").read_text())
+        assert (value["set"], value["engine"], value["chosen_on"], value["utterances"]) == (name, "kaldi", "dev", count)
+        assert value["real_time_factor"] > 0 and value["audio_seconds"] == pytest.approx(
+            sum(5000 + 700 * i for i in range(count)) / RATE, abs=0.02 * count
+        )
+        assert value["versions"]["torch"] and value["git_hash"] and value["model"].endswith("final.pt")
+        table = value["dev_sweep"]
+        assert [row["lm_scale"] for row in table] == [0.5, 1.0]
+        chosen = next(row for row in table if row["lm_scale"] == value["lm_scale"])
+        assert chosen["errors"] == min(row["errors"] for row in table)
+        refs = (folder / "ref.trn").read_text().splitlines()
+        assert len(refs) == count and refs[0] == f"YES NO (spk0-{name}0)"
+    before = (exp / "decode_test" / "hyp.trn").read_text()
+    run("score", "--exp", exp, "--set", "dev,test")
+    dev = json.loads((exp / "decode_dev" / "wer.json").read_text())
+    assert dev["errors"] == chosen["errors"] and dev["lm_scale"] == value["lm_scale"]
+    run(*arguments, *SMALL)
+    assert (exp / "decode_test" / "hyp.trn").read_text() == before
+    assert not (exp / "decode_test" / "wer.json").exists()
+    assert "decode" in (exp / "log" / "decode.log").read_text()
+
+
+def test_without_dev_one_setting_is_needed(exp, data):
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--dev", ""]
+    with pytest.raises(AsrparError, match="span 2 settings: give --dev"):
+        run(*arguments, *SMALL)
+    run(*arguments, *SMALL, "--set", "lm_scales=[0.7]")
+    value = json.loads((exp / "decode_test" / "decode.json").read_text())
+    assert (value["lm_scale"], value["chosen_on"]) == (0.7, None)
+    assert not (exp / "decode_dev").exists()
+
+
+def test_greedy_phones_are_scored_as_phones(exp, data):
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--engine", "greedy"]
+    with pytest.raises(AsrparError, match="gives phones, not words"):
+        run(*arguments, "--graph", data / "graph")
+    run(*arguments, "--lang", data / "lang")
+    folder = exp / "decode_test"
+    assert (folder / "ref.trn").read_text().startswith("Y EH S N OW (spk0-test0)\n")
+    value = json.loads((folder / "decode.json").read_text())
+    assert (value["unit"], value["chosen_on"]) == ("tokens", None) and "lm_scale" not in value
+    assert run("score", "--exp", exp).startswith("%PER ")
+
+
+def test_greedy_characters_are_scored_as_words(tmp_path, data):
+    classes = len((data / "chars" / "tokens.txt").read_text().split("#0")[0].split()) // 2
+    exp = save_model(tmp_path / "chars", classes)
+    run("decode", "--exp", exp, "--feats", data / "feats", "--engine", "greedy", "--lang", data / "chars")
+    assert (exp / "decode_test" / "ref.trn").read_text().startswith("YES NO (spk0-test0)\n")
+    assert run("score", "--exp", exp).startswith("%WER ")
+
+
+def test_model_that_diverged(exp, data):
+    saved = torch.load(exp / "final.pt", weights_only=True)
+    for tensor in saved["weights"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(float("nan"))
+    torch.save(saved, exp / "final.pt")
+    with pytest.raises(AsrparError, match="NaN for every utterance"):
+        run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", *SMALL)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--exp", "nowhere"], "no experiment nowhere: run asrpar train"),
+        (["--feats", "nowhere"], "no features in nowhere: run asrpar extract-features"),
+        (["--graph", "nowhere"], "HLG.fst is missing: run asrpar make-graph"),
+        (["--lang", "nowhere"], "nowhere.*is missing"),
+        (["--model", "epoch-3.pt"], "epoch-3.pt is missing: run asrpar train"),
+        (["--test", "test,eval"], "no set 'eval'; it has dev, test, train"),
+        (["--test", "", "--dev", ""], "no set to decode"),
+        (["--engine", "kalid"], "engine: 'kalid' is none of kaldi, k2, greedy"),
+        (["--set", "lm_scale=1"], "did you mean 'lm_scales'"),
+        (["--set", "device=gpu"], "none of auto, cpu, cuda"),
+        (["--config", "nowhere.yaml"], "no configuration file nowhere.yaml"),
+    ],
+)
+def test_mistakes(exp, data, change, message):
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", *SMALL, *change]
+    with pytest.raises(AsrparError, match=message):
+        run(*arguments)
+
+
+def test_graph_of_another_language(tmp_path, data):
+    exp = save_model(tmp_path / "other", 9)
+    with pytest.raises(AsrparError, match=r"the model has 9 classes, but .*tokens\.txt has 6 tokens"):
+        run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", *SMALL)
+    with pytest.raises(AsrparError, match=r"not made from .*chars"):
+        run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--lang", data / "chars")
+
+
+def test_processes_from_the_command_line(exp, data, asrpar_cli):
+    """The processes must start under ``python -m asrpar`` too, and give one line for the user's mistake."""
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--jobs", "2"]
+    arguments += ["--set", "lm_scales=[1.0]"]
+    asrpar_cli(*arguments)
+    assert (exp / "decode_test" / "hyp.trn").exists()
+    done = asrpar_cli(*arguments, "--graph", data / "lang", check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "make-graph" in done.stderr.splitlines()[-1]

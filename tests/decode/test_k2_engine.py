@@ -1,0 +1,90 @@
+import importlib.util
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.engine import SearchPoint, make_engine
+from asrpar.errors import AsrparError, DataError
+
+CONFIG = DecodeConfig(engine="k2", k2_batch_frames=30, min_active=1)
+
+
+def write_k2_graph(folder, hlg):
+    """HLG.pt of an OpenFst graph without input epsilons."""
+    import kaldifst
+
+    final = sum(1 for _ in kaldifst.StateIterator(hlg))
+    arcs, words = [], []
+    for s in kaldifst.StateIterator(hlg):
+        here = [(a.ilabel - 1, a.nextstate, a.olabel, a.weight.value) for a in kaldifst.ArcIterator(hlg, s)]
+        cost = float(hlg.final(s).value)
+        for label, there, word, c in [*sorted(here), *([(-1, final, -1, cost)] if np.isfinite(cost) else [])]:
+            arcs.append((s, there, label, struct.unpack("i", struct.pack("f", -c))[0]))
+            words.append(word)
+    value = {"arcs": torch.tensor(arcs, dtype=torch.int32), "aux_labels": torch.tensor(words, dtype=torch.int32)}
+    torch.save(value, folder / "HLG.pt")
+    return value
+
+
+@pytest.mark.k2
+@pytest.mark.parametrize("point", [SearchPoint(1.0, 40.0), SearchPoint(0.6, 40.0, 0.4), SearchPoint(2.0, 40.0, -0.5)])
+def test_agrees_with_exhaustive_search_and_the_default_engine(
+    needs_k2, tmp_path, write_graph_, exhaustive, noise, one_job, point
+):
+    write_k2_graph(tmp_path, write_graph_(tmp_path))
+    utterances = [(f"u{i}", noise(i, 1 + i % 6)) for i in range(12)]
+    utterances += [(f"v{i}", noise(i, 20 + i)) for i in range(5)]
+    with make_engine(CONFIG, tmp_path, 0.03) as k2, make_engine(one_job, tmp_path, 0.03) as kaldi:
+        found, default = k2.decode(utterances, point), kaldi.decode(utterances, point)
+    for a, b in zip(found, default, strict=True):
+        assert (a.utt_id, a.words, a.complete) == (b.utt_id, b.words, b.complete)
+        assert a.score == pytest.approx(b.score, abs=1e-3)
+        assert a.start_times == pytest.approx(b.start_times) and a.end_times == pytest.approx(b.end_times)
+    for (_, x), hypothesis in zip(utterances[:12], found, strict=False):
+        score, words = exhaustive(x, point.lm_scale, point.word_penalty)
+        assert tuple(hypothesis.words) == words and hypothesis.score == pytest.approx(score, abs=1e-3)
+
+
+@pytest.mark.k2
+def test_two_words_on_an_arc(needs_k2, tmp_path, write_graph_, noise):
+    value = write_k2_graph(tmp_path, write_graph_(tmp_path))
+    value["aux_labels2"] = torch.where(value["aux_labels"] == 3, 1, 0).to(torch.int32)
+    value["aux_labels2"][value["arcs"][:, 2] == -1] = -1
+    torch.save(value, tmp_path / "HLG.pt")
+    x = np.log(np.full((5, 4), 0.01, dtype=np.float32))
+    x[range(5), [1, 0, 3, 0, 3]] = 0.0
+    with make_engine(CONFIG, tmp_path, 0.03) as engine:
+        (h,) = engine.decode([("u", x)])
+    assert h.words == ["A", "CC", "A"]
+
+
+@pytest.mark.k2
+def test_partial_and_empty(needs_k2, tmp_path, write_graph_):
+    write_k2_graph(tmp_path, write_graph_(tmp_path, finals=False))
+    x = np.log(np.full((3, 4), 1e-5, dtype=np.float32))
+    x[range(3), [1, 2, 0]] = 0.0
+    with make_engine(CONFIG, tmp_path, 0.03) as engine:
+        partial, empty = engine.decode([("p", x), ("e", x[:0])])
+    assert (partial.words, partial.complete) == (["AB"], False)
+    assert (empty.words, empty.complete) == ([], False)
+
+
+@pytest.mark.k2
+def test_graph_that_is_none(needs_k2, tmp_path, write_graph_):
+    value = write_k2_graph(tmp_path, write_graph_(tmp_path))
+    value["arcs"][0, 2] = 7
+    torch.save(value, tmp_path / "HLG.pt")
+    with pytest.raises(DataError, match="beyond the 4 tokens"):
+        make_engine(CONFIG, tmp_path, 0.03)
+    (tmp_path / "HLG.pt").write_text("nothing")
+    with pytest.raises(DataError, match="no usable k2 graph"):
+        make_engine(CONFIG, tmp_path, 0.03)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("k2") is not None, reason="k2 is installed here")
+def test_without_k2_says_how_to_get_it(graph):
+    with pytest.raises(AsrparError, match=r"tools/install_k2\.sh.*--engine kaldi"):
+        make_engine(CONFIG, graph, 0.03)

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.engine import SearchPoint, make_engine
+from asrpar.decode.sweep import choose, grid, sweep
+from asrpar.errors import ConfigError
+
+
+def test_grid_is_the_product_and_greedy_has_nothing_to_choose():
+    config = DecodeConfig(lm_scales=[1.0, 0.5, 1.0], beams=[8, 12], word_penalties=[0, 1])
+    assert len(grid(config)) == 8
+    config.engine = "greedy"
+    assert grid(config) == [SearchPoint()]
+
+
+def test_ties():
+    points = [SearchPoint(lm, beam, p) for beam in (8.0, 12.0) for lm in (0.5, 0.7, 0.9, 1.1) for p in (0.0, -0.5)]
+
+    def best(*equal):
+        return points[choose(points, [0 if p in equal else 1 for p in points])]
+
+    assert best(SearchPoint(0.7, 12.0, 0.0)) == SearchPoint(0.7, 12.0, 0.0)
+    # the smallest beam, then the smallest penalty, then the middle scale
+    assert best(SearchPoint(0.7, 12.0, 0.0), SearchPoint(0.5, 8.0, -0.5)).beam == 8.0
+    assert best(SearchPoint(0.5, 8.0, -0.5), SearchPoint(1.1, 8.0, 0.0)).word_penalty == 0.0
+    assert best(*points[:8:2]).lm_scale == 0.9
+    assert best(*points[:6:2]).lm_scale == 0.7
+
+
+def test_sweep_chooses_on_errors(graph, one_job, noise):
+    utterances = [(f"u{i}", noise(i, 12)) for i in range(10)]
+    points = [SearchPoint(lm) for lm in (0.1, 1.0, 4.0)]
+    with make_engine(one_job, graph, 0.03) as engine:
+        # As if the references had no words: each word is an error.
+        result = sweep(engine, utterances, points, lambda hs: {"errors": sum(len(h.words) for h in hs), "wer": 0.0})
+    errors = [row["errors"] for row in result.table]
+    assert errors[0] > errors[2]
+    assert result.point == points[int(np.argmin(errors))]
+    assert sum(len(h.words) for h in result.hypotheses) == min(errors)
+    assert "lm_scale, 4.0, lies at the edge" in result.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"engine": "kalid"}, "kaldi, k2, greedy"),
+        ({"device": "tpu"}, "auto, cpu, cuda"),
+        ({"lm_scales": []}, "empty"),
+        ({"lm_scales": [0.0]}, "above 0"),
+        ({"beams": [float("nan")]}, "above 0"),
+        ({"max_active": 0}, "at least 1"),
+        ({"min_active": 9000}, "below max_active"),
+        ({"jobs": -1}, "at least 0"),
+    ],
+)
+def test_settings_are_checked(change, message):
+    with pytest.raises(ConfigError, match=message):
+        DecodeConfig(**change).validate()

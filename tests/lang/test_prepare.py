@@ -1,0 +1,239 @@
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from asrpar.commands.make_graph import command as make_graph_command
+from asrpar.commands.prepare_lang import command as prepare_lang_command
+from asrpar.config import load_config
+from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.lang.arpa import read_arpa
+from asrpar.lang.config import LangConfig, Places
+from asrpar.lang.lang import Lang, read_symbols
+from asrpar.lang.prepare import prepare_lang
+
+LEXICON = "A AH\nCAT K AE T\nDOG D AO G\nTHE DH AH\nTHE DH IY\nX EH K S\nZEBRA Z IY B R AH\n"
+
+
+@pytest.fixture
+def make(tmp_path, write_manifests_):
+    """make(texts, **settings) -> Lang; settings as 'section__key'."""
+
+    def run(texts, dev=(), **settings):
+        (tmp_path / "lexicon.txt").write_text(LEXICON)
+        manifests = write_manifests_(tmp_path / "manifests", {"train": texts, "dev": dev})
+        dots = [f"{k.replace('__', '.')}={v}" for k, v in {"lexicon__path": "lexicon.txt", **settings}.items()]
+        config = load_config(LangConfig, None, dots)
+        prepare_lang(config, manifests, tmp_path / "lang", Places(str(tmp_path)))
+        return Lang.load(tmp_path / "lang")
+
+    return run
+
+
+def test_phones(make, tmp_path):
+    lang = make(["THE CAT", "THE DOG A"], dev=["ZEBRA CAT"])
+    assert lang.tokens == ["<blk>", "AE", "AH", "AO", "D", "DH", "G", "IY", "K", "T"]
+    assert lang.num_tokens == 10
+    assert lang.words == ["<eps>", "A", "CAT", "DOG", "THE", "#0", "<s>", "</s>"]
+    assert lang.encode("THE CAT") == [5, 2, 8, 1, 9]
+    assert lang.word_id("THE") == 4
+    # THE begins with nothing else's units: no disambiguation but #0.
+    assert read_symbols(tmp_path / "lang/tokens.txt")[10:] == ["#0"]
+    # The dev set's words are not in the LM: its words are those of train.
+    assert sorted(read_arpa(tmp_path / "lang/lm.arpa").words) == ["A", "CAT", "DOG", "THE"]
+    assert load_config(LangConfig, tmp_path / "lang/lang.yaml") == lang.config
+    with pytest.raises(DataError, match="'BIRD' has no pronunciation"):
+        lang.encode("THE BIRD")
+    with pytest.raises(DataError, match="'BIRD' is not in the vocabulary"):
+        lang.word_id("BIRD")
+    with pytest.raises(ConfigError, match="phones do not spell words"):
+        lang.decode_tokens([1])
+
+
+def test_targets_outside_the_vocabulary(make):
+    # All units of A are in use, so a dev transcript with it has targets; DOG has a unit of its own.
+    lang = make(["THE CAT X ZEBRA"])
+    assert lang.encodable("A") and lang.encode("A") == [lang.token_id("AH")]
+    assert "A" not in lang.words
+    assert not lang.encodable("DOG")
+
+
+def test_vocabulary_sources(make, tmp_path):
+    assert "ZEBRA" in make(["THE CAT"], vocabulary__from_lexicon="true").words
+    (tmp_path / "list").write_text("DOG\nA\n")
+    lang = make(["THE CAT", "A DOG"], vocabulary__from_text="false", vocabulary__word_list="list")
+    assert lang.words[1:-3] == ["A", "DOG"]
+    assert read_arpa(tmp_path / "lang/lm.arpa").grams[1].keys() == {("<s>", "A"), ("A", "DOG"), ("DOG", "</s>")}
+
+
+def test_oov_error(make):
+    with pytest.raises(
+        DataError, match=r"2 words have no pronunciation: BIRD CATX; extend the lexicon, or set oov.policy"
+    ):
+        make(["THE BIRD", "CATX THE"])
+
+
+def test_oov_unk(make, tmp_path):
+    lang = make(["THE BIRD", "THE CAT"], oov__policy="unk")
+    assert lang.encode("BIRD") == [lang.token_id("SPN")]
+    assert lang.word_id("BIRD") == lang.word_id("<UNK>")
+    lm = read_arpa(tmp_path / "lang/lm.arpa")
+    assert ("THE", "<UNK>") in lm.grams[1]
+
+
+def test_oov_skip(make, tmp_path):
+    lang = make(["THE BIRD", "THE CAT"], oov__policy="skip")
+    assert not lang.encodable("THE BIRD") and lang.encodable("THE CAT")
+    assert sorted(read_arpa(tmp_path / "lang/lm.arpa").words) == ["CAT", "THE"]
+
+
+def test_oov_spell(make):
+    lang = make(["THE AX", "THE CAT"], oov__policy="spell")
+    assert [lang.tokens[i] for i in lang.encode("AX")] == ["AH", "EH", "K", "S"]
+    assert "AX" in lang.words
+    assert lang.encodable("XAX") and not lang.encodable("BIRD")
+    with pytest.raises(DataError, match="lacks letters of BIRD"):
+        make(["THE BIRD"], oov__policy="spell")
+
+
+def test_characters(make):
+    lang = make(["THE CAT", "A ACT"], units="characters")
+    assert lang.tokens == ["<blk>", "A", "C", "E", "H", "T", "▁"]
+    ids = lang.encode("ACT THE")
+    assert [lang.tokens[i] for i in ids] == list("▁ACT▁THE")
+    assert lang.decode_tokens(ids) == ["ACT", "THE"]
+    assert lang.encode("TEACH")  # any word of these letters
+    assert not lang.encodable("DOG")
+
+
+def test_characters_of_reserved_units(make):
+    with pytest.raises(DataError, match="'#' is a reserved unit"):
+        make(["THE #"], units="characters")
+
+
+def test_characters_with_unk(make):
+    lang = make(["THE CAT"], units="characters", oov__policy="unk")
+    assert lang.encode("DOG") == [lang.token_id("SPN")]
+    assert "<UNK>" in lang.words and lang.words[lang.word_id("DOG")] == "<UNK>"
+
+
+def test_text_without_words(make):
+    with pytest.raises(DataError, match="no words in the text of train"):
+        make(["", " "])
+
+
+def test_cases_that_do_not_agree(make):
+    with pytest.raises(DataError, match="no word of the vocabulary has a pronunciation: do the cases"):
+        make(["the cat"], oov__policy="skip")
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_sentencepiece(make, tmp_path, kind):
+    texts = ["THE CAT SAT ON THE MAT", "THE DOG SAT", "A CAT AND A DOG AND A MAT"] * 5
+    settings = {"units": "sentencepiece", "sentencepiece__vocab_size": 16, "sentencepiece__type": kind}
+    lang = make(texts, **settings)
+    assert lang.tokens[0] == "<blk>" and "<unk>" not in lang.tokens and lang.num_tokens == 16
+    ids = lang.encode("THE DOG SAT ON A CAT")
+    assert 0 not in ids and lang.decode_tokens(ids) == ["THE", "DOG", "SAT", "ON", "A", "CAT"]
+    assert [t for w in ("THE", "DOG") for t in lang.lexicon.first(w)] == [
+        lang.tokens[i] for i in lang.encode("THE DOG")
+    ]
+    assert not lang.encodable("QUIZ")
+    first = (tmp_path / "lang/sentencepiece.model").read_bytes()
+    make(texts, **settings)
+    assert (tmp_path / "lang/sentencepiece.model").read_bytes() == first
+
+
+def test_sentencepiece_too_many_units(make):
+    with pytest.raises(ConfigError, match=r"sentencepiece.vocab_size: 500 does not suit the text"):
+        make(["THE CAT"], units="sentencepiece", sentencepiece__vocab_size=500)
+
+
+def test_given_arpa(make, tmp_path):
+    (tmp_path / "lm.arpa").write_text(
+        "\\data\\\nngram 1=5\n\n\\1-grams:\n-99 <s>\n-1 </s>\n-0.5 the\n-0.6 cat\n-0.7 unheard\n\n\\end\\\n"
+    )
+    make(["THE CAT"], lm__arpa="lm.arpa", lm__arpa_case="upper")
+    assert read_arpa(tmp_path / "lang/lm.arpa").log10_prob([], "CAT") == -0.6
+    with pytest.raises(ConfigError, match="no word of the vocabulary"):
+        make(["THE CAT"], lm__arpa="lm.arpa")
+
+
+def test_extra_text(make, tmp_path):
+    (tmp_path / "more.txt").write_text("a dog\n\nthe dog\n")
+    lang = make(["THE CAT"], lm__text="more.txt", lm__text_case="upper")
+    assert "DOG" in lang.words
+    assert ("THE", "DOG") in read_arpa(tmp_path / "lang/lm.arpa").grams[1]
+
+
+def test_optional_silence(make, tmp_path):
+    lang = make(["THE CAT", "A"], optional_silence__symbol="SIL", optional_silence__probability=0.4)
+    assert "SIL" in lang.tokens and lang.token_id("SIL") not in lang.encode("THE CAT A")
+    assert read_symbols(tmp_path / "lang/tokens.txt")[-2:] == ["#0", "#1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"units": "syllables"}, "units: 'syllables' is not one of phones, characters, sentencepiece"),
+        ({"oov__policy": "ignore"}, "oov.policy: 'ignore' is not one of"),
+        ({"lm__order": 6}, "lm.order: 6 is not between 1 and 5"),
+        ({"lm__splits": "[train,dev]"}, "lm.splits: 'dev' is not training text"),
+        ({"optional_silence__probability": 1.0}, r"is not in \(0, 1\)"),
+        ({"vocabulary__from_text": "false"}, "switch on from_text"),
+        ({"units": "characters", "oov__policy": "spell"}, "'spell' is for phones"),
+        ({"units": "characters", "vocabulary__from_lexicon": "true"}, "units 'characters' have no lexicon"),
+        ({"optional_silence__symbol": "'#1'"}, "'#1' cannot be the name of a unit"),
+        ({"sentencepiece__vocab_size": 2}, "vocab_size: 2 is less than 3"),
+        ({"lexicon__path": "null"}, "lexicon.path is not set"),
+        ({"lexicon__path": "'{corpus}/x'"}, "no file"),
+    ],
+)
+def test_bad_settings(make, settings, message):
+    with pytest.raises((ConfigError, MissingInputError), match=message):
+        make(["THE CAT"], **settings)
+
+
+def test_where_files_are_looked_for(tmp_path, monkeypatch):
+    for name in ("corpus", "conf", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    places = Places(str(tmp_path / "corpus"), (str(tmp_path / "conf"),))
+    with pytest.raises(MissingInputError, match=r"lexicon.path: no file .*corpus/l or .*conf/l or l"):
+        places.find("l", "lexicon.path")
+    for name in ("here", "conf", "corpus"):
+        (tmp_path / name / "l").touch()
+        assert places.find("l", "x").resolve() == tmp_path / name / "l"
+    assert places.find("{corpus_dir}/l", "x") == tmp_path / "corpus/l"
+    assert places.find(str(tmp_path / "here/l"), "x") == tmp_path / "here/l"
+    with pytest.raises(ConfigError, match="needs --corpus-dir"):
+        Places().find("{corpus_dir}/l", "x")
+
+
+def test_commands(tmp_path, write_manifests_):
+    (tmp_path / "lexicon.txt").write_text(LEXICON)
+    (tmp_path / "lang.yaml").write_text("lexicon: {path: lexicon.txt}\nlm: {order: 2}\n")
+    manifests = str(write_manifests_(tmp_path / "m", {"train": ["THE CAT", "A DOG"]}))
+    runner = CliRunner()
+    args = ["--config", str(tmp_path / "lang.yaml"), "--manifests", manifests, "--output", str(tmp_path / "lang")]
+    for _ in range(2):  # may be run again
+        assert runner.invoke(prepare_lang_command, args, catch_exceptions=False).exit_code == 0
+        graph = ["--lang", str(tmp_path / "lang"), "--output", str(tmp_path / "graph")]
+        assert runner.invoke(make_graph_command, graph, catch_exceptions=False).exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "graph").iterdir()) == [
+        "HLG.fst", "HLG.pt", "graph.yaml", "tokens.txt", "words.txt"
+    ]  # fmt: skip
+    with pytest.raises(MissingInputError, match="run stage 3"):
+        runner.invoke(make_graph_command, ["--lang", "nowhere", "--output", "x"], catch_exceptions=False)
+    with pytest.raises(ConfigError, match="topology 'hmm' is not one of ctc"):
+        runner.invoke(make_graph_command, [*graph, "--set", "topology=hmm"], catch_exceptions=False)
+    with pytest.raises(MissingInputError, match=r"supervisions_train.jsonl.gz is missing: run stage 1"):
+        runner.invoke(prepare_lang_command, [*args, "--manifests", str(tmp_path)], catch_exceptions=False)
+
+
+def test_damaged_folder(make, tmp_path):
+    lang = make(["THE CAT"])
+    assert math.isclose(lang.lexicon.entries[0].prob, 1.0)
+    (tmp_path / "lang/words.txt").write_text("<eps> 0\nA 2\n")
+    with pytest.raises(DataError, match=r"words.txt:2: expected 'SYMBOL 1', found 'A 2'"):
+        Lang.load(tmp_path / "lang")

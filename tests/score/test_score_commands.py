@@ -1,0 +1,135 @@
+"""``asrpar score`` and ``asrpar compare`` as a user runs them."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from asrpar.cli import cli
+from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
+
+
+def run(*args, expect=None):
+    result = CliRunner().invoke(cli, [str(a) for a in args])
+    if expect is not None:
+        assert isinstance(result.exception, expect), result.output
+        assert issubclass(expect, AsrparError)
+        return str(result.exception)
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+REFS = {f"s{i % 3}-{i:02d}": ["ONE", "TWO", "THREE", "FOUR"] for i in range(12)}
+
+
+@pytest.fixture
+def experiment(tmp_path, write_trn):
+    """``experiment(name, wrong, **training)``: a decoded experiment with so many utterances of one error each."""
+
+    def make(name, wrong, **training):
+        folder = tmp_path / name / "decode_test"
+        hyps = {u: ["ONE", "TOO", "THREE", "FOUR"] if i < wrong else w for i, (u, w) in enumerate(REFS.items())}
+        write_trn(folder / "ref.trn", REFS)
+        write_trn(folder / "hyp.trn", hyps)
+        decode = {"set": "test", "lm_scale": 0.7, "beam": 16.0, "chosen_on": "dev", "engine": "kaldi", "unit": "words"}
+        decode |= {"versions": {"torch": "2"}, "command": "asrpar decode", "dev_sweep": [1, 2]}
+        (folder / "decode.json").write_text(json.dumps(decode))
+        train = {"model": "tdnn", "strategy": "bmuf", "learners": 2, "seed": 0, "train_seconds": 50.0}
+        train |= {"frames": 100000, "frames_per_second": 2000.0, "history": [1], "complete": True, **training}
+        (tmp_path / name / "train.json").write_text(json.dumps(train))
+        return tmp_path / name
+
+    return make
+
+
+def test_score_of_an_experiment(experiment):
+    exp = experiment("a", 3)
+    assert run("score", "--exp", exp) == "%WER 6.25 [ 3 / 48, 0 ins, 0 del, 3 sub ]\n"
+    value = json.loads((exp / "decode_test" / "wer.json").read_text())
+    assert (value["wer"], value["errors"], value["ref_words"]) == (6.25, 3, 48)
+    assert (value["ins"], value["del"], value["sub"]) == (0, 0, 3)
+    assert (value["sentences"], value["sentence_errors"], value["ser"]) == (12, 3, 25.0)
+    assert value["ci95"][0] < 6.25 < value["ci95"][1]
+    assert (value["lm_scale"], value["beam"], value["chosen_on"]) == (0.7, 16.0, "dev")
+    assert value["versions"]["torch"] == "2" and value["versions"]["kaldialign"]
+    assert value["git_hash"] and "score" not in value["decode_command"]
+    assert value["training"]["strategy"] == "bmuf" and "history" not in value["training"]
+    errs = (exp / "decode_test" / "errs").read_text()
+    assert errs.startswith("%WER 6.25 [ 3 / 48, 0 ins, 0 del, 3 sub ]\n%SER 25.00 [ 3 / 12 ]\n%CER ")
+    assert "3\tTWO -> TOO" in errs and "s0-00:\tONE (TWO->TOO) THREE FOUR" in errs and "s0-09" not in errs
+    recogs = (exp / "decode_test" / "recogs").read_text().splitlines()
+    assert recogs[0] == "s0-00:\tref=['ONE', 'TWO', 'THREE', 'FOUR']" and len(recogs) == 24
+    again = (exp / "decode_test" / "errs").read_bytes()
+    run("score", "--exp", exp)
+    assert (exp / "decode_test" / "errs").read_bytes() == again
+    assert not list(exp.rglob("*.tmp"))
+
+
+def test_given_files_and_missing_hypotheses(tmp_path):
+    (tmp_path / "text").write_text("a-1 ONE TWO\na-2 THREE\n")
+    (tmp_path / "hyp.trn").write_text("ONE TWO TWO (a-1)\n")
+    (tmp_path / "utt2spk").write_text("a-1 anna\na-2 ben\n")
+    files = ["--ref", tmp_path / "text", "--hyp", tmp_path / "hyp.trn", "--utt2spk", tmp_path / "utt2spk"]
+    out = run("score", *files, "--output", tmp_path / "out")
+    assert "%WER 66.67 [ 2 / 3, 1 ins, 1 del, 0 sub ]" in out and "1 of 2 utterances have no hypothesis" in out
+    value = json.loads((tmp_path / "out" / "wer.json").read_text())
+    assert value["missing_hypotheses"] == ["a-2"] and value["lm_scale"] is None
+    assert "ben\t 100.00" in (tmp_path / "out" / "errs").read_text()
+    (tmp_path / "hyp.trn").write_text("")
+    assert "100.00" in run("score", *files, "--output", tmp_path / "out")
+
+
+def test_phones_are_called_phones(experiment):
+    exp = experiment("a", 1)
+    path = exp / "decode_test" / "decode.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "unit": "tokens"}))
+    assert run("score", "--exp", exp).startswith("%PER 2.08")
+    assert json.loads((exp / "decode_test" / "wer.json").read_text())["metric"] == "PER"
+
+
+def test_mistakes(experiment, tmp_path):
+    exp = experiment("a", 1)
+    assert "decode_dev is missing: run asrpar decode" in run(
+        "score", "--exp", exp, "--set", "dev", expect=MissingInputError
+    )
+    assert "give --exp, or all of" in run("score", "--ref", "x", expect=ConfigError)
+    assert "one --set at a time" in run("score", "--exp", exp, "--set", "a,b", "--ref", "x", expect=ConfigError)
+    assert "--set is empty" in run("score", "--exp", exp, "--set", ",", expect=ConfigError)
+    (exp / "decode_test" / "decode.json").write_text("{")
+    assert "decode.json is no JSON" in run("score", "--exp", exp, expect=DataError)
+    assert "run asrpar score" in run("compare", exp, expect=MissingInputError)
+    (exp / "decode_test" / "wer.json").write_text('{"wer": 3}')
+    assert "no result of asrpar score" in run("compare", exp, expect=DataError)
+
+
+def test_compare(experiment, tmp_path):
+    exps = [experiment(f"bmuf_{s}", 2 + s, seed=s) for s in (1, 2, 3)]
+    exps.append(experiment("ssgd_1", 12, strategy="ssgd", seed=1))
+    for exp in exps:
+        run("score", "--exp", exp)
+    out = run("compare", *exps, "--markdown", tmp_path / "table.md")
+    lines = out.splitlines()
+    assert lines[0].split()[:4] == ["experiment", "strategy", "learners", "seed"]
+    assert lines[1].split()[:5] == ["bmuf_1", "bmuf", "2", "1", "6.25"] and lines[1].split()[-3:] == ["50", "s", "2000"]
+    assert "bmuf, 2 learners, model tdnn, 3 runs, seeds 1, 2, 3: WER 8.33 ± 2.08 %" in out
+    assert "ssgd, 2" not in out
+    assert "bmuf_1 better than ssgd_1: probability 1.000 (significant at 5 %)" in out
+    assert "bmuf_1 better than bmuf_2: probability 0.8" in out
+    markdown = (tmp_path / "table.md").read_text()
+    assert markdown.startswith("| experiment | strategy | learners | seed | WER % |")
+    assert "- bmuf_1 better than bmuf_2" in markdown
+
+
+def test_compare_refuses_other_references(experiment, write_trn):
+    exps = [experiment("a", 1), experiment("b", 2)]
+    write_trn(exps[1] / "decode_test" / "ref.trn", {**REFS, "s0-00": ["ELEVEN"]})
+    for exp in exps:
+        run("score", "--exp", exp)
+    assert "different references" in run("compare", *exps, expect=DataError)
+
+
+def test_one_experiment_needs_no_partner(experiment):
+    exp = experiment("a", 1)
+    run("score", "--exp", exp)
+    assert len(run("compare", exp, exp).splitlines()) == 2

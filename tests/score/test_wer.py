@@ -1,0 +1,122 @@
+import random
+
+import kaldialign
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asrpar.errors import DataError, MissingInputError
+from asrpar.score.align import GAP, Counts, align, character_counts, count
+from asrpar.score.trn import read_transcripts, read_utt2spk
+from asrpar.score.wer import score
+
+WORDS = st.lists(st.sampled_from("ABCD"), max_size=9)
+
+
+@given(WORDS, WORDS)
+def test_alignment_spells_both_sides(ref, hyp):
+    pairs = align(ref, hyp)
+    assert [r for r, _ in pairs if r != GAP] == ref
+    assert [h for _, h in pairs if h != GAP] == hyp
+    c = count(pairs)
+    assert c.ref == len(ref)
+    # never below the plain edit distance; as light as the lightest alignment
+    assert c.errors >= kaldialign.edit_distance(ref, hyp)["total"]
+    lightest = kaldialign.edit_distance(ref, hyp, sclite_mode=True)
+    assert 4 * c.sub + 3 * (c.ins + c.dele) == 4 * lightest["sub"] + 3 * (lightest["ins"] + lightest["del"])
+
+
+def test_counts():
+    assert count(align(["A", "B", "C"], ["A", "X", "C", "D"])) == Counts(ins=1, dele=0, sub=1, ref=3)
+    assert count(align(["A", "B"], [])) == Counts(dele=2, ref=2)
+    assert count(align([], ["A"])) == Counts(ins=1)
+    # sclite prefers three substitutions to two insertions and two deletions around a correct word
+    assert count(align(["A", "A", "C", "D"], ["F", "D", "B", "E"])) == Counts(sub=4, ref=4)
+    assert Counts(1, 2, 3, 12).rate == 50.0
+    assert Counts(ins=1).rate == float("inf")
+
+
+def test_characters_count_blanks():
+    assert character_counts(["AB", "C"], ["ABC"]) == Counts(dele=1, ref=4)
+
+
+def test_score_of_a_set():
+    refs = {"s1-a": ["ONE", "TWO"], "s1-b": ["THREE"], "s2-a": ["FOUR", "FIVE", "SIX"], "s2-b": []}
+    hyps = {"s1-a": ["ONE", "TOO"], "s1-b": ["THREE"], "s2-b": []}
+    result = score(refs, hyps)
+    assert result.total == Counts(dele=3, sub=1, ref=6)
+    assert result.wer == pytest.approx(400 / 6)
+    assert (result.sentence_errors, result.ser, result.missing) == (2, 50.0, ["s2-a"])
+    assert result.speakers() == {"s1": (Counts(sub=1, ref=3), 2, 1), "s2": (Counts(dele=3, ref=3), 2, 1)}
+    substituted, inserted, deleted = result.confusions()
+    assert substituted == {("TWO", "TOO"): 1} and not inserted
+    assert deleted == {"FOUR": 1, "FIVE": 1, "SIX": 1}
+
+
+def test_missing_hypothesis_of_an_empty_reference_is_a_wrong_sentence():
+    assert score({"a": ["A"], "b": []}, {"a": ["A"]}).sentence_errors == 1
+
+
+def test_totals_are_the_sum_of_the_utterances():
+    rng = random.Random(5)
+    refs = {f"u{i}": rng.choices("ABC", k=rng.randint(1, 6)) for i in range(50)}
+    hyps = {u: rng.choices("ABC", k=rng.randint(0, 6)) for u in refs}
+    result = score(refs, hyps)
+    assert sum((c for c, _, _ in result.speakers().values()), Counts()) == result.total
+    substituted, inserted, deleted = result.confusions()
+    assert (inserted.total(), deleted.total(), substituted.total()) == (
+        result.total.ins,
+        result.total.dele,
+        result.total.sub,
+    )
+
+
+def test_wrong_input():
+    with pytest.raises(DataError, match="1 hypotheses have no reference, such as y"):
+        score({"x": ["A"]}, {"y": ["A"]})
+    with pytest.raises(DataError, match="no words"):
+        score({"x": []}, {"x": []})
+    with pytest.raises(DataError, match="x is not in the utt2spk"):
+        score({"x": ["A"]}, {"x": ["A"]}, {"y": "s"})
+
+
+def test_speakers_from_a_mapping():
+    assert list(score({"x-1": ["A"]}, {}, {"x-1": "anna"}).speakers()) == ["anna"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A B (u-1)\n(u-2)\n\nC ( D) (u-3) \n", {"u-1": ["A", "B"], "u-2": [], "u-3": ["C", "(", "D)"]}),
+        ("u-1 A B\nu-2\nu-3 C\n", {"u-1": ["A", "B"], "u-2": [], "u-3": ["C"]}),
+        ("u-1\tA B\n", {"u-1": ["A", "B"]}),
+    ],
+)
+def test_transcript_formats(tmp_path, text, expected):
+    (tmp_path / "t").write_text(text)
+    assert read_transcripts(tmp_path / "t") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A (u)\nB (u)\n", ":2: utterance u comes twice"),
+        ("A (u)\nB\n", ":2: no '\\(utt-id\\)'"),
+        ("\n \n", "is empty"),
+    ],
+)
+def test_bad_transcripts(tmp_path, text, message):
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_transcripts(tmp_path / "t")
+
+
+def test_unreadable_transcripts(tmp_path):
+    with pytest.raises(MissingInputError, match="asrpar decode"):
+        read_transcripts(tmp_path / "t")
+    (tmp_path / "t").write_bytes(b"\xff\xfe (u)\n")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_transcripts(tmp_path / "t")
+    (tmp_path / "u").write_text("a b c\n")
+    with pytest.raises(DataError, match="u:1"):
+        read_utt2spk(tmp_path / "u")

@@ -1,0 +1,46 @@
+"""A small synthetic corpus, prepared up to its language folder: real speech features for tests of training."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def asrpar(*args: object, check: bool = True) -> subprocess.CompletedProcess:
+    """Run the command line in a process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "asrpar", *map(str, args)], capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:
+    """Stages 0 to 4 of egs/mini with a few utterances; returns ``folder``."""
+    sizes = [f"--set={split}.utterances={n}" for split, n in (("train", train), ("dev", dev), ("test", test))]
+    asrpar("synthesize", "--set", "words_max=3", *sizes, "--output", folder / "corpus")
+    asrpar("prepare-manifests", "mini", "--corpus-dir", folder / "corpus", "--output", folder / "manifests")
+    features = ["--set", "fbank.num_filters=20", "--set", "speeds=[1.0]"]
+    asrpar("extract-features", *features, "--manifests", folder / "manifests", "--output", folder / "feats")
+    language = ["--set", "lexicon.path=lexicon.txt", "--set", "lm.order=2", "--corpus-dir", folder / "corpus"]
+    asrpar("prepare-lang", *language, "--manifests", folder / "manifests", "--output", folder / "lang")
+    asrpar("make-graph", "--lang", folder / "lang", "--output", folder / "graph")
+    return folder
+
+
+# Small, quick, and with every source of randomness: dropout, SpecAugment, shuffling.
+SETTINGS = {
+    "epochs": 3,
+    "model.channels": 16,
+    "model.dilations": "[1,2]",
+    "batch.size": 1500,
+    "batch.augment.time_masks": 1,
+    "ema.enabled": "true",
+    "optimizer.lr": 0.01,
+}
+
+
+def train_options(data: Path, exp: Path, **settings: object) -> list[str]:
+    """Options of ``asrpar train``; keyword names use __ for dots."""
+    merged = SETTINGS | {k.replace("__", "."): v for k, v in settings.items()}
+    merged |= {"exp": exp, "data.feats": data / "feats", "data.lang": data / "lang"}
+    return [f"--set={key}={value}" for key, value in merged.items()]

@@ -1,0 +1,256 @@
+"""utils/*.sh: options of recipes, and the job launcher for this machine."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+RECIPE = """#!/usr/bin/env bash
+set -euo pipefail
+stage=0          # first stage to run
+stop_stage=8
+exp_dir="exp#1"  # where everything goes
+scale=1.0        # a real number
+shuffle=true
+corpus_dir=
+sets=()
+help_message="Usage: $0 [options]"
+. "$UTILS/parse_options.sh"
+internal=7
+printf '%s|' "$stage" "$stop_stage" "$exp_dir" "$scale" "$shuffle" "$corpus_dir" "${sets[*]-}" "$*"
+"""
+
+
+@pytest.fixture
+def utils(repo):
+    return repo / "utils"
+
+
+@pytest.fixture
+def recipe(tmp_path, utils):
+    script = tmp_path / "recipe.sh"
+    script.write_text(RECIPE)
+
+    def start(*args):
+        return subprocess.run(
+            ["bash", str(script), *args], env={**os.environ, "UTILS": str(utils)}, capture_output=True, text=True
+        )
+
+    return start
+
+
+def test_defaults(recipe):
+    assert recipe().stdout == "0|8|exp#1|1.0|true|||" + "|"
+
+
+def test_options_with_blank_and_equals_sign(recipe):
+    done = recipe(
+        "--stage", "3", "--stop-stage=4", "--exp-dir", "a b", "--shuffle", "false", "--scale=.5", "--corpus_dir="
+    )
+    assert done.stdout == "3|4|a b|.5|false||||"
+
+
+def test_set_is_repeated_and_what_is_left_stays(recipe):
+    done = recipe("--set", "a.b=c", "--set=seed=3", "--", "--stage", "rest")
+    assert done.stdout == "0|8|exp#1|1.0|true||a.b=c seed=3|--stage rest|"
+
+
+def test_help_lists_options_with_comments_and_defaults(recipe):
+    done = recipe("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: ")
+    assert "--stage" in done.stdout
+    assert "where everything goes [exp#1]" in done.stdout
+    assert "--set key=value" in done.stdout
+    assert "internal" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--stag", "3"], "--stag: unknown option; did you mean --stage?"),
+        (["--stop-stag"], "did you mean --stop-stage?"),
+        (["--internal", "3"], "--internal: unknown option (--help lists them)"),
+        (["--sets", "a=b"], "did you mean --set?"),
+        (["--PATH", "x"], "unknown option"),
+        (["--$(touch hacked)", "x"], "unknown option"),
+        (["--stage"], "--stage: a value is missing"),
+        (["--exp-dir", "--stage", "3"], "--exp-dir: a value is missing"),
+        (["--stage", "x"], "expected a whole number, not 'x'"),
+        (["--shuffle", "yes"], "expected true or false, not 'yes'"),
+        (["--set", "seed"], "expected key=value"),
+        (["--config", "nowhere"], "no such file"),
+    ],
+)
+def test_wrong_options_end_in_one_line(recipe, args, says):
+    done = recipe(*args)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_config_file_is_read_and_not_executed(recipe, tmp_path):
+    config = tmp_path / "x.conf"
+    config.write_text("# mine\nstage=4\n\nexp-dir=$(touch hacked) y\n")
+    assert recipe("--config", str(config), "--stage", "5").stdout.startswith("5|8|$(touch hacked) y|")
+    config.write_text("stage=4\nstge=5\n")
+    assert "x.conf, line 2, stge: unknown option; did you mean --stage?" in recipe(f"--config={config}").stderr
+
+
+def test_a_recipe_may_have_a_config_of_its_own(tmp_path, utils):
+    script = tmp_path / "recipe.sh"
+    script.write_text(f'set -eu\nconfig=conf/train.yaml\n. {utils}/parse_options.sh\necho "$config"\n')
+    done = subprocess.run(["bash", str(script), "--config", "other.yaml"], capture_output=True, text=True)
+    assert done.stdout == "other.yaml\n"
+
+
+def test_options_may_have_any_name(tmp_path, utils):
+    names = ["name", "line", "number", "near", "file", "a", "i", "set", "known"]
+    declared = "".join(f"{n}=\n" for n in names)
+    script = tmp_path / "recipe.sh"
+    shown = " ".join(f"${n}" for n in names)
+    script.write_text(f'set -eu\nhere=$(pwd)\n{declared}. {utils}/parse_options.sh\necho "{shown}"\n')
+    args = [word for n in names for word in (f"--{n}", n.upper())]
+    done = subprocess.run(["bash", str(script), *args], capture_output=True, text=True)
+    assert done.stdout.split() == [n.upper() for n in names], done.stderr
+    done = subprocess.run(["bash", str(script), "--help"], capture_output=True, text=True)
+    assert done.stdout.count("[]") == len(names)
+    assert "--here" not in done.stdout
+
+
+def common(utils, code, *args):
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; . {utils}/common.sh; {code}", "recipe", *args],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_stages_from_and_to(utils):
+    code = 'stage=2 stop_stage=3; for n in 1 2 3 4; do if begin_stage $n "number $n"; then echo "$n"; fi; done'
+    done = common(utils, code)
+    assert done.stdout.split() == ["2", "3"]
+    assert "stage 2: number 2" in done.stderr
+
+
+def test_need_names_the_stage(utils, tmp_path):
+    done = common(utils, f"need {tmp_path} 1 'a folder'; need {tmp_path}/x 3 'the lexicon'; echo not reached")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"recipe: error: {tmp_path}/x (the lexicon) is missing: run stage 3 first (--stage 3)\n"
+
+
+def local(utils, *args, cwd=None):
+    return subprocess.run([str(utils / "local.sh"), *map(str, args)], capture_output=True, text=True, cwd=cwd)
+
+
+def test_each_job_has_its_number_and_its_log(utils, tmp_path):
+    done = local(utils, "JOB=1:3", "log/x.JOB.log", "echo", "part JOB", "of 3;", "JOB", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for i in (1, 2, 3):
+        first, started, said, ended = (tmp_path / f"log/x.{i}.log").read_text().splitlines()
+        assert first == rf"# command: echo part\ {i} of\ 3\; {i} "
+        assert started.startswith("# started: 20")
+        assert said == f"part {i} of 3; {i}"
+        assert ended.startswith("# ended: exit code 0, 20")
+
+
+def test_any_name_and_a_single_number_and_none(utils, tmp_path):
+    assert local(utils, "PART=7", tmp_path / "x.PART.log", "true").returncode == 0
+    assert (tmp_path / "x.7.log").exists()
+    assert local(utils, tmp_path / "JOB.log", "echo", "JOB").returncode == 0
+    assert "\nJOB\n" in (tmp_path / "JOB.log").read_text()
+
+
+def test_failed_jobs_are_named_with_their_logs(utils, tmp_path):
+    code = 'case $1 in 2) exit 5 ;; 3) kill -9 $PPID ;; esac; echo "done $1"'
+    done = local(utils, "--max-jobs-run", 2, "JOB=1:4", tmp_path / "x.JOB.log", "bash", "-c", code, "x", "JOB")
+    assert done.returncode == 1
+    assert f"job 2 failed (exit code 5); its log: {tmp_path}/x.2.log" in done.stderr
+    assert f"job 3 failed (killed, or never started); its log: {tmp_path}/x.3.log" in done.stderr
+    assert "2 of 4 jobs failed" in done.stderr
+    assert "done 4" in (tmp_path / "x.4.log").read_text()
+
+
+def test_an_old_log_does_not_hide_a_failure(utils, tmp_path):
+    log = tmp_path / "x.log"
+    assert local(utils, log, "true").returncode == 0
+    log.chmod(0o644)
+    assert local(utils, log, "bash", "-c", "kill -9 $PPID").returncode == 1
+
+
+def test_command_that_does_not_exist(utils, tmp_path):
+    done = local(utils, tmp_path / "x.log", "no-such-program")
+    assert done.returncode == 1
+    assert "exit code 127" in done.stderr
+
+
+def test_at_most_so_many_at_once(utils, tmp_path):
+    # Each job sees how many run with it: a folder that can be made only once is the room.
+    code = f"mkdir {tmp_path}/room && sleep 0.1 && rmdir {tmp_path}/room"
+    assert local(utils, "--max-jobs-run", 1, "JOB=1:4", tmp_path / "x.JOB.log", "bash", "-c", code).returncode == 0
+
+
+def test_threads_reach_the_job(utils, tmp_path):
+    local(utils, "--num-threads", 3, tmp_path / "x.log", "bash", "-c", "echo $OMP_NUM_THREADS")
+    assert "\n3\n" in (tmp_path / "x.log").read_text()
+
+
+def running(pid: str) -> bool:
+    """Whether a process is there, and not only a zombie that nobody has asked about yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_stopped_launcher_takes_its_jobs_with_it(utils, tmp_path):
+    marker = tmp_path / "pid"
+    code = f"echo $$ > {marker}.tmp; mv {marker}.tmp {marker}; sleep 100"
+    launcher = subprocess.Popen([str(utils / "local.sh"), str(tmp_path / "x.log"), "bash", "-c", code])
+    while not marker.exists():
+        assert launcher.poll() is None
+        time.sleep(0.02)
+    launcher.send_signal(signal.SIGTERM)
+    assert launcher.wait(timeout=10) == 143
+    deadline = time.monotonic() + 10
+    while running(marker.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["JOB=1:3", "x.log", "true"], "must contain JOB"),
+        (["JOB=0:3", "x.JOB.log", "true"], "expected FIRST:LAST"),
+        (["JOB=3:1", "x.JOB.log", "true"], "expected FIRST:LAST"),
+        (["JOB=1:3", "x.JOB.log"], "a log file and a command are needed"),
+        (["--memory", "4G", "x.log", "true"], "unknown option --memory"),
+        (["--num-threads", "two", "x.log", "true"], "--num-threads two: expected a whole number"),
+        (["--mem"], "--mem: a value is missing"),
+    ],
+)
+@pytest.mark.parametrize("launcher", ["local.sh", "slurm.sh"])
+def test_wrong_arguments(utils, tmp_path, launcher, args, says):
+    done = subprocess.run([str(utils / launcher), *args], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{launcher}: error: " in done.stderr
+    assert says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_slurm_launcher_without_slurm(utils, tmp_path):
+    path = tmp_path / "bin"
+    path.mkdir()
+    for tool in ("bash", "dirname"):
+        (path / tool).symlink_to(f"/usr/bin/{tool}")
+    done = subprocess.run(
+        [str(path / "bash"), str(utils / "slurm.sh"), str(tmp_path / "x.log"), "true"],
+        capture_output=True, text=True, env={"PATH": str(path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no sbatch on PATH" in done.stderr

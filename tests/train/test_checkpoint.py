@@ -1,0 +1,64 @@
+"""Checkpoints: complete or absent, newest kept, refused when they do not fit."""
+
+import pytest
+import torch
+
+from asrpar.errors import TrainingError
+from asrpar.parallel.comm import LocalComm
+from asrpar.train.checkpoint import Checkpoints
+
+CPU = torch.device("cpu")
+
+
+def state(step):
+    return {"position": {"step": step}, "x": torch.full((3,), float(step))}
+
+
+def test_newest_is_loaded_and_old_ones_go(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    assert c.load(CPU, False) is None
+    for step in (9, 10, 100):
+        c.save(step, state(step))
+    assert [p.name for p in c.complete()] == ["step-00000010", "step-00000100"]
+    assert torch.equal(c.load(CPU, False)["x"], torch.full((3,), 100.0))
+
+
+def test_a_half_written_checkpoint_does_not_count(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    c.save(1, state(1))
+    (tmp_path / "step-00000002.tmp").mkdir()
+    (tmp_path / "step-00000002.tmp" / "rank-0.pt").write_bytes(b"half")
+    assert c.load(CPU, False)["position"]["step"] == 1
+    c.save(2, state(2))
+    assert c.load(CPU, False)["position"]["step"] == 2
+
+
+def test_other_number_of_learners_is_refused_or_taken_at_an_epochs_end(tmp_path):
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(5, state(0))
+    two = LocalComm()
+    two.size = 2
+    with pytest.raises(TrainingError, match=r"saved by 1 learners, now there are 2.*--allow-learner-change"):
+        Checkpoints(tmp_path, two, keep=2).load(CPU, False)
+    assert Checkpoints(tmp_path, two, keep=2).load(CPU, True)["learners"] == 1
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(6, state(3))
+    with pytest.raises(TrainingError, match="within an epoch"):
+        Checkpoints(tmp_path, two, keep=2).load(CPU, True)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    path = c.save(1, state(1)) / "rank-0.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"cannot read .*rank-0\.pt"):
+        c.load(CPU, False)
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
+    c = Checkpoints(tmp_path, LocalComm(), keep=1)
+    c.save(1, state(1))
+    # /dev/full gives the real error of a full disk.
+    real = torch.save
+    monkeypatch.setattr(torch, "save", lambda value, file: real(value, open("/dev/full", "wb")))
+    with pytest.raises(TrainingError, match="cannot write checkpoint"):
+        c.save(2, state(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]

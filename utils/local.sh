@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Run jobs on this machine, as many at a time as there are cores for (or --max-jobs-run).
+#   utils/local.sh JOB=1:4 exp/log/x.JOB.log program --part JOB
+set -euo pipefail
+# shellcheck source=utils/job_options.sh
+. "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
+parse_job_options "$@"
+clear_logs
+
+at_once=${max_jobs_run:-$(($(nproc) / (num_threads * num_tasks)))}
+((at_once >= 1)) || at_once=1
+export OMP_NUM_THREADS=$num_threads
+
+set -m # each job is a process group of its own, which can be ended as a whole
+stop() {
+  local pid
+  trap - INT TERM
+  exec 2>/dev/null # bash would tell of each job that it ended
+  for pid in $(jobs -p); do
+    kill -TERM -- "-$pid" 2>/dev/null || true
+  done
+  wait
+  exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+
+running=0
+for ((i = first; i <= last; i++)); do
+  if ((running >= at_once)); then
+    wait -n || true # its log says how it ended
+    running=$((running - 1))
+  fi
+  "$utils/run_job.sh" "$job_name" "$i" "$log" "${command[@]}" &
+  running=$((running + 1))
+done
+wait || true
+check_logs 0

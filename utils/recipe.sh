@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# What the recipes' run.sh share: names and places, and the stages that are the same for every corpus. To be sourced.
+# shellcheck source=utils/common.sh
+. "${root:?}/utils/common.sh"
+
+# begin_recipe: after the options are parsed. Makes paths absolute, enters the recipe's folder, names the experiment.
+begin_recipe() {
+  exp_dir=$(absolute "${exp_dir:?}")
+  data_dir=$(absolute "${data_dir:-$exp_dir/data}")
+  [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")
+  [[ ${config:?} == conf/* ]] || config=$(absolute "$config")
+  cd "${here:?}" || exit 1
+  [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
+  exp=$exp_dir/${name:-${strategy:?}_n${learners}_seed$(setting seed 0)}
+  started=$SECONDS
+}
+
+# use_corpus NAME: stage 0. Checks the copy in --corpus-dir, or downloads one.
+use_corpus() {
+  if [[ -n ${corpus_dir:-} ]]; then
+    asrpar download --corpus "$1" --corpus-dir "$corpus_dir" >/dev/null
+  else
+    asrpar download --corpus "$1" --output "$here/download" >/dev/null
+  fi
+}
+
+# train_model: stage 6, with the settings of $config, then of conf/STRATEGY.yaml if there is one, then of --set.
+train_model() {
+  need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
+  need "$data_dir/lang/tokens.txt" 3 "units"
+  local options=(--config "$config") item
+  [[ ! -f conf/$strategy.yaml ]] || options+=(--config "conf/$strategy.yaml")
+  for item in "${sets[@]}"; do
+    options+=(--set "$item")
+  done
+  # shellcheck disable=SC2086 # train_cmd is a command with options
+  ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch --learners "$learners" --log-dir "$exp/log" -- \
+    train "${options[@]}" --strategy "$strategy" \
+    --set "exp=$exp" --set "data.feats=$data_dir/feats" --set "data.lang=$data_dir/lang"
+}
+
+# decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them.
+decode_sets() {
+  need "$exp/final.pt" 6 "the trained model"
+  need "$data_dir/graph/HLG.fst" 4 "the decoding graph"
+  local tests
+  tests=$(IFS=, && echo "${*:2}")
+  asrpar decode --config conf/decode.yaml --exp "$exp" --feats "$data_dir/feats" --graph "$data_dir/graph" \
+    --lang "$data_dir/lang" --dev "$1" --test "$tests"
+}
+
+# score_sets SET...: stage 8.
+score_sets() {
+  local set
+  for set in "$@"; do
+    need "$exp/decode_$set/hyp.trn" 7 "hypotheses"
+    asrpar score --exp "$exp" --set "$set"
+  done
+}
+
+# end_recipe SET: where the results lie.
+end_recipe() {
+  log "done after $((SECONDS - started)) s; WER of ${strategy} on ${learners} learner(s): $exp/decode_$1/wer.json"
+}

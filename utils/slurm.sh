@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Run jobs under Slurm as one array, and wait for them.
+#   utils/slurm.sh --mem 4G --time 2:00:00 JOB=1:40 exp/log/x.JOB.log program --part JOB
+# What a site needs besides (partition, account) comes from --queue, --submit-args or sbatch's own SBATCH_* variables.
+# With --num-tasks R the job gets room for R MPI ranks, to be started by `asrpar launch --learners R`.
+set -euo pipefail
+# shellcheck source=utils/job_options.sh
+. "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
+parse_job_options "$@"
+command -v sbatch >/dev/null || job_die "no sbatch on PATH: this is not a Slurm machine (utils/local.sh runs jobs here)"
+clear_logs
+
+# The batch script and Slurm's own output lie beside the logs, and say what was submitted.
+folder=$(dirname "$(job_log "$first")")/q
+mkdir -p "$folder"
+base=$(basename "$log" .log)
+script=$folder/$base.sh
+cat >"$script.tmp" <<SCRIPT
+#!/usr/bin/env bash
+cd $(printf %q "$PWD") || exit 1
+export OMP_NUM_THREADS=$num_threads
+exec $(printf '%q ' "$utils/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
+SCRIPT
+mv "$script.tmp" "$script"
+
+options=(--parsable --wait --job-name="$base" --ntasks="$num_tasks" --cpus-per-task="$num_threads")
+options+=(--array="$first-$last${max_jobs_run:+%$max_jobs_run}" --output="$folder/$base.%a.out")
+[[ -n $mem ]] && options+=(--mem="$mem")
+[[ -n $time_limit ]] && options+=(--time="$time_limit")
+[[ -n $queue ]] && options+=(--partition="$queue")
+((gpu > 0)) && options+=(--gres="gpu:$gpu")
+
+id_file=$script.id
+: >"$id_file"
+sbatch "${options[@]}" "${submit_args[@]}" "$script" >"$id_file" &
+submitted=$!
+stop() {
+  trap - INT TERM
+  local id
+  id=$(cut -d';' -f1 "$id_file")
+  [[ -n $id ]] && scancel "$id"
+  exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+code=0
+wait "$submitted" || code=$?
+[[ -s $id_file ]] || job_die "sbatch refused the jobs (exit code $code); the script was $script"
+# sbatch ends with the highest exit code of the jobs, so the logs need not be waited for when it is not 0.
+check_logs "$((code == 0 ? 30 : 2))"
