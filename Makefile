@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
 DEMO := egs/mini/s5/exp/demo
-PYTEST_ARGS ?= -q -n 2 --dist loadgroup
+PYTEST_ARGS ?= -q -n 2 --dist loadfile
 export PYTHON
 
 .PHONY: help setup demo test lint clean distclean

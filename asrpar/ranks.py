@@ -8,14 +8,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO, TextIO
 
 from asrpar.errors import LaunchError
+from asrpar.forward import Forwarding
 from asrpar.launch import RECORD, Job
 
 TAIL = 20  # lines of a failed rank's log that are shown
@@ -43,7 +42,10 @@ class RankOutput:
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed job: which rank (None if it cannot be told), why, its exit code, its log, the last lines of that."""
+    """A failed job: which rank (None if it cannot be told), why, its exit code, its log, the last lines of that.
+
+    ``stopped`` names the signal after which the job ended as it was asked to.
+    """
 
     rank: int | None
     reason: str
@@ -51,6 +53,7 @@ class Failure:
     log: Path | None
     lines: list[str]
     mistake: str | None
+    stopped: str | None = None
 
 
 class Ranks:
@@ -227,7 +230,7 @@ def run(
     ]
     for reader in readers:
         reader.start()
-    with _Forwarding(process, grace) as forwarding:
+    with Forwarding(process, grace) as forwarding:
         while process.poll() is None:
             forwarding.enforce()
             time.sleep(0.05)
@@ -242,6 +245,9 @@ def run(
     if verdict is None:
         return None
     rank, reason, exit_code = verdict
+    if forwarding.received and exit_code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM):
+        name = signal.Signals(forwarding.received).name
+        return Failure(rank, reason, 128 + forwarding.received, None, [], None, stopped=name)
     output = ranks.ranks.get(rank) if rank is not None else None
     log, lines = _log_tail(log_dir, rank, started)
     mistake = output.mistakes[-1] if output and output.mistakes else None
@@ -262,41 +268,3 @@ def _log_tail(log_dir: str | Path | None, rank: int | None, started: float) -> t
             return log, stream.read().decode("utf-8", "replace").splitlines()[-TAIL:]
     except OSError:
         return None, []
-
-
-class _Forwarding:
-    """Signals to this process become signals to the job, for as long as the job runs."""
-
-    def __init__(self, process: subprocess.Popen, grace: float) -> None:
-        self.process, self.grace = process, grace
-        self.deadline: float | None = None
-        self.previous: dict[int, Callable | int | None] = {}
-
-    def __enter__(self) -> "_Forwarding":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self.previous[number] = signal.signal(number, self._forward)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGUSR1 and self.deadline is not None:
-            self.deadline = time.monotonic()
-            return
-        self.process.send_signal(signal.SIGUSR1)
-        if number != signal.SIGUSR1:
-            self.deadline = time.monotonic() + self.grace
-
-    def enforce(self) -> None:
-        """End the job when its time is up: SIGTERM, which mpirun hands on, then SIGKILL."""
-        if self.deadline is None or time.monotonic() < self.deadline:
-            return
-        late = time.monotonic() - self.deadline
-        if late > 10:
-            self.process.kill()
-        else:
-            self.process.terminate()
-            time.sleep(0.5)

@@ -1,5 +1,6 @@
 """Fixtures that all rooms share: the real corpora, real MPI ranks, fixed seeds."""
 
+import fcntl
 import os
 import random
 import signal
@@ -15,6 +16,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _one_mpi_job_at_a_time(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Several pytest workers take turns with MPI ranks: these wait busily, and two such jobs at once crawl."""
+    uses_mpi = request.node.get_closest_marker("mpi") or "mpirun" in request.fixturenames
+    if not uses_mpi or "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    with open(tmp_path_factory.getbasetemp().parent / "mpi.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -276,6 +276,8 @@ if wish == "wait":
     while not stop:
         time.sleep(0.02)
     print("saved", flush=True)
+    comm.Barrier()  # the first exit ends the others
+    sys.exit(128 + signal.SIGUSR1)  # as the trainer does
 elif wish != "well" and comm.rank == comm.size - 1:
     if wish == "exit":
         sys.exit(3)
@@ -381,7 +383,7 @@ def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number)
     code = (
         "import sys\nfrom asrpar.ranks import run\nfrom asrpar.launch import *\n"
         f"job = Job({wait.launcher!r}, 2, {wait.argv!r}, {dict(wait.env)!r})\n"
-        "sys.exit(run(job) is not None)\n"
+        "failure = run(job)\nprint(failure.stopped)\nsys.exit(failure.code)\n"
     )
     launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     for _ in range(1500):
@@ -390,8 +392,9 @@ def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number)
         time.sleep(0.02)
     launcher.send_signal(number)
     out, _ = launcher.communicate(timeout=30)
-    assert launcher.returncode == 0
+    assert launcher.returncode == 128 + number
     assert out.count("saved") == 2
+    assert signal.Signals(number).name in out.splitlines()
 
 
 @pytest.mark.mpi

@@ -29,11 +29,13 @@ try:
     import torch
 except ImportError as e:
     sys.exit(f"torch cannot be imported: {e}")
+if torch.version.hip:
+    sys.exit("this torch is built for ROCm: choose a wheel from k2's pages by hand")
 tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
 system = {"Linux": "linux", "Darwin": "macosx", "Windows": "win"}.get(platform.system(), "?")
 print(torch.__version__.partition("+")[0], torch.version.cuda or "cpu", tag, system, platform.machine())
 PYTHON
-) || die "$python has no usable torch: run make setup first"
+) || die "$python has no torch that k2 could use (make setup installs one)"
 read -r torch cuda tag system machine <<<"$facts"
 
 if [[ $cuda == cpu ]]; then
@@ -63,7 +65,7 @@ fitting=$(printf '%s\n' "$list" | grep -F -- "+$build.torch$torch-$tag-" | grep 
 wheel=$(printf '%s\n' "$fitting" | grep -F -- "k2-${k2_version}" | sort -V | tail -n 1 || true)
 if [[ -z $wheel ]]; then
   known=$(printf '%s\n' "$list" | grep -F -- "-$tag-" | grep -oE '\+[a-z]+[0-9.]*\.torch[0-9.]+[0-9]' | sort -Vu | tail -n 5 | paste -sd ' ' || true)
-  die "$page has no k2 $k2_version for $build, torch $torch, $tag, $system $machine (newest builds for $tag: ${known:-none})"
+  die "$page has no k2${k2_version:+ $k2_version} for $build, torch $torch, $tag, $system $machine (newest builds for $tag: ${known:-none})"
 fi
 version=${wheel#k2-}
 version=${version%%-cp*}

@@ -49,12 +49,12 @@ decode_sets() {
     --lang "$data_dir/lang" --dev "$1" --test "$tests"
 }
 
-# score_sets SET...: stage 8.
+# score_sets SET...: stage 8. The references are those of stage 1: what was dropped since then counts as deleted.
 score_sets() {
   local set
   for set in "$@"; do
     need "$exp/decode_$set/hyp.trn" 7 "hypotheses"
-    asrpar score --exp "$exp" --set "$set"
+    asrpar score --exp "$exp" --set "$set" --manifests "$data_dir/manifests"
   done
 }
 

@@ -75,7 +75,7 @@ def command(
             lambda name: eval_batches(feats, name, max_frames=config.max_frames),
             _reference(searcher.unit, language),
             shift,
-            {"model": str(checkpoint), "graph": graph, "device": device, "jobs": config.jobs},
+            {"model": str(checkpoint), "graph": graph, "device": device},
         )
         decode_sets(job, searcher, config, dev or None, sets, _count_errors)
 

@@ -76,6 +76,9 @@ def command(
 def report(failure: "object", learners: int) -> None:
     """Tell on stderr which rank failed, with the last lines of its log; the last line says it all."""
     rank, log, lines = failure.rank, failure.log, failure.lines
+    if failure.stopped:
+        click.echo(f"asrpar: stopped by {failure.stopped}", err=True)
+        return
     if lines:
         click.echo(f"--- last lines of {log or f'what rank {rank} said'}", err=True)
         for line in lines:

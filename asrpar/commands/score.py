@@ -16,10 +16,21 @@ from asrpar.errors import ConfigError, DataError, MissingInputError
 @click.option("--set", "sets", default="test", show_default=True, help="Decoded sets, separated by commas.")
 @click.option("--ref", metavar="FILE", help="Reference, trn or Kaldi text, instead of the experiment's.")
 @click.option("--hyp", metavar="FILE", help="Hypotheses, trn or Kaldi text, instead of the experiment's.")
+@click.option(
+    "--manifests",
+    metavar="DIR",
+    help="Manifests of stage 1 as the reference: utterances that were dropped since then count as deleted.",
+)
 @click.option("--utt2spk", metavar="FILE", help="Speakers; without it, the part of an id before its first '-'.")
 @click.option("--output", metavar="DIR", help="Where the results go, instead of the experiment's folder.")
 def command(
-    exp: str | None, sets: str, ref: str | None, hyp: str | None, utt2spk: str | None, output: str | None
+    exp: str | None,
+    sets: str,
+    ref: str | None,
+    hyp: str | None,
+    manifests: str | None,
+    utt2spk: str | None,
+    output: str | None,
 ) -> None:
     """Stage 8: WER with its confidence interval.
 
@@ -30,6 +41,8 @@ def command(
     if exp is None and not (ref and hyp and output):
         raise ConfigError("give --exp, or all of --ref, --hyp and --output")
     names = [name for name in sets.split(",") if name]
+    if ref and manifests:
+        raise ConfigError("give --ref or --manifests, not both")
     if len(names) > 1 and (ref or hyp or output):
         raise ConfigError("--ref, --hyp and --output go with one --set at a time")
     if not names:
@@ -37,6 +50,8 @@ def command(
     speakers = read_utt2spk(utt2spk) if utt2spk else None
     for name in names:
         folder = Path(exp) / f"decode_{name}" if exp else Path(str(output))
+        if manifests and folder.is_dir():
+            speakers = _references(Path(manifests), name, folder / "ref.trn")
         _score_set(
             Path(ref) if ref else folder / "ref.trn",
             Path(hyp) if hyp else folder / "hyp.trn",
@@ -45,6 +60,22 @@ def command(
             speakers,
             name if len(names) > 1 else "",
         )
+
+
+def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
+    """Write the set's transcripts as ``ref.trn``; returns the speaker of each utterance."""
+    decoded = target.with_name("decode.json")
+    if decoded.is_file() and _read_json(decoded).get("unit") == "tokens":
+        raise ConfigError(f"{target.parent} holds units, not words: score it without --manifests")
+    from asrpar.corpus.manifests import read_split
+    from asrpar.decode.output import trn_line
+
+    supervisions = read_split(manifests, name).supervisions
+    temporary = target.with_name(target.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as f:
+        f.writelines(trn_line(s.text or "", s.id) for s in sorted(supervisions, key=lambda s: s.id))
+    temporary.replace(target)
+    return {s.id: s.speaker or "unknown" for s in supervisions}
 
 
 def _score_set(

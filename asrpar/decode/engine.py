@@ -56,6 +56,8 @@ class Engine(ABC):
     name = ""
     # What the "words" of a hypothesis are: "words", or "tokens" for a phone sequence.
     unit = "words"
+    # Processes that search.
+    jobs = 1
     # The symbols of the classes, and the file that they come from.
     classes: list[str]
     tokens_file: Path

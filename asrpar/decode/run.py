@@ -119,6 +119,7 @@ def _write(
         "set": name,
         "engine": engine.name,
         "unit": engine.unit,
+        "jobs": engine.jobs,
         **({} if engine.name == "greedy" else asdict(point)),
         "chosen_on": dev if chosen and len(chosen.table) > 1 else None,
         "utterances": len(hypotheses),

@@ -59,12 +59,16 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
     return Experiment(exp.name or exp.resolve().name, folder, numbers)
 
 
-HEADER = ("experiment", "strategy", "learners", "seed", "WER %", "95 % interval", "SER %", "train", "frames/s")
-
-
 def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
-    """One row for each experiment, under `HEADER`; ``-`` for what is not known."""
-    rows = []
+    """A header, then one row for each experiment; ``-`` for what is not known.
+
+    Raises:
+        DataError: word and phone error rates in one table.
+    """
+    metric = _metric(experiments)
+    rows = [
+        ("experiment", "strategy", "learners", "seed", f"{metric} %", "95 % interval", "SER %", "train", "frames/s")
+    ]
     for e in experiments:
         t, n = e.training, e.numbers
         seconds, speed = t.get("train_seconds"), t.get("frames_per_second")
@@ -93,11 +97,12 @@ def group_lines(experiments: Sequence[Experiment]) -> list[str]:
         seeds = {m.training.get("seed") for m in members}
         if len(seeds) < 2:
             continue
-        t = members[0].training
+        t, metric = members[0].training, _metric(members)
         wers = [m.numbers["wer"] for m in members]
         lines.append(
             f"{t['strategy']}, {t.get('learners')} learners, model {t.get('model')}, {len(members)} runs, seeds "
-            f"{', '.join(sorted(map(str, seeds)))}: WER {statistics.mean(wers):.2f} ± {statistics.stdev(wers):.2f} %"
+            f"{', '.join(sorted(map(str, seeds)))}: {metric} {statistics.mean(wers):.2f} "
+            f"± {statistics.stdev(wers):.2f} %"
         )
     return lines
 
@@ -131,12 +136,19 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table under `HEADER`."""
-    escape = [[c.replace("|", "\\|") for c in row] for row in rows]
-    return ["| " + " | ".join(row) + " |" for row in (HEADER, ["---"] * len(HEADER), *escape)]
+    """Lines of a Markdown table; the first row is the header."""
+    header, *rest = [[c.replace("|", "\\|") for c in row] for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rest)]
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table in columns under `HEADER`."""
-    widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (HEADER, *rows)]
+    """Lines of a table in columns; the first row is the header."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _metric(experiments: Sequence[Experiment]) -> str:
+    metrics = sorted({e.numbers.get("metric", "WER") for e in experiments})
+    if len(metrics) > 1:
+        raise DataError(f"{' and '.join(metrics)} cannot be compared: leave out what was decoded in another way")
+    return metrics[0]

@@ -89,35 +89,51 @@ class Trainer:
         self.ema: Ema | None = None
         self.position = Position()
         self.checkpoints = Checkpoints(self.exp / "checkpoints", comm, config.checkpoint.keep)
+        self.clock = 0.0
+        self.stop_checked = 0
+        self.stopped_by = 0
 
     def run(self, allow_learner_change: bool) -> int:
         """Train to the end, from the newest checkpoint if there is one. Returns 0, or the signal that stopped it."""
         config = self.config
-        if not self.resume(allow_learner_change):
-            self.strategy.start()
-            if config.ema.enabled:
-                decay = config.ema.decay_epochs * self.loader.frames_per_epoch
-                self.ema = Ema(self.strategy.model(), decay)
-        self.stop = StopRequest(self.comm, config.time_limit_minutes)
-        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", self.loader.frames_per_epoch)
+        self.begin(allow_learner_change)
+        p = self.position
         last = min(config.epochs, config.stop_after_epochs or config.epochs)
         try:
-            while self.position.epoch < last:
-                number = self.epoch()
+            while p.epoch < last:
+                number = self.train_epoch()
+                if not number:
+                    self.end_epoch()
+                    number = self.stop.agreed() if p.epoch < last else 0
                 if number:
+                    self.save()
                     return number
         finally:
-            self.progress.close()
-            self.stop.close()
+            self.close()
         self.finish()
         return 0
 
-    def epoch(self) -> int:
-        """One pass over the data, or what is left of it; returns the signal that stopped it, else 0."""
+    def begin(self, allow_learner_change: bool = False) -> None:
+        """Take up the newest checkpoint, or start afresh."""
+        config = self.config
+        if not self.resume(allow_learner_change):
+            self.strategy.start()
+            if config.ema.enabled:
+                self.ema = Ema(self.strategy.model(), config.ema.decay_epochs * self.loader.frames_per_epoch)
+        self.stop = StopRequest(self.comm, config.time_limit_minutes)
+        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", self.loader.frames_per_epoch)
+
+    def close(self) -> None:
+        """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
+        self.progress.close()
+        self.stop.close()
+
+    def train_epoch(self) -> int:
+        """One pass over the data, or what is left of it; returns the signal that stopped it within the pass, else 0."""
         p, config = self.position, self.config
-        started, first_frames = time.perf_counter(), p.frames
-        epoch_start = p.frames - sum(self.loader.global_frames(p.epoch)[: p.step])
-        self.progress.begin_epoch(p.epoch + 1, config.epochs, p.frames - epoch_start)
+        self.clock = time.perf_counter()
+        seen = sum(self.loader.global_frames(p.epoch)[: p.step])
+        self.progress.begin_epoch(p.epoch + 1, config.epochs, seen)
         batches = self.loader.epoch(p.epoch, start_step=p.step)
         while True:
             batch = next(batches, None)
@@ -132,35 +148,47 @@ class Trainer:
                 p.frames += batch.global_frames
                 self.progress.step(batch.global_frames, self.running_loss(), self.learner.lr)
             self.observe()
-            if config.dev_every_steps and p.steps % config.dev_every_steps == 0 and batch is not None:
-                result = self.evaluate()
-                self.progress.scalars({"dev/loss": result.loss, "dev/ter": result.ter}, p.frames)
-            if config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0 and batch is not None:
-                p.seconds += self._lap(started)
-                started = time.perf_counter()
-                self.save()
-            if self.strategy.synchronised and p.steps % STOP_CHECK_STEPS == 0:
-                number = self.stop.agreed()
-                if number:
-                    p.seconds += self._lap(started)
-                    self.save()
-                    return number
+            if batch is not None and self.between_steps():
+                return self.stopped_by
         self.strategy.finish()
         self.observe()
         self.progress.end_epoch()
-        seconds = self._lap(started)
-        p.seconds += seconds
+        self.lap()
+        return 0
+
+    def between_steps(self) -> bool:
+        """Dev loss, checkpoint and stop signals where they are due within an epoch; True to stop."""
+        p, config = self.position, self.config
+        if config.dev_every_steps and p.steps % config.dev_every_steps == 0:
+            self.lap()
+            dev = self.evaluate()
+            self.progress.scalars({"dev/loss": dev.loss, "dev/ter": dev.ter}, p.frames)
+            self.clock = time.perf_counter()
+        if config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0:
+            self.lap()
+            self.save()
+        if self.strategy.synchronised and p.steps - self.stop_checked >= STOP_CHECK_STEPS:
+            self.stop_checked = p.steps
+            self.stopped_by = self.stop.agreed()
+        if self.stopped_by:
+            self.lap()
+        return bool(self.stopped_by)
+
+    def end_epoch(self) -> None:
+        """Count the epoch, report on it, and save where that is due."""
+        p = self.position
         p.epoch += 1
         p.step = 0
-        self.report((p.frames - first_frames) / max(seconds, 1e-9))
-        if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch == config.epochs:
+        self.report()
+        config = self.config
+        if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch in (config.epochs, config.stop_after_epochs):
             self.save()
-        number = self.stop.agreed()
-        if number and p.epoch < config.epochs:
-            if p.epoch % config.checkpoint.every_epochs:
-                self.save()
-            return number
-        return 0
+
+    def lap(self) -> None:
+        """Add the time since the last call to the training time, which leaves out dev sets."""
+        now = time.perf_counter()
+        self.position.seconds += now - self.clock
+        self.clock = now
 
     def observe(self) -> None:
         """Show the synchronised model to the observers."""
@@ -178,9 +206,11 @@ class Trainer:
         config = self.config
         return evaluate(self.learner, self.shipped(), self.comm, self.feats, config.data.dev, config.dev_max_frames)
 
-    def report(self, frames_per_second: float) -> None:
+    def report(self) -> None:
         """Evaluate, and write one line about the epoch that has just ended."""
         p = self.position
+        before = p.history[-1] if p.history else {"frames": 0.0, "seconds": 0.0}
+        frames_per_second = (p.frames - before["frames"]) / max(p.seconds - before["seconds"], 1e-9)
         tally = torch.tensor([*self.learner.take_tally(), self.learner.nonfinite], dtype=torch.float64)
         self.comm.allreduce(tally)
         loss_sum, frames, left_out, nonfinite = tally.tolist()
@@ -188,6 +218,7 @@ class Trainer:
         values = {
             "epoch": float(p.epoch),
             "frames": float(p.frames),
+            "seconds": p.seconds,
             "train_loss": loss_sum / max(frames, 1.0),
             "dev_loss": dev.loss,
             "dev_ter": dev.ter,
@@ -201,7 +232,9 @@ class Trainer:
             "epoch %d: train loss %.4f, dev loss %.4f, dev token errors %.2f %%, %.0f frames/s, lr %.2e%s",
             p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, self.learner.lr, extra,
         )  # fmt: skip
-        self.progress.scalars({f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames")}, p.frames)
+        self.progress.scalars(
+            {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}, p.frames
+        )
 
     def running_loss(self) -> float | None:
         """This rank's mean training loss in the current epoch, nats per frame."""
@@ -253,9 +286,6 @@ class Trainer:
                 notes,
             )
         self.comm.barrier()
-
-    def _lap(self, started: float) -> float:
-        return time.perf_counter() - started
 
 
 def pick_device(name: str, rank: int) -> torch.device:

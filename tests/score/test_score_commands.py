@@ -86,6 +86,10 @@ def test_phones_are_called_phones(experiment):
     path.write_text(json.dumps({**json.loads(path.read_text()), "unit": "tokens"}))
     assert run("score", "--exp", exp).startswith("%PER 2.08")
     assert json.loads((exp / "decode_test" / "wer.json").read_text())["metric"] == "PER"
+    assert "PER %" in run("compare", exp)
+    words = experiment("b", 1)
+    run("score", "--exp", words)
+    assert "PER and WER cannot be compared" in run("compare", exp, words, expect=DataError)
 
 
 def test_mistakes(experiment, tmp_path):
@@ -133,3 +137,19 @@ def test_one_experiment_needs_no_partner(experiment):
     exp = experiment("a", 1)
     run("score", "--exp", exp)
     assert len(run("compare", exp, exp).splitlines()) == 2
+
+
+def test_references_of_stage_1_count_dropped_utterances_as_deleted(experiment, tmp_path):
+    from lhotse import Recording, SupervisionSegment
+
+    from asrpar.corpus.manifests import Split, write_manifests
+
+    words = dict.fromkeys([*REFS, "s9-99"], "ONE TWO THREE FOUR")
+    recordings = [Recording(u, [], 16000, 16000, 1.0) for u in words]
+    supervisions = [SupervisionSegment(u, u, 0, 1.0, text=t, speaker=f"spk{u[:2]}") for u, t in words.items()]
+    write_manifests(tmp_path / "manifests", {"test": Split(recordings, supervisions)})
+    exp = experiment("a", 3)
+    printed = run("score", "--exp", exp, "--manifests", tmp_path / "manifests")
+    assert "%WER 13.46 [ 7 / 52, 0 ins, 4 del, 3 sub ]" in printed
+    assert "1 of 13 utterances have no hypothesis" in printed
+    assert "spks9" in (exp / "decode_test" / "errs").read_text()

@@ -56,9 +56,13 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
     c = Checkpoints(tmp_path, LocalComm(), keep=1)
     c.save(1, state(1))
-    # /dev/full gives the real error of a full disk.
     real = torch.save
-    monkeypatch.setattr(torch, "save", lambda value, file: real(value, open("/dev/full", "wb")))
+
+    def save_to_full_disk(value, file):
+        with open("/dev/full", "wb") as full:  # gives the real error of a full disk
+            real(value, full)
+
+    monkeypatch.setattr(torch, "save", save_to_full_disk)
     with pytest.raises(TrainingError, match="cannot write checkpoint"):
         c.save(2, state(2))
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]

@@ -1,5 +1,6 @@
 """Training as a user runs it: `asrpar train`, alone and on several learners."""
 
+import contextlib
 import json
 import os
 import random
@@ -83,10 +84,8 @@ def kill_all_ranks(process, when):
             return False
         time.sleep(0.005)
     for pid in [*descendants(process.pid), process.pid]:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     process.wait()
     return True
 

@@ -1,0 +1,64 @@
+"""All recipes: their form; and those for real corpora, on real speech with a small budget."""
+
+import json
+
+import pytest
+
+CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
+OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "strategy", "learners", "config", "set"]
+# A few small steps: these tests are about the stages, RESULTS.md is about the figures.
+BUDGET = ["--set", "epochs=1", "--set", "model.channels=32", "--set", "model.dilations=[1]", "--set", "autocast=none"]
+STAGES = [
+    pytest.param("yesno", {"train": 24, "dev": 6, "test": 30}, (), id="yesno"),
+    pytest.param("an4", {"train": 848, "dev": 100, "test": 130}, (), id="an4"),
+    pytest.param("mini_librispeech", {"train": 228, "dev": 20, "test": 26}, ("cmudict/cmudict.dict",), id="mini_ls"),
+]
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_form(repo, recipe, corpus):
+    folder = repo / "egs" / corpus / "s5"
+    for name in ("run.sh", "path.sh", "cmd.sh", "RESULTS.md", "conf/train.yaml", "conf/feats.yaml", "conf/lang.yaml"):
+        assert (folder / name).is_file(), name
+    assert len((folder / "run.sh").read_text().splitlines()) <= 100
+    shown = recipe(corpus, "--help").stdout
+    assert all(f"--{option}" in shown for option in OPTIONS)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_settings_are_valid(repo, corpus):
+    from asrpar.config import load_config
+    from asrpar.decode.config import DecodeConfig
+    from asrpar.feats.config import FeatureConfig
+    from asrpar.train.config import TrainConfig
+    from asrpar.train.experiment import strategy_settings
+
+    conf = repo / "egs" / corpus / "s5" / "conf"
+    load_config(FeatureConfig, conf / "feats.yaml").validate()
+    load_config(DecodeConfig, conf / "decode.yaml").validate()
+    for strategy in ("single", "ssgd", "bmuf"):
+        extra = [conf / f"{strategy}.yaml"] if (conf / f"{strategy}.yaml").exists() else []
+        strategy_settings(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
+
+
+@pytest.mark.corpora
+@pytest.mark.mpi
+@pytest.mark.slow
+@pytest.mark.parametrize(("corpus", "sizes", "extra"), STAGES)
+def test_real_corpus_from_end_to_end(corpora, recipe, tmp_path, corpus, sizes, extra):
+    options = ["--corpus-dir", corpora / corpus, "--exp-dir", tmp_path, *BUDGET]
+    if extra:
+        options += ["--cmudict", corpora / extra[0]]
+    done = recipe(corpus, *options)
+    data, exp = tmp_path / "data", tmp_path / "ssgd_n2_seed0"
+    from asrpar.corpus.manifests import read_cuts
+
+    assert {split: len(read_cuts(data / "manifests", split)) for split in sizes} == sizes
+    assert (data / "feats" / "stats.pt").exists()
+    assert (data / "lang" / "lm.arpa").exists()
+    assert (data / "graph" / "HLG.pt").exists()
+    assert (exp / "final.pt").exists()
+    result = json.loads((exp / "decode_test" / "wer.json").read_text())
+    assert result["sentences"] == sizes["test"]
+    assert result["chosen_on"] == "dev"
+    assert str(exp / "decode_test") in done.stderr

@@ -1,0 +1,412 @@
+"""Every mistake of a user's ends in one line that says what is wrong, and leaves nothing that looks like a result.
+
+Each case runs the real command line in a process. The list is the documentation of what is checked.
+"""
+
+import re
+
+import pytest
+from bad_input import ERROR, Case, Workplace, changed, contents, cut_off, edit, first_lines, make_shared, run
+
+CASES = [
+    # The command line itself
+    Case("no-such-command", r"no command 'trian'; did you mean 'train'", lambda w: ["trian"]),
+    Case("no-such-option", r"No such option: --epoch ", lambda w: ["train", "--epoch", 3]),
+    Case("option-without-value", r"Option '--set' requires an argument", lambda w: ["train", "--set"]),
+    Case("required-option-missing", r"Missing option '--exp'", lambda w: ["decode"]),
+    Case("number-expected", r"--jobs.* 'two' is not a valid integer", lambda w: w.features("--jobs", "two")),
+    # Settings
+    Case("set-without-value", r"--set epochs: expected key=value", lambda w: w.train("--set", "epochs")),
+    Case("set-bad-yaml", r"--set speeds=\[1", lambda w: w.features("--set", "speeds=[1")),
+    Case("unknown-key", r"unknown key 'epoch'; did you mean 'epochs'", lambda w: w.train("--set", "epoch=3")),
+    Case("unknown-nested-key", r"unknown key 'model.chanels'.*'model.channels'", lambda w: w.train(model__chanels=3)),
+    Case("wrong-type", r"--set epochs=many: epochs: .*'many'", lambda w: w.train("--set", "epochs=many")),
+    Case("section-expected", r"--set model=3: model", lambda w: w.train("--set", "model=3")),
+    Case("no-config-file", r"no configuration file conf/x\.yaml", lambda w: w.train("--config", "conf/x.yaml")),
+    Case("invalid-yaml", r"x\.yaml is not readable YAML", lambda w: w.train("--config", w.file("x.yaml", "a: [1,"))),
+    Case("yaml-of-a-list", r"x\.yaml: expected 'key: value'", lambda w: w.train("--config", w.file("x.yaml", "- 1\n"))),
+    Case("binary-config", r"x\.yaml is not readable", lambda w: w.train("--config", w.file("x.yaml", b"\xff\xfe\x00"))),
+    # Stage 0
+    Case("download-unknown-corpus", r"no corpus 'an5'; did you mean 'an4'", lambda w: ["download", "--corpus", "an5"]),
+    Case("download-to-nowhere", r"download yesno: name the folder with --out", lambda w: ["download", "--corpus", "yesno"]),
+    Case(
+        "download-unknown-part",
+        r"yesno has no part 'dev'",
+        lambda w: ["download", "--corpus", "yesno", "--part", "dev", "--output", w.out],
+    ),
+    Case(
+        "corpus-folder-missing",
+        r"--corpus-dir nowhere: no such folder",
+        lambda w: ["download", "--corpus", "an4", "--corpus-dir", "nowhere"],
+    ),
+    Case(
+        "corpus-folder-of-another",
+        r"corpus does not hold the yesno corpus: no folder waves_yesno/",
+        lambda w: ["download", "--corpus", "yesno", "--corpus-dir", w.corpus],
+    ),
+    Case(
+        "download-unwritable",
+        r"file/out",
+        lambda w: ["download", "--corpus", "yesno", "--output", w.blocked()],
+    ),
+    Case("synthesize-bad-rate", r"sampling_rate.*44100", lambda w: synthesize(w, "sampling_rate=44100")),
+    Case("synthesize-empty-set", r"train\.utterances must be at least 1", lambda w: synthesize(w, "train.utterances=0")),
+    Case("synthesize-unknown-voice", r"voice 'en-us\+nobody'", lambda w: synthesize(w, "dev.voices=[en-us+nobody]")),
+    Case("synthesize-shared-voice", r"'en-us\+m1' of dev is in train", lambda w: synthesize(w, "dev.voices=[en-us+m1]")),
+    Case("synthesize-over-others", r"out exists and is not", lambda w: (w.file("out/thesis.txt"), synthesize(w))[1]),
+    Case("synthesize-full-disk", r"out", lambda w: synthesize(w), file_size=8192),
+    # Stage 1
+    Case("manifests-no-corpus-folder", r"nowhere: no such folder; stage 0", lambda w: manifests(w, "mini", "nowhere")),
+    Case("manifests-other-corpus", r"corpus does not hold AN4: no folder", lambda w: manifests(w, "an4", w.corpus)),
+    Case("manifests-no-audio", r"cmudict has no audio", lambda w: manifests(w, "cmudict", w.corpus)),
+    Case("manifests-wav-gone", r"no audio file .*\.wav", lambda w: manifests(w, "mini", spoilt(w, unlink))),
+    Case("manifests-wav-empty", r"\.wav is not readable", lambda w: manifests(w, "mini", spoilt(w, empty))),
+    Case("manifests-wav-rate", r"not 16000 Hz mono.*\.wav \(8000 Hz", lambda w: manifests(w, "mini", spoilt(w, halve))),
+    Case("manifests-unwritable", r"file/out", lambda w: manifests(w, "mini", w.corpus, w.blocked())),
+    Case("manifests-full-disk", r"out", lambda w: manifests(w, "mini", w.corpus), file_size=100),
+    # Kaldi folders in and out
+    Case("kaldi-no-folder", r"no Kaldi data folder nowhere", lambda w: import_kaldi(w, "nowhere")),
+    Case("kaldi-unsorted", r"text:2: 'a-1' comes after 'b-1'", lambda w: import_kaldi(w, w.kaldi(text="b-1 X\na-1 X\n"))),
+    Case("kaldi-missing-text", r"utt2spk:2: 'b-1' is not in text", lambda w: import_kaldi(w, w.kaldi(text="a-1 X\n"))),
+    Case(
+        "kaldi-pipe",
+        r"wav\.scp.*'a-1' is a command.*--allow-pipes",
+        lambda w: import_kaldi(w, w.kaldi(wav_scp="a-1 touch ran |\nb-1 touch ran |\n")),
+    ),
+    Case(
+        "kaldi-pipe-fails",
+        r"the command 'exit 3 ' ended with 3",
+        lambda w: [*import_kaldi(w, w.kaldi(wav_scp="a-1 exit 3 |\nb-1 exit 3 |\n")), "--allow-pipes"],
+    ),
+    Case(
+        "kaldi-segment-outside",
+        r"'b-1' ends at 99 s, its recording",
+        lambda w: import_kaldi(w, w.kaldi(segments="a-1 a-1 0 1\nb-1 b-1 0 99\n")),
+    ),
+    Case("kaldi-split-name", r"split '\.\./x': use letters", lambda w: import_kaldi(w, w.kaldi(), "../x")),
+    Case("export-no-such-split", r"recordings_eval\.jsonl\.gz is missing", lambda w: export_kaldi(w, "eval")),
+    Case(
+        "export-damaged-manifest",
+        r"supervisions_dev\.jsonl\.gz",
+        lambda w: (cut_off(w.copy("manifests") / "supervisions_dev.jsonl.gz"), export_kaldi(w, "dev"))[1],
+    ),
+    Case("export-no-features", r"nowhere/cuts_dev", lambda w: [*export_kaldi(w, "dev"), "--features", "nowhere"]),
+    # Checking data
+    Case("validate-no-folder", r"no folder nowhere to check", lambda w: ["validate-data", "nowhere"]),
+    Case("validate-not-data", r"manifests", lambda w: ["validate-data", w.file("x/y").parent]),
+    Case(
+        "validate-kaldi",
+        r"text:2: .*sort(.|\n)*utt2spk:3: (.|\n)*[3-9] errors",
+        lambda w: ["validate-data", w.kaldi(text="b-1 X\na-1 X\n", utt2spk="a-1 a\nb-1 b\nc-1 c\n")],
+        lists=True,
+    ),
+    Case(
+        "validate-sampling-rate",
+        r"16000 Hz.*8000(.|\n)*errors",
+        lambda w: ["validate-data", w.manifests, "--sampling-rate", 8000],
+        lists=True,
+    ),
+    Case(
+        "validate-damaged-manifest",
+        r"cuts_dev\.jsonl\.gz:\d(.|\n)*1 error",
+        lambda w: ["validate-data", cut_off(w.copy("manifests") / "cuts_dev.jsonl.gz").parent],
+        lists=True,
+    ),
+    # Stage 2
+    Case("features-before-stage-1", r"cuts_train.* is missing: run stage 1", lambda w: w.features(manifests=w.here)),
+    Case("features-unknown-filter", r"'fbank\.num_filterz'; did you mean", lambda w: w.features("--set", "fbank.num_filterz=3")),
+    Case("features-wrong-type", r"speeds", lambda w: w.features("--set", "speeds=fast")),
+    Case("features-impossible", r"frame_shift of 0\.16 samples", lambda w: w.features("--set", "fbank.frame_shift=0.00001")),
+    Case("features-twice", r"--splits 'train,train'", lambda w: w.features("--splits", "train,train")),
+    Case(
+        "features-wrong-rate",
+        r"recording \S+ of split train has 16000 Hz, expected 8000 Hz",
+        lambda w: w.features("--set", "fbank.sampling_rate=8000"),
+    ),
+    Case(
+        "features-damaged-manifest",
+        r"cuts_train\.jsonl\.gz is not a readable cut manifest",
+        lambda w: w.features(manifests=cut_off(w.copy("manifests") / "cuts_train.jsonl.gz").parent),
+    ),
+    Case(
+        "features-audio-gone",
+        r"4 of 4 utterances of split train cannot be used.*report\.txt",
+        lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", lose_audio).parent),
+    ),
+    Case("features-unwritable", r"file/out", lambda w: w.features(output=w.blocked())),
+    Case("features-full-disk", r"out/.*: File too large", lambda w: w.features(), file_size=8192),
+    # Stage 3
+    Case("lang-no-lexicon", r"lexicon\.path: no file .*x\.txt", lambda w: w.lang_of(lexicon__path="x.txt")),
+    Case(
+        "lang-word-without-pronunciation",
+        r"\d+ words have no pronunciation: .*SEVEN.*oov\.policy",
+        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "DOOR D AO R\n")),
+    ),
+    Case("lang-lexicon-no-units", r"l\.txt:2: .*'B'", lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\nB\n"))),
+    Case(
+        "lang-lexicon-probability",
+        r"l\.txt:1: .* 7 is not in \(0, 1\]",
+        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 7 AH\n"), lexicon__format="lexiconp"),
+    ),
+    Case("lang-lexicon-binary", r"l\.txt: not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))),
+    Case("lang-no-arpa", r"l\.arpa: no \\data\\", lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "hello\n"))),
+    Case(
+        "lang-malformed-arpa",
+        r"l\.arpa:4: not a number in 'x ONE'",
+        lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "\\data\\\nngram 1=1\n\\1-grams:\nx ONE\n\\end\\\n")),
+    ),
+    Case("lang-cut-off-arpa", r"l\.arpa:.*1-grams|l\.arpa: no", lambda w: w.lang_of(lm__arpa=short_arpa(w))),
+    Case("lang-order", r"lm\.order: 9 is not between 1 and 5", lambda w: w.lang_of(lm__order=9)),
+    Case("lang-units", r"units: 'syllables' is not one of", lambda w: w.lang_of(units="syllables")),
+    Case("lang-lm-of-test", r"lm\.splits: 'test' is not training text", lambda w: w.lang_of(lm__splits="[test]")),
+    Case(
+        "lang-empty-text",
+        r"manifests: no words in the text of train",
+        lambda w: [*w.lang_of(), "--manifests", edit(w.copy("manifests") / "supervisions_train.jsonl.gz", mute).parent],
+    ),
+    Case("lang-unwritable", r"file/out", lambda w: [*w.lang_of(), "--output", w.blocked()]),
+    Case("lang-full-disk", r"out/.*: File too large", lambda w: w.lang_of(), file_size=100),
+    # Stage 4
+    Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
+    Case("graph-topology", r"topology 'hmm' is not one of ctc", lambda w: graph(w, w.lang, "topology=hmm")),
+    Case("graph-no-lm", r"lm\.arpa is missing", lambda w: graph(w, unlink(w.copy("lang") / "lm.arpa").parent)),
+    Case("graph-cut-off-lm", r"lm\.arpa", lambda w: graph(w, cut_off(w.copy("lang") / "lm.arpa").parent)),
+    Case("graph-bad-tokens", r"tokens\.txt:1: ", lambda w: graph(w, empty(w.copy("lang") / "tokens.txt", "x").parent)),
+    Case("graph-full-disk", r"out/.*disk", lambda w: graph(w, w.lang), file_size=2048),
+    # Stage 6
+    Case("train-nothing-set", r"exp is not set", lambda w: ["train"]),
+    Case("train-before-stage-2", r"nowhere is missing: run stage 2", lambda w: w.train(data__feats="nowhere")),
+    Case("train-before-stage-3", r"is missing: run stage 3", lambda w: w.train(data__lang=w.here)),
+    Case("train-no-such-set", r"cuts_dev2.jsonl.gz is missing", lambda w: w.train(data__dev="dev2")),
+    Case("train-unknown-strategy", r"no strategy 'bmfu'; did you mean 'bmuf'", lambda w: w.train("--strategy", "bmfu")),
+    Case(
+        "train-strategy-setting",
+        r"unknown key 'sync_step'; did you mean 'sync_steps'",
+        lambda w: w.train("--strategy", "bmuf", "--set", "strategies.bmuf.sync_step=3"),
+    ),
+    Case("train-no-epochs", r"epochs is 0: it must be greater", lambda w: w.train(epochs=0)),
+    Case("train-bad-model", r"model\.kernel is 2: it must be odd", lambda w: w.train(model__kernel=2)),
+    Case("train-bad-choice", r"autocast is 'fp8'; known: none, bf16", lambda w: w.train(autocast="fp8")),
+    Case("train-small-batch", r"max_frames_per_learner is 10, but", lambda w: w.train(batch__max_frames_per_learner=10)),
+    Case("train-empty-set", r"cuts_train\.jsonl\.gz holds no utterances", lambda w: w.train(data__feats=keep_lines(w, 0))),
+    Case(
+        "train-cut-off-features",
+        r"features of \S+ cannot be read from .*00000\.npy",
+        lambda w: w.train(data__feats=cut_off(w.copy("feats") / "storage/train/00000.npy", 0.2).parents[2]),
+    ),
+    Case(
+        "train-shape",
+        r"features of \S+ .* have shape \(\d+, 20\), expected \(\d+, 40\)",
+        lambda w: w.train(data__feats=edit(w.copy("feats") / "cuts_train.jsonl.gz", widen).parent),
+    ),
+    Case(
+        "train-damaged-stats",
+        r"stats\.pt is damaged",
+        lambda w: w.train(data__feats=cut_off(w.copy("feats") / "stats.pt").parent),
+    ),
+    Case(
+        "train-word-without-pronunciation",
+        r"'XYLOPHONE'",
+        lambda w: w.train(data__feats=edit(w.copy("feats") / "cuts_train.jsonl.gz", rare_word).parent),
+    ),
+    Case("train-diverges", r"not finite|non-finite", lambda w: w.train(optimizer__lr=1e30, epochs=30, max_nonfinite=3)),
+    Case("train-unwritable", r"file/out", lambda w: w.train(exp=w.blocked())),
+    Case("train-full-disk", r"cannot write checkpoint .*step-", lambda w: w.train(epochs=1), file_size=16384),
+    Case("train-other-settings", r"exp holds a training with other settings \(seed: 0 -> 7\)", lambda w: (w.copy("exp"), w.resume(seed=7))[1]),
+    Case("train-damaged-config", r"exp holds a training that cannot", lambda w: (empty(w.copy("exp") / "config.yaml", "a: ["), w.resume())[1]),
+    Case("train-damaged-checkpoint", r"cannot read .*rank-0\.pt", lambda w: (cut_off(checkpoint(w)), w.resume())[1]),
+    Case("train-strange-checkpoint", r"cannot read .*rank-0\.pt", lambda w: (empty(checkpoint(w), "hello"), w.resume())[1]),
+    # Several learners
+    Case("launch-none", r"--learners 0: at least one", lambda w: ["launch", "--learners", 0, "--", "train"]),
+    Case("launch-words", r"'--learners'.*'two'", lambda w: ["launch", "--learners", "two", "--", "train"]),
+    Case("launch-unknown", r"'trian' is not an asrpar command", lambda w: ["launch", "--learners", 2, "--", "trian"]),
+    Case("launch-env", r"--env 9: expected NAME=VALUE", lambda w: ["launch", "--learners", 2, "--env", 9, "--", "train"]),
+    Case("launch-no-hostfile", r"no host file x", lambda w: ["launch", "--learners", 2, "--hostfile", "x", "--", "train"]),
+    Case("launch-unknown-key", r"unknown key 'epoch'", lambda w: w.train("--set", "epoch=3"), learners=2),
+    Case("launch-single", r"strategy 'single' trains one learner but was started with 2", lambda w: w.train(strategy="single"), learners=2),
+    Case(
+        "launch-more-learners-than-utterances",
+        r"2 learners are more than the 1 utterances",
+        lambda w: w.train(data__feats=keep_lines(w, 1)),
+        learners=2,
+    ),
+    Case(
+        "launch-checkpoint-of-another-number",
+        r"step-\d+ was saved by 1 learners, now there are 2",
+        lambda w: (w.copy("exp"), w.resume())[1],
+        learners=2,
+    ),
+    Case("launch-unwritable", r"file/out", lambda w: w.train(exp=w.blocked()), learners=2),
+    # Stage 7
+    Case("decode-no-experiment", r"no experiment .*nowhere: run asrpar train", lambda w: w.decode(exp=w.here / "nowhere")),
+    Case("decode-before-stage-6", r"final\.pt is missing: run", lambda w: w.decode(exp=unlink(w.copy("exp") / "final.pt").parent)),
+    Case("decode-damaged-model", r"final\.pt is not an acoustic model", lambda w: w.decode(exp=cut_off(w.copy("exp") / "final.pt").parent)),
+    Case("decode-pickle", r"final\.pt is not an acoustic model", lambda w: w.decode(exp=empty(w.copy("exp") / "final.pt", PICKLE).parent)),
+    Case("decode-unknown-engine", r"engine: 'kladi' is none of kaldi", lambda w: w.decode("--engine", "kladi")),
+    Case("decode-unknown-set", r"feats has no set 'eval'; it has dev", lambda w: w.decode("--test", "eval")),
+    Case("decode-no-set", r"no set to decode", lambda w: w.decode("--dev", "", "--test", "")),
+    Case("decode-bad-grid", r"beams: \[-1\.0\] must all be above 0", lambda w: w.decode("--set", "beams=[-1]")),
+    Case("decode-no-graph", r"the kaldi engine needs --graph", lambda w: w.decode(graph=None)),
+    Case("decode-before-stage-4", r"HLG\.fst is missing: run", lambda w: w.decode(graph=w.here)),
+    Case("decode-damaged-graph", r"HLG\.fst is no usable", lambda w: w.decode(graph=cut_off(w.copy("graph") / "HLG.fst").parent)),
+    Case("decode-strange-graph", r"HLG\.fst is no usable", lambda w: w.decode(graph=empty(w.copy("graph") / "HLG.fst", "hello").parent)),
+    Case("decode-other-graph", r"the model has \d+ classes, but .*tokens\.txt has \d+", lambda w: w.decode(graph=one_token_more(w))),
+    Case("decode-damaged-words", r"words\.txt:1: expected 'symbol id'", lambda w: w.decode(graph=empty(w.copy("graph") / "words.txt", "ONE").parent)),
+    Case("decode-other-features", r"20.*40|40.*20", lambda w: w.decode(feats=wide_features(w))),
+    Case("decode-full-disk", r"decode_dev.*: File too large", lambda w: w.decode(), file_size=256),
+    # Stage 8
+    Case("score-before-stage-7", r"decode_test is missing: run asrpar decode", lambda w: ["score", "--exp", w.here]),
+    Case("score-nothing", r"give --exp, or all of", lambda w: ["score"]),
+    Case("score-unknown-utterance", r"1 hypotheses have no reference, such as z-9", lambda w: score(w, hyp="ONE (z-9)\n")),
+    Case("score-malformed-trn", r"ref\.trn:2: no '\(utt-id\)'", lambda w: score(w, ref="ONE (a-1)\nTWO\n")),
+    Case("score-twice", r"hyp\.trn:2: utterance a-1 comes twice", lambda w: score(w, hyp="ONE (a-1)\nTWO (a-1)\n")),
+    Case("score-no-words", r"have no words", lambda w: score(w, ref="(a-1)\n")),
+    Case("score-binary", r"hyp\.trn is not UTF-8", lambda w: [*score(w), "--hyp", w.file("hyp.trn", b"\xff (a-1)\n"), "--output", w.out]),
+    Case("score-no-speaker", r"utterance a-1 is not in the utt2spk", lambda w: [*score(w), "--utt2spk", w.file("u", "b-1 b\n")]),
+    Case("score-full-disk", r"exp/decode_test/.*: File too large", lambda w: score(w), file_size=16),
+    Case("compare-before-stage-8", r"wer\.json is missing: run asrpar score", lambda w: ["compare", w.scored("a")]),
+    Case("compare-damaged", r"wer\.json is no result", lambda w: ["compare", empty(w.scored("a") / "decode_test/wer.json", "{").parents[1]]),
+    Case("compare-markdown-nowhere", r"nowhere/t\.md", lambda w: [*compared(w), "--markdown", "nowhere/t.md"]),
+    Case("compare-full-disk", r"No space left on device", lambda w: compared(w), stdout="/dev/full"),
+    # Recipes
+    Case("recipe-stage-no-number", r"--stage: expected a whole number, not 'x'", lambda w: w.recipe("mini", "--stage", "x")),
+    *(
+        Case(f"recipe-unknown-option-{name}", r"--startegy: .*did you mean --strategy", lambda w, n=name: w.recipe(n, "--startegy", "bmuf"))
+        for name in ("mini", "yesno", "an4", "mini_librispeech")
+    ),
+    Case("recipe-value-missing", r"--strategy: a value is missing", lambda w: w.recipe("yesno", "--strategy")),
+    Case("recipe-set-syntax", r"--set: expected key=value", lambda w: w.recipe("yesno", "--set", "seed")),
+    Case("recipe-no-learners", r"--learners 0: at least 1", lambda w: w.recipe("yesno", "--learners", 0)),
+    Case("recipe-corpus-missing", r"--corpus-dir \S+/nowhere: no such", lambda w: w.recipe("an4", "--corpus-dir", "nowhere")),
+    Case("recipe-stage-2-first", r"cuts_train.* is missing: run stage 1", lambda w: w.recipe("mini", "--stage", 2)),
+    Case("recipe-stage-6-first", r"cuts_train.* is missing: run stage 2", lambda w: w.recipe("mini", "--stage", 6)),
+    Case("recipe-stage-7-first", r"final\.pt .*is missing: run stage 6", lambda w: w.recipe("mini", "--stage", 7)),
+    Case("recipe-stage-8-first", r"hyp\.trn .*is missing: run stage 7", lambda w: w.recipe("an4", "--stage", 8)),
+    Case("recipe-unknown-strategy", r"no strategy 'bmfu'", lambda w: w.recipe("mini", "--stage", 6, "--data-dir", w.feats.parent, "--strategy", "bmfu")),
+]  # fmt: skip
+
+PICKLE = "cos\nsystem\n(S'touch ran'\ntR."
+
+
+def synthesize(w, *settings):
+    return ["synthesize", "--output", w.out, "--jobs", 1, *(f"--set={s}" for s in settings)]
+
+
+def manifests(w, corpus, folder, output=None):
+    return ["prepare-manifests", corpus, "--corpus-dir", folder, "--output", output or w.out]
+
+
+def import_kaldi(w, folder, split="train"):
+    return ["import-kaldi", folder, "--split", split, "--output", w.out]
+
+
+def export_kaldi(w, split):
+    made = w.here / "manifests"
+    return ["export-kaldi", made if made.exists() else w.manifests, "--split", split, "--output", w.out]
+
+
+def graph(w, lang, *settings):
+    return ["make-graph", "--lang", lang, "--output", w.out, *(f"--set={s}" for s in settings)]
+
+
+def score(w, **files):
+    return ["score", "--exp", w.scored("exp", **files)]
+
+
+def compared(w):
+    from minidata import asrpar
+
+    for name in ("a", "b"):
+        asrpar("score", "--exp", w.scored(name))
+    return ["compare", w.here / "a", w.here / "b"]
+
+
+def spoilt(w, change):
+    """The corpus with one wav spoilt."""
+    change(sorted(w.copy("corpus").glob("wav/train/*/*.wav"))[0])
+    return w.here / "corpus"
+
+
+def unlink(path):
+    path.unlink()
+    return path
+
+
+def empty(path, instead=""):
+    path.write_text(instead)
+    return path
+
+
+def halve(path):
+    import soundfile
+
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples[::2], rate // 2)
+
+
+def checkpoint(w):
+    return next(w.copy("exp").glob("checkpoints/*/rank-0.pt"))
+
+
+def keep_lines(w, count):
+    return first_lines(w.copy("feats") / "cuts_train.jsonl.gz", count).parent
+
+
+def short_arpa(w):
+    return w.file("l.arpa", "\\data\\\nngram 1=2\n\\1-grams:\n-1 ONE\n")
+
+
+def lose_audio(cut):
+    cut["recording"]["sources"][0]["source"] = "nowhere.wav"
+
+
+def mute(supervision):
+    supervision["text"] = ""
+
+
+def rare_word(cut):
+    cut["supervisions"][0]["text"] = "XYLOPHONE"
+
+
+def widen(cut):
+    cut["features"]["num_features"] = 40
+
+
+def one_token_more(w):
+    tokens = w.copy("graph") / "tokens.txt"
+    lines = [line.split() for line in tokens.read_text().splitlines()]
+    first = next(i for i, (symbol, _) in enumerate(lines) if symbol.startswith("#"))
+    symbols = [s for s, _ in lines[:first]] + ["NEW"] + [s for s, _ in lines[first:]]
+    tokens.write_text("".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
+    return tokens.parent
+
+
+def wide_features(w):
+    from minidata import asrpar
+
+    asrpar(*w.features("--set", "fbank.num_filters=40", "--set", "speeds=[1.0]", "--splits", "train,dev,test"))
+    return w.out
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return make_shared(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_mistake_is_one_clear_line(case, shared, tmp_path):
+    args = case.command(Workplace(shared, tmp_path))
+    before = contents(tmp_path)
+    done = run(case, args, tmp_path)
+    said = f"{done.args}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode not in (0, None) and done.returncode > 0, said
+    assert "Traceback" not in done.stderr, said
+    errors = [line for line in done.stderr.splitlines() if ERROR.match(line)]
+    if case.lists:
+        assert errors == [], said
+        assert re.search(case.says, done.stdout), said
+    else:
+        assert len(errors) == 1, said
+        assert re.search(case.says, errors[0]), said
+        assert done.stderr.splitlines()[-1] == errors[0], said
+    assert changed(before, contents(tmp_path)) == [], said

@@ -1,0 +1,112 @@
+"""The command line as a whole: help, speed by what is imported, unknown commands, exit codes."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from asrpar.cli import COMMANDS, cli, main
+from asrpar.errors import DataError
+
+HEAVY = {"torch", "numpy", "lhotse", "mpi4py", "kaldifst", "omegaconf", "scipy"}
+
+
+def run_python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_help_lists_all_commands_and_imports_nothing_heavy():
+    done = run_python(
+        "import sys, asrpar.cli\n"
+        "try:\n    asrpar.cli.main(['--help'])\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+    loaded = set(done.stderr.split())
+    assert not HEAVY & loaded
+    # Time follows from what is loaded; this is what `asrpar --help` may cost at most.
+    assert len(loaded) < 250
+    assert not [m for m in loaded if m.startswith("asrpar.commands.")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name):
+    done = CliRunner().invoke(cli, [name, "--help"], prog_name="asrpar")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"Usage: asrpar {name} ")
+
+
+def test_every_option_has_help():
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"asrpar {name} {parameter.opts[0]}"
+
+
+def test_version(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out.startswith("asrpar, version ")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["trian"], 1, "no command 'trian'; did you mean 'train'?"),
+        (["xyzzy"], 1, "no command 'xyzzy' (asrpar --help lists them)"),
+        (["info", "--jsn"], 2, "No such option '--jsn'"),
+        (["info", "extra"], 2, "unexpected extra argument"),
+        (["launch", "--", "train"], 2, "--learners"),
+    ],
+)
+def test_mistakes_end_in_one_line(capsys, args, code, says):
+    with pytest.raises(SystemExit) as exit_:
+        main(args)
+    err = capsys.readouterr().err
+    assert exit_.value.code == code
+    assert err.startswith("asrpar: error: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (DataError("utt1: no audio\nin wav.scp"), 1, "asrpar: error: utt1: no audio in wav.scp\n"),
+        (OSError(28, "No space left on device", "x.pt"), 1, "asrpar: error: No space left on device: x.pt\n"),
+        (KeyboardInterrupt(), 130, "asrpar: error: interrupted\n"),
+        (click.ClickException("no"), 1, "asrpar: error: no\n"),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, says):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(cli, "main", fail)
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    assert exit_.value.code == code
+    assert capsys.readouterr().err == says
+
+
+def test_a_programming_error_keeps_its_traceback(monkeypatch):
+    def fail(**_):
+        raise KeyError("bug")
+
+    monkeypatch.setattr(cli, "main", fail)
+    with pytest.raises(KeyError):
+        main([])
+
+
+def test_runs_as_a_module_from_any_folder(tmp_path):
+    env = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "asrpar", "trian"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "asrpar: error: no command 'trian'; did you mean 'train'? (asrpar --help lists them)\n"

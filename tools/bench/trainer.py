@@ -1,0 +1,115 @@
+"""What the trainer costs: frames per second of `asrpar train --strategy single` against a minimal torch loop.
+
+The minimal loop is what one writes by hand: the same model, the same batches (made beforehand), torch's CTC and AdamW
+on the module's own parameters; no flat vectors, no logging, no loader thread, no checkpoints. Both run in this process
+in alternation, so that the machine's moods meet both alike; the ratio is the median over the repeats.
+
+    python tools/bench/trainer.py --feats FEATS --lang LANG --config egs/an4/s5/conf/train.yaml --output trainer.json
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from asrpar.config import load_config
+from asrpar.feats import BatchLoader
+from asrpar.info import versions
+from asrpar.lang.lang import Lang
+from asrpar.nn import CtcLoss, build_model
+from asrpar.parallel.comm import LocalComm
+from asrpar.train.config import TrainConfig
+from asrpar.train.experiment import strategy_settings
+from asrpar.train.trainer import Trainer
+
+
+class MinimalLoop:
+    """Forward, CTC, backward, AdamW."""
+
+    def __init__(self, config, num_features, lang):
+        torch.manual_seed(config.seed)
+        self.autocast = config.autocast == "bf16"
+        self.module = build_model(config.model, num_features, lang.num_tokens).train()
+        self.loss = CtcLoss(config.loss)
+        self.lang = lang
+        o = config.optimizer
+        self.optimizer = torch.optim.AdamW(
+            self.module.parameters(), lr=o.lr, betas=tuple(o.betas), eps=o.eps, weight_decay=o.weight_decay, fused=True
+        )
+
+    def run(self, batches):
+        for batch in batches:
+            self.optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                log_probs, lens = self.module(batch.features, batch.feature_lens)
+            loss, _ = self.loss(log_probs, lens, [self.lang.encode(t) for t in batch.texts])
+            (loss / batch.num_frames).backward()
+            self.optimizer.step()
+
+
+class TrainerLoop:
+    """The real trainer, epoch by epoch: loader thread, strategy, EMA, schedule, stop checks, logs, progress."""
+
+    def __init__(self, config):
+        self.trainer = Trainer(config, strategy_settings(config), LocalComm())
+        self.trainer.begin()
+
+    def run(self):
+        self.trainer.train_epoch()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--feats", required=True)
+    parser.add_argument("--lang", required=True)
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[], dest="sets")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    exp = tempfile.TemporaryDirectory()
+    sets = [*args.sets, f"exp={exp.name}", f"data.feats={args.feats}", f"data.lang={args.lang}", "epochs=1000"]
+    config = load_config(TrainConfig, args.config, sets)
+    lang = Lang.load(config.data.lang)
+    loader = BatchLoader(config.data.feats, config.data.train, config.batch, config.seed, 1, 0, augment=True)
+    minimal = MinimalLoop(config, loader.num_features, lang)
+    real = TrainerLoop(config)
+
+    frames = loader.frames_per_epoch
+    rates = {"minimal": [], "trainer": []}
+    for repeat in range(args.repeats + 1):
+        batches = list(loader.epoch(repeat))
+        started = time.perf_counter()
+        minimal.run(batches)
+        middle = time.perf_counter()
+        real.run()
+        ended = time.perf_counter()
+        if repeat:  # the first is for warming up: caches, and the loader's first pass over the disk
+            rates["minimal"].append(frames / (middle - started))
+            rates["trainer"].append(frames / (ended - middle))
+            print(f"repeat {repeat}: minimal {rates['minimal'][-1]:.0f}, trainer {rates['trainer'][-1]:.0f} frames/s")
+    ratios = [t / m for t, m in zip(rates["trainer"], rates["minimal"], strict=True)]
+    result = {
+        "what": "frames/s of asrpar train --strategy single over a minimal torch loop",
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        **rates,
+        "frames_per_repeat": frames,
+        "threads": args.threads,
+        "config": args.config,
+        "versions": versions(),
+    }
+    print(f"trainer / minimal loop, median of {args.repeats}: {result['ratio']:.3f}")
+    if args.output:
+        Path(args.output).write_text(json.dumps(result, indent=2) + "\n")
+    exp.cleanup()
+
+
+if __name__ == "__main__":
+    main()
