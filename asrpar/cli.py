@@ -82,7 +82,9 @@ def main(args: list[str] | None = None) -> None:
         _die(e.format_message().rstrip(".") + where, 2)
     except click.ClickException as e:
         _die(e.format_message(), e.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, click.exceptions.Abort) as e:
+        if isinstance(e.__cause__, EOFError):
+            raise e.__cause__ from None  # click takes the end of any file for that of the terminal's input
         _die("interrupted", 130)
     except OSError as e:
         # Full disks, unwritable folders and the like are the user's to mend, and errno says it best.

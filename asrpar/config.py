@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, replacing
 
 T = TypeVar("T")
 
@@ -67,9 +67,8 @@ def save_config(config: Any, path: str | Path) -> None:
     from omegaconf import OmegaConf
 
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
-    temporary = Path(path).with_name(Path(path).name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def config_options(command: Callable) -> Callable:
@@ -91,8 +90,12 @@ def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:
             raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {hint}")
         sub = known[key]
         value = source._get_node(key) if hasattr(source, "_get_node") else source[key]
-        if dataclasses.is_dataclass(sub) and hasattr(value, "keys"):
-            _check_keys(where, sub, value, f"{prefix}{key}.")
+        if not dataclasses.is_dataclass(sub):
+            continue
+        if not hasattr(value, "keys"):
+            first = dataclasses.fields(sub)[0].name
+            raise ConfigError(f"{where}: {prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
+        _check_keys(where, sub, value, f"{prefix}{key}.")
 
 
 def _first_line(error: Exception) -> str:

@@ -155,6 +155,10 @@ class Ranks:
         mistaken = [rank for rank, output in self.ranks.items() if output.mistakes]
         if returncode and mistaken:
             return mistaken[0], f"exit code {returncode}", returncode
+        # An abort notice may be lost: the rank that got as far as Python's exit is then the one that ended the job.
+        ended = [rank for rank, output in sorted(self.ranks.items()) if output.done]
+        if returncode and ended and lost:
+            return ended[0], f"exit code {returncode}", returncode
         # mpirun --with-ft mpi ends with 0 when a rank was killed: what counts is who reported its end.
         if lost and (returncode == 0 or len(lost) < self.learners):
             return lost[0], "gone without an exit code (killed?)", returncode or 1
@@ -174,10 +178,6 @@ class Ranks:
                 return rank, f"exit code {code[1]}", int(code[1])
             if not cancelled:
                 return rank, fate.lower(), returncode or 1
-        # Abort notices do not come through: the rank that got as far as Python's exit is the one that ended the job.
-        ended = [rank for rank, output in sorted(self.ranks.items()) if output.done]
-        if returncode and ended and len(ended) < self.learners:
-            return ended[0], f"exit code {returncode}", returncode
         return None
 
 

@@ -11,21 +11,21 @@ from bad_input import ERROR, Case, Workplace, changed, contents, cut_off, edit, 
 CASES = [
     # The command line itself
     Case("no-such-command", r"no command 'trian'; did you mean 'train'", lambda w: ["trian"]),
-    Case("no-such-option", r"No such option: --epoch ", lambda w: ["train", "--epoch", 3]),
+    Case("no-such-option", r"No such option '--epoch'", lambda w: ["train", "--epoch", 3]),
     Case("option-without-value", r"Option '--set' requires an argument", lambda w: ["train", "--set"]),
     Case("required-option-missing", r"Missing option '--exp'", lambda w: ["decode"]),
     Case("number-expected", r"--jobs.* 'two' is not a valid integer", lambda w: w.features("--jobs", "two")),
     # Settings
-    Case("set-without-value", r"--set epochs: expected key=value", lambda w: w.train("--set", "epochs")),
-    Case("set-bad-yaml", r"--set speeds=\[1", lambda w: w.features("--set", "speeds=[1")),
-    Case("unknown-key", r"unknown key 'epoch'; did you mean 'epochs'", lambda w: w.train("--set", "epoch=3")),
-    Case("unknown-nested-key", r"unknown key 'model.chanels'.*'model.channels'", lambda w: w.train(model__chanels=3)),
-    Case("wrong-type", r"--set epochs=many: epochs: .*'many'", lambda w: w.train("--set", "epochs=many")),
-    Case("section-expected", r"--set model=3: model", lambda w: w.train("--set", "model=3")),
-    Case("no-config-file", r"no configuration file conf/x\.yaml", lambda w: w.train("--config", "conf/x.yaml")),
-    Case("invalid-yaml", r"x\.yaml is not readable YAML", lambda w: w.train("--config", w.file("x.yaml", "a: [1,"))),
-    Case("yaml-of-a-list", r"x\.yaml: expected 'key: value'", lambda w: w.train("--config", w.file("x.yaml", "- 1\n"))),
-    Case("binary-config", r"x\.yaml is not readable", lambda w: w.train("--config", w.file("x.yaml", b"\xff\xfe\x00"))),
+    Case("set-without-value", r"--set units: expected key=value", lambda w: w.lang_of("--set", "units")),
+    Case("set-bad-yaml", r"--set lm\.splits=\[a", lambda w: w.lang_of("--set", "lm.splits=[a")),
+    Case("unknown-key", r"unknown key 'epoch'; did you mean 'epochs'", lambda w: w.train(epoch=3)),
+    Case("unknown-nested-key", r"unknown key 'lm\.oder'; did you mean 'lm\.order'", lambda w: w.lang_of(lm__oder=3)),
+    Case("wrong-type", r"--set lm\.order=many: lm\.order: .*'many'", lambda w: w.lang_of(lm__order="many")),
+    Case("section-expected", r"--set lm=3: lm is a section: .*lm\.order", lambda w: w.lang_of(lm=3)),
+    Case("no-config-file", r"no configuration file conf/x\.yaml", lambda w: w.lang_of("--config", "conf/x.yaml")),
+    Case("invalid-yaml", r"x\.yaml is not readable YAML", lambda w: w.lang_of("--config", w.file("x.yaml", "a: [1,"))),
+    Case("yaml-of-a-list", r"x\.yaml: expected 'key: value'", lambda w: w.lang_of("--config", w.file("x.yaml", "- 1\n"))),
+    Case("binary-config", r"x\.yaml is not readable", lambda w: w.lang_of("--config", w.file("x.yaml", b"\xff\xfe\x00"))),
     # Stage 0
     Case("download-unknown-corpus", r"no corpus 'an5'; did you mean 'an4'", lambda w: ["download", "--corpus", "an5"]),
     Case("download-to-nowhere", r"download yesno: name the folder with --out", lambda w: ["download", "--corpus", "yesno"]),
@@ -54,7 +54,7 @@ CASES = [
     Case("synthesize-unknown-voice", r"voice 'en-us\+nobody'", lambda w: synthesize(w, "dev.voices=[en-us+nobody]")),
     Case("synthesize-shared-voice", r"'en-us\+m1' of dev is in train", lambda w: synthesize(w, "dev.voices=[en-us+m1]")),
     Case("synthesize-over-others", r"out exists and is not", lambda w: (w.file("out/thesis.txt"), synthesize(w))[1]),
-    Case("synthesize-full-disk", r"out", lambda w: synthesize(w), file_size=8192),
+    Case("synthesize-full-disk", r"File too large: .*/out", lambda w: synthesize(w, "train.utterances=4"), file_size=8192),
     # Stage 1
     Case("manifests-no-corpus-folder", r"nowhere: no such folder; stage 0", lambda w: manifests(w, "mini", "nowhere")),
     Case("manifests-other-corpus", r"corpus does not hold AN4: no folder", lambda w: manifests(w, "an4", w.corpus)),
@@ -63,11 +63,11 @@ CASES = [
     Case("manifests-wav-empty", r"\.wav is not readable", lambda w: manifests(w, "mini", spoilt(w, empty))),
     Case("manifests-wav-rate", r"not 16000 Hz mono.*\.wav \(8000 Hz", lambda w: manifests(w, "mini", spoilt(w, halve))),
     Case("manifests-unwritable", r"file/out", lambda w: manifests(w, "mini", w.corpus, w.blocked())),
-    Case("manifests-full-disk", r"out", lambda w: manifests(w, "mini", w.corpus), file_size=100),
+    Case("manifests-full-disk", r"File too large: .*/out/", lambda w: manifests(w, "mini", w.corpus), file_size=100),
     # Kaldi folders in and out
     Case("kaldi-no-folder", r"no Kaldi data folder nowhere", lambda w: import_kaldi(w, "nowhere")),
     Case("kaldi-unsorted", r"text:2: 'a-1' comes after 'b-1'", lambda w: import_kaldi(w, w.kaldi(text="b-1 X\na-1 X\n"))),
-    Case("kaldi-missing-text", r"utt2spk:2: 'b-1' is not in text", lambda w: import_kaldi(w, w.kaldi(text="a-1 X\n"))),
+    Case("kaldi-missing-text", r"wav\.scp:2: 'b-1' is not in text", lambda w: import_kaldi(w, w.kaldi(text="a-1 X\n"))),
     Case(
         "kaldi-pipe",
         r"wav\.scp.*'a-1' is a command.*--allow-pipes",
@@ -75,7 +75,7 @@ CASES = [
     ),
     Case(
         "kaldi-pipe-fails",
-        r"the command 'exit 3 ' ended with 3",
+        r"wav\.scp: .*'a-1': the command 'exit 3' ended with 3",
         lambda w: [*import_kaldi(w, w.kaldi(wav_scp="a-1 exit 3 |\nb-1 exit 3 |\n")), "--allow-pipes"],
     ),
     Case(
@@ -108,7 +108,7 @@ CASES = [
     ),
     Case(
         "validate-damaged-manifest",
-        r"cuts_dev\.jsonl\.gz:\d(.|\n)*1 error",
+        r"cuts_dev\.jsonl\.gz:\d(.|\n)*3 errors",
         lambda w: ["validate-data", cut_off(w.copy("manifests") / "cuts_dev.jsonl.gz").parent],
         lists=True,
     ),
@@ -134,7 +134,7 @@ CASES = [
         lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", lose_audio).parent),
     ),
     Case("features-unwritable", r"file/out", lambda w: w.features(output=w.blocked())),
-    Case("features-full-disk", r"out/.*: File too large", lambda w: w.features(), file_size=8192),
+    Case("features-full-disk", r"File too large: .*/out/", lambda w: w.features(), file_size=8192),
     # Stage 3
     Case("lang-no-lexicon", r"lexicon\.path: no file .*x\.txt", lambda w: w.lang_of(lexicon__path="x.txt")),
     Case(
@@ -165,14 +165,14 @@ CASES = [
         lambda w: [*w.lang_of(), "--manifests", edit(w.copy("manifests") / "supervisions_train.jsonl.gz", mute).parent],
     ),
     Case("lang-unwritable", r"file/out", lambda w: [*w.lang_of(), "--output", w.blocked()]),
-    Case("lang-full-disk", r"out/.*: File too large", lambda w: w.lang_of(), file_size=100),
+    Case("lang-full-disk", r"File too large: .*/out/", lambda w: w.lang_of(), file_size=100),
     # Stage 4
     Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
     Case("graph-topology", r"topology 'hmm' is not one of ctc", lambda w: graph(w, w.lang, "topology=hmm")),
     Case("graph-no-lm", r"lm\.arpa is missing", lambda w: graph(w, unlink(w.copy("lang") / "lm.arpa").parent)),
     Case("graph-cut-off-lm", r"lm\.arpa", lambda w: graph(w, cut_off(w.copy("lang") / "lm.arpa").parent)),
     Case("graph-bad-tokens", r"tokens\.txt:1: ", lambda w: graph(w, empty(w.copy("lang") / "tokens.txt", "x").parent)),
-    Case("graph-full-disk", r"out/.*disk", lambda w: graph(w, w.lang), file_size=2048),
+    Case("graph-full-disk", r"disk full\?\): .*/out/HLG", lambda w: graph(w, w.lang), file_size=2048),
     # Stage 6
     Case("train-nothing-set", r"exp is not set", lambda w: ["train"]),
     Case("train-before-stage-2", r"nowhere is missing: run stage 2", lambda w: w.train(data__feats="nowhere")),
@@ -209,7 +209,6 @@ CASES = [
         r"'XYLOPHONE'",
         lambda w: w.train(data__feats=edit(w.copy("feats") / "cuts_train.jsonl.gz", rare_word).parent),
     ),
-    Case("train-diverges", r"not finite|non-finite", lambda w: w.train(optimizer__lr=1e30, epochs=30, max_nonfinite=3)),
     Case("train-unwritable", r"file/out", lambda w: w.train(exp=w.blocked())),
     Case("train-full-disk", r"cannot write checkpoint .*step-", lambda w: w.train(epochs=1), file_size=16384),
     Case("train-other-settings", r"exp holds a training with other settings \(seed: 0 -> 7\)", lambda w: (w.copy("exp"), w.resume(seed=7))[1]),
@@ -222,7 +221,7 @@ CASES = [
     Case("launch-unknown", r"'trian' is not an asrpar command", lambda w: ["launch", "--learners", 2, "--", "trian"]),
     Case("launch-env", r"--env 9: expected NAME=VALUE", lambda w: ["launch", "--learners", 2, "--env", 9, "--", "train"]),
     Case("launch-no-hostfile", r"no host file x", lambda w: ["launch", "--learners", 2, "--hostfile", "x", "--", "train"]),
-    Case("launch-unknown-key", r"unknown key 'epoch'", lambda w: w.train("--set", "epoch=3"), learners=2),
+    Case("launch-unknown-key", r"unknown key 'epoch'", lambda w: w.train(epoch=3), learners=2),
     Case("launch-single", r"strategy 'single' trains one learner but was started with 2", lambda w: w.train(strategy="single"), learners=2),
     Case(
         "launch-more-learners-than-utterances",
@@ -236,7 +235,6 @@ CASES = [
         lambda w: (w.copy("exp"), w.resume())[1],
         learners=2,
     ),
-    Case("launch-unwritable", r"file/out", lambda w: w.train(exp=w.blocked()), learners=2),
     # Stage 7
     Case("decode-no-experiment", r"no experiment .*nowhere: run asrpar train", lambda w: w.decode(exp=w.here / "nowhere")),
     Case("decode-before-stage-6", r"final\.pt is missing: run", lambda w: w.decode(exp=unlink(w.copy("exp") / "final.pt").parent)),
@@ -252,8 +250,8 @@ CASES = [
     Case("decode-strange-graph", r"HLG\.fst is no usable", lambda w: w.decode(graph=empty(w.copy("graph") / "HLG.fst", "hello").parent)),
     Case("decode-other-graph", r"the model has \d+ classes, but .*tokens\.txt has \d+", lambda w: w.decode(graph=one_token_more(w))),
     Case("decode-damaged-words", r"words\.txt:1: expected 'symbol id'", lambda w: w.decode(graph=empty(w.copy("graph") / "words.txt", "ONE").parent)),
-    Case("decode-other-features", r"20.*40|40.*20", lambda w: w.decode(feats=wide_features(w))),
-    Case("decode-full-disk", r"decode_dev.*: File too large", lambda w: w.decode(), file_size=256),
+    Case("decode-other-features", r"'dev' in .* has 40 features a frame, but the model was trained with 20", lambda w: w.decode(feats=wide_features(w))),
+    Case("decode-full-disk", r"File too large: .*/decode_dev", lambda w: w.decode(), file_size=256),
     # Stage 8
     Case("score-before-stage-7", r"decode_test is missing: run asrpar decode", lambda w: ["score", "--exp", w.here]),
     Case("score-nothing", r"give --exp, or all of", lambda w: ["score"]),
@@ -263,7 +261,7 @@ CASES = [
     Case("score-no-words", r"have no words", lambda w: score(w, ref="(a-1)\n")),
     Case("score-binary", r"hyp\.trn is not UTF-8", lambda w: [*score(w), "--hyp", w.file("hyp.trn", b"\xff (a-1)\n"), "--output", w.out]),
     Case("score-no-speaker", r"utterance a-1 is not in the utt2spk", lambda w: [*score(w), "--utt2spk", w.file("u", "b-1 b\n")]),
-    Case("score-full-disk", r"exp/decode_test/.*: File too large", lambda w: score(w), file_size=16),
+    Case("score-full-disk", r"File too large: .*exp/decode_test/", lambda w: score(w), file_size=16),
     Case("compare-before-stage-8", r"wer\.json is missing: run asrpar score", lambda w: ["compare", w.scored("a")]),
     Case("compare-damaged", r"wer\.json is no result", lambda w: ["compare", empty(w.scored("a") / "decode_test/wer.json", "{").parents[1]]),
     Case("compare-markdown-nowhere", r"nowhere/t\.md", lambda w: [*compared(w), "--markdown", "nowhere/t.md"]),
@@ -374,10 +372,7 @@ def widen(cut):
 
 def one_token_more(w):
     tokens = w.copy("graph") / "tokens.txt"
-    lines = [line.split() for line in tokens.read_text().splitlines()]
-    first = next(i for i, (symbol, _) in enumerate(lines) if symbol.startswith("#"))
-    symbols = [s for s, _ in lines[:first]] + ["NEW"] + [s for s, _ in lines[first:]]
-    tokens.write_text("".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
+    tokens.write_text(tokens.read_text() + f"NEW {len(tokens.read_text().splitlines())}\n")
     return tokens.parent
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from asrpar.errors import replacing
+
 
 @click.command("compare")
 @click.argument("experiments", nargs=-1, required=True, metavar="EXP...")
@@ -23,10 +25,8 @@ def command(experiments: tuple[str, ...], set_name: str, markdown: str | None) -
     click.echo("\n".join(["\n".join(text_table(rows)), *_block(groups), *_block(pairs)]))
     if markdown:
         lines = [*markdown_table(rows), *_bullets(groups), *_bullets(pairs)]
-        path = Path(markdown)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replacing(markdown) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _block(lines: list[str]) -> list[str]:

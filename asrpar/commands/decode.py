@@ -1,5 +1,6 @@
 """``asrpar decode``: stage 7."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ def command(
 
     from asrpar.decode.engine import check_num_classes, make_engine
     from asrpar.decode.run import Job, decode_sets
-    from asrpar.feats import eval_batches
     from asrpar.log import setup_logging
     from asrpar.train.model_io import load_acoustic_model
 
@@ -72,7 +72,7 @@ def command(
             Path(exp),
             module,
             device,
-            lambda name: eval_batches(feats, name, max_frames=config.max_frames),
+            lambda name: _batches(feats, name, config.max_frames, facts["num_features"]),
             _reference(searcher.unit, language),
             shift,
             {"model": str(checkpoint), "graph": graph, "device": device},
@@ -89,6 +89,20 @@ def _check_inputs(exp: Path, feats: Path, sets: list[str]) -> None:
     for name in sets:
         if name not in known:
             raise MissingInputError(f"{feats} has no set '{name}'; it has {', '.join(known) or 'none'}")
+
+
+def _batches(feats: str, name: str, max_frames: int, width: int) -> Iterator[Any]:
+    """The batches of a set, which must have ``width`` features a frame, as the model was trained with."""
+    from asrpar.feats import eval_batches
+
+    for batch in eval_batches(feats, name, max_frames=max_frames):
+        found = batch.features.shape[2]
+        if found != width:
+            raise DataError(
+                f"the set '{name}' in {feats} has {found} features a frame, but the model was trained with {width}: "
+                "decode features of the same settings"
+            )
+        yield batch
 
 
 def _device(name: str) -> str:

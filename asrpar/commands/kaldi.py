@@ -45,11 +45,15 @@ def export_kaldi(manifests: str, split: str, output: str, features: str | None, 
 
     from asrpar.corpus.kaldi_export import export_features, export_split
     from asrpar.corpus.manifests import check_split_name, read_split
+    from asrpar.errors import require_file
     from asrpar.log import setup_logging
 
     setup_logging()
     check_split_name(split)
     made = read_split(manifests, split)
+    cuts = Path(features) / f"cuts_{split}.jsonl.gz" if features else None
+    if cuts:
+        require_file(cuts, "stage 2 (asrpar extract-features)")
     export_split(made, output)
-    if features:
-        export_features(Path(features) / f"cuts_{split}.jsonl.gz", made, output, compression=1 if compress else None)
+    if cuts:
+        export_features(cuts, made, output, compression=1 if compress else None)

@@ -13,7 +13,7 @@ import numpy as np
 from kaldiio import matio
 
 from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
-from asrpar.errors import DataError
+from asrpar.errors import DataError, naming
 
 Items = Iterable[tuple[str, np.ndarray]]
 _BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)
@@ -116,7 +116,7 @@ def _write(ark: Path, items: Items, check: Any, compression: int | None) -> Path
     ark.parent.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
     try:
-        with temporary[0].open("wb") as data, temporary[1].open("w", encoding="utf-8") as index:
+        with naming(ark), temporary[0].open("wb") as data, temporary[1].open("w", encoding="utf-8") as index:
             for key, array in items:
                 check_key(key)
                 if key in seen:

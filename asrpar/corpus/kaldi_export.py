@@ -8,7 +8,7 @@ from lhotse import CutSet, Recording
 
 from asrpar.corpus.kaldi_ark import write_matrices
 from asrpar.corpus.kaldi_tables import write_table
-from asrpar.corpus.manifests import Split
+from asrpar.corpus.manifests import Split, read_manifest
 from asrpar.errors import DataError, require_file
 
 
@@ -73,7 +73,7 @@ def export_features(cuts: str | Path, split: Split, output: str | Path, compress
         DataError: an utterance has no features.
     """
     require_file(cuts, "stage 2 (asrpar extract-features)")
-    by_id = {cut.id: cut for cut in CutSet.from_file(cuts)}
+    by_id = {cut.id: cut for cut in read_manifest(CutSet, cuts)}
     absent = [s.id for s in split.supervisions if s.id not in by_id or not by_id[s.id].has_features]
     if absent:
         raise DataError(f"{cuts}: {len(absent)} of {len(split.supervisions)} utterances have no features ({absent[0]})")

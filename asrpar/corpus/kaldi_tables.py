@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asrpar.errors import DataError
+from asrpar.errors import DataError, naming
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
 
@@ -97,7 +97,8 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes("".join(lines).encode("utf-8"))
+        with naming(path):
+            temporary.write_bytes("".join(lines).encode("utf-8"))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.errors import ConfigError, DataError, naming, require_file
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -120,35 +121,44 @@ def read_split(manifests: str | Path, name: str) -> Split:
     """Read recordings and supervisions of one split, eagerly.
 
     Raises:
-        MissingInputError: the split is not there.
+        MissingInputError: the split is not there. DataError: its files are damaged.
     """
     manifests = Path(manifests)
     for kind in ("recordings", "supervisions"):
         require_file(manifests / f"{kind}_{name}.jsonl.gz", "stage 1 (asrpar prepare-manifests or import-kaldi)")
     return Split(
-        recordings=list(RecordingSet.from_file(manifests / f"recordings_{name}.jsonl.gz")),
-        supervisions=list(SupervisionSet.from_file(manifests / f"supervisions_{name}.jsonl.gz")),
+        recordings=read_manifest(RecordingSet, manifests / f"recordings_{name}.jsonl.gz"),
+        supervisions=read_manifest(SupervisionSet, manifests / f"supervisions_{name}.jsonl.gz"),
     )
+
+
+def read_manifest(kind: Any, path: Path) -> list[Any]:
+    """All entries of a manifest of Lhotse's class ``kind``. Raises `DataError` if the file is damaged."""
+    try:
+        return list(kind.from_file(path))
+    except Exception as e:  # damaged gzip, JSON and manifests: each raises its own
+        raise DataError(f"{path} is not readable as a manifest ({type(e).__name__}): make it again") from e
 
 
 def read_cuts(manifests: str | Path, name: str) -> CutSet:
     """Read the cuts of one split, eagerly.
 
     Raises:
-        MissingInputError: the split is not there.
+        MissingInputError: the split is not there. DataError: the file is damaged.
     """
     path = Path(manifests) / f"cuts_{name}.jsonl.gz"
     require_file(path, "stage 1 (asrpar prepare-manifests or import-kaldi)")
-    return CutSet.from_file(path).to_eager()
+    return CutSet.from_cuts(read_manifest(CutSet, path))
 
 
 def check_recordings(split: Split, sampling_rate: int | None) -> None:
-    """Every recording is mono and has the corpus's sampling rate (Hz; None: that of the first recording).
+    """Every recording is mono and has the corpus's sampling rate (Hz; None: that of most recordings).
 
     Raises:
         DataError: with the number of bad recordings and the first of them.
     """
-    sampling_rate = sampling_rate or split.recordings[0].sampling_rate
+    if sampling_rate is None:
+        sampling_rate = Counter(r.sampling_rate for r in split.recordings).most_common(1)[0][0]
     bad = [r for r in split.recordings if r.sampling_rate != sampling_rate or r.num_channels != 1]
     if bad:
         r = bad[0]
@@ -160,7 +170,7 @@ def check_recordings(split: Split, sampling_rate: int | None) -> None:
 
 def _write_jsonl(path: Path, items: Iterable[Any]) -> None:
     # No name and no time in the gzip header, so that the same manifests give the same bytes.
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
+    with naming(path), path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
         for item in items:
             file.write((json.dumps(item.to_dict(), ensure_ascii=False) + "\n").encode())
 

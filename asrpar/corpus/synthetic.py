@@ -33,7 +33,7 @@ from asrpar.corpus import synthetic_espeak as espeak
 from asrpar.corpus.synthetic_config import SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
 from asrpar.corpus.synthetic_words import draw_sentence, lexicon_text, spoken_text
-from asrpar.errors import DataError
+from asrpar.errors import DataError, naming
 from asrpar.log import get_logger
 
 log = get_logger(__name__)
@@ -105,7 +105,8 @@ def _replace(config: SyntheticConfig, header: dict[str, Any], output: Path, pool
     work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         new = work / "new"
-        _make(config, header, new, pool)
+        with naming(output):
+            _make(config, header, new, pool)
         if output.exists():
             output.rename(work / "old")
         new.rename(output)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.decode.engine import Hypothesis
+from asrpar.errors import naming
 
 
 def write_decoded(
@@ -23,13 +24,17 @@ def write_decoded(
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir()
     ordered = sorted(hypotheses, key=lambda h: h.utt_id)
-    _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
-    _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
-    _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
-    _write(fresh / "decode.json", [json.dumps(facts, indent=2, ensure_ascii=False) + "\n"])
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
+    try:
+        with naming(folder):
+            _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
+            _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
+            _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
+            _write(fresh / "decode.json", [json.dumps(facts, indent=2, ensure_ascii=False) + "\n"])
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import AsrparError, ConfigError, DataError, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
@@ -125,7 +125,8 @@ def _extract_split(config: FeatureConfig, cuts: list[MonoCut], output: Path, spl
         for i, start in enumerate(range(0, len(cuts), size))
     ]
     try:
-        results = _run(tasks, jobs, split)
+        with naming(final):
+            results = _run(tasks, jobs, split)
         findings = [f for r in results for f in r.findings]
         dropped = sum(r.dropped for r in results)
         write_report(output / "report.txt", split, len(cuts), dropped, findings)
@@ -190,11 +191,10 @@ def _results(tasks: list[ShardTask], jobs: int) -> Iterator[tuple[ShardResult, S
 
 
 def _write_cuts(cuts: list[MonoCut], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     with contextlib.ExitStack() as stack:
+        temporary = stack.enter_context(replacing(path))
         raw = stack.enter_context(open(temporary, "wb"))
         # No time stamp and no name in the gzip header: the same cuts are the same bytes.
         packed = stack.enter_context(gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0))
         for cut in cuts:
             packed.write(json.dumps(cut.to_dict(), ensure_ascii=False).encode() + b"\n")
-    temporary.replace(path)

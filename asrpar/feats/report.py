@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from asrpar.errors import replacing
+
 
 def write_report(path: Path, split: str, utterances: int, dropped: int, findings: list[tuple[str, str, str]]) -> None:
     """Replace the lines of one split.
@@ -12,10 +14,9 @@ def write_report(path: Path, split: str, utterances: int, dropped: int, findings
     count = f"# {split}: {utterances} utterances, {dropped} dropped, {suspicious} suspicious but kept"
     sections = _read(path)
     sections[split] = [count, *(" ".join([split, *finding]) for finding in findings)]
-    temporary = path.with_name(path.name + ".tmp")
     text = "".join(line + "\n" for name in sorted(sections) for line in sections[name])
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, list[str]]:

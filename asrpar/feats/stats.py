@@ -1,12 +1,13 @@
 """Mean and variance of features: counted at extraction, applied when batches are made."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from asrpar.errors import DataError, require_file
+from asrpar.errors import DataError, replacing, require_file
 
 # Features are log energies with deviations of 1 to 5: a smaller one means a constant, which must not be blown up.
 STD_FLOOR = 1e-2
@@ -52,9 +53,10 @@ def save_stats(path: Path, split: str, speakers: dict[str, Moments]) -> None:
         ordered = [speakers[s] for s in sorted(speakers)]
         stats["global"] = sum(ordered[1:], start=ordered[0]).tensors()
     stats["speakers"] = dict(sorted(stats["speakers"].items()))
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(stats, temporary)
-    temporary.replace(path)
+    packed = io.BytesIO()  # torch's own writing reports a full disk as an error of its internals
+    torch.save(stats, packed)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 def load_stats(path: Path) -> dict:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrpar.errors import DataError
-from asrpar.lang.text import map_case, read_lines, replacing
+from asrpar.errors import DataError, replacing
+from asrpar.lang.text import map_case, read_lines
 
 BOS, EOS, UNK = "<s>", "</s>", "<UNK>"
 # What ARPA files write for log10 of zero.

@@ -8,13 +8,12 @@ import kaldifst
 import torch
 
 from asrpar.config import save_config
-from asrpar.errors import DataError, require_file
+from asrpar.errors import DataError, replacing, require_file
 from asrpar.lang.arpa import read_arpa
 from asrpar.lang.config import GraphConfig
 from asrpar.lang.fsts import grammar_fst, lexicon_fst
 from asrpar.lang.k2dict import k2_dict
 from asrpar.lang.lang import MADE_BY, Lang, write_symbols
-from asrpar.lang.text import replacing
 from asrpar.lang.topology import build_topology
 from asrpar.log import get_logger
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asrpar.config import load_config
-from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.errors import ConfigError, DataError, replacing, require_file
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
-from asrpar.lang.text import read_lines, replacing
+from asrpar.lang.text import read_lines
 from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
 
 BLANK = "<blk>"
@@ -103,6 +103,25 @@ class Lang:
                 raise DataError(f"word '{word}' has no pronunciation (oov.policy is '{self.config.oov.policy}')")
             ids.extend(self._token_ids[u] for u in units)
         return ids
+
+    def encode_variants(self, text: str, limit: int = 16) -> list[list[int]]:
+        """All CTC targets of a transcript, one for each combination of its words' pronunciations.
+
+        The first is `encode`'s. Of more than ``limit`` combinations those are kept that depart least from the first
+        pronunciations. Empty where `encodable` is false.
+        """
+        # (departure from the first pronunciations, token ids); the best of each prefix are enough for the best of all.
+        ranked: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+        for word in text.split():
+            first = self.pronounce(word)
+            if first is None:
+                return []
+            known = next((x.variants(word) for x in (self.lexicon, self._targets) if x is not None and word in x), [])
+            variants = list(dict.fromkeys([first, *known]))
+            ids = [tuple(self._token_ids[u] for u in units) for units in variants]
+            longer = [(cost + i, prefix + more) for cost, prefix in ranked for i, more in enumerate(ids)]
+            ranked = sorted(longer, key=lambda pair: pair[0])[:limit]
+        return [list(ids) for ids in dict.fromkeys(ids for _, ids in ranked)]
 
     def pronounce(self, word: str) -> tuple[str, ...] | None:
         """Units of a word, or None if the lexicon has none and the OOV policy does not map it."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asrpar.errors import DataError
-from asrpar.lang.text import map_case, read_lines, replacing
+from asrpar.errors import DataError, replacing
+from asrpar.lang.text import map_case, read_lines
 
 RESERVED_WORDS = ("<eps>", "<s>", "</s>", "#0")
 _ALTERNATIVE = re.compile(r"^(.+)\((\d+)\)$")
@@ -44,6 +44,10 @@ class Lexicon:
     def first(self, word: str) -> tuple[str, ...]:
         """The canonical pronunciation; KeyError for an unknown word."""
         return self.by_word[word][0].tokens
+
+    def variants(self, word: str) -> list[tuple[str, ...]]:
+        """All pronunciations, the canonical one first; KeyError for an unknown word."""
+        return [entry.tokens for entry in self.by_word[word]]
 
     def restricted(self, words: Iterable[str]) -> "Lexicon":
         """The entries of ``words`` only, sorted by word."""

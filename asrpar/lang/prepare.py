@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asrpar.config import save_config
-from asrpar.errors import ConfigError, DataError
+from asrpar.errors import ConfigError, DataError, replacing
 from asrpar.lang.arpa import ArpaLm, read_arpa
 from asrpar.lang.config import LangConfig, Places, check_lang_config
 from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
-from asrpar.lang.text import manifest_texts, map_case, read_lines, replacing
+from asrpar.lang.text import manifest_texts, map_case, read_lines
 from asrpar.lang.units import Characters, Sentencepiece, Speller
 from asrpar.log import get_logger
 

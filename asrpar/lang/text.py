@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from asrpar.errors import DataError, MissingInputError
@@ -55,15 +54,3 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
             raise DataError(f"{path}:{number}: not a supervision with a text") from e
         texts.append(text or "")
     return texts
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``, renamed to it if the block ends well and removed if not."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

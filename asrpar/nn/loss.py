@@ -25,8 +25,8 @@ def frames_needed(targets: list[int]) -> int:
 class CtcLoss(nn.Module):
     """Sum of the CTC losses of a batch, in nats.
 
-    Utterances whose transcript needs more output frames than there are have no path, and some (None) have no token
-    sequence at all; they are left out and counted.
+    Utterances whose transcript needs more output frames than there are have no path, and some have no token sequence at
+    all; they are left out and counted.
     """
 
     def __init__(self, config: LossConfig) -> None:
@@ -43,21 +43,45 @@ class CtcLoss(nn.Module):
                 ) from e
         self.implementation = config.implementation
 
-    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[int] | None]) -> tuple[Tensor, int]:
-        """Log-probabilities (N, T', C), lens (N,), N token lists -> loss (), number of utterances left out."""
-        fits = [t is not None and frames_needed(t) <= n for t, n in zip(targets, lens.tolist(), strict=True)]
-        left_out = fits.count(False)
-        if left_out:
-            keep = torch.tensor([i for i, ok in enumerate(fits) if ok], dtype=torch.long, device=log_probs.device)
-            log_probs, lens = log_probs[keep], lens[keep]
-            targets = [t for t, ok in zip(targets, fits, strict=True) if ok]
-        if not targets:
-            return log_probs.sum() * 0.0, left_out
+    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[list[int]]]) -> tuple[Tensor, int]:
+        """The loss of a batch.
+
+        Args:
+            log_probs: (N, T', C), class 0 is the blank.
+            lens: (N,) frames T' of each utterance.
+            targets: for each utterance the token sequences that its transcript may have been spoken as. Their
+                probabilities are added: the model finds out which pronunciation it hears.
+
+        Returns:
+            The loss () and the number of utterances left out.
+        """
+        rows: list[int] = []
+        columns: list[int] = []
+        sequences: list[list[int]] = []
+        used = 0
+        for n, (variants, frames) in enumerate(zip(targets, lens.tolist(), strict=True)):
+            fitting = [t for t in variants if frames_needed(t) <= frames]
+            rows += [n] * len(fitting)
+            columns += range(len(fitting))
+            sequences += fitting
+            used += bool(fitting)
+        if not used:
+            return log_probs.sum() * 0.0, len(targets)
+        index = torch.tensor(rows, device=log_probs.device)
+        each = self._each(log_probs[index], lens[index], sequences)
+        if used == len(sequences):
+            return each.sum(), len(targets) - used
+        table = each.new_full((len(targets), max(columns) + 1), float("inf"))
+        table = table.index_put((index, torch.tensor(columns, device=index.device)), each)
+        return -torch.logsumexp(-table[index.unique()], dim=1).sum(), len(targets) - used
+
+    def _each(self, log_probs: Tensor, lens: Tensor, targets: list[list[int]]) -> Tensor:
+        """(K, T', C), (K,), K token sequences -> (K,) losses."""
         if self.implementation == "k2":
-            return self._k2(log_probs, lens, targets), left_out
+            return self._k2(log_probs, lens, targets)
         flat = torch.tensor([token for t in targets for token in t], dtype=torch.long, device=log_probs.device)
         sizes = torch.tensor([len(t) for t in targets], dtype=torch.long, device=log_probs.device)
-        return F.ctc_loss(log_probs.transpose(0, 1), flat, lens, sizes, blank=0, reduction="sum"), left_out
+        return F.ctc_loss(log_probs.transpose(0, 1), flat, lens, sizes, blank=0, reduction="none")
 
     @staticmethod
     def _k2(log_probs: Tensor, lens: Tensor, targets: list[list[int]]) -> Tensor:
@@ -70,4 +94,5 @@ class CtcLoss(nn.Module):
         dense = k2.DenseFsaVec(log_probs, segments)
         graph = k2.ctc_graph([targets[i] for i in order.tolist()], device=log_probs.device)
         total = k2.intersect_dense(graph, dense, output_beam=10.0)
-        return -total.get_tot_scores(log_semiring=True, use_double_scores=True).sum().to(log_probs.dtype)
+        losses = -total.get_tot_scores(log_semiring=True, use_double_scores=True).to(log_probs.dtype)
+        return losses[torch.argsort(order)]

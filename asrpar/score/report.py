@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from asrpar.errors import replacing
 from asrpar.score.align import GAP, Counts
 from asrpar.score.significance import wer_interval
 from asrpar.score.wer import Score
@@ -96,6 +97,5 @@ def _rate_line(name: str, c: Counts) -> str:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

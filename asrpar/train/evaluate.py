@@ -41,12 +41,12 @@ def evaluate(
         best = log_probs.argmax(-1).cpu()
         errors = tokens = 0
         for path, n, text in zip(best, lens.tolist(), batch.texts, strict=True):
-            reference = learner.encode(text)
-            if reference is None:
+            variants = learner.encode(text)
+            if not variants:
                 continue
             hypothesis = [t for t in torch.unique_consecutive(path[:n]).tolist() if t != 0]
-            errors += kaldialign.edit_distance(reference, hypothesis)["total"]
-            tokens += len(reference)
+            errors += min(kaldialign.edit_distance(reference, hypothesis)["total"] for reference in variants)
+            tokens += len(variants[0])
         totals += torch.tensor([loss.item(), batch.num_frames, errors, tokens], dtype=torch.float64)
     learner.weights.copy_(own)
     learner.left_out = left_out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import ConfigError, require_file
+from asrpar.errors import ConfigError, replacing, require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies import STRATEGIES, settings_class
@@ -143,9 +143,8 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: boo
         "git": git_hash(),
         "history": p.history,
     }
-    temporary = exp / "train.json.tmp"
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(exp / "train.json")
+    with replacing(exp / "train.json") as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def checksum(weights: Any) -> str:

@@ -44,7 +44,7 @@ class AcousticLearner:
     Args:
         module: the acoustic model, on its device.
         loss: the criterion, which sums over a batch.
-        encode: transcript to token ids; None for an utterance to leave out.
+        encode: transcript to its possible token sequences; none for an utterance to leave out.
         optimizer: settings of the local optimizer.
         autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
         max_nonfinite: raise after so many gradients that were not finite.
@@ -59,7 +59,7 @@ class AcousticLearner:
         self,
         module: nn.Module,
         loss: CtcLoss,
-        encode: Callable[[str], list[int] | None],
+        encode: Callable[[str], list[list[int]]],
         optimizer: OptimizerConfig,
         *,
         autocast: bool,

@@ -1,21 +1,23 @@
 """Trained models as files: weights and the settings that rebuild the module; no pickled code."""
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from asrpar.errors import AsrparError, require_file
+from asrpar.errors import AsrparError, replacing, require_file
 from asrpar.nn import ModelConfig, build_model
 
 
 def save_atomically(value: Any, path: Path) -> None:
     """`torch.save` under a temporary name, then rename: a reader never sees half a file."""
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(value, temporary)
-    temporary.replace(path)
+    packed = io.BytesIO()  # torch's own writing reports a full disk as an error of its internals
+    torch.save(value, packed)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 def save_acoustic_model(

@@ -1,5 +1,6 @@
 """The trainer: one loop for every model and every strategy."""
 
+import functools
 import random
 import time
 from dataclasses import dataclass, field
@@ -79,8 +80,8 @@ class Trainer:
         self.learner = AcousticLearner(
             module,
             CtcLoss(config.loss),
-            # Words without a pronunciation were an error in stage 3, unless its policy is to skip such utterances.
-            lambda text: lang.encode(text) if lang.encodable(text) else None,
+            # Empty for words without a pronunciation, which stage 3 refuses unless its policy is to skip utterances.
+            functools.cache(lang.encode_variants),
             config.optimizer,
             autocast=config.autocast == "bf16",
             max_nonfinite=config.max_nonfinite,

@@ -237,3 +237,18 @@ def test_damaged_folder(make, tmp_path):
     (tmp_path / "lang/words.txt").write_text("<eps> 0\nA 2\n")
     with pytest.raises(DataError, match=r"words.txt:2: expected 'SYMBOL 1', found 'A 2'"):
         Lang.load(tmp_path / "lang")
+
+
+def test_variants_are_all_pronunciations_with_the_first_ones_first(make):
+    lang = make(["THE CAT", "THE DOG A"])
+    ah, iy = lang.token_id("AH"), lang.token_id("IY")
+    first = lang.encode("THE CAT THE")
+    expected = [[first[0], x, *first[2:6], y] for x in (ah, iy) for y in (ah, iy)]
+    variants = lang.encode_variants("THE CAT THE")
+    assert variants[0] == first
+    assert sorted(variants) == sorted(expected)
+    # Of a great many those that depart least from the first pronunciations.
+    few = lang.encode_variants("THE " * 40, limit=5)
+    assert few[0] == lang.encode("THE " * 40)
+    assert [ids.count(iy) for ids in few] == [0, 1, 1, 1, 1]
+    assert lang.encode_variants("THE BIRD") == []

@@ -25,12 +25,25 @@ def by_enumeration(log_probs, target):
     return -torch.logsumexp(torch.stack(scores), 0)
 
 
-@pytest.mark.parametrize("targets", [[[1, 2], [3]], [[1, 1], [2, 3]], [[], [2]]])
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [[[1, 2]], [[3]]],
+        [[[1, 1]], [[2, 3]]],
+        [[[]], [[2]]],
+        # Pronunciations: the probabilities of all of them add up, but for those that are too long.
+        [[[1, 2], [1, 3], [2]], [[3]]],
+        [[[1], [2]], [[3, 1], [1, 1, 1, 1]]],
+    ],
+)
 def test_equals_the_sum_over_all_paths(targets):
     log_probs = torch.randn(2, 4, 4).log_softmax(-1)
     lens = torch.tensor([4, 3])
     loss, left_out = CtcLoss(LossConfig())(log_probs, lens, targets)
-    expected = sum(by_enumeration(log_probs[n, : lens[n]], targets[n]) for n in range(2))
+    expected = 0.0
+    for n in range(2):
+        each = [by_enumeration(log_probs[n, : lens[n]], t) for t in targets[n] if frames_needed(t) <= lens[n]]
+        expected -= torch.logsumexp(-torch.stack(each), 0)
     assert left_out == 0
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -42,8 +55,8 @@ def test_frames_needed_counts_blanks_between_equal_tokens():
 def test_utterances_without_a_path_are_left_out_and_counted():
     log_probs = torch.randn(3, 4, 4).log_softmax(-1).requires_grad_()
     lens = torch.tensor([4, 2, 4])
-    loss, left_out = CtcLoss(LossConfig())(log_probs, lens, [[1], [1, 1], None])
-    alone, _ = CtcLoss(LossConfig())(log_probs[:1], lens[:1], [[1]])
+    loss, left_out = CtcLoss(LossConfig())(log_probs, lens, [[[1], [2]], [[1, 1]], []])
+    alone, _ = CtcLoss(LossConfig())(log_probs[:1], lens[:1], [[[1], [2]]])
     assert left_out == 2
     assert loss.item() == pytest.approx(alone.item())
     loss.backward()
@@ -53,7 +66,7 @@ def test_utterances_without_a_path_are_left_out_and_counted():
 
 def test_a_batch_with_nothing_left_gives_zero():
     log_probs = torch.randn(1, 1, 4).log_softmax(-1).requires_grad_()
-    loss, left_out = CtcLoss(LossConfig())(log_probs, torch.tensor([1]), [[1, 1]])
+    loss, left_out = CtcLoss(LossConfig())(log_probs, torch.tensor([1]), [[[1, 1]]])
     loss.backward()
     assert (loss.item(), left_out, log_probs.grad.abs().sum().item()) == (0.0, 1, 0.0)
 
@@ -65,7 +78,7 @@ def test_unknown_implementation():
 
 @pytest.mark.k2
 def test_k2_gives_the_value_and_gradient_of_torch(needs_k2):
-    targets, lens = [[3, 1], [1, 2, 2], [2]], torch.tensor([9, 12, 4])
+    targets, lens = [[[3, 1]], [[1, 2, 2], [2, 1]], [[2]]], torch.tensor([9, 12, 4])
     grads, values = [], []
     for implementation in ("torch", "k2"):
         torch.manual_seed(0)

@@ -80,12 +80,13 @@ class Workplace:
         return self.file("file") / "out"
 
     def train(self, *options: object, **settings: object) -> list:
-        """`asrpar train` of a tiny model into ``out``; keyword names as of `train_options`."""
-        return ["train", *train_options(self.feats.parent, self.out, **(TINY | settings)), *options]
+        """`asrpar train` of a tiny model into ``out``; keyword names use __ for dots."""
+        last = [f"--set={k.replace('__', '.')}={v}" for k, v in settings.items()]
+        return ["train", *train_options(self.feats.parent, self.out, **TINY), *last, *options]
 
     def resume(self, *options: object, **settings: object) -> list:
         """`asrpar train`, going on in the copy of ``exp``."""
-        return self.train(*options, **({"exp": self.here / "exp", "stop_after_epochs": 0} | settings))
+        return self.train(*options, exp=self.here / "exp", **settings)
 
     def decode(self, *options: object, exp: Path | None = None, feats: Path | None = None, graph: object = "") -> list:
         """`asrpar decode` in this process alone; ``graph`` None for no graph."""

@@ -8,6 +8,7 @@ in alternation, so that the machine's moods meet both alike; the ratio is the me
 """
 
 import argparse
+import functools
 import json
 import statistics
 import tempfile
@@ -35,7 +36,7 @@ class MinimalLoop:
         self.autocast = config.autocast == "bf16"
         self.module = build_model(config.model, num_features, lang.num_tokens).train()
         self.loss = CtcLoss(config.loss)
-        self.lang = lang
+        self.encode = functools.cache(lang.encode_variants)
         o = config.optimizer
         self.optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=o.lr, betas=tuple(o.betas), eps=o.eps, weight_decay=o.weight_decay, fused=True
@@ -46,7 +47,7 @@ class MinimalLoop:
             self.optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
                 log_probs, lens = self.module(batch.features, batch.feature_lens)
-            loss, _ = self.loss(log_probs, lens, [self.lang.encode(t) for t in batch.texts])
+            loss, _ = self.loss(log_probs, lens, [self.encode(t) for t in batch.texts])
             (loss / batch.num_frames).backward()
             self.optimizer.step()
 
