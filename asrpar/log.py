@@ -4,7 +4,17 @@ import logging
 import sys
 from pathlib import Path
 
+from asrpar.errors import naming
+
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class LogFile(logging.FileHandler):
+    """A log file that falls silent when it cannot be written, as on a full disk: what fails for that says so itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Write no more."""
+        self.setLevel(logging.CRITICAL + 1)
 
 
 def setup_logging(log_file: str | Path | None = None, *, rank: int = 0, quiet: bool = False) -> logging.Logger:
@@ -29,11 +39,12 @@ def setup_logging(log_file: str | Path | None = None, *, rank: int = 0, quiet: b
         from asrpar.info import banner
 
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log_file, encoding="utf-8")
+        file = LogFile(log_file, encoding="utf-8")
         file.setFormatter(logging.Formatter(FORMAT))
+        with naming(log_file):
+            file.stream.write(banner() + "\n")
+            file.flush()
         logger.addHandler(file)
-        file.stream.write(banner() + "\n")
-        file.flush()
     return logger
 
 

@@ -65,6 +65,11 @@ class BatchLoader:
         return len(self._store.utterances)
 
     @property
+    def texts(self) -> list[str]:
+        """The transcripts, of all learners' utterances."""
+        return [u.text for u in self._store.utterances]
+
+    @property
     def frames_per_epoch(self) -> int:
         """Frames of an epoch, over all learners, without padding."""
         return sum(self._store.lengths)

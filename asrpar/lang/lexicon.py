@@ -53,6 +53,17 @@ class Lexicon:
         """The entries of ``words`` only, sorted by word."""
         return Lexicon([entry for word in sorted(set(words)) for entry in self.by_word.get(word, ())])
 
+    def position_dependent(self) -> "Lexicon":
+        """The same words with phones marked by their place in the word: _B, _I, _E, or _S for a single one."""
+
+        def mark(tokens: tuple[str, ...]) -> tuple[str, ...]:
+            if len(tokens) == 1:
+                return (f"{tokens[0]}_S",)
+            inner = (f"{t}_I" for t in tokens[1:-1])
+            return (f"{tokens[0]}_B", *inner, f"{tokens[-1]}_E")
+
+        return Lexicon([entry._replace(tokens=mark(entry.tokens)) for entry in self.entries])
+
     def write(self, path: str | Path) -> None:
         """Write lines ``WORD prob tokens...`` (Kaldi's lexiconp.txt)."""
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:

@@ -84,7 +84,8 @@ def _units(config: LangConfig, speech: Sentences, places: Places) -> tuple[Lexic
     if config.units == "phones":
         lex = config.lexicon
         path = places.find(str(lex.path), "lexicon.path")
-        return read_lexicon(path, lex.format, lex.case, lex.strip_stress), None
+        lexicon = read_lexicon(path, lex.format, lex.case, lex.strip_stress)
+        return lexicon.position_dependent() if lex.position_dependent else lexicon, None
     if config.units == "characters":
         return Lexicon([]), Characters(c for words in speech for w in words for c in w)
     piece = config.sentencepiece

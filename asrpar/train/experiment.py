@@ -87,6 +87,8 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     number = trainer.run(allow_learner_change)
     if comm.rank == 0:
         write_summary(exp, config, trainer, complete=not number)
+    # The first rank that exits with an error code ends the others.
+    comm.barrier()
     if number:
         log.warning("stopped by signal %d after saving a checkpoint; run the same command again to go on", number)
     else:

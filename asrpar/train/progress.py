@@ -1,7 +1,8 @@
 """What a run shows of itself: a progress bar on a terminal, TensorBoard scalars, one line for each epoch."""
 
-import sys
 from pathlib import Path
+
+from asrpar.launch import progress_stream
 
 
 class Progress:
@@ -25,7 +26,8 @@ class Progress:
 
     def begin_epoch(self, epoch: int, epochs: int, frames: int) -> None:
         """A new bar, already at ``frames`` when a run resumes within an epoch."""
-        if self.rank == 0 and sys.stderr.isatty():
+        stream = progress_stream() if self.rank == 0 else None
+        if stream is not None:
             from tqdm import tqdm
 
             self.bar = tqdm(
@@ -35,6 +37,7 @@ class Progress:
                 unit_scale=True,
                 desc=f"epoch {epoch}/{epochs}",
                 leave=False,
+                file=stream,
             )
 
     def step(self, frames: int, loss: float | None, lr: float) -> None:

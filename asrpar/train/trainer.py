@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asrpar.errors import ConfigError, DataError, require_file
 from asrpar.feats import BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
@@ -75,12 +76,14 @@ class Trainer:
             rank=comm.rank,
             augment=True,
         )
+        require_file(self.feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
+        check_transcripts(lang, self.loader.texts, config)
         self.num_classes = lang.num_tokens
         module = build_model(config.model, self.loader.num_features, self.num_classes).to(self.device)
         self.learner = AcousticLearner(
             module,
             CtcLoss(config.loss),
-            # Empty for words without a pronunciation, which stage 3 refuses unless its policy is to skip utterances.
+            # Empty for words without a pronunciation: see `check_transcripts`.
             functools.cache(lang.encode_variants),
             config.optimizer,
             autocast=config.autocast == "bf16",
@@ -289,13 +292,30 @@ class Trainer:
         self.comm.barrier()
 
 
+def check_transcripts(lang: Lang, texts: list[str], config: TrainConfig) -> None:
+    """Refuse training texts that the language folder cannot read: it was made for others.
+
+    Raises:
+        DataError: a word has no pronunciation and the policy is not to skip its utterance, or all would be skipped.
+    """
+    missing = sorted(w for w in {w for text in texts for w in text.split()} if lang.pronounce(w) is None)
+    if not missing:
+        return
+    where = f"the set '{config.data.train}' in {config.data.feats}"
+    if lang.config.oov.policy != "skip":
+        raise DataError(
+            f"{len(missing)} words of {where} have no pronunciation in {config.data.lang}, such as "
+            f"'{missing[0]}': run stage 3 (asrpar prepare-lang) for these data"
+        )
+    if not any(lang.encodable(text) for text in texts):
+        raise DataError(f"every utterance of {where} has a word without pronunciation in {config.data.lang}")
+
+
 def pick_device(name: str, rank: int) -> torch.device:
     """The device of one learner; ranks of a node share its GPUs round-robin."""
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        from asrpar.errors import ConfigError
-
         raise ConfigError("device is cuda, but torch finds no GPU: use --set device=cpu")
     from asrpar.launch import local_rank
 

@@ -252,3 +252,8 @@ def test_variants_are_all_pronunciations_with_the_first_ones_first(make):
     assert few[0] == lang.encode("THE " * 40)
     assert [ids.count(iy) for ids in few] == [0, 1, 1, 1, 1]
     assert lang.encode_variants("THE BIRD") == []
+
+
+def test_position_dependent_phones(make):
+    lang = make(["THE CAT", "A X"], lexicon__position_dependent="true")
+    assert [lang.tokens[i] for i in lang.encode("A CAT THE")] == ["AH_S", "K_B", "AE_I", "T_E", "DH_B", "AH_E"]

@@ -180,7 +180,7 @@ def run(case: Case, args: list, cwd: Path) -> subprocess.CompletedProcess:
             preexec_fn=limit if case.file_size else None,
         )
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=150)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGTERM)  # mpirun hands it on to its ranks
         try:
