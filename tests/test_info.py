@@ -67,16 +67,43 @@ def test_k2_that_is_missing(monkeypatch):
     assert info.k2_version().startswith("not installed")
 
 
-def test_banner_is_light_and_says_what_runs():
+def test_banner_is_light_and_holds_the_facts_of_info(asrpar_cli):
     code = (
         "import sys; from asrpar.info import banner; print(banner())\n"
-        "assert not {'torch', 'lhotse', 'numpy', 'mpi4py'} & set(sys.modules)"
+        "assert not {'torch', 'lhotse', 'numpy', 'mpi4py', 'k2'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     lines = done.stdout.splitlines()
     assert all(line.startswith("# ") for line in lines)
-    assert f"asrpar {__version__}, git " in lines[1]
-    assert "torch 2." in lines[2]
+    assert " -c (process " in lines[0]
+    said = dict(line[2:].split("  ", 1) for line in lines[1:])
+    facts = json.loads(asrpar_cli("info", "--json").stdout)
+    assert list(said) == list(facts)
+    costly = {"MPI", "k2", "CUDA devices"}
+    assert {k: v.strip() for k, v in said.items() if k not in costly} == {
+        k: v for k, v in facts.items() if k not in costly
+    }
+    assert "not loaded" in said["MPI"]
+    assert "torch is not loaded" in said["CUDA devices"]
+    assert ("not installed" in said["k2"]) == facts["k2"].startswith("not installed")
+
+
+def test_banner_asks_what_is_loaded(monkeypatch, tmp_path):
+    (tmp_path / "k2").mkdir()
+    (tmp_path / "k2" / "__init__.py").write_text("raise AssertionError('must not be imported')\n")
+    code = "import torch; from mpi4py import MPI; from asrpar.info import banner, cuda_devices, mpi_library\n"
+    code += "print(banner(), mpi_library()[1], cuda_devices(), sep='\\n')"
+    env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), env.get("PYTHONPATH", "")]))
+    if not info.mpi_library()[0]:
+        pytest.skip("no MPI here")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    *lines, mpi, devices = done.stdout.splitlines()
+    said = {k: v.strip() for k, v in (line[2:].split("  ", 1) for line in lines[1:])}
+    assert said["MPI"] == mpi
+    assert said["CUDA devices"] == devices
+    assert "installed (asrpar info tries it)" in said["k2"]
 
 
 def git(folder: Path, *args: str) -> str:

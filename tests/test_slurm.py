@@ -45,7 +45,8 @@ SchedulerParameters=batch_sched_delay=1,sched_interval=1,bf_interval=1
 ReturnToService=2
 KillWait=2
 SlurmdParameters=config_overrides
-NodeName={host} CPUs=6 RealMemory=500 State=UNKNOWN
+GresTypes=gpu
+NodeName={host} CPUs=6 RealMemory=500 Gres=gpu:4 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
 
@@ -68,6 +69,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     ports = [_free_port(), _free_port()]
     host = socket.gethostname().partition(".")[0]
     conf.write_text(CONF.format(host=host, folder=folder, ctld_port=ports[0], slurmd_port=ports[1]))
+    (folder / "gres.conf").write_text("Name=gpu Count=4\n")  # counted, but not there
     path = os.environ["PATH"] + ":/usr/sbin"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))}
     env |= {"SLURM_CONF": str(conf), "PATH": path}
@@ -148,8 +150,8 @@ def test_failed_jobs_are_named_with_their_logs(submit):
     assert "1 of 2 jobs failed" in done.stderr
 
 
-def test_a_job_over_its_memory_or_time_is_a_failed_job(submit):
-    done = submit("x.log", "bash", "-c", "kill -9 $PPID")  # what Slurm does to such a job
+def test_a_job_that_is_killed_is_a_failed_job(submit):
+    done = submit("x.log", "bash", "-c", "kill -9 $PPID")  # as Slurm does when there is no memory or time left
     assert done.returncode == 1
     assert "job 1 failed (killed, or never started)" in done.stderr
 
@@ -167,6 +169,43 @@ def test_a_stopped_launcher_cancels_its_jobs(slurm, repo, tmp_path):
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(timeout=20) == 143
     _wait_for(lambda: not subprocess.check_output(["squeue", "-h"], env=slurm), tmp_path)
+
+
+def start(slurm, repo, folder, *args) -> subprocess.Popen:
+    """utils/slurm.sh, running."""
+    command = [str(a) for a in (repo / "utils" / "slurm.sh", *args)]
+    return subprocess.Popen(command, env=slurm, cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def announce_the_end(slurm, folder, name) -> None:
+    """What Slurm does to a job when its time limit nears (sbatch --signal=B:USR1)."""
+    job = (folder / "q" / f"{name}.sh.id").read_text().strip().partition(";")[0]
+    subprocess.run(["scancel", "--signal=USR1", "--batch", job], env=slurm, check=True)
+
+
+def test_a_program_hears_that_its_time_ends_and_may_finish(slurm, repo, tmp_path):
+    code = 'trap "echo saved; exit 138" USR1; touch "$1"; while true; do sleep 0.1; done'
+    near = start(slurm, repo, tmp_path, "--time", "1", "limit.log", "bash", "-c", code, "x", "limit")
+    told = start(slurm, repo, tmp_path, "--num-tasks", 2, "told.log", "bash", "-c", code, "x", "told")
+    _wait_for((tmp_path / "told").exists, tmp_path)
+    announce_the_end(slurm, tmp_path, "told")
+    for name, launcher in (("told", told), ("limit", near)):  # Slurm itself looks at limits twice a minute
+        _, err = launcher.communicate(timeout=90)
+        assert launcher.returncode == 1
+        assert "job 1 failed (exit code 138: stopped by SIGUSR1" in err
+        said, ended = (tmp_path / f"{name}.log").read_text().splitlines()[-2:]
+        assert said == "saved"
+        assert ended.startswith("# ended: exit code 138,")
+
+
+def test_gpus_are_counted_for_each_task(slurm, repo, tmp_path):
+    code = "scontrol show job --details $SLURM_JOB_ID; echo per task: ${SLURM_GPUS_PER_TASK-}"
+    two = start(slurm, repo, tmp_path, "--num-tasks", 2, "--gpu", 2, "two.log", "bash", "-c", code)
+    one = start(slurm, repo, tmp_path, "--gpu", 1, "one.log", "bash", "-c", code)
+    assert (two.wait(timeout=90), one.wait(timeout=90)) == (0, 0)
+    assert "GRES=gpu:4" in (tmp_path / "two.log").read_text()
+    assert "GRES=gpu:1" in (tmp_path / "one.log").read_text()
+    assert "\nper task: \n" in (tmp_path / "two.log").read_text()
 
 
 PROGRAM = """

@@ -143,6 +143,37 @@ def test_need_names_the_stage(utils, tmp_path):
     assert done.stderr == f"recipe: error: {tmp_path}/x (the lexicon) is missing: run stage 3 first (--stage 3)\n"
 
 
+@pytest.mark.parametrize(
+    ("stage", "stop_stage", "says"),
+    [
+        (7, 8, "WER of bmuf on 2 learner(s): {exp}/decode_test/wer.json"),
+        (7, 100, "WER of bmuf on 2 learner(s): {exp}/decode_test/wer.json"),
+        (6, 7, "stage 7 was the last"),
+        (9, 8, "nothing to do: no stage from --stage 9 to --stop-stage 8"),
+    ],
+)
+def test_the_end_of_a_recipe_names_what_this_run_made(utils, tmp_path, stage, stop_stage, says):
+    exp = tmp_path / "bmuf_n2_seed0"
+    (exp / "decode_test").mkdir(parents=True)
+    (exp / "decode_test" / "wer.json").touch()  # of an earlier run, where this one does not reach stage 8
+    code = (
+        f"root={utils.parent} here={tmp_path} exp_dir={tmp_path} config=conf/x strategy=bmuf learners=2 sets=() "
+        f"stage={stage} stop_stage={stop_stage}; . $root/utils/recipe.sh; begin_recipe; "
+        "for n in 6 7 8; do if begin_stage $n title; then :; fi; done; end_recipe test"
+    )
+    done = common(utils, code)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].endswith(says.format(exp=exp))
+
+
+def test_a_recipe_without_scores_of_that_set_names_its_last_stage(utils, tmp_path):
+    code = (
+        f"root={utils.parent} here={tmp_path} exp_dir={tmp_path} config=conf/x strategy=ssgd learners=1 sets=() "
+        "stage=8 stop_stage=8; . $root/utils/recipe.sh; begin_recipe; begin_stage 8 scores; end_recipe test"
+    )
+    assert common(utils, code).stderr.endswith("stage 8 was the last\n")
+
+
 def local(utils, *args, cwd=None):
     return subprocess.run([str(utils / "local.sh"), *map(str, args)], capture_output=True, text=True, cwd=cwd)
 
@@ -220,6 +251,54 @@ def test_a_stopped_launcher_takes_its_jobs_with_it(utils, tmp_path):
     while running(marker.read_text().strip()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def started_job(utils, log, *command):
+    job = subprocess.Popen([str(utils / "run_job.sh"), "", "1", str(log), *map(str, command)])
+    deadline = time.monotonic() + 30
+    while not (log.exists() and "ready" in log.read_text().splitlines()):
+        assert job.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return job
+
+
+@pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("TERM", 15)])
+def test_a_job_hands_signals_on_and_waits_for_its_command(utils, tmp_path, name, number):
+    log = tmp_path / "x.log"
+    code = f'trap "sleep 0.2; echo saved; exit 7" {name}; echo ready; while true; do sleep 0.05; done'
+    job = started_job(utils, log, "bash", "-c", code)
+    job.send_signal(number)
+    assert job.wait(timeout=10) == 7
+    said, ended = log.read_text().splitlines()[-2:]
+    assert said == "saved"
+    assert ended.startswith("# ended: exit code 7,")
+
+
+def test_a_command_that_does_not_know_the_signal_is_left_alone(utils, tmp_path):
+    log = tmp_path / "x.log"
+    go_on = tmp_path / "go on"
+    job = started_job(utils, log, "bash", "-c", f"echo ready; until [ -e '{go_on}' ]; do sleep 0.05; done; echo well")
+    job.send_signal(signal.SIGUSR1)
+    time.sleep(0.2)
+    go_on.touch()
+    assert job.wait(timeout=10) == 0
+    assert log.read_text().splitlines()[-2] == "well"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_asrpar_launch_gets_sigusr1_even_if_its_handler_is_late(utils, tmp_path, number):
+    program = tmp_path / "asrpar"
+    program.write_text(
+        "#!/usr/bin/env bash\necho ready\nsleep 0.5\n"
+        "trap 'echo term; exit 143' TERM\ntrap 'echo usr1; exit 138' USR1\n"
+        "while true; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    job = started_job(utils, tmp_path / "x.log", program, "launch", "--learners", 2, "--", "train")
+    job.send_signal(number)
+    assert job.wait(timeout=20) == 138
+    assert (tmp_path / "x.log").read_text().splitlines()[-2] == "usr1"
 
 
 @pytest.mark.parametrize(

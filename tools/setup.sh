@@ -34,9 +34,14 @@ find_python() {
 if [[ -x $venv/bin/python ]] && ! new_enough "$venv/bin/python"; then
   die "$venv was made with another Python: remove it (make distclean) and start again"
 fi
-if [[ ! -x $venv/bin/python ]]; then
+# One without pip was left behind by a `venv` that was interrupted.
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
   python=$(find_python)
-  "$python" -m venv "$venv" || die "$python cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)"
+  existed=$([[ -e $venv ]] && echo yes || true)
+  if ! "$python" -m venv "$venv"; then
+    [[ -n $existed ]] || rm -rf "$venv"
+    die "$python cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)"
+  fi
 fi
 
 install() { # EXTRAS

@@ -12,10 +12,12 @@ die() {
   exit 1
 }
 
-# begin_stage N TITLE: whether stage N is to run (from $stage to $stop_stage); announces it if so.
+# begin_stage N TITLE: whether stage N is to run (from $stage to $stop_stage); announces it if so, and sets $last_stage.
 #     if begin_stage 2 "features"; then ... fi
 begin_stage() {
   [[ ${stage:?} -le $1 && ${stop_stage:?} -ge $1 ]] || return 1
+  # shellcheck disable=SC2034 # utils/recipe.sh uses it
+  last_stage=$1
   log "stage $1: $2"
 }
 

@@ -17,7 +17,8 @@ job_die() {
 
 job_usage="usage: ${0##*/} [--mem 4G] [--num-threads T] [--num-tasks R] [--gpu G] [--max-jobs-run M] [--time HH:MM:SS]
     [--queue Q] [--submit-args '...'] [JOB=1:N] LOG COMMAND [ARGS]...
-Runs COMMAND once for each number, which takes the place of the word JOB in LOG and ARGS; ends with 1 if a job failed."
+Runs COMMAND once for each number, which takes the place of the word JOB in LOG and ARGS; ends with 1 if a job failed.
+--num-threads and --gpu are for each of the --num-tasks tasks of a job, --mem is for a node."
 
 job_whole() { # OPTION VALUE LEAST
   [[ $2 =~ ^[0-9]+$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
@@ -84,6 +85,7 @@ check_logs() { # SECONDS_TO_WAIT: name the jobs that failed, 1 if there are any
     [[ $end == '# ended: exit code 0,'* ]] && continue
     failed=$((failed + 1))
     case $end in
+      '# ended: exit code 138,'*) end='exit code 138: stopped by SIGUSR1, as before the end of its time' ;;
       '# ended: '*) end=${end#'# ended: '} && end=${end%%,*} ;;
       *) end='killed, or never started' ;;
     esac

@@ -12,7 +12,7 @@ begin_recipe() {
   cd "${here:?}" || exit 1
   [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
   exp=$exp_dir/${name:-${strategy:?}_n${learners}_seed$(setting seed 0)}
-  started=$SECONDS
+  started=$SECONDS last_stage=''
 }
 
 # use_corpus NAME: stage 0. Checks the copy in --corpus-dir, or downloads one.
@@ -58,7 +58,14 @@ score_sets() {
   done
 }
 
-# end_recipe SET: where the results lie.
+# end_recipe SET: where the results lie, or how far this run went.
 end_recipe() {
-  log "done after $((SECONDS - started)) s; WER of ${strategy} on ${learners} learner(s): $exp/decode_$1/wer.json"
+  local seconds=$((SECONDS - started)) wer=$exp/decode_$1/wer.json
+  if [[ $last_stage == 8 && -e $wer ]]; then
+    log "done after $seconds s; WER of ${strategy} on ${learners} learner(s): $wer"
+  elif [[ -n $last_stage ]]; then
+    log "done after $seconds s; stage $last_stage was the last"
+  else
+    log "nothing to do: no stage from --stage $stage to --stop-stage $stop_stage"
+  fi
 }

@@ -2,7 +2,10 @@
 # Run jobs under Slurm as one array, and wait for them.
 #   utils/slurm.sh --mem 4G --time 2:00:00 JOB=1:40 exp/log/x.JOB.log program --part JOB
 # What a site needs besides (partition, account) comes from --queue, --submit-args or sbatch's own SBATCH_* variables.
-# With --num-tasks R the job gets room for R MPI ranks, to be started by `asrpar launch --learners R`.
+# With --num-tasks R the job gets room for R MPI ranks, to be started by `asrpar launch --learners R`. --gpu G is for each
+# of these tasks: R tasks get R x G GPUs, however many nodes they lie on.
+# Two minutes before the time limit Slurm sends SIGUSR1, which utils/run_job.sh hands on to a command that handles it, as
+# `asrpar launch` does: the learners save and stop, and the job fails with exit code 138. The same command then goes on.
 set -euo pipefail
 # shellcheck source=utils/job_options.sh
 . "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
@@ -19,6 +22,8 @@ cat >"$script.tmp" <<SCRIPT
 #!/usr/bin/env bash
 cd $(printf %q "$PWD") || exit 1
 export OMP_NUM_THREADS=$num_threads
+# Slurm would otherwise show mpirun's one daemon on each node no more GPUs than a single task has.
+unset SLURM_GPUS_PER_TASK SLURM_TRES_PER_TASK
 exec $(printf '%q ' "$utils/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
 SCRIPT
 mv "$script.tmp" "$script"
@@ -28,7 +33,12 @@ options+=(--array="$first-$last${max_jobs_run:+%$max_jobs_run}" --output="$folde
 [[ -n $mem ]] && options+=(--mem="$mem")
 [[ -n $time_limit ]] && options+=(--time="$time_limit")
 [[ -n $queue ]] && options+=(--partition="$queue")
-((gpu > 0)) && options+=(--gres="gpu:$gpu")
+if ((gpu > 0 && num_tasks > 1)); then
+  options+=(--gpus-per-task="$gpu")
+elif ((gpu > 0)); then
+  options+=(--gres="gpu:$gpu")
+fi
+[[ -n $time_limit || $num_tasks -gt 1 ]] && options+=(--signal=B:USR1@120)
 
 id_file=$script.id
 : >"$id_file"

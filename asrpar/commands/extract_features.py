@@ -16,7 +16,7 @@ from asrpar.config import config_options
 def command(
     config_path: str | None, overrides: tuple[str, ...], manifests: str, output: str, splits: str, jobs: int | None
 ) -> None:
-    """Stage 2: filter banks and their statistics.
+    """Stage 2: filter banks and their statistics (or, with from_kaldi: true, features that Kaldi made).
 
     OUTPUT gets cuts_<split>.jsonl.gz, storage/, stats.pt, feats.yaml (all settings) and report.txt (what was wrong
     with recordings).

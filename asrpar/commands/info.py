@@ -9,12 +9,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
     """Print versions, the MPI behind mpi4py, k2 (or why it is not usable), CUDA devices, host and git hash."""
-    from asrpar.info import versions
+    from asrpar.info import table, versions
 
     found = versions()
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    width = max(map(len, found))
-    for name, value in found.items():
-        click.echo(f"{name:<{width}}  {value}")
+    click.echo("\n".join(table(found)))

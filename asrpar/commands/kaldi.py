@@ -11,7 +11,8 @@ import click
 def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> None:
     """Make the manifests of one split from DATA_DIR (wav.scp, text, utt2spk, spk2utt, perhaps segments).
 
-    The files are checked against each other first. A feats.scp is kept as MANIFESTS/feats_NAME.scp.
+    The files are checked against each other first. A feats.scp is kept as MANIFESTS/feats_NAME.scp, which
+    extract-features takes with --set from_kaldi=true.
     """
     from pathlib import Path
 
@@ -27,8 +28,11 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
     work_dir = Path(output).absolute() / "audio" / split
     made = import_split(data, work_dir, allow_pipes, where=str(Path(data_dir) / "wav.scp"))
     write_manifests(output, {split: made})
+    feats = Path(output) / f"feats_{split}.scp"
     if data.feats:
-        write_table(Path(output) / f"feats_{split}.scp", data.feats)
+        write_table(feats, data.feats)
+    else:
+        feats.unlink(missing_ok=True)  # of an earlier import
 
 
 @click.command(name="export-kaldi")

@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from asrpar.errors import LaunchError
+
+if TYPE_CHECKING:
+    from asrpar.ranks import Failure
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -20,7 +24,9 @@ from asrpar.errors import LaunchError
 @click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
 @click.option("--hostfile", metavar="FILE", help="Machines, in the launcher's own format.")
 @click.option("--threads-per-learner", type=int, metavar="T", help="OpenMP threads [default: cores / learners].")
-@click.option("--log-dir", metavar="DIR", help="Folder of train.<rank>.log [default: EXP/log of --exp-dir EXP].")
+@click.option(
+    "--log-dir", metavar="DIR", help="Folder of train.<rank>.log [default: EXP/log of the command's setting exp=EXP]."
+)
 @click.option("--env", "env", multiple=True, metavar="K=V", help="A variable for every rank; several allowed.")
 @click.option("--launcher-arg", "launcher_args", multiple=True, metavar="ARG", help="Handed to mpirun or srun.")
 @click.option(
@@ -66,14 +72,14 @@ def command(
     if dry_run:
         click.echo(str(job))
         return
-    failure = run(job, log_dir=log_dir or _log_dir_of(args), grace=grace)
+    failure = run(job, log_dir=log_dir or log_dir_of(args), grace=grace)
     if failure is None:
         return
     report(failure, learners)
     sys.exit(failure.code if 0 < failure.code < 256 else 1)
 
 
-def report(failure: "object", learners: int) -> None:
+def report(failure: "Failure", learners: int) -> None:
     """Tell on stderr which rank failed, with the last lines of its log; the last line says it all."""
     rank, log, lines = failure.rank, failure.log, failure.lines
     if failure.stopped:
@@ -99,10 +105,26 @@ def _is_assignment(item: str) -> bool:
     return True
 
 
-def _log_dir_of(args: tuple[str, ...]) -> Path | None:
-    for i, arg in enumerate(args):
-        if arg == "--exp-dir" and i + 1 < len(args):
-            return Path(args[i + 1]) / "log"
-        if arg.startswith("--exp-dir="):
-            return Path(arg.partition("=")[2]) / "log"
-    return None
+def log_dir_of(args: tuple[str, ...]) -> Path | None:
+    """The log folder of the experiment that a command's ``--config`` and ``--set exp=EXP`` name; None without one."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        sources = [OmegaConf.load(file) for file in _values("--config", args)]
+        sources.append(OmegaConf.from_dotlist(_values("--set", args)))
+        exp = OmegaConf.merge(*sources).get("exp")
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, TypeError, ValueError):
+        return None  # the command itself tells of that mistake
+    return Path(str(exp)) / "log" if exp else None
+
+
+def _values(option: str, args: tuple[str, ...]) -> list[str]:
+    values = []
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
+        if arg == option:
+            values.append(following)
+        elif arg.startswith(f"{option}="):
+            values.append(arg.removeprefix(f"{option}="))
+    return values

@@ -9,7 +9,7 @@ from asrpar.config import config_options, load_config
 
 @click.command("prepare-lang")
 @config_options
-@click.option("--manifests", required=True, metavar="DIR", help="Manifests of stage 1; only training text is read.")
+@click.option("--manifests", required=True, metavar="DIR", help="Manifests of stage 1; only training text is used.")
 @click.option("--output", required=True, metavar="DIR", help="Folder for lexicon, symbol tables and language model.")
 @click.option("--corpus-dir", metavar="DIR", help="Where relative paths of the settings are looked for first.")
 def command(

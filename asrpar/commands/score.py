@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.errors import ConfigError, DataError, MissingInputError, replacing
 
 
 @click.command("score")
@@ -41,8 +41,9 @@ def command(
     if exp is None and not (ref and hyp and output):
         raise ConfigError("give --exp, or all of --ref, --hyp and --output")
     names = [name for name in sets.split(",") if name]
-    if ref and manifests:
-        raise ConfigError("give --ref or --manifests, not both")
+    for option, value in (("--ref", ref), ("--utt2spk", utt2spk)):
+        if value and manifests:
+            raise ConfigError(f"give {option} or --manifests, not both: the manifests have texts and speakers")
     if len(names) > 1 and (ref or hyp or output):
         raise ConfigError("--ref, --hyp and --output go with one --set at a time")
     if not names:
@@ -50,31 +51,27 @@ def command(
     speakers = read_utt2spk(utt2spk) if utt2spk else None
     for name in names:
         folder = Path(exp) / f"decode_{name}" if exp else Path(str(output))
-        if manifests and folder.is_dir():
-            speakers = _references(Path(manifests), name, folder / "ref.trn")
-        _score_set(
-            Path(ref) if ref else folder / "ref.trn",
-            Path(hyp) if hyp else folder / "hyp.trn",
-            Path(output) if output else folder,
-            _facts(Path(exp) if exp else None, None if hyp else folder),
-            speakers,
-            name if len(names) > 1 else "",
-        )
+        results = Path(output) if output else folder
+        facts = _facts(Path(exp) if exp else None, None if hyp else folder)
+        reference = Path(ref) if ref else folder / "ref.trn"
+        if manifests:
+            if facts["unit"] == "tokens":
+                raise ConfigError(f"{folder} holds units, not words: score it without --manifests")
+            reference = results / "ref.trn"
+            speakers = _references(Path(manifests), name, reference)
+        hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
+        _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "")
 
 
 def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
-    """Write the set's transcripts as ``ref.trn``; returns the speaker of each utterance."""
-    decoded = target.with_name("decode.json")
-    if decoded.is_file() and _read_json(decoded).get("unit") == "tokens":
-        raise ConfigError(f"{target.parent} holds units, not words: score it without --manifests")
+    """Write the set's transcripts as ``target``; returns the speaker of each utterance."""
     from asrpar.corpus.manifests import read_split
     from asrpar.decode.output import trn_line
 
     supervisions = read_split(manifests, name).supervisions
-    temporary = target.with_name(target.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as f:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as temporary, temporary.open("w", encoding="utf-8") as f:
         f.writelines(trn_line(s.text or "", s.id) for s in sorted(supervisions, key=lambda s: s.id))
-    temporary.replace(target)
     return {s.id: s.speaker or "unknown" for s in supervisions}
 
 
@@ -119,7 +116,7 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
         train = _read_json(exp / "train.json")
         # The history of the losses stays where it is.
         kept = ("model", "parameters", "strategy", "learners", "seed", "epochs", "frames", "steps", "ema", "complete")
-        kept += ("train_seconds", "frames_per_second")
+        kept += ("config_digest", "train_seconds", "frames_per_second")
         facts["training"] = {key: train[key] for key in kept if key in train}
     return facts
 

@@ -1,10 +1,14 @@
 """``asrpar train``."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from asrpar.config import config_options, load_config
+
+if TYPE_CHECKING:
+    from asrpar.parallel.comm import Comm
 
 
 @click.command("train")
@@ -21,14 +25,31 @@ def command(
     Alone it trains one learner; `asrpar launch --learners N -- train ...` starts N.
     """
     from asrpar.parallel.comm import world
+
+    comm = world()
+    try:
+        code = _train(comm, config_path, overrides, strategy, allow_learner_change)
+    except BaseException:
+        comm.fail(1)
+        raise
+    if code:
+        comm.fail(code)
+        sys.exit(code)
+
+
+def _train(
+    comm: "Comm",
+    config_path: tuple[str, ...],
+    overrides: tuple[str, ...],
+    strategy: str | None,
+    allow_learner_change: bool,
+) -> int:
     from asrpar.train.config import TrainConfig
     from asrpar.train.experiment import train
 
-    comm = world()
     if strategy:
         overrides = (*overrides, f"strategy={strategy}")
     config = load_config(TrainConfig, config_path, overrides)
     number = train(config, comm, allow_learner_change=allow_learner_change)
-    if number:
-        # What a shell reports for a process that the signal ended.
-        sys.exit(128 + number)
+    # What a shell reports for a process that a signal ended.
+    return 128 + number if number else 0

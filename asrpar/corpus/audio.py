@@ -1,12 +1,11 @@
 """Audio files: what their headers say, and decoding of what Lhotse would start a shell for."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import soundfile
 
-from asrpar.errors import DataError
+from asrpar.errors import DataError, replacing
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -59,10 +58,6 @@ def decode_to_wav(source: str | Path, target: str | Path, raw_rate: int | None =
     except (soundfile.LibsndfileError, RuntimeError) as e:
         raise DataError(f"{source} is not readable as audio: {e}") from e
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(target) as temporary:
         soundfile.write(str(temporary), samples, rate, format="WAV", subtype="PCM_16")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target

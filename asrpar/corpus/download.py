@@ -21,6 +21,7 @@ from tqdm import tqdm
 from asrpar.corpus.registry import Archive, Corpus, choose_parts
 from asrpar.corpus.unpack import file_digest, unpack
 from asrpar.errors import AsrparError, DataError
+from asrpar.textfile import read_text
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -68,10 +69,12 @@ def _obtain(archive: Archive, output: Path, remove: bool) -> None:
         log.info("%s is there already", ", ".join(archive.provides))
         return
     packed = output / archive.file_name
+    # What is packed anew on request has other bytes tomorrow; its content is checked after unpacking.
+    checks = {"md5": archive.md5, "sha256": archive.sha256, "record": archive.content is None}
     errors = []
     for url in archive.urls:
         try:
-            fetch(url, packed, md5=archive.md5, sha256=archive.sha256, expansion=archive.expansion)
+            fetch(url, packed, **checks, expansion=archive.expansion)
             break
         except _Unreachable as e:
             errors.append(str(e))
@@ -82,10 +85,15 @@ def _obtain(archive: Archive, output: Path, remove: bool) -> None:
         )
     if archive.unpack:
         log.info("unpacking %s", packed)
-        unpack(packed, output, archive.rename, archive.content)
-        absent = [path for path in archive.provides if not (output / path).exists()]
-        if absent:
-            raise DataError(f"{packed} does not hold {absent[0]}")
+        try:
+            unpack(packed, output, archive.rename, archive.content)
+            absent = [path for path in archive.provides if not (output / path).exists()]
+            if absent:
+                raise DataError(f"{packed} does not hold {absent[0]}: delete it and run again")
+        except DataError:
+            # The checksum of a file that is no good must not be held against the next one.
+            _record(packed).unlink(missing_ok=True)
+            raise
         if remove:
             packed.unlink()
     else:
@@ -104,6 +112,7 @@ def fetch(
     attempts: int = 5,
     pause: float = 1.0,
     timeout: float = 60.0,
+    record: bool = True,
 ) -> None:
     """Download a file; a partial one (``<target>.part``) is continued where it broke off.
 
@@ -119,6 +128,7 @@ def fetch(
         attempts: how often a broken connection is taken up again.
         pause: seconds before the second attempt; doubles each time.
         timeout: seconds without any data after which a connection counts as broken.
+        record: keep that record; without it, a file without a published checksum is taken as it comes.
 
     Raises:
         DataError: wrong checksum, too little disk.
@@ -129,12 +139,12 @@ def fetch(
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise DataError(f"{url}: only http and https addresses are downloaded from")
     if target.is_file():
-        _verify(target, target, md5, sha256)
+        _verify(target, target, md5, sha256, record)
         return
     resumed = part.exists()
     _receive(url, part, expansion, attempts, pause, timeout)
     try:
-        _verify(part, target, md5, sha256)
+        _verify(part, target, md5, sha256, record)
     except DataError:
         part.unlink()
         if not resumed:
@@ -143,23 +153,29 @@ def fetch(
         log.warning("%s: wrong checksum after continuing an older download; starting anew", target.name)
         _receive(url, part, expansion, attempts, pause, timeout)
         try:
-            _verify(part, target, md5, sha256)
+            _verify(part, target, md5, sha256, record)
         except DataError:
             part.unlink()
             raise
     part.replace(target)
 
 
-def _verify(path: Path, target: Path, md5: str | None, sha256: str | None) -> None:
-    record = target.with_name(target.name + ".sha256")
+def _record(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, record: bool) -> None:
     source = "published"
     if md5 is None and sha256 is None:
-        if not record.exists():
+        if not record:
+            return
+        kept = _record(target)
+        if not kept.exists():
             found = file_digest(path, "sha256")
-            record.write_text(f"{found}  {target.name}\n", encoding="utf-8")
+            kept.write_text(f"{found}  {target.name}\n", encoding="utf-8")
             log.info("%s: no checksum is published; recorded sha256 %s", target.name, found)
             return
-        sha256, source = record.read_text(encoding="utf-8").split()[0], f"recorded in {record.name}"
+        sha256, source = read_text(kept).partition(" ")[0], f"recorded in {kept.name}"
     for algorithm, expected in (("md5", md5), ("sha256", sha256)):
         found = file_digest(path, algorithm) if expected else None
         if found != expected:

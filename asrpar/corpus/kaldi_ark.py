@@ -13,7 +13,7 @@ import numpy as np
 from kaldiio import matio
 
 from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
-from asrpar.errors import DataError, naming
+from asrpar.errors import DataError, replacing
 
 Items = Iterable[tuple[str, np.ndarray]]
 _BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)
@@ -54,6 +54,8 @@ def write_matrices(ark: str | Path, items: Items, compression: int | None = None
 def write_alignments(ark: str | Path, items: Items) -> Path:
     """Write alignments: one label a frame, int32 (T,). Otherwise as `write_matrices`.
 
+    Kaldi's form of alignments is what the alignment stage of hybrid models reads and writes; CTC needs none.
+
     Raises:
         DataError: nothing to write, a double or impossible id, an array that is empty or not int32 (T,).
     """
@@ -78,16 +80,13 @@ def read_matrices(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
         DataError: a missing or damaged file, an entry that is a command or no matrix, NaN or infinity.
     """
     for key, array in _read(Path(path)):
-        if array.ndim != 2 or array.size == 0:
-            raise DataError(f"{path}: {key} is no matrix (T, C) with frames, its shape is {array.shape}")
-        array = array.astype(np.float32, copy=False)
-        if not np.isfinite(array).all():
-            raise DataError(f"{path}: {key} holds NaN or infinity")
-        yield key, array
+        yield key, _as_matrix(key, array, Path(path))
 
 
 def read_alignments(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Read alignments, one at a time: (utterance id, int32 (T,)). Otherwise as `read_matrices`.
+
+    For the alignment stage of hybrid models, as `write_alignments`.
 
     Raises:
         DataError: a missing or damaged file, an entry that is a command or no vector of whole numbers.
@@ -96,6 +95,15 @@ def read_alignments(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
         if array.ndim != 1 or array.size == 0 or array.dtype != np.int32:
             raise DataError(f"{path}: {key} is no vector of int32, but {array.dtype} {array.shape}")
         yield key, array
+
+
+def _as_matrix(key: str, array: np.ndarray, path: Path) -> np.ndarray:
+    if array.ndim != 2 or array.size == 0:
+        raise DataError(f"{path}: {key} is no matrix (T, C) with frames, its shape is {array.shape}")
+    array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise DataError(f"{path}: {key} holds NaN or infinity")
+    return array
 
 
 def _check(key: str, array: Any, dtype: type, ndim: int) -> None:
@@ -112,11 +120,10 @@ def _write(ark: Path, items: Items, check: Any, compression: int | None) -> Path
     if ark.suffix != ".ark":
         raise DataError(f"{ark}: an archive's name ends with .ark")
     scp = ark.with_suffix(".scp")
-    temporary = [p.with_name(f".{p.name}.{os.getpid()}.tmp") for p in (ark, scp)]
     ark.parent.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
-    try:
-        with naming(ark), temporary[0].open("wb") as data, temporary[1].open("w", encoding="utf-8") as index:
+    with replacing(scp) as new_scp, replacing(ark) as new_ark:
+        with new_ark.open("wb") as data, new_scp.open("w", encoding="utf-8") as index:
             for key, array in items:
                 check_key(key)
                 if key in seen:
@@ -128,11 +135,6 @@ def _write(ark: Path, items: Items, check: Any, compression: int | None) -> Path
                 matio.write_array(data, array, compression_method=compression)
         if not seen:
             raise DataError(f"{ark}: nothing to write")
-        temporary[0].replace(ark)
-        temporary[1].replace(scp)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
     return scp
 
 
@@ -158,26 +160,52 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             yield key, _read_array(file, path, key)
 
 
-def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def read_scp(path: str | Path) -> dict[str, tuple[str, int]]:
+    """Where the entries of an scp file lie: utterance id → (archive, byte offset), in the order of the file.
+
+    Raises:
+        DataError: no table, an entry that is a command or a range of rows, or whose archive is not there.
+    """
+    path = Path(path)
     problems = Problems(str(path.parent))
     rows = read_table(path, problems, ordered=False)
     problems.raise_if_any()
+    entries: dict[str, tuple[str, int]] = {}
+    there: set[str] = set()
+    for key, row in rows.items():
+        match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d+))?", row.value)
+        if match is None or "|" in (row.value[0], row.value[-1]):
+            raise DataError(f"{path}:{row.line}: '{row.value}' is a command; commands in data are not run")
+        if row.value.endswith("]"):
+            raise DataError(f"{path}:{row.line}: ranges of rows ('{row.value}') are not read")
+        if match["ark"] not in there:
+            if not Path(match["ark"]).is_file():
+                raise DataError(f"{path}:{row.line}: no such file: {match['ark']}")
+            there.add(match["ark"])
+        entries[key] = match["ark"], int(match["offset"] or 0)
+    return entries
+
+
+def read_matrix(key: str, archive: str, offset: int) -> np.ndarray:
+    """One entry of `read_scp` as features, float32 (T, C).
+
+    Raises:
+        DataError: damaged, no matrix with frames, NaN or infinity.
+    """
+    with open(archive, "rb") as file:
+        file.seek(offset)
+        return _as_matrix(key, _read_array(file, Path(archive), key), Path(archive))
+
+
+def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     name, file = "", None
     try:
-        for key, row in rows.items():
-            match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d+))?", row.value)
-            if match is None or "|" in (row.value[0], row.value[-1]):
-                raise DataError(f"{path}:{row.line}: '{row.value}' is a command; commands in data are not run")
-            if row.value.endswith("]"):
-                raise DataError(f"{path}:{row.line}: ranges of rows ('{row.value}') are not read")
-            if match["ark"] != name:
+        for key, (archive, offset) in read_scp(path).items():
+            if archive != name or file is None:
                 if file:
                     file.close()
-                name = match["ark"]
-                if not Path(name).is_file():
-                    raise DataError(f"{path}:{row.line}: no such file: {name}")
-                file = open(name, "rb")  # noqa: SIM115 - kept open over many lines
-            file.seek(int(match["offset"] or 0))
+                name, file = archive, open(archive, "rb")  # noqa: SIM115 - kept open over many lines
+            file.seek(offset)
             yield key, _read_array(file, path, key)
     finally:
         if file:

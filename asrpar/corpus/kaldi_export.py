@@ -31,7 +31,9 @@ def export_split(split: Split, output: str | Path) -> None:
     segments: dict[str, str] = {}
     plain = True
     for s in sorted(split.supervisions, key=lambda s: s.id):
-        recording = recordings[s.recording_id]
+        recording = recordings.get(s.recording_id)
+        if recording is None:
+            raise DataError(f"utterance {s.id} is of recording {s.recording_id}, which is not in the recordings")
         channel = s.channel if isinstance(s.channel, int) else s.channel[0]
         speaker = str(s.speaker)
         rows["text"][s.id] = s.text or ""

@@ -6,15 +6,13 @@ from pathlib import Path
 from lhotse import Recording, SupervisionSegment
 
 from asrpar.corpus.audio import probe
-from asrpar.corpus.kaldi_dir import KaldiDir, Segment
+from asrpar.corpus.kaldi_dir import OVERSHOOT, KaldiDir, Segment
 from asrpar.corpus.kaldi_pipes import plain_flac, run_pipe
 from asrpar.corpus.kaldi_tables import Problems
 from asrpar.corpus.manifests import Split
 from asrpar.errors import DataError
 
 log = logging.getLogger("asrpar.corpus")
-
-_OVERSHOOT = 0.5  # seconds by which a segment may outlast its recording before it is an error, as in extract-segments
 
 
 def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False, where: str = "wav.scp") -> Split:
@@ -55,7 +53,7 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
                 f"'{utt}': recording '{recording.id}' has {recording.num_channels} channels; name an existing one in "
                 "the fifth column of segments"
             )
-        if segment.start >= whole or end > whole + _OVERSHOOT:
+        if segment.start >= whole or end > whole + OVERSHOOT:
             problems.found.append(f"'{utt}' ends at {end:g} s, its recording '{recording.id}' at {whole:.3f} s")
         elif end > whole + 0.5 / recording.sampling_rate:
             end, cut_short = whole, cut_short + 1
@@ -78,7 +76,7 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
         )
     problems.raise_if_any()
     if cut_short:
-        log.warning("%s: %d segments outlast their recording by up to %g s and were cut", where, cut_short, _OVERSHOOT)
+        log.warning("%s: %d segments outlast their recording by up to %g s and were cut", where, cut_short, OVERSHOOT)
     strays = [u for u, s in data.utt2spk.items() if not u.startswith(s)]
     if strays:
         log.warning("%s: %d utterance ids do not begin with their speaker (%s)", where, len(strays), strays[0])

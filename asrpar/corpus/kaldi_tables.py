@@ -1,11 +1,10 @@
 """Kaldi's text tables: ``key value`` lines, ordered by key in the C locale."""
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asrpar.errors import DataError, naming
+from asrpar.errors import DataError, replacing
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
 
@@ -95,13 +94,8 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
         if "\n" in value:
             raise DataError(f"the entry of '{key}' for {path.name} has a line break in it")
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with naming(path):
-            temporary.write_bytes("".join(lines).encode("utf-8"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes("".join(lines).encode("utf-8"))
 
 
 def check_key(key: str) -> None:

@@ -3,10 +3,10 @@
 import gzip
 import json
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.errors import ConfigError, DataError, naming, require_file
+from asrpar.errors import ConfigError, DataError, naming, replacing, require_file
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -98,15 +98,9 @@ def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
         files[f"recordings_{name}.jsonl.gz"] = sorted(split.recordings, key=lambda r: r.id)
         files[f"supervisions_{name}.jsonl.gz"] = sorted(split.supervisions, key=lambda s: s.id)
     output.mkdir(parents=True, exist_ok=True)
-    temporary = {output / f".{name}.{os.getpid()}.tmp": output / name for name in files}
-    try:
-        for path, items in zip(temporary, files.values(), strict=True):
-            _write_jsonl(path, items)
-        for path, final in temporary.items():
-            path.replace(final)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+    with ExitStack() as renamed_together:
+        for name, items in files.items():
+            _write_jsonl(renamed_together.enter_context(replacing(output / name)), items)
     for name, split in splits.items():
         log.info(
             "%s: %d utterances, %.1f min, %d speakers",

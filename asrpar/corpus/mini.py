@@ -1,4 +1,4 @@
-"""Stage 1 of egs/mini: Lhotse manifests of the synthetic corpus."""
+"""Stage 1 of egs/mini: the splits of the synthetic corpus."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,11 @@ from pathlib import Path
 from lhotse import SupervisionSegment
 
 from asrpar.corpus.audio import probe
-from asrpar.corpus.manifests import Split, write_manifests
-from asrpar.errors import DataError, require_file
+from asrpar.corpus.manifests import Split
+from asrpar.errors import DataError
+from asrpar.textfile import read_text, text_lines
 
-
-def prepare_mini(corpus_dir: Path, output_dir: Path) -> None:
-    """Write ``{recordings,supervisions,cuts}_{train,dev,test}.jsonl.gz`` of a corpus made by `asrpar synthesize`.
-
-    Raises:
-        MissingInputError, DataError: as `mini_splits`.
-    """
-    write_manifests(output_dir, mini_splits(corpus_dir))
+MADE_BY = "run stage 0 (asrpar synthesize) first"
 
 
 def mini_splits(corpus_dir: Path) -> dict[str, Split]:
@@ -27,16 +21,18 @@ def mini_splits(corpus_dir: Path) -> dict[str, Split]:
             or transcripts and audio do not match.
     """
     corpus_dir = Path(corpus_dir)
-    require_file(corpus_dir / "corpus.json", "stage 0 (asrpar synthesize)")
-    require_file(corpus_dir / "utterances.jsonl", "stage 0 (asrpar synthesize)")
+    read_text(corpus_dir / "corpus.json", MADE_BY)
+    lines = text_lines(corpus_dir / "utterances.jsonl", MADE_BY)
     try:
-        with open(corpus_dir / "utterances.jsonl", encoding="utf-8") as lines:
-            utterances = sorted((json.loads(line) for line in lines), key=lambda u: u["id"])
-    except (ValueError, KeyError) as e:
+        utterances = sorted((json.loads(line) for _, line in lines), key=lambda u: u["id"])
+        if not all(isinstance(u[key], str) for u in utterances for key in ("split", "wav", "speaker")):
+            raise TypeError
+    except (ValueError, KeyError, TypeError) as e:
         raise DataError(f"{corpus_dir}/utterances.jsonl is damaged: remove the folder and synthesize again") from e
     splits = {}
     for name in ("train", "dev", "test"):
-        text = _read_text(corpus_dir / f"text.{name}")
+        pairs = [line.split(maxsplit=1) for _, line in text_lines(corpus_dir / f"text.{name}", MADE_BY)]
+        text = {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
         of_split = [u for u in utterances if u["split"] == name]
         if [u["id"] for u in of_split] != list(text):
             raise DataError(
@@ -58,9 +54,3 @@ def mini_splits(corpus_dir: Path) -> dict[str, Split]:
         ]
         splits[name] = Split(recordings, supervisions)
     return splits
-
-
-def _read_text(path: Path) -> dict[str, str]:
-    require_file(path, "stage 0 (asrpar synthesize)")
-    pairs = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

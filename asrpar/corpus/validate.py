@@ -11,27 +11,7 @@ from asrpar.corpus.validate_manifests import check_split, find_splits
 from asrpar.corpus.validate_report import DataSet, Limits, Problem, compare_sets
 from asrpar.errors import DataError
 
-__all__ = ["Limits", "Problem", "check_paths", "kind_of", "sort_problems", "validate_kaldi_dir", "validate_manifests"]
-
-
-def validate_kaldi_dir(path: str | Path, limits: Limits | None = None) -> list[Problem]:
-    """All problems of one Kaldi data folder, by file and line.
-
-    Raises:
-        DataError: ``path`` is not a folder.
-    """
-    return sort_problems(check_kaldi_dir(_folder(path), limits or Limits()).problems)
-
-
-def validate_manifests(path: str | Path, limits: Limits | None = None) -> list[Problem]:
-    """All problems of a folder of manifests, its splits compared with each other too, by file and line.
-
-    Raises:
-        DataError: ``path`` is not a folder, or holds no manifest.
-    """
-    limits = limits or Limits()
-    sets = _manifest_sets(_folder(path), limits)
-    return sort_problems([p for s in sets for p in s.problems] + list(compare_sets(sets, limits)))
+__all__ = ["Limits", "Problem", "check_paths", "kind_of", "sort_problems"]
 
 
 def check_paths(

@@ -4,15 +4,13 @@ import math
 import re
 from pathlib import Path
 
+from asrpar.corpus.kaldi_dir import OVERSHOOT
 from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_lines import read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
 
 _ARCHIVE_ENTRY = re.compile(r".*:\d+(\[[^]]*\])?")
-
-# Kaldi and import-kaldi cut segments that outlast their recording by up to so many seconds.
-_OVERSHOOT = 0.5
 
 # Optional tables whose first field must be known: file, what that field is, form of a line, most fields.
 _OPTIONAL = (
@@ -147,7 +145,7 @@ def _check_segments(
             continue
         if length is not None and end > length + limits.tolerance:
             what = f"segment '{utterance}' ends at {end:g} s, beyond its audio of {length:.3f} s"
-            if start >= length or end > length + _OVERSHOOT:
+            if start >= length or end > length + OVERSHOOT:
                 data.error(place.file, place.line, what)
             else:
                 data.warn(place.file, place.line, what + "; import-kaldi will cut it")

@@ -198,10 +198,13 @@ def _check_cuts(
             )
         if record["duration"] <= 0:
             data.error(place.file, place.line, f"cut '{cut}' has a duration of {record['duration']:g} s")
-        recording = record.get("recording") or {}
-        length = lengths.get(recording.get("id", ""))
-        if length is None:
-            data.error(place.file, place.line, f"cut '{cut}' is of recording '{recording.get('id')}', which is unknown")
+        recording = record.get("recording")
+        owner = recording.get("id") if isinstance(recording, dict) else None
+        length = lengths.get(owner) if isinstance(owner, str) else None
+        if not isinstance(owner, str):
+            data.error(place.file, place.line, f"malformed: cut '{cut}' has no recording with an id")
+        elif length is None:
+            data.error(place.file, place.line, f"cut '{cut}' is of recording '{owner}', which is unknown")
         elif record["start"] + record["duration"] > length + limits.tolerance:
             end = record["start"] + record["duration"]
             data.error(place.file, place.line, f"cut '{cut}' ends at {end:.3f} s, beyond its audio of {length:.3f} s")

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 
 from asrpar.errors import ConfigError
 
-ENGINES = ("kaldi", "k2", "greedy")
+# name: (module, class); a module is imported only when its engine is asked for.
+ENGINES: dict[str, tuple[str, str]] = {
+    "kaldi": ("asrpar.decode.kaldi", "KaldiEngine"),
+    "k2": ("asrpar.decode.k2", "K2Engine"),
+    "greedy": ("asrpar.decode.greedy", "GreedyEngine"),
+}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What every decoding engine takes and gives, and the registry of engines."""
+"""What every decoding engine takes and gives."""
 
 import importlib
 import re
@@ -10,15 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from asrpar.decode.config import DecodeConfig
-from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.decode.config import ENGINES, DecodeConfig
+from asrpar.errors import DataError
+from asrpar.lang.lang import read_symbols
 
-# name: (module, class); a module is imported only when its engine is asked for.
-ENGINES: dict[str, tuple[str, str]] = {
-    "kaldi": ("asrpar.decode.kaldi", "KaldiEngine"),
-    "k2": ("asrpar.decode.k2", "K2Engine"),
-    "greedy": ("asrpar.decode.greedy", "GreedyEngine"),
-}
+MADE_BY = "asrpar make-graph (stage 4)"
 
 
 @dataclass(frozen=True)
@@ -99,36 +95,17 @@ def make_engine(
         device: where the k2 engine runs.
 
     Raises:
-        ConfigError: no such engine. MissingInputError: a file of the graph is missing.
+        ConfigError: a setting or folder that this engine needs is not given.
+        MissingInputError: a file of the graph is missing.
     """
-    if config.engine not in ENGINES:
-        raise ConfigError(f"engine: '{config.engine}' is none of {', '.join(ENGINES)}")
     module, cls = ENGINES[config.engine]
     engine: Any = getattr(importlib.import_module(module), cls)
     return engine(config, graph, frame_seconds, lang=lang, device=device)
 
 
-def read_symbols(path: str | Path) -> list[str]:
-    """Read ``symbol id`` lines; element i is the symbol of id i (ids must run from 0 without a gap).
-
-    Raises:
-        MissingInputError: no such file. DataError: a malformed line, with its number.
-    """
-    require_file(path, "asrpar make-graph (stage 4)")
-    table: dict[int, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split()
-        if len(fields) != 2 or not fields[1].isdigit() or int(fields[1]) in table:
-            raise DataError(f"{path}:{number}: expected 'symbol id' with an id not used before, found '{line.strip()}'")
-        table[int(fields[1])] = fields[0]
-    if sorted(table) != list(range(len(table))) or not table:
-        raise DataError(f"{path}: ids must run from 0 without a gap")
-    return [table[i] for i in range(len(table))]
-
-
 def read_classes(path: str | Path) -> list[str]:
     """The model's classes: the symbols of ``tokens.txt`` without the disambiguation symbols #0, #1, ..."""
-    symbols = read_symbols(path)
+    symbols = read_symbols(path, MADE_BY)
     first = next((i for i, s in enumerate(symbols) if re.fullmatch(r"#\d+", s)), len(symbols))
     if any(not re.fullmatch(r"#\d+", s) for s in symbols[first:]):
         raise DataError(f"{path}: disambiguation symbols must come after all tokens")

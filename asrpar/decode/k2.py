@@ -10,18 +10,19 @@ import torch
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import (
     DEFAULT_POINT,
+    MADE_BY,
     Engine,
     Hypothesis,
     SearchPoint,
     check_num_classes,
     packs,
     read_classes,
-    read_symbols,
     to_array,
 )
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.lang.lang import read_symbols
 
 
 class K2Engine(Engine):
@@ -41,20 +42,17 @@ class K2Engine(Engine):
             raise AsrparError("the k2 engine needs --graph; --engine greedy decodes without one")
         self.k2 = import_k2()
         path = graph / "HLG.pt"
-        require_file(path, "asrpar make-graph (stage 4)")
+        require_file(path, MADE_BY)
         self.config = config
         self.frame_seconds = frame_seconds
         self.device = device
         self.tokens_file = graph / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
-        self.words = read_symbols(graph / "words.txt")
+        self.words = read_symbols(graph / "words.txt", MADE_BY)
         self.lexicon = lexicon_of(lang, self.classes)
         self.graph = self._load(path)
         self._scores = self.graph.scores.clone()
-        count = (self.graph.aux_labels > 0).float()
-        if self._has_second_words:
-            count += (self.graph.aux_labels2 > 0).float()
-        self._words_on_arc = count
+        self._words_on_arc = (self.graph.aux_labels > 0).float()
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -86,8 +84,6 @@ class K2Engine(Engine):
             graph = self.k2.Fsa.from_dict(values)
             labels = int(graph.labels.max())
             words = int(graph.aux_labels.max())
-            if self._second(graph) is not None:
-                words = max(words, int(graph.aux_labels2.max()))
         except Exception as e:
             raise DataError(
                 f"{path} is no usable k2 graph ({type(e).__name__}): run asrpar make-graph (stage 4) again"
@@ -97,14 +93,9 @@ class K2Engine(Engine):
                 f"{path} has label {labels}:{words}, beyond the {len(self.classes)} tokens or "
                 f"{len(self.words)} words beside it: run asrpar make-graph (stage 4) again"
             )
-        self._has_second_words = self._second(graph) is not None
         # intersect_dense_pruned wants a graph without trace of autograd, sorted by label.
         graph.requires_grad_(False)
         return self.k2.arc_sort(graph).to(self.device)
-
-    @staticmethod
-    def _second(graph: Any) -> torch.Tensor | None:
-        return getattr(graph, "aux_labels2", None)
 
     def _search(
         self, ids: list[str], arrays: list[np.ndarray], point: SearchPoint, allow_partial: bool
@@ -127,7 +118,6 @@ class K2Engine(Engine):
         best = self.k2.shortest_path(lattice, use_double_scores=True)
         splits = best.arcs.shape().row_splits(2)[best.arcs.shape().row_splits(1).long()].tolist()
         labels, words, scores = best.labels.tolist(), best.aux_labels.tolist(), best.scores.double().tolist()
-        second = best.aux_labels2.tolist() if self._has_second_words else [0] * len(labels)
         answers: list[Hypothesis | None] = []
         for n, utt_id in enumerate(ids):
             arcs = range(splits[n], splits[n + 1])
@@ -136,7 +126,7 @@ class K2Engine(Engine):
                 continue
             # Each arc but the last, which has label -1, is one frame.
             alignment = [labels[a] for a in arcs if labels[a] >= 0]
-            pairs = [(t, w) for t, a in enumerate(arcs) for w in (words[a], second[a]) if w > 0]
+            pairs = [(t, words[a]) for t, a in enumerate(arcs) if words[a] > 0]
             spelled = [self.words[w] for _, w in pairs]
             spans = word_spans(alignment, spelled, [t for t, _ in pairs], self.lexicon)
             answers.append(

@@ -18,18 +18,19 @@ import numpy as np
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import (
     DEFAULT_POINT,
+    MADE_BY,
     Engine,
     Hypothesis,
     SearchPoint,
     check_num_classes,
     packs,
     read_classes,
-    read_symbols,
     to_array,
 )
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.lang.lang import read_symbols
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000
@@ -46,12 +47,12 @@ class KaldiEngine(Engine):
         if graph is None:
             raise AsrparError("the kaldi engine needs --graph; --engine greedy decodes without one")
         self.fst = graph / "HLG.fst"
-        require_file(self.fst, "asrpar make-graph (stage 4)")
+        require_file(self.fst, MADE_BY)
         self.tokens_file = graph / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
         self.searcher = Searcher(
             str(self.fst),
-            read_symbols(graph / "words.txt"),
+            read_symbols(graph / "words.txt", MADE_BY),
             len(self.classes),
             lexicon_of(lang, self.classes),
             frame_seconds,

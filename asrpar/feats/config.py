@@ -17,6 +17,9 @@ class FeatureConfig:
 
     # Any setting of Lhotse's FbankConfig. sampling_rate is taken from the recordings unless it is given here.
     fbank: dict[str, Any] = field(default_factory=lambda: {"num_filters": 80})
+    # Take the matrices that MANIFESTS/feats_<split>.scp (of import-kaldi) names instead of computing any. Of `fbank`
+    # only frame_shift and frame_length count then, to compare frames with durations; num_filters becomes their width.
+    from_kaldi: bool = False
     resample: bool = False  # resample recordings of another rate instead of refusing them
     normalize: str = "global"  # none | global | speaker | utterance; mean and variance, applied when batches are made
     speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])  # copies of each training utterance
@@ -39,12 +42,18 @@ class FeatureConfig:
             raise ConfigError(f"speeds must be different numbers, for example [0.9, 1.0, 1.1], not {self.speeds}")
         if not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ConfigError(f"speeds must lie between 0.5 and 2.0, not {self.speeds}")
+        if self.from_kaldi and self.speeds != [1.0]:
+            raise ConfigError(
+                f"from_kaldi: features that are there already have one speed: set speeds: [1.0], not {self.speeds}"
+            )
         if self.min_frames < 1:
             raise ConfigError(f"min_frames must be at least 1, not {self.min_frames}")
         for name in ("silence_range", "clip_fraction", "max_bad_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         check_fbank(self.fbank)
+        if self.fbank.get("frame_shift", 0.01) <= 0:
+            raise ConfigError(f"fbank.frame_shift must be above 0, not {self.fbank['frame_shift']}")
 
 
 @dataclass

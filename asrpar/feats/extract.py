@@ -15,6 +15,7 @@ from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
 from asrpar.config import load_config, save_config
+from asrpar.corpus.kaldi_ark import read_matrix, read_scp
 from asrpar.errors import AsrparError, ConfigError, DataError, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.report import write_report
@@ -25,13 +26,16 @@ from asrpar.log import get_logger
 
 log = get_logger(__name__)
 
+# Where the matrix of each utterance lies, of `from_kaldi`: split → utterance → (archive, byte offset).
+Sources = dict[str, dict[str, tuple[str, int]]]
+
 TRAIN = "train"  # the split that gets speed copies and that gives the global statistics
 
 
 def extract_features(
     config: FeatureConfig, manifests: str | Path, output: str | Path, splits: list[str], jobs: int = 1
 ) -> dict[str, int]:
-    """Compute the features of each split of a MANIFESTS folder into a FEATS folder.
+    """Compute the features of each split of a MANIFESTS folder into a FEATS folder, or copy those that Kaldi made.
 
     A split's cuts file appears only when all its features are there. Files do not depend on ``jobs``.
 
@@ -45,7 +49,8 @@ def extract_features(
     check_storage(config.storage)
     manifests, output = Path(manifests), Path(output)
     cuts = {split: load_cuts(manifests, split) for split in splits}
-    config = _settle(config, cuts, output)
+    sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
+    config = _settle(config, cuts, sources, output)
     (output / "storage").mkdir(parents=True, exist_ok=True)
     for split in splits:
         # Cuts of earlier settings must not outlive the description of how they were made.
@@ -54,7 +59,7 @@ def extract_features(
         for name in ("stats.pt", "report.txt"):
             (output / name).unlink(missing_ok=True)
     save_config(config, output / "feats.yaml")
-    return {split: _extract_split(config, cuts[split], output, split, jobs) for split in splits}
+    return {split: _extract_split(config, cuts[split], sources.get(split, {}), output, split, jobs) for split in splits}
 
 
 def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
@@ -78,15 +83,21 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
     return cuts
 
 
-def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], output: Path) -> FeatureConfig:
-    """Fix the sampling rate, and refuse to mix settings within one FEATS folder."""
+def _kaldi_sources(manifests: Path, split: str) -> dict[str, tuple[str, int]]:
+    path = manifests / f"feats_{split}.scp"
+    require_file(path, "stage 1 (asrpar import-kaldi) on a data folder that has a feats.scp")
+    return read_scp(path)
+
+
+def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], sources: Sources, output: Path) -> FeatureConfig:
+    """Fix sampling rate and, of Kaldi's features, width; refuse to mix settings within one FEATS folder."""
     old = load_config(FeatureConfig, output / "feats.yaml") if (output / "feats.yaml").exists() else None
     others = [p for p in output.glob("cuts_*.jsonl.gz") if p.name[5:-9] not in cuts]
     first = next(iter(cuts.values()))[0]
     rate = config.fbank.get("sampling_rate") or (
         old.fbank["sampling_rate"] if old and others else first.recording.sampling_rate
     )
-    if not config.resample:
+    if not config.resample and not config.from_kaldi:
         for split, those in cuts.items():
             for cut in those:
                 if cut.recording.sampling_rate != rate:
@@ -100,10 +111,17 @@ def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], output: Path)
             if nobody is not None:
                 raise DataError(f"normalize: speaker, but cut {nobody} has no speaker in its supervision")
     config = replace(config, fbank={**config.fbank, "sampling_rate": rate})
-    make_extractor(config.fbank)  # a wrong setting is found here, once, not in each process
+    if config.from_kaldi:
+        key, place = next((key, place) for entries in sources.values() for key, place in entries.items())
+        times = {k: v for k, v in config.fbank.items() if k in ("frame_shift", "frame_length", "sampling_rate")}
+        config = replace(config, fbank={"num_filters": read_matrix(key, *place).shape[1], **times})
+    else:
+        make_extractor(config.fbank)  # a wrong setting is found here, once, not in each process
     if old and others:
         ours, theirs = asdict(config), asdict(old)
-        changed = [k for k in ("fbank", "resample", "normalize", "dtype", "min_frames") if ours[k] != theirs[k]]
+        changed = [
+            k for k in ("from_kaldi", "fbank", "resample", "normalize", "dtype", "min_frames") if ours[k] != theirs[k]
+        ]
         if changed:
             raise ConfigError(
                 f"{output} holds {', '.join(p.name for p in others)} made with another {changed[0]}: "
@@ -112,7 +130,14 @@ def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], output: Path)
     return config
 
 
-def _extract_split(config: FeatureConfig, cuts: list[MonoCut], output: Path, split: str, jobs: int) -> int:
+def _extract_split(
+    config: FeatureConfig,
+    cuts: list[MonoCut],
+    sources: dict[str, tuple[str, int]],
+    output: Path,
+    split: str,
+    jobs: int,
+) -> int:
     final = output.resolve() / "storage" / split
     folder = final.with_name(f".{split}.tmp")
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,7 +146,15 @@ def _extract_split(config: FeatureConfig, cuts: list[MonoCut], output: Path, spl
     # The size of a shard follows from the data alone, so that files do not depend on the number of processes.
     size = min(2000, max(20, -(-len(cuts) // 64)))
     tasks = [
-        ShardTask(i, cuts[start : start + size], config, speeds, folder, final)
+        ShardTask(
+            i,
+            part := cuts[start : start + size],
+            config,
+            speeds,
+            folder,
+            final,
+            {cut.id: sources[cut.id] for cut in part if cut.id in sources},
+        )
         for i, start in enumerate(range(0, len(cuts), size))
     ]
     try:

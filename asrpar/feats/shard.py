@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from lhotse import Fbank, FbankConfig, Features, MonoCut
+from lhotse.features.io import FeaturesWriter
 from lhotse.utils import fastcopy
 
-from asrpar.errors import ConfigError
+from asrpar.corpus.kaldi_ark import read_matrix
+from asrpar.errors import ConfigError, DataError
 from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict_durations, suspicion
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.stats import Moments
@@ -28,6 +31,7 @@ class ShardTask:
     speeds: list[float]
     folder: Path
     final_folder: Path
+    sources: dict[str, tuple[str, int]] = field(default_factory=dict)  # of from_kaldi: (archive, byte offset)
 
 
 @dataclass
@@ -70,9 +74,19 @@ def one_thread() -> Iterator[None]:
 
 
 def extract_shard(task: ShardTask) -> ShardResult:
-    """Compute and store the features of all cuts of a shard, in all speeds."""
+    """Compute and store the features of all cuts of a shard in all speeds, or copy those of Kaldi."""
     config = task.config
     result = ShardResult(task.index)
+    if config.from_kaldi:
+        with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
+            for cut in task.cuts:
+                features, problem = _kaldi_features(cut, task)
+                if features is None:
+                    result.findings.append((cut.id, "dropped", problem))
+                    result.dropped += 1
+                else:
+                    _keep(cut, features, "kaldi", task, writer, result)
+        return result
     with one_thread(), strict_durations(), torch.random.fork_rng(devices=[]):
         extractor = make_extractor(config.fbank)
         with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
@@ -84,7 +98,9 @@ def extract_shard(task: ShardTask) -> ShardResult:
     return result
 
 
-def _extract_utterance(cut: MonoCut, task: ShardTask, extractor: Fbank, writer: object, result: ShardResult) -> None:
+def _extract_utterance(
+    cut: MonoCut, task: ShardTask, extractor: Fbank, writer: FeaturesWriter, result: ShardResult
+) -> None:
     config = task.config
     # The unperturbed copy first: what is wrong with the recording is found, and reported, once.
     for nth, speed in enumerate(sorted(task.speeds, key=lambda s: (s != 1.0, s))):
@@ -103,24 +119,53 @@ def _extract_utterance(cut: MonoCut, task: ShardTask, extractor: Fbank, writer: 
         doubt = suspicion(samples, config.silence_range, config.clip_fraction) if nth == 0 else ""
         if doubt:
             result.findings.append((copy.id, "kept", doubt))
-        manifest = Features(
-            type=extractor.name,
-            num_frames=features.shape[0],
-            num_features=features.shape[1],
-            frame_shift=extractor.frame_shift,
-            sampling_rate=copy.sampling_rate,
-            start=copy.start,
-            duration=copy.duration,
-            storage_type=writer.name,
-            storage_key=writer.write(copy.id, features),
-            storage_path=str(writer.storage_path).replace(str(task.folder), str(task.final_folder), 1),
-            recording_id=copy.recording.id,
-            channels=copy.channel,
-        )
-        result.cuts.append(fastcopy(copy, features=manifest))
-        speaker = copy.supervisions[0].speaker or ""
-        moments = Moments.of(features)
-        result.speakers[speaker] = result.speakers[speaker] + moments if speaker in result.speakers else moments
+        _keep(copy, features, extractor.name, task, writer, result)
+
+
+def _keep(
+    cut: MonoCut, features: np.ndarray, kind: str, task: ShardTask, writer: FeaturesWriter, result: ShardResult
+) -> None:
+    """Store one matrix; count it in the statistics."""
+    manifest = Features(
+        type=kind,
+        num_frames=features.shape[0],
+        num_features=features.shape[1],
+        frame_shift=task.config.fbank.get("frame_shift", FbankConfig.frame_shift),
+        sampling_rate=cut.sampling_rate,
+        start=cut.start,
+        duration=cut.duration,
+        storage_type=writer.name,
+        storage_key=writer.write(cut.id, features),
+        storage_path=str(writer.storage_path).replace(str(task.folder), str(task.final_folder), 1),
+        recording_id=cut.recording.id,
+        channels=cut.channel,
+    )
+    result.cuts.append(fastcopy(cut, features=manifest))
+    speaker = cut.supervisions[0].speaker or ""
+    moments = Moments.of(features)
+    result.speakers[speaker] = result.speakers[speaker] + moments if speaker in result.speakers else moments
+
+
+def _kaldi_features(cut: MonoCut, task: ShardTask) -> tuple[np.ndarray | None, str]:
+    """A cut's matrix as Kaldi made it, or None and why it cannot be used."""
+    fbank = task.config.fbank
+    if cut.id not in task.sources:
+        return None, "not in feats.scp"
+    try:
+        features = read_matrix(cut.id, *task.sources[cut.id])
+    except (DataError, OSError) as e:
+        return None, f"unreadable: {e}"
+    frames, width = features.shape
+    if width != fbank["num_filters"]:
+        return None, f"{width} features a frame, others have {fbank['num_filters']}"
+    if frames < task.config.min_frames:
+        return None, f"too short: {frames} frames, min_frames is {task.config.min_frames}"
+    shift = fbank.get("frame_shift", FbankConfig.frame_shift)
+    # With snip_edges, Kaldi's default, frames that do not fit in whole are missing at the end; one more for rounding.
+    window = fbank.get("frame_length", FbankConfig.frame_length)
+    if not -1 <= cut.duration / shift - frames <= math.ceil(window / shift) + 1:
+        return None, f"{frames} frames of {shift:g} s (fbank.frame_shift) are not its {cut.duration:.3f} s"
+    return features, ""
 
 
 def _features(extractor: Fbank, samples: np.ndarray, min_frames: int) -> tuple[np.ndarray | None, str]:

@@ -69,7 +69,10 @@ class ArpaLm:
             count += len(words) + 1
         if not count:
             raise DataError("perplexity of no sentences")
-        return math.exp(-total / count)
+        try:
+            return math.exp(-total / count)
+        except OverflowError:  # words of LOG_ZERO
+            return math.inf
 
     def write(self, path: str | Path) -> None:
         """Write the model as an ARPA file, n-grams sorted."""

@@ -24,7 +24,7 @@ class LexiconConfig:
     case: str = "keep"
     # AH0 AH1 AH2 -> AH
     strip_stress: bool = False
-    # Phones at a word's beginning (_B), inside (_I), at its end (_E) and alone (_S) are units of their own, as in Kaldi.
+    # Phones at a word's beginning (_B), inside (_I), at its end (_E) and alone (_S) are different units, as in Kaldi.
     position_dependent: bool = False
 
 

@@ -161,18 +161,21 @@ def spell_by_letters(word: str, *lexicons: Lexicon | None) -> tuple[str, ...] | 
     return tuple(units) or None
 
 
-def read_symbols(path: str | Path) -> list[str]:
-    """Read ``symbol id`` lines; ids must count up from 0.
+def read_symbols(path: str | Path, made_by: str = MADE_BY) -> list[str]:
+    """Read ``symbol id`` lines; ids must count up from 0. ``made_by`` names the stage that writes the file.
 
     Raises:
-        DataError: another format or order, with file and line.
+        MissingInputError: no such file. DataError: no symbols, or another format or order, with file and line.
     """
-    symbols = []
+    require_file(path, made_by)
+    symbols: list[str] = []
     for number, line in read_lines(path):
         fields = line.split()
         if len(fields) != 2 or fields[1] != str(len(symbols)):
             raise DataError(f"{path}:{number}: expected 'SYMBOL {len(symbols)}', found '{line}'")
         symbols.append(fields[0])
+    if not symbols:
+        raise DataError(f"{path} holds no symbols: run {made_by} again")
     return symbols
 
 

@@ -16,6 +16,7 @@ from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
 LISTED = 20
+DEV = "dev"  # the set whose perplexity is logged
 
 Sentences = list[list[str]]
 
@@ -28,7 +29,8 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
 
     Args:
         config: what to make.
-        manifests: MANIFESTS folder of stage 1; only the sets of ``lm.splits`` are read.
+        manifests: MANIFESTS folder of stage 1; only the sets of ``lm.splits`` are used. The LM's perplexity on ``dev``
+            is logged if that set is there.
         output: folder to make.
         places: where relative paths of the settings are looked for.
 
@@ -58,6 +60,29 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
         len(_tokens(config, lexicon, speller)) - 1,
     )  # fmt: skip
     LOG.info("%s: %d-gram LM with %s n-grams", output, lm.order, "/".join(str(len(g)) for g in lm.grams))
+    _log_perplexity(config, lm, Path(manifests))
+
+
+def _log_perplexity(config: LangConfig, lm: ArpaLm, manifests: Path) -> None:
+    """For information only: how well the LM foretells the dev set, where there is one that it was not made from."""
+    if DEV in config.lm.splits or not (manifests / f"supervisions_{DEV}.jsonl.gz").is_file():
+        return
+    try:
+        sentences = [words for t in manifest_texts(manifests, DEV) if (words := t.split())]
+    except DataError as e:
+        LOG.warning("no perplexity of %s: %s", DEV, e)
+        return
+    known = set(lm.words)
+    if config.oov.policy == "unk" and config.oov.word in known:
+        sentences = [[w if w in known else config.oov.word for w in words] for words in sentences]
+    scored = [words for words in sentences if known.issuperset(words)]
+    if scored:
+        LOG.info(
+            "perplexity of the LM on %s: %.1f (%d of %d sentences: those whose words it knows)",
+            DEV, lm.perplexity(scored), len(scored), len(sentences),
+        )  # fmt: skip
+    else:
+        LOG.warning("each sentence of %s has words that the LM does not know", DEV)
 
 
 def _extra_text(config: LangConfig, places: Places) -> Sentences:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from asrpar.nn.tdnn import Subsample
+from asrpar.nn.frontend import make_front_end
 
 
 def flip_by_length(x: Tensor, lens: Tensor) -> Tensor:
@@ -42,6 +42,8 @@ class Blstm(nn.Module):
         num_layers: depth.
         bottleneck: 0 for none, else the width of the linear layer before the softmax.
         subsampling: frames merged at the input.
+        conv_maps: feature maps of the convolutional front end (which makes it a CLDNN); 0 for a linear one.
+        conv_layers: convolutions in it after the first two.
         dropout: probability between layers, in [0, 1).
     """
 
@@ -54,11 +56,13 @@ class Blstm(nn.Module):
         num_layers: int,
         bottleneck: int,
         subsampling: int,
+        conv_maps: int,
+        conv_layers: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.subsampling = subsampling
-        self.input = Subsample(num_features, 2 * cells, 3 * subsampling, subsampling)
+        self.input = make_front_end(num_features, 2 * cells, subsampling, conv_maps, conv_layers)
         self.layers = nn.ModuleList(BlstmLayer(2 * cells, cells) for _ in range(num_layers))
         self.dropout = nn.Dropout(dropout)
         self.bottleneck = nn.Linear(2 * cells, bottleneck) if bottleneck else nn.Identity()
@@ -66,8 +70,8 @@ class Blstm(nn.Module):
 
     def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,)."""
-        x = self.input(features).transpose(1, 2)
-        lens = self.input.lengths(lens)
+        x, lens = self.input(features, lens)
+        x = x.transpose(1, 2)
         for layer in self.layers:
             x = self.dropout(layer(x, lens))
         return self.output(self.bottleneck(x)).float().log_softmax(-1), lens

@@ -12,7 +12,7 @@ from asrpar.errors import ConfigError
 
 @dataclass
 class LossConfig:
-    """``implementation``: ``torch``, or ``k2`` where it is installed (a graph per utterance; the same value)."""
+    """``implementation``: ``torch``, or ``k2`` where it is installed (the same value up to pruning)."""
 
     implementation: str = "torch"
 
@@ -36,14 +36,14 @@ class CtcLoss(nn.Module):
         if config.implementation == "k2":
             try:
                 import k2  # noqa: F401
-            except ImportError as e:
+            except (ImportError, OSError) as e:
                 raise ConfigError(
                     f"loss.implementation is k2, which cannot be imported ({e}): tools/install_k2.sh installs it, "
                     "or use --set loss.implementation=torch"
                 ) from e
         self.implementation = config.implementation
 
-    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[list[int]]]) -> tuple[Tensor, int]:
+    def forward(self, log_probs: Tensor, lens: Tensor, targets: list[list[list[int]]]) -> tuple[Tensor, list[bool]]:
         """The loss of a batch.
 
         Args:
@@ -53,27 +53,28 @@ class CtcLoss(nn.Module):
                 probabilities are added: the model finds out which pronunciation it hears.
 
         Returns:
-            The loss () and the number of utterances left out.
+            The loss () and whether each utterance is in it.
         """
         rows: list[int] = []
         columns: list[int] = []
         sequences: list[list[int]] = []
-        used = 0
+        used: list[bool] = []
         for n, (variants, frames) in enumerate(zip(targets, lens.tolist(), strict=True)):
             fitting = [t for t in variants if frames_needed(t) <= frames]
             rows += [n] * len(fitting)
             columns += range(len(fitting))
             sequences += fitting
-            used += bool(fitting)
-        if not used:
-            return log_probs.sum() * 0.0, len(targets)
+            used.append(bool(fitting))
+        if not rows:
+            return log_probs.sum() * 0.0, used
         index = torch.tensor(rows, device=log_probs.device)
-        each = self._each(log_probs[index], lens[index], sequences)
-        if used == len(sequences):
-            return each.sum(), len(targets) - used
+        # The backward of log_probs[index] adds repeated rows in the order in which threads arrive; this one does not.
+        each = self._each(log_probs.index_select(0, index), lens[index], sequences)
+        if sum(used) == len(sequences):
+            return each.sum(), used
         table = each.new_full((len(targets), max(columns) + 1), float("inf"))
         table = table.index_put((index, torch.tensor(columns, device=index.device)), each)
-        return -torch.logsumexp(-table[index.unique()], dim=1).sum(), len(targets) - used
+        return -torch.logsumexp(-table.index_select(0, index.unique()), dim=1).sum(), used
 
     def _each(self, log_probs: Tensor, lens: Tensor, targets: list[list[int]]) -> Tensor:
         """(K, T', C), (K,), K token sequences -> (K,) losses."""

@@ -21,6 +21,9 @@ class ModelConfig:
         cells: LSTM cells of each direction.
         num_layers: BLSTM depth.
         subsampling: input frames for each output frame.
+        conv_maps: feature maps of a convolutional front end (layers over time and frequency); 0 for a linear one.
+        conv_layers: convolutions in it after the first two.
+        jitter: begin at any of the first ``subsampling`` frames in training.
         dropout: probability.
     """
 
@@ -32,6 +35,9 @@ class ModelConfig:
     cells: int = 256
     num_layers: int = 3
     subsampling: int = 3
+    conv_maps: int = 32
+    conv_layers: int = 1
+    jitter: bool = True
     dropout: float = 0.1
 
 
@@ -48,6 +54,8 @@ def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
         kernel=c.kernel,
         bottleneck=c.bottleneck if c.type == "tdnnf" else 0,
         subsampling=c.subsampling,
+        conv_maps=c.conv_maps,
+        conv_layers=c.conv_layers,
         dropout=c.dropout,
     )
 
@@ -62,6 +70,8 @@ def _blstm(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
         num_layers=c.num_layers,
         bottleneck=c.bottleneck,
         subsampling=c.subsampling,
+        conv_maps=c.conv_maps,
+        conv_layers=c.conv_layers,
         dropout=c.dropout,
     )
 
@@ -80,6 +90,13 @@ def build_model(config: ModelConfig, num_features: int, num_classes: int) -> nn.
     for name in ("channels", "kernel", "cells", "num_layers", "subsampling"):
         if getattr(config, name) < 1:
             raise ConfigError(f"model.{name} is {getattr(config, name)}: it must be at least 1")
+    for name in ("conv_maps", "conv_layers"):
+        if getattr(config, name) < 0:
+            raise ConfigError(f"model.{name} is {getattr(config, name)}: it must not be negative")
+    if config.bottleneck < 0 or any(d < 1 for d in config.dilations):
+        raise ConfigError("model.bottleneck must not be negative, and each of model.dilations at least 1")
     if not 0 <= config.dropout < 1:
         raise ConfigError(f"model.dropout is {config.dropout}: it must be in [0, 1)")
-    return MODELS[config.type](config, num_features, num_classes)
+    model = MODELS[config.type](config, num_features, num_classes)
+    model.input.jitter = config.jitter
+    return model

@@ -9,24 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.errors import ConfigError
-
-
-class Subsample(nn.Module):
-    """Splice frames and keep each ``stride``-th: (N, T, C) -> (N, ceil(T / stride), channels)."""
-
-    def __init__(self, num_features: int, channels: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.conv = nn.Conv1d(num_features, channels, kernel, stride=stride, padding=(kernel - 1) // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, T, C) -> (N, channels, T')."""
-        return F.relu(self.conv(x.transpose(1, 2)))
-
-    def lengths(self, lens: Tensor) -> Tensor:
-        """Output lengths T' of input lengths T, both (N,)."""
-        kernel, padding = self.conv.kernel_size[0], self.conv.padding[0]
-        return (lens + 2 * padding - kernel) // self.stride + 1
+from asrpar.nn.frontend import frame_mask, make_front_end
 
 
 class ChannelNorm(nn.Module):
@@ -75,6 +58,8 @@ class Tdnn(nn.Module):
         kernel: frames seen by a layer (odd).
         bottleneck: 0 for plain layers, else the rank of the factored ones.
         subsampling: frames merged at the input.
+        conv_maps: feature maps of the convolutional front end; 0 for a linear one.
+        conv_layers: convolutions in it after the first two.
         dropout: probability, in [0, 1).
     """
 
@@ -88,23 +73,24 @@ class Tdnn(nn.Module):
         kernel: int,
         bottleneck: int,
         subsampling: int,
+        conv_maps: int,
+        conv_layers: int,
         dropout: float,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ConfigError(f"model.kernel is {kernel}: it must be odd, so that a layer looks as far back as ahead")
         self.subsampling = subsampling
-        self.input = Subsample(num_features, channels, 3 * subsampling, subsampling)
+        self.input = make_front_end(num_features, channels, subsampling, conv_maps, conv_layers)
         self.layers = nn.ModuleList(TdnnLayer(channels, kernel, d, bottleneck, dropout) for d in dilations)
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, num_classes)
 
     def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,)."""
-        x = self.input(features)
-        lens = self.input.lengths(lens)
+        x, lens = self.input(features, lens)
         # Padding must stay zero in every layer, or a result would depend on what an utterance is batched with.
-        mask = (torch.arange(x.shape[2], device=x.device) < lens[:, None]).to(x.dtype)[:, None]
+        mask = frame_mask(lens, x.shape[2]).to(x.dtype)[:, None]
         for layer in self.layers:
             x = layer(x, mask)
         return self.output(self.norm(x.transpose(1, 2))).float().log_softmax(-1), lens

@@ -17,8 +17,9 @@ from asrpar.score.trn import read_transcripts
 MAX_PAIRED = 12
 
 
-# Equal in runs that are repetitions of each other.
-GROUP_KEYS = ("model", "parameters", "strategy", "learners", "epochs", "ema")
+# Equal in runs that are repetitions of each other. config_digest stands for all settings of the training but seed and
+# folders; trainings of before it was written are told apart by the other keys alone.
+GROUP_KEYS = ("config_digest", "model", "parameters", "strategy", "learners", "epochs", "ema")
 
 
 @dataclass
@@ -35,8 +36,8 @@ class Experiment:
         return self.numbers.get("training") or {}
 
     def group(self) -> tuple[str, ...]:
-        """What experiments share that differ in seed alone."""
-        return tuple(str(self.training.get(key, "-")) for key in GROUP_KEYS)
+        """What experiments share that differ in seed alone, the engine that decoded them included."""
+        return (*(str(self.training.get(key, "-")) for key in GROUP_KEYS), str(self.numbers.get("engine", "-")))
 
 
 def load_experiment(exp: Path, set_name: str) -> Experiment:

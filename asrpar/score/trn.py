@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from asrpar.errors import DataError, MissingInputError
+from asrpar.errors import DataError
+from asrpar.textfile import text_lines
 
 _TRN = re.compile(r"(?:(.*)\s)?\(([^()\s]+)\)\s*")
 
@@ -11,28 +12,26 @@ _TRN = re.compile(r"(?:(.*)\s)?\(([^()\s]+)\)\s*")
 def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, list[str]]:
     """Words of each utterance, in the file's order.
 
-    A file whose first line ends in ``(id)`` is taken as trn, another as Kaldi text.
+    A file called ``*.trn`` is trn. So is one of another name whose lines all end in ``(id)``, each with its own id;
+    any other is Kaldi text, whose lines may well end in a word like ``(NOISE)``.
 
     Raises:
-        MissingInputError: no such file. DataError: an id comes twice, a line has no id, or the file is empty
-            and must not be.
+        MissingInputError: no such file. DataError: not UTF-8, an id comes twice, a line has no id, or the file is
+            empty and must not be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingInputError(f"{path} is missing: run asrpar decode (stage 7) first, or give another file")
-    try:
-        lines = [(n, line) for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path} is not UTF-8 text: {e.reason} at byte {e.start}") from e
+    lines = text_lines(path, "run asrpar decode (stage 7) first, or give another file")
     if not lines and may_be_empty:
         return {}
     if not lines:
         raise DataError(f"{path} is empty")
-    is_trn = _TRN.fullmatch(lines[0][1]) is not None
+    ends = [_TRN.fullmatch(line) for _, line in lines]
+    is_trn = path.suffix == ".trn" or (all(ends) and len({m[2] for m in ends if m}) == len(lines))
+    # A damaged trn of another name is read as Kaldi text: let the message say so.
+    hint = "" if is_trn or not any(ends) else " (read as 'utt-id WORDS'; call the file *.trn if it is 'WORDS (utt-id)')"
     found: dict[str, list[str]] = {}
-    for number, line in lines:
+    for (number, line), match in zip(lines, ends, strict=True):
         if is_trn:
-            match = _TRN.fullmatch(line)
             if match is None:
                 raise DataError(f"{path}:{number}: no '(utt-id)' at the end of the line")
             text, utt_id = match[1] or "", match[2]
@@ -40,17 +39,19 @@ def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, 
             utt_id, *rest = line.split(maxsplit=1)
             text = rest[0] if rest else ""
         if utt_id in found:
-            raise DataError(f"{path}:{number}: utterance {utt_id} comes twice")
+            raise DataError(f"{path}:{number}: utterance {utt_id} comes twice{hint}")
         found[utt_id] = text.split()
     return found
 
 
 def read_utt2spk(path: str | Path) -> dict[str, str]:
-    """Read ``utt-id speaker`` lines. Raises `DataError` for another kind of line, `MissingInputError` for no file."""
-    if not Path(path).is_file():
-        raise MissingInputError(f"{path} is missing: give the utt2spk file of the set")
+    """Read ``utt-id speaker`` lines.
+
+    Raises:
+        MissingInputError: no such file. DataError: not UTF-8, or another kind of line.
+    """
     speakers: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in text_lines(path, "give the utt2spk file of the set"):
         fields = line.split()
         if len(fields) != 2:
             raise DataError(f"{path}:{number}: expected 'utt-id speaker', found '{line.strip()}'")

@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of every rank, so that a killed run goes on to the same numbers.
 
 A checkpoint is a folder with one file for each rank. It is written under a temporary name and renamed once every rank
-has written, so that a folder with a final name is always complete.
+has written; one that is to go is renamed before it is emptied. So a folder with a final name is always complete.
 """
 
 import os
@@ -33,13 +33,18 @@ class Checkpoints:
         self.comm = comm
         self.keep = keep
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Save this rank's ``state``; all ranks call it. Returns the folder."""
-        final = self.folder / f"step-{step:08d}"
-        temporary = self.folder / f"step-{step:08d}.tmp"
+    def save(self, epoch: int, step: int, state: dict[str, Any]) -> Path:
+        """Save this rank's ``state`` after ``epoch`` whole epochs and ``step`` steps in all; all ranks call it.
+
+        Returns the folder. Saving at the same place again leaves it as it is.
+        """
+        final = self.folder / f"epoch-{epoch:04d}-step-{step:08d}"
+        temporary = final.with_suffix(".tmp")
+        if self.comm.broadcast_object(final.exists()):
+            return final
         if self.comm.rank == 0:
-            # A run that was killed while it saved leaves this behind.
-            shutil.rmtree(temporary, ignore_errors=True)
+            for leftover in self.folder.glob("*.tmp"):  # of runs that were killed while they saved
+                shutil.rmtree(leftover, ignore_errors=True)
             temporary.mkdir(parents=True)
         self.comm.barrier()
         path = temporary / f"rank-{self.comm.rank}.pt"
@@ -56,10 +61,9 @@ class Checkpoints:
             if failed:
                 shutil.rmtree(temporary, ignore_errors=True)
             else:
-                shutil.rmtree(final, ignore_errors=True)
                 temporary.rename(final)
                 for old in self.complete()[: -self.keep]:
-                    shutil.rmtree(old, ignore_errors=True)
+                    shutil.rmtree(old.rename(old.with_suffix(".tmp")), ignore_errors=True)
         if failed:
             raise TrainingError(
                 f"cannot write checkpoint {final} ({'; '.join(failed)}): free space, then run again to resume"
@@ -69,7 +73,7 @@ class Checkpoints:
 
     def complete(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        return sorted(p for p in self.folder.glob("step-*") if p.suffix != ".tmp" and p.is_dir())
+        return sorted(p for p in self.folder.glob("epoch-*") if p.suffix != ".tmp" and p.is_dir())
 
     def load(self, device: torch.device, allow_learner_change: bool) -> dict[str, Any] | None:
         """This rank's state from the newest checkpoint; None if there is none.
@@ -93,6 +97,8 @@ class Checkpoints:
             state = torch.load(path, map_location=device, weights_only=True)
             if state["format"] != FORMAT:
                 raise ValueError(f"format {state['format']}")
+            if state["learners"] != learners:
+                raise ValueError(f"{learners} of {state['learners']} files are there")
         except Exception as e:
             raise TrainingError(f"cannot read {path} ({e}): remove the folder to resume from an older one") from e
         if changed and state["position"]["step"] != 0:

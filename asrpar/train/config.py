@@ -98,7 +98,7 @@ class TrainConfig:
     Attributes:
         exp: folder of the experiment.
         strategy: name of the parallel algorithm.
-        strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; those not in use are ignored.
+        strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; all are checked, one is used.
         epochs: passes over the training set.
         autocast: ``none`` (fp32) or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -133,8 +133,12 @@ class TrainConfig:
     stop_after_epochs: int = 0
 
 
-# These may change between the runs of one training: they do not change its result.
-FREE_ON_RESUME = ("exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "dev_max_frames", "threads")
+# These may change between the runs of one training. They do not change what is computed; another device or number of
+# threads may change the order of sums, and so the last bits: the trainer warns of that.
+FREE_ON_RESUME = (
+    "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "threads", "dev_max_frames",
+    "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch",
+)  # fmt: skip
 
 
 def check_config(config: TrainConfig) -> None:
@@ -154,10 +158,21 @@ def check_config(config: TrainConfig) -> None:
         if value not in known:
             raise ConfigError(f"{key} is '{value}'; known: {', '.join(known)}")
     positive = {"epochs": config.epochs, "optimizer.lr": config.optimizer.lr, "checkpoint.keep": config.checkpoint.keep}
+    positive |= {"dev_max_frames": config.dev_max_frames, "max_nonfinite": config.max_nonfinite}
     positive |= {"checkpoint.every_epochs": config.checkpoint.every_epochs, "ema.decay_epochs": config.ema.decay_epochs}
     for key, value in positive.items():
         if not value > 0:
             raise ConfigError(f"{key} is {value}: it must be greater than 0")
+    o = config.optimizer
+    least = {"seed": config.seed, "threads": config.threads, "optimizer.momentum": o.momentum, "optimizer.eps": o.eps}
+    least |= {"optimizer.weight_decay": o.weight_decay, "optimizer.clip_norm": o.clip_norm}
+    least |= {"dev_every_steps": config.dev_every_steps, "checkpoint.every_steps": config.checkpoint.every_steps}
+    least |= {"time_limit_minutes": config.time_limit_minutes, "stop_after_epochs": config.stop_after_epochs}
+    for key, value in least.items():
+        if not value >= 0:
+            raise ConfigError(f"{key} is {value}: it must not be negative")
+    if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
+        raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
     if not 0 <= config.schedule.warmup <= 1:
         raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")
     for key in ("exp", "data.feats", "data.lang"):

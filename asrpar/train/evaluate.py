@@ -8,7 +8,7 @@ from torch import Tensor
 
 from asrpar.feats import eval_batches
 from asrpar.parallel.comm import Comm
-from asrpar.train.learner import AcousticLearner
+from asrpar.train.learner import AcousticLearner, frames_in
 
 
 @dataclass
@@ -30,14 +30,13 @@ def evaluate(
     import kaldialign
 
     own = learner.weights.clone()
-    left_out = learner.left_out
     learner.weights.copy_(weights)
     learner.module.eval()
     totals = torch.zeros(4, dtype=torch.float64)
     for batch in eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank):
         if not batch.texts:
             continue
-        loss, log_probs, lens = learner.batch_loss(batch)
+        loss, used, log_probs, lens = learner.batch_loss(batch)
         best = log_probs.argmax(-1).cpu()
         errors = tokens = 0
         for path, n, text in zip(best, lens.tolist(), batch.texts, strict=True):
@@ -47,9 +46,8 @@ def evaluate(
             hypothesis = [t for t in torch.unique_consecutive(path[:n]).tolist() if t != 0]
             errors += min(kaldialign.edit_distance(reference, hypothesis)["total"] for reference in variants)
             tokens += len(variants[0])
-        totals += torch.tensor([loss.item(), batch.num_frames, errors, tokens], dtype=torch.float64)
+        totals += torch.tensor([loss.item(), frames_in(batch, used), errors, tokens], dtype=torch.float64)
     learner.weights.copy_(own)
-    learner.left_out = left_out
     comm.allreduce(totals)
     loss_sum, frames, errors, tokens = totals.tolist()
     return Evaluation(loss_sum / max(frames, 1.0), 100.0 * errors / max(tokens, 1.0))

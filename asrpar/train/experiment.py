@@ -1,16 +1,23 @@
 """An experiment's folder: its settings, its logs, its summary; and the run of one training in it."""
 
+import fcntl
+import hashlib
 import json
+import math
 import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import ConfigError, replacing, require_file
+from asrpar.errors import ConfigError, TrainingError, replacing, require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies import STRATEGIES, settings_class
+from asrpar.parallel.strategies import settings_class
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
 
 log = get_logger(__name__)
@@ -18,34 +25,42 @@ log = get_logger(__name__)
 
 def strategy_settings(config: TrainConfig) -> Any:
     """The validated settings of the strategy in use; `ConfigError` names a wrong key of any strategy's block."""
+    chosen = settings_class(config.strategy)()
     for name, block in config.strategies.items():
         schema = settings_class(name)
         if block is not None and not isinstance(block, dict):
             raise ConfigError(f"strategies.{name} must be 'key: value' lines, not {block!r}")
         loaded = load_config(schema, None, [f"{k}={'null' if v is None else v}" for k, v in (block or {}).items()])
         if name == config.strategy:
-            return_value = loaded
-    if config.strategy in config.strategies:
-        return return_value
-    return settings_class(config.strategy)()
+            chosen = loaded
+    return chosen
+
+
+def leaves(config: TrainConfig) -> dict[str, Any]:
+    """All settings that matter for the result, as ``{"optimizer.lr": 0.004, ...}``."""
+
+    def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in tree.items():
+            path = f"{prefix}{key}"
+            # Settings of strategies that are not in use cannot matter.
+            if path in FREE_ON_RESUME or (prefix == "strategies." and key != config.strategy):
+                continue
+            found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
+        return found
+
+    return walk(asdict(config), "")
+
+
+def config_digest(config: TrainConfig) -> str:
+    """Equal for two trainings that differ in seed and place alone."""
+    kept = {k: v for k, v in leaves(config).items() if k not in ("seed", "data.feats", "data.lang")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Keys whose values differ and matter for the result, as ``key: old -> new``."""
-
-    def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in tree.items():
-            path = f"{prefix}{key}"
-            if path in FREE_ON_RESUME:
-                continue
-            # Settings of strategies that are not in use cannot matter.
-            if prefix == "strategies." and key != new.strategy:
-                continue
-            found |= leaves(value, f"{path}.") if isinstance(value, dict) else {path: value}
-        return found
-
-    a, b = leaves(asdict(old)), leaves(asdict(new))
+    a, b = leaves(old), leaves(new)
     return [f"{k}: {a.get(k)} -> {b.get(k)}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
 
@@ -59,8 +74,6 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
 
     check_config(config)
     settings = strategy_settings(config)
-    if config.strategy not in STRATEGIES:
-        raise ConfigError(f"no strategy '{config.strategy}'")
     exp = Path(config.exp)
     require_file(config.data.feats, "stage 2 (asrpar extract-features)")
     require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
@@ -68,17 +81,31 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
     if config.threads:
         torch.set_num_threads(config.threads)
-    if done(exp, config):
-        log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
-        comm.barrier()
-        return 0
-    comm.barrier()
-    if comm.rank == 0:
-        save_config(config, exp / "config.yaml")
+    # Whole, so that a later version with other defaults still repeats this run.
+    config.strategies = {config.strategy: asdict(settings)}
+    with claim(exp, comm) as ours:
+        # Rank 0 looks for all: on a network file system the others might see something else.
+        finished, error = comm.broadcast_object(look(exp, config) if ours else None)
+        if error:
+            raise ConfigError(error)
+        if finished:
+            log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
+            return 0
+        return run(exp, config, settings, comm, allow_learner_change)
+
+
+def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner_change: bool) -> int:
+    """The training itself, in a folder that is ours; returns what `train` does."""
+    import torch
 
     from asrpar.train.trainer import Trainer
 
     trainer = Trainer(config, settings, comm)
+    # Only now: settings that the trainer refuses must not claim the folder.
+    if comm.rank == 0:
+        save_config(config, exp / "config.yaml")
+        # A model of an earlier, shorter run must not be taken for this one's.
+        (exp / "final.pt").unlink(missing_ok=True)
     log.info(
         "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
         config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
@@ -96,35 +123,53 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     return number
 
 
-def done(exp: Path, config: TrainConfig) -> bool:
-    """Whether ``exp`` holds this very training, finished; refuses a folder that belongs to another one."""
+@contextmanager
+def claim(exp: Path, comm: Comm) -> Iterator[bool]:
+    """Hold ``exp`` for one job; yields True on rank 0. `TrainingError` on all ranks if another job has it."""
+    free, lock = True, None
+    if comm.rank == 0:
+        lock = (exp / ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            free = False
+    try:
+        if not comm.broadcast_object(free):
+            raise TrainingError(f"another training is running in {exp}: wait for it, end it, or choose another folder")
+        yield comm.rank == 0
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
+    """Whether ``exp`` holds this very training, finished; and why it cannot be used, or an empty string."""
     previous = exp / "config.yaml"
     if not previous.exists():
-        return False
+        return False, ""
     try:
         changed = differences(load_config(TrainConfig, previous), config)
-    except ConfigError as e:
-        raise ConfigError(f"{exp} holds a training that cannot be continued ({e}): choose another exp folder") from e
+        summary = exp / "train.json"
+        finished = summary.exists() and json.loads(summary.read_text(encoding="utf-8")).get("complete", False)
+    except (ConfigError, ValueError) as e:
+        return False, f"{exp} holds a training that cannot be continued ({e}): choose another exp folder"
     if changed:
-        raise ConfigError(
-            f"{exp} holds a training with other settings ({'; '.join(changed[:5])}"
-            f"{' ...' if len(changed) > 5 else ''}): choose another exp folder, or remove this one"
+        more = " ..." if len(changed) > 5 else ""
+        return False, (
+            f"{exp} holds a training with other settings ({'; '.join(changed[:5])}{more}): choose another exp folder, "
+            "or remove this one"
         )
-    summary = exp / "train.json"
-    finished = summary.exists() and json.loads(summary.read_text(encoding="utf-8")).get("complete", False)
-    return finished and (exp / "final.pt").exists()
+    return finished and (exp / "final.pt").exists(), ""
 
 
 def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: bool) -> None:
     """``train.json``: what was trained, how long it took, how it went; other commands read it."""
-    import sys
-
     from asrpar.info import git_hash, versions
 
     p = trainer.position
     last = p.history[-1] if p.history else {}
     value = {
-        "complete": complete and not config.stop_after_epochs,
+        "complete": complete and p.epoch >= config.epochs,
         "model": config.model.type,
         "parameters": len(trainer.learner.flat),
         "strategy": config.strategy,
@@ -138,19 +183,27 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: boo
         "dev_loss": last.get("dev_loss"),
         "dev_ter": last.get("dev_ter"),
         "ema": config.ema.enabled,
+        "config_digest": config_digest(config),
         "checksum": checksum(trainer.shipped()),
         "host": platform.node(),
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "versions": versions(),
         "git": git_hash(),
         "history": p.history,
     }
     with replacing(exp / "train.json") as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """The value with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def checksum(weights: Any) -> str:
     """SHA-256 of a weight vector's bytes: equal if and only if two trainings ended bit-identically."""
-    import hashlib
-
     return hashlib.sha256(weights.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -38,6 +38,11 @@ def make_optimizer(config: OptimizerConfig, flat: Tensor, grad: Tensor) -> torch
     )
 
 
+def frames_in(batch: Batch, used: list[bool]) -> int:
+    """Input frames of those utterances of a batch that are in its loss."""
+    return sum(n for n, ok in zip(batch.feature_lens.tolist(), used, strict=True) if ok)
+
+
 class AcousticLearner:
     """A CTC acoustic model on one device; see `asrpar.parallel.strategies.base.Learner` for the contract.
 
@@ -81,15 +86,14 @@ class AcousticLearner:
         self.loss_sum = self.loss_frames = 0.0
         self.left_out = 0
 
-    def batch_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Summed loss (), log-probabilities (N, T', C) and their lengths (N,) of a batch."""
+    def batch_loss(self, batch: Batch) -> tuple[Tensor, list[bool], Tensor, Tensor]:
+        """Summed loss (), which utterances are in it, log-probabilities (N, T', C) and their lengths (N,)."""
         features = batch.features.to(self.device, non_blocking=True)
         lens = batch.feature_lens.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             log_probs, out_lens = self.module(features, lens)
-        loss, left_out = self.loss(log_probs, out_lens, [self.encode(text) for text in batch.texts])
-        self.left_out += left_out
-        return loss, log_probs, out_lens
+        loss, used = self.loss(log_probs, out_lens, [self.encode(text) for text in batch.texts])
+        return loss, used, log_probs, out_lens
 
     def gradient(self, batch: Batch | None) -> float:
         """Fill ``grad`` with the gradient summed over the frames of ``batch``; return the frames."""
@@ -97,24 +101,20 @@ class AcousticLearner:
         if batch is None or not batch.texts:
             return 0.0
         self.module.train()
-        loss, _, _ = self.batch_loss(batch)
+        loss, used, _, _ = self.batch_loss(batch)
         loss.backward()
         value = loss.item()
+        self.left_out += used.count(False)
         if value - value == 0:  # finite
             self.loss_sum += value
-            self.loss_frames += batch.num_frames
+            self.loss_frames += frames_in(batch, used)
         return float(batch.num_frames)
 
     def apply(self) -> bool:
         """Clip and step; False, and nothing changed, if the gradient is not finite."""
         norm = self.grad.norm().item()
         if norm - norm != 0:
-            self.nonfinite += 1
-            if self.nonfinite >= self.max_nonfinite:
-                raise TrainingError(
-                    f"{self.nonfinite} gradients were not finite (max_nonfinite): lower optimizer.lr, set "
-                    "optimizer.clip_norm, or look for broken utterances with asrpar validate-data"
-                )
+            self.count_nonfinite()
             return False
         if self.clip_norm and norm > self.clip_norm:
             self.grad.mul_(self.clip_norm / norm)
@@ -126,12 +126,21 @@ class AcousticLearner:
             self.module.constrain()
         return True
 
+    def count_nonfinite(self) -> None:
+        """Count an update that is left out; `TrainingError` at the ``max_nonfinite``-th."""
+        self.nonfinite += 1
+        if self.nonfinite >= self.max_nonfinite:
+            raise TrainingError(
+                f"{self.nonfinite} gradients were not finite (max_nonfinite): lower optimizer.lr, set "
+                "optimizer.clip_norm, or look for broken utterances with asrpar validate-data"
+            )
+
     def reset_optimizer(self) -> None:
-        """Forget momenta (and AdamW's second moments and step count)."""
+        """Forget momenta: SGD's buffer, AdamW's first moments. AdamW's second ones stay, they are no momenta."""
         for state in self.optimizer.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    value.zero_()
+            for name in ("momentum_buffer", "exp_avg"):
+                if state.get(name) is not None:
+                    state[name].zero_()
 
     def take_tally(self) -> list[float]:
         """[summed loss, frames, utterances left out] since the last call."""

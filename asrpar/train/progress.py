@@ -12,9 +12,10 @@ class Progress:
         rank: this learner.
         folder: TensorBoard's.
         total_frames: of one epoch, all learners.
+        first_frame: where this run goes on; TensorBoard forgets what an interrupted run wrote beyond it.
     """
 
-    def __init__(self, rank: int, folder: Path, total_frames: int) -> None:
+    def __init__(self, rank: int, folder: Path, total_frames: int, first_frame: int = 0) -> None:
         self.rank = rank
         self.total = total_frames
         self.bar = None
@@ -22,7 +23,7 @@ class Progress:
         if rank == 0:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(folder))
+            self.writer = SummaryWriter(str(folder), purge_step=first_frame + 1 if first_frame else None)
 
     def begin_epoch(self, epoch: int, epochs: int, frames: int) -> None:
         """A new bar, already at ``frames`` when a run resumes within an epoch."""

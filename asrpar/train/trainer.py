@@ -1,17 +1,16 @@
 """The trainer: one loop for every model and every strategy."""
 
 import functools
-import random
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.errors import ConfigError, DataError, TrainingError, require_file
 from asrpar.feats import BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
@@ -30,7 +29,7 @@ from asrpar.train.signals import StopRequest
 
 log = get_logger(__name__)
 
-# Synchronised steps between two looks at stop signals: agreeing costs a message of a few bytes.
+# Steps between two looks at stop signals: agreeing costs a message of a few bytes.
 STOP_CHECK_STEPS = 10
 
 
@@ -63,8 +62,6 @@ class Trainer:
         self.feats = Path(config.data.feats)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
-        random.seed(config.seed)
-        np.random.seed(config.seed)
         self.device = pick_device(config.device, comm.rank)
         lang = Lang.load(config.data.lang)
         self.loader = BatchLoader(
@@ -125,7 +122,8 @@ class Trainer:
             if config.ema.enabled:
                 self.ema = Ema(self.strategy.model(), config.ema.decay_epochs * self.loader.frames_per_epoch)
         self.stop = StopRequest(self.comm, config.time_limit_minutes)
-        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", self.loader.frames_per_epoch)
+        total = self.loader.frames_per_epoch
+        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames)
 
     def close(self) -> None:
         """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
@@ -171,7 +169,7 @@ class Trainer:
         if config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0:
             self.lap()
             self.save()
-        if self.strategy.synchronised and p.steps - self.stop_checked >= STOP_CHECK_STEPS:
+        if p.steps - self.stop_checked >= STOP_CHECK_STEPS:
             self.stop_checked = p.steps
             self.stopped_by = self.stop.agreed()
         if self.stopped_by:
@@ -215,9 +213,11 @@ class Trainer:
         p = self.position
         before = p.history[-1] if p.history else {"frames": 0.0, "seconds": 0.0}
         frames_per_second = (p.frames - before["frames"]) / max(p.seconds - before["seconds"], 1e-9)
-        tally = torch.tensor([*self.learner.take_tally(), self.learner.nonfinite], dtype=torch.float64)
+        tally = torch.tensor(self.learner.take_tally(), dtype=torch.float64)
         self.comm.allreduce(tally)
-        loss_sum, frames, left_out, nonfinite = tally.tolist()
+        loss_sum, frames, left_out = tally.tolist()
+        self.check_agreement()
+        skipped = self.comm.allgather_object(self.learner.nonfinite)
         dev = self.evaluate()
         values = {
             "epoch": float(p.epoch),
@@ -231,7 +231,7 @@ class Trainer:
         }
         p.history.append(values)
         extra = f", {left_out:.0f} utterances too short for their transcript" if left_out else ""
-        extra += f", {nonfinite:.0f} non-finite gradients skipped" if nonfinite else ""
+        extra += f", updates skipped so far as not finite, by rank: {skipped}" if any(skipped) else ""
         log.info(
             "epoch %d: train loss %.4f, dev loss %.4f, dev token errors %.2f %%, %.0f frames/s, lr %.2e%s",
             p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, self.learner.lr, extra,
@@ -239,6 +239,15 @@ class Trainer:
         self.progress.scalars(
             {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}, p.frames
         )
+
+    def check_agreement(self) -> None:
+        """`TrainingError` unless all learners hold the same model, which rounding on unlike machines could prevent."""
+        sums = self.comm.allgather_object(zlib.crc32(self.strategy.model().detach().cpu().numpy()))
+        if len(set(sums)) > 1:
+            raise TrainingError(
+                f"after epoch {self.position.epoch} the learners hold different models (checksums by rank: {sums}): "
+                "their processors or libraries round differently; run on machines of one kind"
+            )
 
     def running_loss(self) -> float | None:
         """This rank's mean training loss in the current epoch, nats per frame."""
@@ -253,10 +262,12 @@ class Trainer:
             "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
+            "threads": torch.get_num_threads(),
+            "device": self.device.type,
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
-        self.checkpoints.save(p.steps, state)
+        self.checkpoints.save(p.epoch, p.steps, state)
 
     def resume(self, allow_learner_change: bool) -> bool:
         """Restore the newest checkpoint; False if there is none."""
@@ -264,6 +275,9 @@ class Trainer:
         if state is None:
             return False
         self.position = Position(**state["position"])
+        before, now = (state["device"], state["threads"]), (self.device.type, torch.get_num_threads())
+        if before != now:
+            log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
         self.learner.load_state_dict(state["learner"])
         self.strategy.load_state_dict(state["strategy"])
         if state["ema"] is not None:

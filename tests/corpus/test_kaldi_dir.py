@@ -317,6 +317,8 @@ def test_an_export_replaces_an_older_one(tmp_path: Path, wav: Path) -> None:
 
 def test_what_a_folder_cannot_hold_is_refused(tmp_path: Path, wav: Path) -> None:
     split = import_split(read_kaldi_dir(make_dir(tmp_path / "in", wav)), tmp_path)
+    with pytest.raises(DataError, match="utterance a-1 is of recording r1, which is not in the recordings"):
+        export_split(Split([], split.supervisions), tmp_path / "out")
     fast = [r.perturb_speed(1.1) for r in split.recordings]
     with pytest.raises(DataError, match="is transformed on the fly"):
         export_split(Split(fast, split.supervisions), tmp_path / "out")

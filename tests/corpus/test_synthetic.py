@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from asrpar.corpus import synthetic_espeak as espeak
-from asrpar.corpus.mini import mini_splits, prepare_mini
+from asrpar.corpus.manifests import write_manifests
+from asrpar.corpus.mini import mini_splits
 from asrpar.corpus.synthetic import speak_talkers, synthesize_corpus, synthesize_utterance
 from asrpar.corpus.synthetic_config import SplitConfig, SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, white_noise
 from asrpar.corpus.synthetic_words import LEXICON, SPOKEN, draw_sentence, lexicon_text
-from asrpar.corpus.validate import Limits, validate_manifests
+from asrpar.corpus.validate import Limits, check_paths
 from asrpar.errors import ConfigError, DataError, MissingInputError
 
 SMALL = {"train.utterances": "44", "dev.utterances": "6", "test.utterances": "10"}
@@ -281,8 +282,8 @@ def test_a_library_that_stays_loaded_is_refused():
 def test_manifests_of_the_corpus(corpus, tmp_path):
     from lhotse import load_manifest
 
-    prepare_mini(corpus, tmp_path)
-    assert validate_manifests(tmp_path, Limits(sampling_rate=16000, read_audio=True)) == []
+    write_manifests(tmp_path, mini_splits(corpus))
+    assert check_paths([tmp_path], "manifests", Limits(sampling_rate=16000, read_audio=True))[1] == []
     cuts = load_manifest(tmp_path / "cuts_test.jsonl.gz")
     text = dict(line.split(maxsplit=1) for line in (corpus / "text.test").read_text().splitlines())
     assert [c.id for c in cuts] == sorted(text)

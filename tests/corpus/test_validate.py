@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_checks import RATE, assert_found, edit, nan_wav, write_wav
+from data_checks import RATE, assert_found, edit, nan_wav, validate_kaldi_dir, validate_manifests, write_wav
 
-from asrpar.corpus.validate import Limits, check_paths, validate_kaldi_dir, validate_manifests
+from asrpar.corpus.validate import Limits, check_paths
 from asrpar.errors import DataError
 
 

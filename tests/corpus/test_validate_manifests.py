@@ -3,10 +3,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from data_checks import RATE, assert_found, nan_wav, write_wav
+from data_checks import RATE, assert_found, nan_wav, validate_manifests, write_wav
 
 from asrpar.commands.validate_data import command
-from asrpar.corpus.validate import Limits, validate_manifests
+from asrpar.corpus.validate import Limits
 
 UTTERANCES = ("ann-1", "ann-2", "bob-1")
 
@@ -152,6 +152,8 @@ CHANGES = {
     ),
     "cut beyond the audio": (put("cuts", 2, duration=1.2), f"{CUT}:2", "ends at 1.200 s, beyond its audio"),
     "cut of unknown recording": (put("cuts", 2, recording={"id": "z"}), f"{CUT}:2", "recording 'z', which is unknown"),
+    "recording is text": (put("cuts", 2, recording="ann-2"), f"{CUT}:2", "'ann-2' has no recording with an id"),
+    "recording without id": (put("cuts", 2, recording={"id": [1]}), f"{CUT}:2", "'ann-2' has no recording with an id"),
     "two supervisions": (lambda k: k["cuts"][1].update(supervisions=[{}, {}]), f"{CUT}:2", "has 2 supervisions"),
     "other id": (
         lambda k: k["cuts"][1]["supervisions"][0].update(id="zoe"),

@@ -49,19 +49,6 @@ def test_agrees_with_exhaustive_search_and_the_default_engine(
 
 
 @pytest.mark.k2
-def test_two_words_on_an_arc(needs_k2, tmp_path, write_graph_, noise):
-    value = write_k2_graph(tmp_path, write_graph_(tmp_path))
-    value["aux_labels2"] = torch.where(value["aux_labels"] == 3, 1, 0).to(torch.int32)
-    value["aux_labels2"][value["arcs"][:, 2] == -1] = -1
-    torch.save(value, tmp_path / "HLG.pt")
-    x = np.log(np.full((5, 4), 0.01, dtype=np.float32))
-    x[range(5), [1, 0, 3, 0, 3]] = 0.0
-    with make_engine(CONFIG, tmp_path, 0.03) as engine:
-        (h,) = engine.decode([("u", x)])
-    assert h.words == ["A", "CC", "A"]
-
-
-@pytest.mark.k2
 def test_partial_and_empty(needs_k2, tmp_path, write_graph_):
     write_k2_graph(tmp_path, write_graph_(tmp_path, finals=False))
     x = np.log(np.full((3, 4), 1e-5, dtype=np.float32))

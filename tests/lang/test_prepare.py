@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -48,6 +49,30 @@ def test_phones(make, tmp_path):
         lang.word_id("BIRD")
     with pytest.raises(ConfigError, match="phones do not spell words"):
         lang.decode_tokens([1])
+
+
+@pytest.mark.parametrize(
+    ("dev", "message"),
+    [
+        (["THE DOG", "THE ZEBRA", ""], r"perplexity of the LM on dev: \d\.\d \(1 of 2 sentences"),
+        (["ZEBRA"], "each sentence of dev has words that the LM does not know"),
+        ([], None),
+    ],
+)
+def test_the_perplexity_of_dev_is_logged(make, caplog, dev, message):
+    caplog.set_level("INFO", "asrpar")
+    make(["THE CAT", "THE DOG A"], dev=dev)
+    said = [r.getMessage() for r in caplog.records if " dev" in r.getMessage()]
+    assert len(said) == (message is not None) and all(re.match(message, line) for line in said)
+
+
+def test_a_damaged_dev_set_does_not_matter_here(make, tmp_path, caplog):
+    caplog.set_level("INFO", "asrpar")
+    make(["THE CAT"], dev=["THE"])
+    (tmp_path / "manifests/supervisions_dev.jsonl.gz").write_text("[1]\n")
+    config = load_config(LangConfig, None, ["lexicon.path=lexicon.txt"])
+    prepare_lang(config, tmp_path / "manifests", tmp_path / "lang", Places(str(tmp_path)))
+    assert "no perplexity of dev" in caplog.text
 
 
 def test_targets_outside_the_vocabulary(make):

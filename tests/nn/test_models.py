@@ -9,10 +9,13 @@ from asrpar.nn import ModelConfig, build_model
 from asrpar.nn.blstm import BlstmLayer, flip_by_length
 
 CONFIGS = {
-    "tdnn": ModelConfig(type="tdnn", channels=16, dilations=[1, 2]),
-    "tdnnf": ModelConfig(type="tdnnf", channels=16, dilations=[1, 2], bottleneck=8),
-    "blstm": ModelConfig(type="blstm", cells=8, num_layers=2),
-    "blstm with bottleneck": ModelConfig(type="blstm", cells=8, num_layers=1, bottleneck=4),
+    "tdnn": ModelConfig(type="tdnn", channels=16, dilations=[1, 2], conv_maps=4),
+    "tdnn with a linear front end": ModelConfig(type="tdnn", channels=16, dilations=[1, 2], conv_maps=0),
+    "tdnn of stride 4": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=4, subsampling=4),
+    "linear, stride 2": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=0, subsampling=2),
+    "tdnnf": ModelConfig(type="tdnnf", channels=16, dilations=[1, 2], bottleneck=8, conv_maps=4),
+    "blstm": ModelConfig(type="blstm", cells=8, num_layers=2, conv_maps=4),
+    "blstm with bottleneck": ModelConfig(type="blstm", cells=8, num_layers=1, bottleneck=4, conv_maps=0),
 }
 
 
@@ -32,7 +35,7 @@ def padded(lens, features=10):
 @pytest.mark.parametrize("lens", [[31], [30, 29, 28], [90, 12, 50]])
 def test_shapes_and_probabilities(model, lens):
     log_probs, out = model(*padded(lens))
-    assert out.tolist() == [-(-t // 3) for t in lens]
+    assert out.tolist() == [-(-t // model.subsampling) for t in lens]
     assert log_probs.shape == (len(lens), int(out.max()), 7)
     assert log_probs.dtype == torch.float32
     assert torch.allclose(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]), atol=1e-5)
@@ -93,8 +96,20 @@ def test_blstm_layer_equals_torch_on_packed_sequences():
         ({"kernel": 4}, "odd"),
         ({"channels": 0}, "at least 1"),
         ({"dropout": 1.0}, "dropout"),
+        ({"dilations": [0]}, "dilations"),
+        ({"conv_maps": -1}, "conv_maps"),
     ],
 )
 def test_refuses_impossible_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         build_model(ModelConfig(**settings), 10, 7)
+
+
+def test_training_sees_every_phase_of_the_subsampling():
+    torch.manual_seed(0)
+    model = build_model(CONFIGS["tdnn"], 10, 7).train()
+    x, lens = padded([31])
+    model.layers = torch.nn.ModuleList()
+    seen = {tuple(model(x, lens)[0][0, 3].tolist()) for _ in range(30)}
+    assert len(seen) == 3
+    assert len({tuple(model.eval()(x, lens)[0][0, 3].tolist()) for _ in range(5)}) == 1

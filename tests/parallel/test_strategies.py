@@ -71,6 +71,7 @@ def test_bmuf_skips_a_block_whose_average_is_not_finite():
     bmuf.step(data(1, 4)[0])
     assert torch.equal(bmuf.model(), before)
     assert torch.isfinite(learner.weights).all()
+    assert learner.skipped == 1
 
 
 @pytest.mark.parametrize(

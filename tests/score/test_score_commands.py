@@ -125,6 +125,15 @@ def test_compare(experiment, tmp_path):
     assert "- bmuf_1 better than bmuf_2" in markdown
 
 
+def test_runs_of_other_settings_are_no_repetitions(experiment):
+    exps = [experiment(f"{d}_{s}", 2 + s, seed=s, config_digest=d) for d in ("fast", "slow") for s in (1, 2)]
+    for exp in exps:
+        run("score", "--exp", exp)
+    lines = [line for line in run("compare", *exps).splitlines() if "runs, seeds" in line]
+    assert len(lines) == 2 and all("2 runs, seeds 1, 2" in line for line in lines)
+    assert not [line for line in run("compare", exps[0], exps[3]).splitlines() if "runs, seeds" in line]
+
+
 def test_compare_refuses_other_references(experiment, write_trn):
     exps = [experiment("a", 1), experiment("b", 2)]
     write_trn(exps[1] / "decode_test" / "ref.trn", {**REFS, "s0-00": ["ELEVEN"]})
@@ -149,6 +158,13 @@ def test_references_of_stage_1_count_dropped_utterances_as_deleted(experiment, t
     supervisions = [SupervisionSegment(u, u, 0, 1.0, text=t, speaker=f"spk{u[:2]}") for u, t in words.items()]
     write_manifests(tmp_path / "manifests", {"test": Split(recordings, supervisions)})
     exp = experiment("a", 3)
+    before = (exp / "decode_test" / "ref.trn").read_bytes()
+    run("score", "--exp", exp, "--manifests", tmp_path / "manifests", "--output", tmp_path / "elsewhere")
+    assert (exp / "decode_test" / "ref.trn").read_bytes() == before
+    assert "(s9-99)" in (tmp_path / "elsewhere" / "ref.trn").read_text()
+    assert not (exp / "decode_test" / "wer.json").exists()
+    message = run("score", "--exp", exp, "--manifests", tmp_path, "--utt2spk", tmp_path / "x", expect=ConfigError)
+    assert "give --utt2spk or --manifests, not both" in message
     printed = run("score", "--exp", exp, "--manifests", tmp_path / "manifests")
     assert "%WER 13.46 [ 7 / 52, 0 ins, 4 del, 3 sub ]" in printed
     assert "1 of 13 utterances have no hypothesis" in printed

@@ -106,9 +106,24 @@ def test_transcript_formats(tmp_path, text, expected):
     ],
 )
 def test_bad_transcripts(tmp_path, text, message):
-    (tmp_path / "t").write_text(text)
+    (tmp_path / "t.trn").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_transcripts(tmp_path / "t")
+        read_transcripts(tmp_path / "t.trn")
+
+
+def test_a_text_is_not_taken_for_trn_by_its_first_line(tmp_path):
+    (tmp_path / "text").write_text("u-1 A (NOISE)\nu-2 B\n")
+    assert read_transcripts(tmp_path / "text") == {"u-1": ["A", "(NOISE)"], "u-2": ["B"]}
+    (tmp_path / "text").write_text("u-1 A (NOISE)\nu-2 (NOISE)\n")
+    assert list(read_transcripts(tmp_path / "text")) == ["u-1", "u-2"]
+    (tmp_path / "text").write_text("A (u-1)\nA (u-2)\nA\n")
+    with pytest.raises(DataError, match=r"text:2: utterance A comes twice \(read as .*call the file \*\.trn"):
+        read_transcripts(tmp_path / "text")
+
+
+def test_lines_end_at_line_ends_only(tmp_path):
+    (tmp_path / "text").write_text("u-1 A\x85B\u2028C\r\nu-2 D\r\n", newline="")
+    assert list(read_transcripts(tmp_path / "text")) == ["u-1", "u-2"]
 
 
 def test_unreadable_transcripts(tmp_path):
@@ -117,6 +132,11 @@ def test_unreadable_transcripts(tmp_path):
     (tmp_path / "t").write_bytes(b"\xff\xfe (u)\n")
     with pytest.raises(DataError, match="not UTF-8"):
         read_transcripts(tmp_path / "t")
+    (tmp_path / "u").write_bytes(b"a b\nc \xe9\n")
+    with pytest.raises(DataError, match="u:2: not UTF-8 text"):
+        read_utt2spk(tmp_path / "u")
+    with pytest.raises(MissingInputError, match="utt2spk"):
+        read_utt2spk(tmp_path / "v")
     (tmp_path / "u").write_text("a b c\n")
     with pytest.raises(DataError, match="u:1"):
         read_utt2spk(tmp_path / "u")

@@ -1,8 +1,6 @@
 """What the tests of bad input share: a workplace of prepared data to spoil, and the running of one command line."""
 
-import gzip
 import hashlib
-import json
 import os
 import re
 import resource
@@ -135,28 +133,6 @@ def make_shared(folder: Path) -> Path:
     return folder
 
 
-def cut_off(path: Path, share: float = 0.5) -> Path:
-    """Leave the first part of a file, as a full disk does."""
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    return path
-
-
-def edit(path: Path, change: Callable[[dict], object]) -> Path:
-    """Change every record of a .jsonl.gz file in place."""
-    records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    for record in records:
-        change(record)
-    path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in records).encode()))
-    return path
-
-
-def first_lines(path: Path, count: int) -> Path:
-    """Leave the first records of a .jsonl.gz file."""
-    path.write_bytes(gzip.compress(b"".join(gzip.decompress(path.read_bytes()).splitlines(True)[:count])))
-    return path
-
-
 def run(case: Case, args: list, cwd: Path) -> subprocess.CompletedProcess:
     """Run a case's command line to its end, in a process group of its own that is ended when time is up."""
     words = list(map(str, args))
@@ -180,7 +156,7 @@ def run(case: Case, args: list, cwd: Path) -> subprocess.CompletedProcess:
             preexec_fn=limit if case.file_size else None,
         )
     try:
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGTERM)  # mpirun hands it on to its ranks
         try:

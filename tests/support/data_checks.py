@@ -5,7 +5,7 @@ import wave
 import numpy as np
 import soundfile
 
-from asrpar.corpus.validate import Problem
+from asrpar.corpus.validate import Problem, check_paths
 
 RATE = 8000
 
@@ -17,6 +17,14 @@ def write_wav(path, seconds=1.0, rate=RATE):
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.tobytes())
+
+
+def validate_kaldi_dir(path, limits=None):
+    return check_paths([path], "kaldi", limits)[1]
+
+
+def validate_manifests(path, limits=None):
+    return check_paths([path], "manifests", limits)[1]
 
 
 def edit(path, old, new):

@@ -32,6 +32,9 @@ class ToyLearner:
         self.optimizer.step()
         return True
 
+    def count_nonfinite(self) -> None:
+        self.skipped = getattr(self, "skipped", 0) + 1
+
     def reset_optimizer(self) -> None:
         for state in self.optimizer.state.values():
             state["momentum_buffer"].zero_()

@@ -18,36 +18,38 @@ def test_newest_is_loaded_and_old_ones_go(tmp_path):
     c = Checkpoints(tmp_path, LocalComm(), keep=2)
     assert c.load(CPU, False) is None
     for step in (9, 10, 100):
-        c.save(step, state(step))
-    assert [p.name for p in c.complete()] == ["step-00000010", "step-00000100"]
+        c.save(1, step, state(step))
+    assert [p.name for p in c.complete()] == ["epoch-0001-step-00000010", "epoch-0001-step-00000100"]
     assert torch.equal(c.load(CPU, False)["x"], torch.full((3,), 100.0))
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path):
     c = Checkpoints(tmp_path, LocalComm(), keep=2)
-    c.save(1, state(1))
-    (tmp_path / "step-00000002.tmp").mkdir()
-    (tmp_path / "step-00000002.tmp" / "rank-0.pt").write_bytes(b"half")
+    c.save(0, 1, state(1))
+    half = tmp_path / "epoch-0000-step-00000002.tmp"
+    half.mkdir()
+    (half / "rank-0.pt").write_bytes(b"half")
     assert c.load(CPU, False)["position"]["step"] == 1
-    c.save(2, state(2))
+    c.save(0, 2, state(2))
+    assert not half.exists()
     assert c.load(CPU, False)["position"]["step"] == 2
 
 
 def test_other_number_of_learners_is_refused_or_taken_at_an_epochs_end(tmp_path):
-    Checkpoints(tmp_path, LocalComm(), keep=2).save(5, state(0))
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 5, state(0))
     two = LocalComm()
     two.size = 2
     with pytest.raises(TrainingError, match=r"saved by 1 learners, now there are 2.*--allow-learner-change"):
         Checkpoints(tmp_path, two, keep=2).load(CPU, False)
     assert Checkpoints(tmp_path, two, keep=2).load(CPU, True)["learners"] == 1
-    Checkpoints(tmp_path, LocalComm(), keep=2).save(6, state(3))
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 6, state(3))
     with pytest.raises(TrainingError, match="within an epoch"):
         Checkpoints(tmp_path, two, keep=2).load(CPU, True)
 
 
 def test_a_damaged_file_is_named(tmp_path):
     c = Checkpoints(tmp_path, LocalComm(), keep=2)
-    path = c.save(1, state(1)) / "rank-0.pt"
+    path = c.save(0, 1, state(1)) / "rank-0.pt"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(TrainingError, match=r"cannot read .*rank-0\.pt"):
         c.load(CPU, False)
@@ -55,7 +57,7 @@ def test_a_damaged_file_is_named(tmp_path):
 
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
     c = Checkpoints(tmp_path, LocalComm(), keep=1)
-    c.save(1, state(1))
+    c.save(0, 1, state(1))
     real = torch.save
 
     def save_to_full_disk(value, file):
@@ -64,5 +66,22 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", save_to_full_disk)
     with pytest.raises(TrainingError, match="cannot write checkpoint"):
-        c.save(2, state(2))
-    assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
+        c.save(0, 2, state(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["epoch-0000-step-00000001"]
+
+
+def test_the_same_place_is_not_written_twice(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    first = (c.save(1, 7, state(1)) / "rank-0.pt").stat().st_mtime_ns
+    assert (c.save(1, 7, state(2)) / "rank-0.pt").stat().st_mtime_ns == first
+    # An epoch's end comes after its last step, and newer is what has more whole epochs.
+    c.save(2, 7, state(3))
+    assert c.load(CPU, False)["position"]["step"] == 3
+
+
+def test_a_checkpoint_with_a_file_too_many_is_refused(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    folder = c.save(1, 7, state(0))
+    (folder / "rank-1.pt").write_bytes(b"")
+    with pytest.raises(TrainingError, match="2 of 1 files are there"):
+        Checkpoints(tmp_path, LocalComm(), keep=2).load(CPU, True)

@@ -50,6 +50,7 @@ class MinimalLoop:
             loss, _ = self.loss(log_probs, lens, [self.encode(t) for t in batch.texts])
             (loss / batch.num_frames).backward()
             self.optimizer.step()
+        return sum(batch.num_frames for batch in batches)
 
 
 class TrainerLoop:
@@ -60,7 +61,11 @@ class TrainerLoop:
         self.trainer.begin()
 
     def run(self):
+        before = self.trainer.position.frames
         self.trainer.train_epoch()
+        self.trainer.position.epoch += 1
+        self.trainer.position.step = 0
+        return self.trainer.position.frames - before
 
 
 def main():
@@ -87,10 +92,11 @@ def main():
     for repeat in range(args.repeats + 1):
         batches = list(loader.epoch(repeat))
         started = time.perf_counter()
-        minimal.run(batches)
+        first = minimal.run(batches)
         middle = time.perf_counter()
-        real.run()
+        second = real.run()
         ended = time.perf_counter()
+        assert first == second == frames, "both must see the whole epoch"
         if repeat:  # the first is for warming up: caches, and the loader's first pass over the disk
             rates["minimal"].append(frames / (middle - started))
             rates["trainer"].append(frames / (ended - middle))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.text import upper_words
 from asrpar.errors import DataError
+from asrpar.textfile import text_lines
 
 if TYPE_CHECKING:
     from asrpar.corpus.manifests import Split
@@ -49,12 +50,10 @@ def read_transcripts(path: Path) -> dict[str, str]:
     Lines are ``<s> YES </s> (an251-fash-b)`` in the training list and ``GO (an409-fcaw-b)`` in the test list.
 
     Raises:
-        DataError: a line of another form, an empty text, an id twice; the message has file and line.
+        DataError: not UTF-8, a line of another form, an empty text, an id twice; the message has file and line.
     """
     texts: dict[str, str] = {}
-    for n, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
+    for n, line in text_lines(path):
         match = _LINE.fullmatch(line)
         if not match:
             raise DataError(f"{path}:{n}: expected 'WORDS (file-id)', found {line.strip()!r}")
@@ -104,8 +103,7 @@ def _read_list(corpus_dir: Path, work_dir: Path, name: str) -> "Split":
     from asrpar.corpus.manifests import Split
 
     etc = corpus_dir / "etc"
-    listed = (etc / f"an4_{name}.fileids").read_text(encoding="utf-8").split("\n")
-    file_ids = [line.strip() for line in listed if line.strip()]
+    file_ids = [line.strip() for _, line in text_lines(etc / f"an4_{name}.fileids")]
     texts = read_transcripts(etc / f"an4_{name}.transcription")
     problems: list[str] = []
     pairs = []

@@ -17,6 +17,7 @@ from asrpar.corpus.corpora.cmudict import CMUDICT
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.text import upper_words
 from asrpar.errors import DataError
+from asrpar.textfile import text_lines
 
 if TYPE_CHECKING:
     from lhotse import SupervisionSegment
@@ -53,13 +54,12 @@ def read_transcripts(part_dir: Path) -> dict[str, str]:
     """Utterance id → normalised text, of all ``*.trans.txt`` below ``LibriSpeech/<part>``, ordered by id.
 
     Raises:
-        DataError: a line without an id or a text, a text that cannot be normalised, an id twice; with file and line.
+        DataError: not UTF-8, a line without an id or a text, a text that cannot be normalised, an id twice; with file
+            and line.
     """
     texts: dict[str, str] = {}
     for path in sorted(part_dir.rglob("*.trans.txt")):
-        for n, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if not line.strip():
-                continue
+        for n, line in text_lines(path):
             utt, _, text = line.strip().partition(" ")
             if not _ID.fullmatch(utt):
                 raise DataError(f"{path}:{n}: expected 'SPEAKER-CHAPTER-NUMBER TEXT', found {line.strip()[:60]!r}")

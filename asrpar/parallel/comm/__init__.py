@@ -13,6 +13,7 @@ def world() -> Comm:
     """
     import os
 
+    from asrpar.errors import LaunchError
     from asrpar.launch import check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
@@ -24,4 +25,13 @@ def world() -> Comm:
     else:
         comm = LocalComm()
     check_world(comm.size)
+    # A launcher that does not belong to the MPI library starts N processes that each believe to be alone.
+    asked = next((int(os.environ[v]) for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") if v in os.environ), comm.size)
+    if not started_by_mpi and comm.size == 1:
+        asked = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if asked != comm.size:
+        raise LaunchError(
+            f"{asked} processes were started, but MPI sees a world of {comm.size}: the launcher and the MPI library of "
+            "mpi4py do not belong together; use asrpar launch, or srun with the right --mpi"
+        )
     return comm

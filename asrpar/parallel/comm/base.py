@@ -22,7 +22,7 @@ class Comm(ABC):
 
     @abstractmethod
     def allreduce(self, x: Tensor) -> None:
-        """Replace ``x``, in place, by its sum over all ranks; the result is bit-identical on all of them."""
+        """Replace ``x``, in place, by its sum over all ranks."""
 
     @abstractmethod
     def broadcast(self, x: Tensor, root: int = 0) -> None:
@@ -43,6 +43,9 @@ class Comm(ABC):
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         """The ``root``'s object, on all ranks."""
         return self.allgather_object(value if self.rank == root else None)[root]
+
+    def fail(self, code: int) -> None:
+        """This rank is about to exit with ``code`` in an error: do not leave the others waiting for it."""
 
     def clock(self) -> float:
         """Seconds since some moment; virtual seconds on a virtual transport."""

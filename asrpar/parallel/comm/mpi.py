@@ -50,6 +50,13 @@ class MpiComm(Comm):
         """Return once every rank has arrived."""
         self.mpi.Barrier()
 
+    def fail(self, code: int) -> None:
+        """Let the job end with this process, also where ranks were not started with ``python -m mpi4py``."""
+        from mpi4py.run import set_abort_status
+
+        if self.size > 1:
+            set_abort_status(code)
+
     def _host(self, x: Tensor) -> Tensor:
         x = x.detach()
         # MPI has no bfloat16: Open MPI adds such buffers as bytes, without an error.

@@ -33,6 +33,9 @@ class Learner(Protocol):
     def reset_optimizer(self) -> None:
         """Forget the local optimizer's momenta."""
 
+    def count_nonfinite(self) -> None:
+        """Count an update that was not finite and is left out; raises once there were too many."""
+
 
 class Strategy(ABC):
     """A parallel training algorithm, seen from one learner.

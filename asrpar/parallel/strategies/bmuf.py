@@ -9,7 +9,7 @@ Block t: every learner starts from W_g(t−1) and trains alone; then
 n_i are the frames that learner i saw in the block. The model is W, not the look-ahead W_g.
 
 When to use: many learners, slow links: messages are rarer than with `ssgd` by the steps of a block.
-Cost of a block: one allreduce of P + 1 numbers.
+Cost of a block: one allreduce of P + 2 numbers.
 """
 
 import math
@@ -62,8 +62,9 @@ class Algorithm(Strategy):
         self.w = torch.empty_like(learner.weights)
         self.w_g = torch.empty_like(learner.weights)
         self.delta = torch.zeros_like(learner.weights)
-        self.message = torch.empty_like(learner.message)
-        self.frames = 0.0
+        # Σ n_i (x_i − W_g), Σ n_i, and the frames of all batches, also of those whose update was skipped.
+        self.message = learner.weights.new_empty(learner.weights.numel() + 2)
+        self.frames = self.seen = 0.0
         self.steps = 0
 
     def start(self) -> None:
@@ -77,24 +78,25 @@ class Algorithm(Strategy):
         frames = self.learner.gradient(batch)
         if frames:
             self.learner.grad.div_(frames)
-            self.learner.apply()
-        self.frames += frames
+            if self.learner.apply():
+                self.frames += frames
+        self.seen += frames
         self.steps += 1
         self.synchronised = self.steps == self.settings.sync_steps
         return self.end_block() if self.synchronised else True
 
     def end_block(self) -> bool:
         """Average, filter, hand W_g to every learner. False if no learner had seen a frame."""
-        message, x_mean = self.message, self.message[:-1]
-        torch.mul(self.learner.weights, self.frames, out=x_mean)
-        message[-1] = self.frames
-        self.comm.allreduce(message)
-        frames = message[-1].item()
-        self.frames, self.steps = 0.0, 0
-        if frames == 0:
+        gradient = self.message[:-2]
+        # W̄ − W_g as the mean of x_i − W_g: adding up the weights themselves would cancel digits.
+        torch.sub(self.learner.weights, self.w_g, out=gradient).mul_(self.frames)
+        self.message[-2], self.message[-1] = self.frames, self.seen
+        self.comm.allreduce(self.message)
+        frames, seen = self.message[-2:].tolist()
+        self.frames, self.seen, self.steps = 0.0, 0.0, 0
+        if seen == 0:
             return False
-        x_mean.div_(frames)
-        gradient = x_mean.sub_(self.w_g)
+        gradient.div_(max(frames, 1.0))
         # Local steps skip what is not finite, so this happens only if weights overflow: forget the block, all alike.
         if torch.isfinite(gradient).all():
             eta = self.eta(frames)
@@ -103,6 +105,8 @@ class Algorithm(Strategy):
             self.w_g.copy_(self.w)
             if self.settings.nesterov:
                 self.w_g.add_(self.delta, alpha=eta)
+        else:
+            self.learner.count_nonfinite()
         self.learner.weights.copy_(self.w_g)
         if not self.settings.keep_local_momentum:
             self.learner.reset_optimizer()
@@ -127,10 +131,12 @@ class Algorithm(Strategy):
     def state_dict(self) -> dict[str, Any]:
         """W, W_g, Δ and the position in the block."""
         state = {"w": self.w, "w_g": self.w_g, "delta": self.delta}
-        return state | {"frames": self.frames, "steps": self.steps, "synchronised": self.synchronised}
+        counters = {"frames": self.frames, "seen": self.seen, "steps": self.steps, "synchronised": self.synchronised}
+        return state | counters
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on within the block."""
         for name in ("w", "w_g", "delta"):
             getattr(self, name).copy_(state[name])
-        self.frames, self.steps, self.synchronised = state["frames"], state["steps"], state["synchronised"]
+        for name in ("frames", "seen", "steps", "synchronised"):
+            setattr(self, name, state[name])

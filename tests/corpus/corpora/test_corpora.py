@@ -114,6 +114,21 @@ def test_an4_in_its_three_forms(tmp_path: Path, end: str) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "audio").rglob("*.wav")}
 
 
+@pytest.mark.parametrize("name", ["an4_train.fileids", "an4_test.transcription"])
+def test_an4_in_another_encoding(tmp_path: Path, name: str) -> None:
+    corpus = make_an4(tmp_path / "an4")
+    path = corpus / "etc" / name
+    path.write_bytes(path.read_bytes() + "CAFÉ\n".encode("latin-1"))
+    with pytest.raises(DataError, match=rf"{name}:\d: not UTF-8 text \(byte 0xc9\)"):
+        an4.prepare(corpus, tmp_path / "audio", dev_size=1)
+
+
+def test_librispeech_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "1-2.trans.txt").write_bytes(b"1-2-0000 A\n1-2-0001 CAF\xc9\n")
+    with pytest.raises(DataError, match=r"1-2\.trans\.txt:2: not UTF-8 text"):
+        librispeech.read_transcripts(tmp_path)
+
+
 def test_an4_counts_what_is_missing(tmp_path: Path) -> None:
     corpus = make_an4(tmp_path / "an4")
     for path in (corpus / "wav" / "an4_clstk" / "fash").iterdir():
