@@ -69,7 +69,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     ports = [_free_port(), _free_port()]
     host = socket.gethostname().partition(".")[0]
     conf.write_text(CONF.format(host=host, folder=folder, ctld_port=ports[0], slurmd_port=ports[1]))
-    (folder / "gres.conf").write_text("Name=gpu Count=4\n")  # counted, but not there
+    for i in range(4):  # to be counted, not to be used
+        (folder / f"gpu{i}").touch()
+    (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
     path = os.environ["PATH"] + ":/usr/sbin"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))}
     env |= {"SLURM_CONF": str(conf), "PATH": path}

@@ -36,7 +36,7 @@ class ModelConfig:
     num_layers: int = 3
     subsampling: int = 3
     conv_maps: int = 32
-    conv_layers: int = 1
+    conv_layers: int = 0
     jitter: bool = True
     dropout: float = 0.1
 
