@@ -23,7 +23,7 @@ def read_text(path: str | Path, missing: str = "") -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as e:
         line = raw.count(b"\n", 0, e.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8 text (byte 0x{raw[e.start]:02x}); convert the file") from e
+        raise DataError(f"{path} is not UTF-8 text (line {line}, byte 0x{raw[e.start]:02x}): convert it") from e
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from asrpar import launch, launchers
-from asrpar.commands.launch import log_dir_of
 from asrpar.errors import LaunchError
 from asrpar.launch import Job, Launcher, LaunchSpec, build_command, check_world, choose_launcher, find_mpirun
 from asrpar.ranks import Failure, Ranks, run
@@ -254,69 +253,6 @@ def test_mpich_labels_in_the_middle_of_a_line():
     ranks = Ranks(Job(MPICH, 2, (), {}), out, io.StringIO())
     ranks.read(io.BytesIO(b"[1] hello[1]  world[1] \n"), False)
     assert out.getvalue() == "hello world\n"
-
-
-def test_the_log_folder_is_that_of_the_experiment(tmp_path):
-    (tmp_path / "a.yaml").write_text("exp: from/a\nseed: 1\n")
-    (tmp_path / "b.yaml").write_text("seed: 2\n")
-    (tmp_path / "c.yaml").write_text("exp: from/c_${seed}\n")
-    a, b, c = (str(tmp_path / f"{name}.yaml") for name in "abc")
-    assert log_dir_of(("train", "--config", a, f"--config={b}")) == Path("from/a/log")
-    assert log_dir_of(("train", "--config", a, "--config", c, "--set", "seed=3")) == Path("from/c_3/log")
-    assert log_dir_of(("train", "--set", "exp=x", "--config", a)) == Path("x/log")
-    assert log_dir_of(("train", "--set", "exp=x", "--set=exp=a b")) == Path("a b/log")
-    assert log_dir_of(("train", "--set=exp=x", "--set", "exp=y", "--set", "data.feats=z")) == Path("y/log")
-
-
-@pytest.mark.parametrize("text", ["[1, 2]", "3", "a: [", "exp: ''", "seed: 3", "exp: ${nowhere}", "\xff\xfe"])
-def test_no_experiment_named_no_log_folder(tmp_path, text):
-    (tmp_path / "a.yaml").write_bytes(text.encode("latin-1"))
-    assert log_dir_of(("train", "--config", str(tmp_path / "a.yaml"))) is None
-    assert log_dir_of(("train", "--config", str(tmp_path / "missing.yaml"))) is None
-    assert log_dir_of(("train", "--set", "nonsense")) is None
-    assert log_dir_of(("train", "--set")) is None
-    assert log_dir_of(("info", "--json")) is None
-
-
-DRAW = """
-import sys
-from asrpar.launch import progress_stream
-stream = progress_stream()
-print(stream.isatty() if stream else None, file=sys.stdout)
-if stream:
-    print("half way", file=stream, flush=True)
-"""
-AS_A_RANK = """
-import os, subprocess, sys
-from asrpar.launch import Launcher, LaunchSpec, build_command
-job = build_command(LaunchSpec(1), ["info"], launcher=Launcher("srun", "srun", pmi="pmix"))
-rank = subprocess.run([sys.executable, "-c", sys.argv[1]], env={**os.environ, **job.env}, stderr=subprocess.PIPE)
-sys.exit(rank.returncode)
-"""
-
-
-@pytest.mark.parametrize("args", [[DRAW], [AS_A_RANK, DRAW]], ids=["on the terminal", "under a launcher on it"])
-def test_progress_is_drawn_on_the_terminal(args):
-    ours, theirs = os.openpty()
-    try:
-        done = subprocess.run([sys.executable, "-c", *args], stderr=theirs, stdout=subprocess.PIPE, text=True)
-        assert (done.returncode, done.stdout) == (0, "True\n")
-        assert os.read(ours, 1000) == b"half way\r\n"
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
-@pytest.mark.parametrize("terminal", [None, "plain file", "missing"])
-def test_no_terminal_no_progress(monkeypatch, tmp_path, terminal):
-    (tmp_path / "plain file").write_text("kept")
-    monkeypatch.delenv(launch.TERMINAL, raising=False)
-    if terminal:
-        monkeypatch.setenv(launch.TERMINAL, str(tmp_path / terminal))
-    done = subprocess.run([sys.executable, "-c", DRAW], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
-    assert (tmp_path / "plain file").read_text() == "kept"
-    assert not (tmp_path / "missing").exists()
 
 
 # --- real ranks

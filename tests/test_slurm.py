@@ -5,6 +5,7 @@ processes started here are ended.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from minidata import prepare, train_options
 
 pytestmark = pytest.mark.slurm
 
@@ -46,7 +48,7 @@ ReturnToService=2
 KillWait=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} CPUs=6 RealMemory=500 Gres=gpu:4 State=UNKNOWN
+NodeName={host} CPUs=12 RealMemory=500 Gres=gpu:4 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
 
@@ -69,9 +71,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     ports = [_free_port(), _free_port()]
     host = socket.gethostname().partition(".")[0]
     conf.write_text(CONF.format(host=host, folder=folder, ctld_port=ports[0], slurmd_port=ports[1]))
-    for i in range(4):  # to be counted, not to be used
-        (folder / f"gpu{i}").touch()
-    (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
+    # Any four devices will do to be counted and handed out; nothing touches them.
+    devices = ("null", "zero", "full", "random")
+    (folder / "gres.conf").write_text("".join(f"Name=gpu File=/dev/{name}\n" for name in devices))
     path = os.environ["PATH"] + ":/usr/sbin"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))}
     env |= {"SLURM_CONF": str(conf), "PATH": path}
@@ -179,35 +181,67 @@ def start(slurm, repo, folder, *args) -> subprocess.Popen:
     return subprocess.Popen(command, env=slurm, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
-def announce_the_end(slurm, folder, name) -> None:
-    """What Slurm does to a job when its time limit nears (sbatch --signal=B:USR1)."""
-    job = (folder / "q" / f"{name}.sh.id").read_text().strip().partition(";")[0]
+@pytest.fixture(scope="module")
+def small_jobs(slurm, repo, tmp_path_factory):
+    """Jobs that run while others do: ``small_jobs(name)`` waits for one, and gives exit code, stderr and log."""
+    folder = tmp_path_factory.mktemp("jobs")
+    save = 'trap "echo saved; exit 138" USR1; while true; do sleep 0.1; done'
+    show = "scontrol show job --details $SLURM_JOB_ID; echo step: $(srun --ntasks=1 printenv CUDA_VISIBLE_DEVICES)"
+    wishes = {
+        "limit": ["--time", 1, "limit.log", "bash", "-c", save],
+        "two": ["--num-tasks", 2, "--gpu", 1, "two.log", "bash", "-c", show],
+        "one": ["--gpu", 2, "one.log", "bash", "-c", show],
+    }
+    started = {name: start(slurm, repo, folder, *args) for name, args in wishes.items()}
+
+    def wait(name: str) -> tuple[int, str, str]:
+        _, err = started[name].communicate(timeout=180)
+        return started[name].returncode, err, (folder / f"{name}.log").read_text()
+
+    yield wait
+    for launcher in started.values():
+        launcher.terminate()  # cancels the job of one that has not ended
+        launcher.wait()
+
+
+def test_gpus_are_counted_for_each_task(small_jobs):
+    # The step stands for mpirun's one daemon on each node, whose ranks share what it sees.
+    for name, wanted in (("two", "TresPerTask=gres:gpu:1"), ("one", "TresPerNode=gres:gpu:2")):
+        code, err, log = small_jobs(name)
+        assert (code, err) == (0, "")
+        assert "GRES=gpu:2" in log
+        assert wanted in log
+        assert re.search(r"^step: (\d+),(\d+)$", log, re.MULTILINE), log
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_learners_save_and_stop_when_their_time_ends(slurm, repo, small_jobs, tmp_path):
+    exp = tmp_path / "exp"
+    options = train_options(prepare(tmp_path / "mini", 8, 2, 2), exp, epochs=10000, strategy="ssgd")
+    command = [sys.executable, "-m", "asrpar", "launch", "--learners", 2, "--", "train", *options]
+    launcher = start(slurm, repo, tmp_path, "--num-tasks", 2, "train.log", *command)
+    _wait_for(lambda: any((exp / "checkpoints").glob("*")) or launcher.poll() is not None, tmp_path, 180)
+    assert launcher.poll() is None, (tmp_path / "train.log").read_text()
+    # What Slurm itself does two minutes before the limit, as the test of a small job below shows.
+    job = (tmp_path / "q" / "train.sh.id").read_text().strip().partition(";")[0]
     subprocess.run(["scancel", "--signal=USR1", "--batch", job], env=slurm, check=True)
+    _, err = launcher.communicate(timeout=180)
+    log = (tmp_path / "train.log").read_text()
+    assert launcher.returncode == 1, log
+    assert "job 1 failed (exit code 138: stopped by SIGUSR1" in err
+    assert "asrpar: stopped by SIGUSR1" in log
+    assert "stopped by signal 10 after saving a checkpoint" in (exp / "log" / "train.0.log").read_text()
+    assert log.splitlines()[-1].startswith("# ended: exit code 138,")
 
 
-def test_a_program_hears_that_its_time_ends_and_may_finish(slurm, repo, tmp_path):
-    code = 'trap "echo saved; exit 138" USR1; touch "$1"; while true; do sleep 0.1; done'
-    near = start(slurm, repo, tmp_path, "--time", "1", "limit.log", "bash", "-c", code, "x", "limit")
-    told = start(slurm, repo, tmp_path, "--num-tasks", 2, "told.log", "bash", "-c", code, "x", "told")
-    _wait_for((tmp_path / "told").exists, tmp_path)
-    announce_the_end(slurm, tmp_path, "told")
-    for name, launcher in (("told", told), ("limit", near)):  # Slurm itself looks at limits twice a minute
-        _, err = launcher.communicate(timeout=90)
-        assert launcher.returncode == 1
-        assert "job 1 failed (exit code 138: stopped by SIGUSR1" in err
-        said, ended = (tmp_path / f"{name}.log").read_text().splitlines()[-2:]
-        assert said == "saved"
-        assert ended.startswith("# ended: exit code 138,")
-
-
-def test_gpus_are_counted_for_each_task(slurm, repo, tmp_path):
-    code = "scontrol show job --details $SLURM_JOB_ID; echo per task: ${SLURM_GPUS_PER_TASK-}"
-    two = start(slurm, repo, tmp_path, "--num-tasks", 2, "--gpu", 2, "two.log", "bash", "-c", code)
-    one = start(slurm, repo, tmp_path, "--gpu", 1, "one.log", "bash", "-c", code)
-    assert (two.wait(timeout=90), one.wait(timeout=90)) == (0, 0)
-    assert "GRES=gpu:4" in (tmp_path / "two.log").read_text()
-    assert "GRES=gpu:1" in (tmp_path / "one.log").read_text()
-    assert "\nper task: \n" in (tmp_path / "two.log").read_text()
+def test_a_program_hears_from_slurm_that_its_time_ends_and_may_finish(small_jobs):
+    code, err, log = small_jobs("limit")
+    assert code == 1
+    assert "job 1 failed (exit code 138: stopped by SIGUSR1" in err
+    said, ended = log.splitlines()[-2:]
+    assert said == "saved"
+    assert ended.startswith("# ended: exit code 138,")
 
 
 PROGRAM = """
@@ -236,7 +270,6 @@ def test_two_ranks_in_an_allocation(slurm, repo, tmp_path):
     (tmp_path / "start.py").write_text(START)
     jobs = {
         "auto": ["start.py", "auto", tmp_path / "program.py"],
-        "command": ["-m", "asrpar", "launch", "--learners", 2, "--", "info", "--help"],
     }
     trial = subprocess.run(["srun", "--mpi=pmix", "true"], env=slurm, capture_output=True)
     if trial.returncode == 0:  # Debian's Slurm has the plugin, and needs libpmix-dev besides
@@ -249,7 +282,6 @@ def test_two_ranks_in_an_allocation(slurm, repo, tmp_path):
     codes = [process.wait(timeout=90) for process in started]
     logs = {name: (tmp_path / f"{name}.log").read_text() for name in jobs}
     assert codes == [0] * len(jobs), logs
-    assert logs["command"].count("Usage: asrpar info") == 2
-    for name in jobs.keys() - {"command"}:
+    for name in jobs:
         assert logs[name].count("sum 3 job") == 2
         assert "all well" in logs[name]

@@ -16,5 +16,5 @@ def test_mistakes_name_the_file(tmp_path):
     with pytest.raises(MissingInputError, match="t is missing: run stage 9"):
         text_lines(tmp_path / "t", "run stage 9")
     (tmp_path / "t").write_bytes(b"a\nb\n\nc \xff\n")
-    with pytest.raises(DataError, match=r"t:4: not UTF-8 text \(byte 0xff\)"):
+    with pytest.raises(DataError, match=r"t is not UTF-8 text \(line 4, byte 0xff\)"):
         read_text(tmp_path / "t")

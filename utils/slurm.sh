@@ -18,12 +18,17 @@ folder=$(dirname "$(job_log "$first")")/q
 mkdir -p "$folder"
 base=$(basename "$log" .log)
 script=$folder/$base.sh
+steps=''
+if ((gpu > 0 && num_tasks > 1)); then
+  # A step takes over the job's wish for each task, and mpirun starts a step of one task on each node: its ranks would
+  # share that one's GPUs. With this each step has all GPUs of the job, and `asrpar train` chooses by local rank.
+  steps="unset SLURM_GPUS_PER_TASK SLURM_TRES_PER_TASK; export SLURM_GPUS=$((num_tasks * gpu))"
+fi
 cat >"$script.tmp" <<SCRIPT
 #!/usr/bin/env bash
 cd $(printf %q "$PWD") || exit 1
 export OMP_NUM_THREADS=$num_threads
-# Slurm would otherwise show mpirun's one daemon on each node no more GPUs than a single task has.
-unset SLURM_GPUS_PER_TASK SLURM_TRES_PER_TASK
+$steps
 exec $(printf '%q ' "$utils/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
 SCRIPT
 mv "$script.tmp" "$script"

@@ -81,7 +81,7 @@ def _log_perplexity(config: LangConfig, lm: ArpaLm, manifests: Path) -> None:
             "perplexity of the LM on %s: %.1f (%d of %d sentences: those whose words it knows)",
             DEV, lm.perplexity(scored), len(scored), len(sentences),
         )  # fmt: skip
-    else:
+    elif sentences:
         LOG.warning("each sentence of %s has words that the LM does not know", DEV)
 
 

@@ -101,17 +101,18 @@ def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner
     from asrpar.train.trainer import Trainer
 
     trainer = Trainer(config, settings, comm)
-    # Only now: settings that the trainer refuses must not claim the folder.
-    if comm.rank == 0:
-        save_config(config, exp / "config.yaml")
-        # A model of an earlier, shorter run must not be taken for this one's.
-        (exp / "final.pt").unlink(missing_ok=True)
     log.info(
         "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
         config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
         trainer.loader.frames_per_epoch, trainer.device, torch.get_num_threads(),
     )  # fmt: skip
-    number = trainer.run(allow_learner_change)
+    trainer.begin(allow_learner_change)
+    # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
+    if comm.rank == 0:
+        save_config(config, exp / "config.yaml")
+        # A model of an earlier, shorter run must not be taken for this one's.
+        (exp / "final.pt").unlink(missing_ok=True)
+    number = trainer.run()
     if comm.rank == 0:
         write_summary(exp, config, trainer, complete=not number)
     # The first rank that exits with an error code ends the others.

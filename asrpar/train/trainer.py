@@ -94,10 +94,9 @@ class Trainer:
         self.stop_checked = 0
         self.stopped_by = 0
 
-    def run(self, allow_learner_change: bool) -> int:
-        """Train to the end, from the newest checkpoint if there is one. Returns 0, or the signal that stopped it."""
+    def run(self) -> int:
+        """Train to the end, once `begin` is done. Returns 0, or the signal that stopped it."""
         config = self.config
-        self.begin(allow_learner_change)
         p = self.position
         last = min(config.epochs, config.stop_after_epochs or config.epochs)
         try:

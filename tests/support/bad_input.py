@@ -16,8 +16,8 @@ from minidata import asrpar, prepare, train_options
 
 REPO = Path(__file__).resolve().parents[2]
 ERROR = re.compile(r"^(?:asrpar|run\.sh): error: ", re.MULTILINE)
-# Logs and settings are written before a run can fail; everything else that is new would pass for a result.
-LOGS = re.compile(r"(.*/)?(log/.*|config\.yaml|feats\.yaml|report\.txt|tensorboard/.*)")
+# Logs, settings and locks are written before a run can fail; everything else that is new would pass for a result.
+LOGS = re.compile(r"(.*/)?(log/.*|\.lock|config\.yaml|feats\.yaml|report\.txt|tensorboard/.*)")
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",

@@ -37,7 +37,9 @@ def test_half_an_environment_is_removed(setup, tmp_path):
     for _ in range(2):  # the second run must find the same fault, and blame nothing else
         done = setup()
         assert done.returncode == 1
-        assert done.stderr.endswith("cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)\n")
+        assert done.stderr.endswith(
+            "cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)\n"
+        )
         assert not (tmp_path / "clone" / ".venv").exists()
 
 

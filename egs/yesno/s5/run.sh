@@ -42,7 +42,7 @@ if begin_stage 2 "features"; then
   asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats"
 fi
 
-# Two words of one unit each, as in conf/lexicon.txt.
+# Two words of two and three phones, as in conf/lexicon.txt.
 if begin_stage 3 "language"; then
   asrpar prepare-lang --config conf/lang.yaml --manifests "$data_dir/manifests" --output "$data_dir/lang"
 fi

@@ -119,13 +119,13 @@ def test_an4_in_another_encoding(tmp_path: Path, name: str) -> None:
     corpus = make_an4(tmp_path / "an4")
     path = corpus / "etc" / name
     path.write_bytes(path.read_bytes() + "CAFÉ\n".encode("latin-1"))
-    with pytest.raises(DataError, match=rf"{name}:\d: not UTF-8 text \(byte 0xc9\)"):
+    with pytest.raises(DataError, match=rf"{name} is not UTF-8 text \(line \d, byte 0xc9\)"):
         an4.prepare(corpus, tmp_path / "audio", dev_size=1)
 
 
 def test_librispeech_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "1-2.trans.txt").write_bytes(b"1-2-0000 A\n1-2-0001 CAF\xc9\n")
-    with pytest.raises(DataError, match=r"1-2\.trans\.txt:2: not UTF-8 text"):
+    with pytest.raises(DataError, match=r"1-2\.trans\.txt is not UTF-8 text \(line 2"):
         librispeech.read_transcripts(tmp_path)
 
 
