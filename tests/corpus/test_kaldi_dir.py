@@ -336,8 +336,8 @@ def test_what_a_folder_cannot_hold_is_refused(tmp_path: Path, wav: Path) -> None
 def test_features_of_stage_2_are_exported(tmp_path: Path, wav: Path) -> None:
     split = import_split(read_kaldi_dir(make_dir(tmp_path / "in", wav)), tmp_path)
     cuts = CutSet.from_cuts(make_cuts(split))
-    with NumpyFilesWriter(tmp_path / "storage") as storage:
-        cuts = cuts.compute_and_store_features(Fbank(FbankConfig(sampling_rate=8000, num_mel_bins=23)), storage)
+    fbank = Fbank(FbankConfig(sampling_rate=8000, num_mel_bins=23))
+    cuts = cuts.compute_and_store_features(fbank, tmp_path / "storage", storage_type=NumpyFilesWriter)
     cuts.to_file(tmp_path / "cuts_train.jsonl.gz")
     export_split(split, tmp_path / "out")
     export_features(tmp_path / "cuts_train.jsonl.gz", split, tmp_path / "out")
