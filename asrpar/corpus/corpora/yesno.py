@@ -38,10 +38,10 @@ def check(corpus_dir: Path) -> None:
 
 
 def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
-    """By file name the second half is test (30), as in Kaldi's recipe; of the first half every fifth is dev (6).
+    """By file name every second recording is test (30), from the first on; of the others every fifth is dev (6).
 
-    Lhotse takes every second recording for its test set, which puts 0_1_0_1_0_0_0_0 there: it holds seven words, not
-    the eight of its name, so that a correct recogniser is charged with an error.
+    Lhotse's test set is the other half, which holds 0_1_0_1_0_0_0_0: seven words, not the eight of its name, so that a
+    correct recogniser is charged with an error. Halves as in Kaldi leave only sentences that begin with NO to learn from.
     """
     from lhotse.recipes.yesno import prepare_yesno
     from lhotse.utils import fastcopy
@@ -58,7 +58,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     recordings = sorted((r for sets in both for r in sets["recordings"]), key=lambda r: r.id)
     splits = {name: Split([], []) for name in ("train", "dev", "test")}
     for n, recording in enumerate(recordings):
-        split = splits["test" if n >= len(recordings) // 2 else "dev" if n % 5 == 4 else "train"]
+        split = splits["test" if n % 2 == 0 else "dev" if n % 10 == 9 else "train"]
         supervision = texts[recording.id]
         utt = f"{SPEAKER}-{recording.id}"
         split.recordings.append(fastcopy(recording, id=utt))
