@@ -91,15 +91,16 @@ def main():
     rates = {"minimal": [], "trainer": []}
     for repeat in range(args.repeats + 1):
         batches = list(loader.epoch(repeat))
-        started = time.perf_counter()
-        first = minimal.run(batches)
-        middle = time.perf_counter()
-        second = real.run()
-        ended = time.perf_counter()
-        assert first == second == frames, "both must see the whole epoch"
+        # Each goes first in turn, so that neither always has the cooler machine.
+        runs = {"minimal": lambda batches=batches: minimal.run(batches), "trainer": real.run}
+        seconds = {}
+        for name in runs if repeat % 2 else reversed(runs):
+            started = time.perf_counter()
+            assert runs[name]() == frames, "both must see the whole epoch"
+            seconds[name] = time.perf_counter() - started
         if repeat:  # the first is for warming up: caches, and the loader's first pass over the disk
-            rates["minimal"].append(frames / (middle - started))
-            rates["trainer"].append(frames / (ended - middle))
+            for name in rates:
+                rates[name].append(frames / seconds[name])
             print(f"repeat {repeat}: minimal {rates['minimal'][-1]:.0f}, trainer {rates['trainer'][-1]:.0f} frames/s")
     ratios = [t / m for t, m in zip(rates["trainer"], rates["minimal"], strict=True)]
     result = {
