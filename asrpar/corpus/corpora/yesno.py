@@ -41,7 +41,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     """By file name every second recording is test (30), from the first on; of the others every fifth is dev (6).
 
     Lhotse's test set is the other half, which holds 0_1_0_1_0_0_0_0: seven words, not the eight of its name, so that a
-    correct recogniser is charged with an error. Halves as in Kaldi leave only sentences that begin with NO to learn from.
+    correct recogniser is charged with an error. Halves as in Kaldi leave only sentences with NO first to learn from.
     """
     from lhotse.recipes.yesno import prepare_yesno
     from lhotse.utils import fastcopy
