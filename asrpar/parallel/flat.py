@@ -15,6 +15,7 @@ class FlatParameters:
         grad: (P,) all gradients; backward adds into it.
         message: (P + 1,) the gradient and one slot behind it, so that a gradient and the number of frames it was
             summed over travel in one message without a copy.
+        shapes: of the parameters.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -26,6 +27,7 @@ class FlatParameters:
             raise ValueError("all parameters must share one type and one device")
         size = sum(p.numel() for p in parameters)
         self.module = module
+        self.shapes = [p.shape for p in parameters]
         self.weights = torch.empty(size, dtype=first.dtype, device=first.device)
         self.message = torch.zeros(size + 1, dtype=first.dtype, device=first.device)
         self.grad = self.message[:size]

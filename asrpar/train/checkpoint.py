@@ -38,7 +38,8 @@ class Checkpoints:
 
         Returns the folder. Saving at the same place again leaves it as it is.
         """
-        final = self.folder / f"epoch-{epoch:04d}-step-{step:08d}"
+        # Rank 0's place names it: learners that go at their own pace are at others.
+        final = self.folder / self.comm.broadcast_object(f"epoch-{epoch:04d}-step-{step:08d}")
         temporary = final.with_suffix(".tmp")
         if self.comm.broadcast_object(final.exists()):
             return final

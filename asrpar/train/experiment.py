@@ -185,7 +185,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: boo
         "dev_ter": last.get("dev_ter"),
         "ema": config.ema.enabled,
         "config_digest": config_digest(config),
-        "checksum": checksum(trainer.shipped()),
+        "checksum": checksum(trainer.result),
         "host": platform.node(),
         "command": shlex.join(sys.argv),
         "versions": versions(),

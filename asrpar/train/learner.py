@@ -75,6 +75,7 @@ class AcousticLearner:
         self.encode = encode
         self.flat = FlatParameters(module)
         self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
+        self.shapes = self.flat.shapes
         self.device = self.weights.device
         self.autocast = autocast
         self.clip_norm = optimizer.clip_norm

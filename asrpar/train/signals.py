@@ -29,14 +29,24 @@ class StopRequest:
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.number = number
 
+    def noticed(self) -> bool:
+        """Whether this learner, or another as far as known here, has seen a signal. Never waits."""
+        self._look_at_clock()
+        if self.number and self.comm.posted()[self.comm.rank] != self.number:
+            self.comm.post(self.number)
+        return any(self.comm.posted())
+
     def agreed(self) -> int:
         """The greatest signal number that any learner has seen (SIGUSR1 for the time limit), else 0. Collective."""
-        if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
-            self.number = int(signal.SIGUSR1)
+        self._look_at_clock()
         seen = torch.zeros(self.comm.size, dtype=torch.int64)
         seen[self.comm.rank] = self.number
         self.comm.allreduce(seen)
         return int(seen.max())
+
+    def _look_at_clock(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
+            self.number = int(signal.SIGUSR1)
 
     def close(self) -> None:
         """Give the signals back to whoever had them."""

@@ -1,6 +1,5 @@
 """The trainer: one loop for every model and every strategy."""
 
-import functools
 import time
 import zlib
 from dataclasses import dataclass, field
@@ -10,18 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.errors import ConfigError, DataError, TrainingError, require_file
-from asrpar.feats import BatchLoader
+from asrpar.errors import TrainingError
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
-from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.ema import Ema
-from asrpar.parallel.strategies import make_strategy
+from asrpar.parallel.strategies import algorithm_class, make_strategy
+from asrpar.train.build import check_transcripts, make_learner, make_loader, without_speech
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
 from asrpar.train.evaluate import Evaluation, evaluate
-from asrpar.train.learner import AcousticLearner
 from asrpar.train.model_io import save_acoustic_model
 from asrpar.train.progress import Progress
 from asrpar.train.schedules import learning_rate
@@ -62,30 +59,14 @@ class Trainer:
         self.feats = Path(config.data.feats)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
-        self.device = pick_device(config.device, comm.rank)
         lang = Lang.load(config.data.lang)
-        self.loader = BatchLoader(
-            self.feats,
-            config.data.train,
-            config.batch,
-            seed=config.seed,
-            num_learners=comm.size,
-            rank=comm.rank,
-            augment=True,
-        )
-        require_file(self.feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
+        workers = algorithm_class(config.strategy).workers(settings, comm.size)
+        self.serves = comm.rank >= workers
+        self.loader = make_loader(config, workers, comm.rank)
         check_transcripts(lang, self.loader.texts, config)
         self.num_classes = lang.num_tokens
-        module = build_model(config.model, self.loader.num_features, self.num_classes).to(self.device)
-        self.learner = AcousticLearner(
-            module,
-            CtcLoss(config.loss),
-            # Empty for words without a pronunciation: see `check_transcripts`.
-            functools.cache(lang.encode_variants),
-            config.optimizer,
-            autocast=config.autocast == "bf16",
-            max_nonfinite=config.max_nonfinite,
-        )
+        self.learner = make_learner(config, lang, self.loader.num_features, comm.rank)
+        self.device = self.learner.device
         self.strategy = make_strategy(config.strategy, settings, self.learner, comm)
         self.ema: Ema | None = None
         self.position = Position()
@@ -107,6 +88,7 @@ class Trainer:
                     number = self.stop.agreed() if p.epoch < last else 0
                 if number:
                     self.save()
+                    self.result = self.shipped()
                     return number
         finally:
             self.close()
@@ -119,7 +101,7 @@ class Trainer:
         if not self.resume(allow_learner_change):
             self.strategy.start()
             if config.ema.enabled:
-                self.ema = Ema(self.strategy.model(), config.ema.decay_epochs * self.loader.frames_per_epoch)
+                self.ema = Ema(self.strategy.observed(), config.ema.decay_epochs * self.loader.frames_per_epoch)
         self.stop = StopRequest(self.comm, config.time_limit_minutes)
         total = self.loader.frames_per_epoch
         self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames)
@@ -136,6 +118,7 @@ class Trainer:
         seen = sum(self.loader.global_frames(p.epoch)[: p.step])
         self.progress.begin_epoch(p.epoch + 1, config.epochs, seen)
         batches = self.loader.epoch(p.epoch, start_step=p.step)
+        batches = without_speech(batches) if self.serves else batches
         while True:
             batch = next(batches, None)
             self.learner.lr = learning_rate(
@@ -147,6 +130,7 @@ class Trainer:
                 p.step += 1
                 p.steps += 1
                 p.frames += batch.global_frames
+                self.strategy.wire.advance(batch.global_frames)
                 self.progress.step(batch.global_frames, self.running_loss(), self.learner.lr)
             self.observe()
             if batch is not None and self.between_steps():
@@ -155,24 +139,33 @@ class Trainer:
         self.observe()
         self.progress.end_epoch()
         self.lap()
-        return 0
+        # Learners that went at their own pace may have seen a signal while this one was still, or no longer, computing.
+        return 0 if self.strategy.lockstep else self.stop.agreed()
 
     def between_steps(self) -> bool:
         """Dev loss, checkpoint and stop signals where they are due within an epoch; True to stop."""
         p, config = self.position, self.config
-        if config.dev_every_steps and p.steps % config.dev_every_steps == 0:
-            self.lap()
-            dev = self.evaluate()
-            self.progress.scalars({"dev/loss": dev.loss, "dev/ter": dev.ter}, p.frames)
-            self.clock = time.perf_counter()
-        if config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0:
-            self.lap()
-            self.save()
-        if p.steps - self.stop_checked >= STOP_CHECK_STEPS:
+        dev = config.dev_every_steps and p.steps % config.dev_every_steps == 0
+        save = config.checkpoint.every_steps and p.steps % config.checkpoint.every_steps == 0
+        if self.strategy.lockstep:
+            look = p.steps - self.stop_checked >= STOP_CHECK_STEPS
+        else:
+            # Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
+            look = dev or save or self.stop.noticed()
+            if look:
+                self.strategy.finish()
+        if look:
             self.stop_checked = p.steps
             self.stopped_by = self.stop.agreed()
-        if self.stopped_by:
+        if dev or save or self.stopped_by:
             self.lap()
+        if dev and not self.stopped_by:
+            found = self.evaluate()
+            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, p.frames)
+        if save and not self.stopped_by:
+            self.save()
+        if dev or save:
+            self.clock = time.perf_counter()
         return bool(self.stopped_by)
 
     def end_epoch(self) -> None:
@@ -195,12 +188,12 @@ class Trainer:
         """Show the synchronised model to the observers."""
         frames = self.position.frames - self.position.ema_frames
         if self.ema is not None and self.strategy.synchronised and frames:
-            self.ema.update(self.strategy.model(), frames)
+            self.ema.update(self.strategy.observed(), frames)
             self.position.ema_frames = self.position.frames
 
     def shipped(self) -> Tensor:
-        """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model."""
-        return self.ema.mean if self.ema is not None else self.strategy.model()
+        """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model. Collective."""
+        return self.strategy.consensus(self.ema.mean if self.ema is not None else self.strategy.observed())
 
     def evaluate(self) -> Evaluation:
         """Dev loss and token error rate of the shipped model."""
@@ -260,6 +253,7 @@ class Trainer:
             "position": {**vars(p)},
             "learner": self.learner.state_dict(),
             "strategy": self.strategy.state_dict(),
+            "wire": self.strategy.wire.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "threads": torch.get_num_threads(),
             "device": self.device.type,
@@ -279,8 +273,9 @@ class Trainer:
             log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
         self.learner.load_state_dict(state["learner"])
         self.strategy.load_state_dict(state["strategy"])
+        self.strategy.wire.load_state_dict(state["wire"])
         if state["ema"] is not None:
-            self.ema = Ema(self.strategy.model(), self.config.ema.decay_epochs * self.loader.frames_per_epoch)
+            self.ema = Ema(self.strategy.observed(), self.config.ema.decay_epochs * self.loader.frames_per_epoch)
             self.ema.load_state_dict(state["ema"])
         if state["learners"] == self.comm.size:
             torch.set_rng_state(state["random"])
@@ -290,7 +285,9 @@ class Trainer:
 
     def finish(self) -> None:
         """Write the model that is shipped (rank 0)."""
-        self.learner.weights.copy_(self.shipped())
+        self.result = self.shipped()
+        self.learner.weights.copy_(self.result)
+        self.strategy.close()
         if self.comm.rank == 0:
             p, config = self.position, self.config
             notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
@@ -303,35 +300,3 @@ class Trainer:
                 notes,
             )
         self.comm.barrier()
-
-
-def check_transcripts(lang: Lang, texts: list[str], config: TrainConfig) -> None:
-    """Refuse training texts that the language folder cannot read: it was made for others.
-
-    Raises:
-        DataError: a word has no pronunciation and the policy is not to skip its utterance, or all would be skipped.
-    """
-    missing = sorted(w for w in {w for text in texts for w in text.split()} if lang.pronounce(w) is None)
-    if not missing:
-        return
-    where = f"the set '{config.data.train}' in {config.data.feats}"
-    if lang.config.oov.policy != "skip":
-        raise DataError(
-            f"{len(missing)} words of {where} have no pronunciation in {config.data.lang}, such as "
-            f"'{missing[0]}': run stage 3 (asrpar prepare-lang) for these data"
-        )
-    if not any(lang.encodable(text) for text in texts):
-        raise DataError(f"every utterance of {where} has a word without pronunciation in {config.data.lang}")
-
-
-def pick_device(name: str, rank: int) -> torch.device:
-    """The device of one learner; ranks of a node share its GPUs round-robin."""
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch finds no GPU: use --set device=cpu")
-    from asrpar.launch import local_rank
-
-    device = torch.device("cuda", local_rank(rank) % torch.cuda.device_count())
-    torch.cuda.set_device(device)
-    return device

@@ -16,6 +16,7 @@ class ToyLearner:
         self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
         parameter = nn.Parameter(self.weights)
         parameter.grad = self.grad
+        self.shapes, self.lr = self.flat.shapes, lr
         self.optimizer = torch.optim.SGD([parameter], lr=lr, momentum=momentum)
 
     def gradient(self, batch: tuple[Tensor, Tensor] | None) -> float:

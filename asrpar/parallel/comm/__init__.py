@@ -1,9 +1,9 @@
 """Transports: the only code that knows how messages travel."""
 
-from asrpar.parallel.comm.base import Comm
+from asrpar.parallel.comm.base import Comm, Message
 from asrpar.parallel.comm.local import LocalComm
 
-__all__ = ["Comm", "LocalComm", "world"]
+__all__ = ["Comm", "LocalComm", "Message", "world"]
 
 
 def world() -> Comm:

@@ -2,27 +2,95 @@
 
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor
+
+from asrpar.parallel.trace import Trace
+
+# Plain numbers that travel with a message.
+MAX_NUMBERS = 6
+
+
+@dataclass
+class Message:
+    """What `Comm.receive` returns.
+
+    Attributes:
+        source: the rank that sent it.
+        kind: a small integer that tells the receiver what to do with it.
+        numbers: plain numbers, such as a version or a count of frames.
+        payload: the first elements of the tensor that was given to receive into; None if only numbers were sent.
+    """
+
+    source: int
+    kind: int
+    numbers: tuple[float, ...]
+    payload: Tensor | None
+
+
+class Pending(Protocol):
+    """A message on its way."""
+
+    def wait(self) -> None:
+        """Return once the operation is complete."""
+
+
+class Event(Protocol):
+    """Wakes an activity."""
+
+    def set(self) -> None:
+        """Let whoever waits go on, and whoever comes later too, until it is cleared."""
+
+    def clear(self) -> None:
+        """From now on `wait` waits again."""
+
+    def wait(self) -> None:
+        """Return once the event is set."""
+
+    def is_set(self) -> bool:
+        """Whether `wait` would return at once."""
+
+
+class Activity(Protocol):
+    """Something that runs beside computing."""
+
+    def check(self) -> None:
+        """Raise what the activity failed with, if it did."""
+
+    def join(self) -> None:
+        """Return once the activity has ended; raises what it failed with."""
 
 
 class Comm(ABC):
     """A group of learners.
 
-    Tensors are contiguous. Collectives must be called by all ranks in the same order.
+    Tensors are contiguous. Collectives must be called by all ranks in the same order. A `Comm` belongs to one
+    activity; another activity gets its own from `spawn`.
 
     Attributes:
         rank: this learner, from 0.
         size: number of learners.
+        trace: where it is recorded what the time went to.
     """
 
     rank: int
     size: int
+    trace: Trace
 
     @abstractmethod
     def allreduce(self, x: Tensor) -> None:
         """Replace ``x``, in place, by its sum over all ranks."""
+
+    @abstractmethod
+    def allreduce_begin(self, x: Tensor) -> Pending:
+        """Begin `allreduce`, to go on while the caller computes; ``x`` must not be touched before ``wait()``.
+
+        Several may be on their way; all ranks must begin them in the same order.
+        """
 
     @abstractmethod
     def broadcast(self, x: Tensor, root: int = 0) -> None:
@@ -33,12 +101,58 @@ class Comm(ABC):
         """Send ``outgoing`` to ``peer`` and fill ``incoming`` with what it sends; both sides must call it."""
 
     @abstractmethod
+    def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Send row j of ``outgoing`` (N, ...) to rank j; row i of ``incoming`` (N, ...) is what rank i sent.
+
+        Any type may be sent, 16-bit floats too: nothing is added up on the way.
+        """
+
+    @abstractmethod
+    def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Fill row i of ``incoming`` (N, ...) with the ``outgoing`` (...) of rank i; any type, as in `alltoall`."""
+
+    @abstractmethod
     def allgather_object(self, value: Any) -> list[Any]:
         """Small Python objects of all ranks, by rank; for control and reports, not for data."""
 
     @abstractmethod
     def barrier(self) -> None:
         """Return once every rank has arrived."""
+
+    @abstractmethod
+    def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
+        """Send a message to ``dest``'s `receive`; ``payload`` may be changed once this returns."""
+
+    @abstractmethod
+    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+        """The next message from ``source``, or from whoever sent one first; waits for it.
+
+        Messages of one sender arrive in the order in which they were sent.
+
+        Args:
+            into: (M,) room for the payload, of the sender's type; None if only numbers can come.
+            source: a rank; None for any.
+        """
+
+    @abstractmethod
+    def spawn(self, run: Callable[["Comm"], None], name: str) -> Activity:
+        """Run ``run(comm)`` beside the caller, with a `Comm` of its own. Collective."""
+
+    @abstractmethod
+    def lock(self) -> AbstractContextManager:
+        """A new lock between the activities of this learner. Nobody may wait for a message while holding it."""
+
+    @abstractmethod
+    def event(self) -> Event:
+        """A new event between the activities of this learner."""
+
+    @abstractmethod
+    def post(self, value: int) -> None:
+        """Pin ``value`` to the notice board that all learners can read; returns at once."""
+
+    @abstractmethod
+    def posted(self) -> list[int]:
+        """What each rank pinned to the board last, by rank, as far as known here; 0 before the first. Never waits."""
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         """The ``root``'s object, on all ranks."""

@@ -1,20 +1,43 @@
 """The transport of a learner that is alone."""
 
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor
 
-from asrpar.parallel.comm.base import Comm
+from asrpar.parallel.comm.base import Comm, Message
+from asrpar.parallel.comm.threads import Thread
+from asrpar.parallel.trace import Trace
+
+
+class Done:
+    """An operation that was complete when it began."""
+
+    def wait(self) -> None:
+        """Nothing to wait for."""
 
 
 class LocalComm(Comm):
-    """One learner: collectives leave their argument as it is."""
+    """One learner: collectives leave their argument as it is; it can send messages to itself."""
 
     rank = 0
     size = 1
 
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.trace = trace or Trace()
+        self._messages: deque[Message] = deque()
+        self._arrived = threading.Condition()
+        self._posted = 0
+
     def allreduce(self, x: Tensor) -> None:
         """The sum over one learner."""
+
+    def allreduce_begin(self, x: Tensor) -> Done:
+        """The sum over one learner."""
+        return Done()
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """Nothing to do."""
@@ -23,9 +46,56 @@ class LocalComm(Comm):
         """A learner that is alone can only exchange with itself."""
         incoming.copy_(outgoing)
 
+    def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """One row."""
+        incoming.copy_(outgoing)
+
+    def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """One row."""
+        incoming.copy_(outgoing[None])
+
     def allgather_object(self, value: Any) -> list[Any]:
         """A list of one."""
         return [value]
 
     def barrier(self) -> None:
         """Nothing to do."""
+
+    def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
+        """Put a message into the own box."""
+        with self._arrived:
+            copy = None if payload is None else payload.detach().clone()
+            self._messages.append(Message(0, kind, tuple(map(float, numbers)), copy))
+            self._arrived.notify()
+
+    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+        """The oldest message in the own box."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._messages)
+            message = self._messages.popleft()
+        if message.payload is not None:
+            if into is None:
+                raise ValueError("a message with a payload came, but there is no room for one")
+            room = into[: message.payload.numel()]
+            message.payload = room.copy_(message.payload)
+        return message
+
+    def spawn(self, run: Callable[[Comm], None], name: str) -> Thread:
+        """A thread; messages between it and the caller do not mix with others'."""
+        return Thread(run, LocalComm(self.trace), name)
+
+    def lock(self) -> AbstractContextManager:
+        """A lock between threads."""
+        return threading.Lock()
+
+    def event(self) -> threading.Event:
+        """An event between threads."""
+        return threading.Event()
+
+    def post(self, value: int) -> None:
+        """Pin to the own board."""
+        self._posted = value
+
+    def posted(self) -> list[int]:
+        """The own note."""
+        return [self._posted]

@@ -1,14 +1,48 @@
 """MPI through mpi4py, in host memory."""
 
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from asrpar.parallel.comm.base import Comm
+from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
+from asrpar.parallel.comm.threads import Thread
+from asrpar.parallel.trace import Trace
 
-_SENT = {torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8}
+# MPI adds these up. It has no bfloat16: Open MPI adds such buffers as bytes, without an error.
+_ADDED = {torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8}
+# What is only carried may be any type; these travel as integers of their size.
+_CARRIED_AS = {torch.float16: torch.int16, torch.bfloat16: torch.int16}
+_HEADER, _PAYLOAD = 1, 2
+# Seconds between two looks at a request: a blocking MPI call would burn the core that somebody computes on.
+_SHORTEST, _LONGEST = 50e-6, 1e-3
+
+
+def poll(done: Callable[[], bool]) -> None:
+    """Return once ``done()`` is true; looks often at first, then each millisecond."""
+    pause = _SHORTEST
+    while not done():
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST)
+
+
+class Background:
+    """A collective that a thread is seeing through."""
+
+    def __init__(self, future: Future, comm: "MpiComm", size: int) -> None:
+        self._future, self._comm, self._bytes = future, comm, size
+
+    def wait(self) -> None:
+        """Return once it is complete."""
+        with self._comm.trace.span("wait", bytes=self._bytes):
+            self._future.result()
 
 
 class MpiComm(Comm):
@@ -16,31 +50,84 @@ class MpiComm(Comm):
 
     Args:
         comm: duplicated, so that our messages never meet anybody else's; COMM_WORLD by default.
+        trace: of this learner.
+        polling: wait without burning the core, for activities beside computing.
     """
 
-    def __init__(self, comm: MPI.Comm | None = None) -> None:
+    def __init__(self, comm: MPI.Comm | None = None, trace: Trace | None = None, *, polling: bool = False) -> None:
         self.mpi = (comm or MPI.COMM_WORLD).Dup()
         self.rank = self.mpi.Get_rank()
         self.size = self.mpi.Get_size()
+        self.trace = trace or Trace()
+        self._polling = polling
         self._staging: dict[tuple[int, torch.dtype], Tensor] = {}
+        self._header = np.zeros(2 + MAX_NUMBERS)
+        self._board: MPI.Comm | None = None
+        self._notes = [0] * self.size
+        self._sent: list[MPI.Request] = []
+        self._worker: ThreadPoolExecutor | None = None
+        if not polling:
+            self._board = self.mpi.Dup()
+            self._background = self.mpi.Dup()
 
     def allreduce(self, x: Tensor) -> None:
         """Replace ``x`` by its sum over all ranks."""
+        self._check(x, _ADDED)
         host = self._host(x)
-        self.mpi.Allreduce(MPI.IN_PLACE, host.numpy(), MPI.SUM)
+        with self.trace.span("allreduce", bytes=x.nbytes):
+            self._finish(self.mpi.Iallreduce if self._polling else self.mpi.Allreduce, MPI.IN_PLACE, host.numpy())
         self._back(host, x)
+
+    def allreduce_begin(self, x: Tensor) -> Background:
+        """Begin a sum over all ranks in a thread, on a communicator of its own."""
+        self._check(x, _ADDED)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, "allreduce")
+
+        def run() -> None:
+            host = self._host(x)
+            request = self._background.Iallreduce(MPI.IN_PLACE, host.numpy())
+            poll(request.Test)
+            self._back(host, x)
+
+        return Background(self._worker.submit(run), self, x.nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """Replace ``x`` by the ``root``'s."""
         host = self._host(x)
-        self.mpi.Bcast(host.numpy(), root)
+        with self.trace.span("broadcast", bytes=x.nbytes):
+            self._finish(self.mpi.Ibcast if self._polling else self.mpi.Bcast, _carried(host), root)
         self._back(host, x)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         """Swap messages with ``peer``; both directions are in flight at once."""
-        received = torch.empty(incoming.shape, dtype=incoming.dtype)
-        self.mpi.Sendrecv(self._host(outgoing).numpy(), peer, recvbuf=received.numpy(), source=peer)
-        incoming.copy_(received)
+        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        with self.trace.span("exchange", peer=peer, bytes=outgoing.nbytes):
+            requests = [
+                self.mpi.Irecv(_carried(received), peer, _PAYLOAD),
+                self.mpi.Isend(_carried(self._host(outgoing)), peer, _PAYLOAD),
+            ]
+            self._wait_all(requests)
+        if received is not incoming:
+            incoming.copy_(received)
+
+    def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Row j to rank j."""
+        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        with self.trace.span("alltoall", bytes=outgoing.nbytes):
+            call = self.mpi.Ialltoall if self._polling else self.mpi.Alltoall
+            self._finish(call, _carried(self._host(outgoing)), _carried(received))
+        if received is not incoming:
+            incoming.copy_(received)
+
+    def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Row i from rank i."""
+        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        with self.trace.span("allgather", bytes=outgoing.nbytes):
+            call = self.mpi.Iallgather if self._polling else self.mpi.Allgather
+            self._finish(call, _carried(self._host(outgoing)), _carried(received))
+        if received is not incoming:
+            incoming.copy_(received)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """Small Python objects of all ranks, by rank."""
@@ -48,7 +135,69 @@ class MpiComm(Comm):
 
     def barrier(self) -> None:
         """Return once every rank has arrived."""
-        self.mpi.Barrier()
+        with self.trace.span("barrier"):
+            self._finish(self.mpi.Ibarrier if self._polling else self.mpi.Barrier)
+
+    def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
+        """A header, and the payload if there is one."""
+        header = np.zeros(2 + MAX_NUMBERS)
+        header[0], header[1] = kind, 0 if payload is None else payload.numel()
+        header[2 : 2 + len(numbers)] = numbers
+        requests = [self.mpi.Isend(header, dest, _HEADER)]
+        if payload is not None and payload.numel():
+            requests.append(self.mpi.Isend(_carried(self._host(payload)), dest, _PAYLOAD))
+        with self.trace.span("send", peer=dest, bytes=0 if payload is None else payload.nbytes):
+            self._wait_all(requests)
+
+    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+        """The next header, and the payload that follows it from the same rank."""
+        origin = MPI.ANY_SOURCE if source is None else source
+        if self._polling:
+            poll(lambda: self.mpi.Iprobe(origin, _HEADER))
+        status = MPI.Status()
+        self.mpi.Recv(self._header, origin, _HEADER, status)
+        sender, count = status.Get_source(), int(self._header[1])
+        kind, numbers = int(self._header[0]), tuple(self._header[2:].tolist())
+        if not count:
+            return Message(sender, kind, numbers, None)
+        if into is None or into.numel() < count:
+            raise ValueError(
+                f"rank {sender} sent {count} numbers, there is room for {0 if into is None else len(into)}"
+            )
+        room = into[:count]
+        host = room if room.device.type == "cpu" else torch.empty_like(room, device="cpu")
+        with self.trace.span("receive", peer=sender, bytes=room.nbytes):
+            self._wait_all([self.mpi.Irecv(_carried(host), sender, _PAYLOAD)])
+        if host is not room:
+            room.copy_(host)
+        return Message(sender, kind, numbers, room)
+
+    def spawn(self, run: Callable[[Comm], None], name: str) -> Thread:
+        """A thread with a duplicate of the communicator."""
+        return Thread(run, MpiComm(self.mpi, self.trace, polling=True), name)
+
+    def lock(self) -> AbstractContextManager:
+        """A lock between threads."""
+        return threading.Lock()
+
+    def event(self) -> threading.Event:
+        """An event between threads."""
+        return threading.Event()
+
+    def post(self, value: int) -> None:
+        """Tell every other rank, without waiting for any."""
+        self._notes[self.rank] = value
+        self._sent = [r for r in self._sent if not r.Test()]
+        note = np.array([value], dtype=np.int64)
+        self._sent += [self._board.Isend(note, other) for other in range(self.size) if other != self.rank]
+
+    def posted(self) -> list[int]:
+        """Take in the notes that have arrived."""
+        status, note = MPI.Status(), np.zeros(1, dtype=np.int64)
+        while self._board.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+            self._board.Recv(note, status.Get_source(), status.Get_tag())
+            self._notes[status.Get_source()] = int(note[0])
+        return list(self._notes)
 
     def fail(self, code: int) -> None:
         """Let the job end with this process, also where ranks were not started with ``python -m mpi4py``."""
@@ -57,11 +206,24 @@ class MpiComm(Comm):
         if self.size > 1:
             set_abort_status(code)
 
+    def _finish(self, call: Callable[..., Any], *args: Any) -> None:
+        request = call(*args)
+        if request is not None:
+            poll(request.Test)
+
+    def _wait_all(self, requests: list[MPI.Request]) -> None:
+        if self._polling:
+            poll(lambda: MPI.Request.Testall(requests))
+        else:
+            MPI.Request.Waitall(requests)
+
+    @staticmethod
+    def _check(x: Tensor, types: set[torch.dtype]) -> None:
+        if x.dtype not in types:
+            raise TypeError(f"MPI cannot add up {x.dtype}; convert to float32 first, or use alltoall and allgather")
+
     def _host(self, x: Tensor) -> Tensor:
         x = x.detach()
-        # MPI has no bfloat16: Open MPI adds such buffers as bytes, without an error.
-        if x.dtype not in _SENT:
-            raise TypeError(f"{x.dtype} cannot be sent through MPI; convert to float32 first")
         if not x.is_contiguous():
             raise ValueError("only contiguous tensors can be sent")
         if x.device.type == "cpu":
@@ -75,3 +237,8 @@ class MpiComm(Comm):
     def _back(host: Tensor, x: Tensor) -> None:
         if x.device.type != "cpu":
             x.detach().copy_(host, non_blocking=True)
+
+
+def _carried(x: Tensor) -> np.ndarray:
+    """The bytes of a tensor as an array that MPI knows the type of."""
+    return x.detach().view(_CARRIED_AS.get(x.dtype, x.dtype)).numpy()

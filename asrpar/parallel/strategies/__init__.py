@@ -5,6 +5,7 @@ from importlib import import_module
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
 
 # name: module that holds `Settings` (a dataclass) and `Algorithm` (a Strategy)
 STRATEGIES: dict[str, str] = {
@@ -13,7 +14,7 @@ STRATEGIES: dict[str, str] = {
     "bmuf": "asrpar.parallel.strategies.bmuf",
 }
 
-__all__ = ["STRATEGIES", "Learner", "Strategy", "make_strategy", "settings_class"]
+__all__ = ["STRATEGIES", "Learner", "Strategy", "algorithm_class", "make_strategy", "settings_class"]
 
 
 def settings_class(name: str) -> type:
@@ -31,7 +32,12 @@ def settings_class(name: str) -> type:
     return import_module(STRATEGIES[name]).Settings
 
 
-def make_strategy(name: str, settings: object, learner: Learner, comm: Comm) -> Strategy:
-    """The strategy ``name`` for one learner; ``settings`` is an instance of its `settings_class`."""
+def algorithm_class(name: str) -> type[Strategy]:
+    """The class of a strategy; `ConfigError` if there is none of this name."""
     settings_class(name)
-    return import_module(STRATEGIES[name]).Algorithm(settings, learner, comm)
+    return import_module(STRATEGIES[name]).Algorithm
+
+
+def make_strategy(name: str, settings: object, learner: Learner, comm: Comm, wire: Wire | None = None) -> Strategy:
+    """The strategy ``name`` for one learner; ``settings`` is an instance of its `settings_class`."""
+    return algorithm_class(name)(settings, learner, comm, wire)

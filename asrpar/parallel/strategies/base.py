@@ -1,11 +1,12 @@
 """The contract between a strategy, the learner that it drives, and the trainer that drives it."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from torch import Tensor
+from torch import Size, Tensor
 
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.wire import Wire
 
 
 class Learner(Protocol):
@@ -15,11 +16,15 @@ class Learner(Protocol):
         weights: (P,) the flat parameters, changed in place.
         grad: (P,) the flat gradient.
         message: (P + 1,) ``grad`` and one slot behind it.
+        shapes: of the parameters, in their order in ``weights``.
+        lr: rate of the next `apply`.
     """
 
     weights: Tensor
     grad: Tensor
     message: Tensor
+    shapes: list[Size]
+    lr: float
 
     def gradient(self, batch: Any | None) -> float:
         """Fill ``grad`` with the gradient at ``weights``, *summed* over the batch's frames; return those frames.
@@ -40,20 +45,34 @@ class Learner(Protocol):
 class Strategy(ABC):
     """A parallel training algorithm, seen from one learner.
 
-    It owns its state, and saves and restores all of it. Subclasses set `synchronised` whenever a step ends with all
-    learners agreeing on the model: only then may observers look at it.
+    It owns its state, and saves and restores all of it. Subclasses set `synchronised` whenever a step ends with a model
+    that observers may look at.
 
     Args:
         settings: the dataclass of the algorithm's settings.
         learner: this rank's model, gradient and local optimizer.
         comm: the learners.
+        wire: how vectors travel.
+
+    Attributes:
+        lockstep: all learners take their k-th step together, and all learn of the end of data in the same step. Else
+            each goes at its own pace, `step` without a batch returns False at once, and only `finish` brings the
+            learners together. It may be called at any moment; all learners must come to it.
     """
 
-    def __init__(self, settings: Any, learner: Learner, comm: Comm) -> None:
+    lockstep: ClassVar[bool] = True
+
+    def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.settings = settings
         self.learner = learner
         self.comm = comm
+        self.wire = wire or Wire()
         self.synchronised = True
+
+    @classmethod
+    def workers(cls, settings: Any, size: int) -> int:
+        """How many of ``size`` ranks, the first ones, are given data; the others serve."""
+        return size
 
     def start(self) -> None:
         """Before the first step of a fresh run: everybody begins with rank 0's weights."""
@@ -63,12 +82,26 @@ class Strategy(ABC):
     def step(self, batch: Any | None) -> bool:
         """Consume one batch (None: this learner has none left). False once *no* learner had any: the epoch's end."""
 
-    @abstractmethod
-    def model(self) -> Tensor:
-        """(P,) the model: what is evaluated, averaged, saved and shipped. The same on every rank; not to be changed."""
-
     def finish(self) -> None:
-        """Come to a quiet state, nothing in flight, all learners agreeing on `model`. Called at each epoch's end."""
+        """Come to a quiet state, nothing in flight. Called at each epoch's end; the next `step` goes on from there."""
+
+    def close(self) -> None:
+        """The training is over."""
+
+    def observed(self) -> Tensor:
+        """(P,) what observers of this learner, such as an average over time, look at; not to be changed."""
+        return self.learner.weights
+
+    def consensus(self, x: Tensor) -> Tensor:
+        """The vector of all learners that belongs to ``x``, which each of them has observed in its own place.
+
+        The same on every rank. Collective; only in quiet moments.
+        """
+        return x
+
+    def model(self) -> Tensor:
+        """(P,) the model: what is evaluated, saved and shipped. Collective; only in quiet moments."""
+        return self.consensus(self.observed())
 
     def state_dict(self) -> dict[str, Any]:
         """All that the strategy needs to go on, but the learner's own state; tensors and plain values."""
@@ -76,3 +109,13 @@ class Strategy(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`'s result. Tensors of this class are overwritten in place."""
+
+
+class Gossip(Strategy):
+    """A strategy without a centre: learners hold different weights, and the model is their mean."""
+
+    def consensus(self, x: Tensor) -> Tensor:
+        """The mean over the learners."""
+        mean = x.clone()
+        self.comm.allreduce(mean)
+        return mean.div_(self.comm.size)

@@ -22,6 +22,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
 
 
 @dataclass
@@ -49,8 +50,8 @@ class Settings:
 class Algorithm(Strategy):
     """BMUF in the papers' form, W kept apart from W_g."""
 
-    def __init__(self, settings: Settings, learner: Learner, comm: Comm) -> None:
-        super().__init__(settings, learner, comm)
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
         if settings.sync_steps < 1:
             raise ConfigError(f"bmuf.sync_steps is {settings.sync_steps}: a block has at least 1 step")
         if settings.block_momentum is not None and settings.momentum_frames is not None:
@@ -91,7 +92,7 @@ class Algorithm(Strategy):
         # W̄ − W_g as the mean of x_i − W_g: adding up the weights themselves would cancel digits.
         torch.sub(self.learner.weights, self.w_g, out=gradient).mul_(self.frames)
         self.message[-2], self.message[-1] = self.frames, self.seen
-        self.comm.allreduce(self.message)
+        self.wire.allreduce(self.comm, self.message, exact=2)
         frames, seen = self.message[-2:].tolist()
         self.frames, self.seen, self.steps = 0.0, 0.0, 0
         if seen == 0:
@@ -124,8 +125,8 @@ class Algorithm(Strategy):
         self.end_block()
         self.synchronised = True
 
-    def model(self) -> Tensor:
-        """W, as of the last block."""
+    def observed(self) -> Tensor:
+        """W, as of the last block, which all learners hold alike."""
         return self.w
 
     def state_dict(self) -> dict[str, Any]:

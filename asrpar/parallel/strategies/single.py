@@ -8,11 +8,10 @@ The reference that every other strategy is compared with. No messages.
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
 
 
 @dataclass
@@ -23,13 +22,13 @@ class Settings:
 class Algorithm(Strategy):
     """Training without any communication; refuses to run with more than one learner."""
 
-    def __init__(self, settings: Settings, learner: Learner, comm: Comm) -> None:
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         if comm.size != 1:
             raise ConfigError(
                 f"strategy 'single' trains one learner but was started with {comm.size}: "
                 "choose another strategy, such as ssgd, or --learners 1"
             )
-        super().__init__(settings, learner, comm)
+        super().__init__(settings, learner, comm, wire)
 
     def step(self, batch: Any | None) -> bool:
         """One gradient, one update."""
@@ -39,7 +38,3 @@ class Algorithm(Strategy):
         self.learner.grad.div_(frames)
         self.learner.apply()
         return True
-
-    def model(self) -> Tensor:
-        """The learner's weights."""
-        return self.learner.weights

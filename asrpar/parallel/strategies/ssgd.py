@@ -12,8 +12,6 @@ Cost of a step: one allreduce of P + 1 numbers, 2 (N − 1) / N · 4 (P + 1) byt
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from asrpar.parallel.strategies.base import Strategy
 
 
@@ -29,7 +27,7 @@ class Algorithm(Strategy):
         """Sum the gradients and the frames over all learners, and update."""
         message = self.learner.message
         message[-1] = self.learner.gradient(batch)
-        self.comm.allreduce(message)
+        self.wire.allreduce(self.comm, message, exact=1)
         frames = message[-1].item()
         if frames == 0:
             return False
@@ -37,7 +35,3 @@ class Algorithm(Strategy):
         # A gradient that is not finite on one learner is not finite in the sum: all learners skip it alike.
         self.learner.apply()
         return True
-
-    def model(self) -> Tensor:
-        """The learner's weights, which are everybody's."""
-        return self.learner.weights

@@ -1,0 +1,44 @@
+"""How vectors travel between learners: as they are, or compressed (see `asrpar.parallel.compress`)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from asrpar.parallel.comm import Comm
+
+
+class Wire:
+    """Vectors travel as they are. Compression derives from this class."""
+
+    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
+        """Replace ``x`` (P + exact,), in place, by its sum over all learners.
+
+        Args:
+            comm: the learners.
+            x: what is added up. It must be of the nature of a gradient (a displacement), so that what a compression
+                holds back now may be sent later.
+            exact: so many last elements, such as counts of frames, travel without loss.
+        """
+        comm.allreduce(x)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """``x`` (P,) as it is sent between two learners; valid until the next call. Only the type may change."""
+        return x
+
+    def room(self, x: Tensor) -> Tensor:
+        """A new tensor into which a packed vector like ``x`` can be received."""
+        return x.new_empty(x.shape)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """What `pack` packed, in the type of the weights."""
+        return packed
+
+    def advance(self, frames: float) -> None:
+        """``frames`` more have been seen by all learners: ends a warm-up without compression."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on: residuals and counters."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore, in place."""
