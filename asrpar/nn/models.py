@@ -18,7 +18,8 @@ class ModelConfig:
         dilations: one TDNN layer for each entry, in subsampled frames.
         kernel: frames seen by a TDNN layer.
         bottleneck: rank of factored layers; for a BLSTM the linear layer before the softmax (0: none).
-        cells: LSTM cells of each direction.
+        cells: LSTM cells of each direction, of a BLSTM.
+        lstm_cells: of a recurrent layer behind a TDNN's others; 0 for none.
         num_layers: BLSTM depth.
         subsampling: input frames for each output frame.
         conv_maps: feature maps of a convolutional front end (layers over time and frequency); 0 for a linear one.
@@ -33,6 +34,7 @@ class ModelConfig:
     kernel: int = 3
     bottleneck: int = 0
     cells: int = 256
+    lstm_cells: int = 0
     num_layers: int = 3
     subsampling: int = 3
     conv_maps: int = 32
@@ -56,6 +58,7 @@ def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
         subsampling=c.subsampling,
         conv_maps=c.conv_maps,
         conv_layers=c.conv_layers,
+        cells=c.lstm_cells,
         dropout=c.dropout,
     )
 
@@ -90,7 +93,7 @@ def build_model(config: ModelConfig, num_features: int, num_classes: int) -> nn.
     for name in ("channels", "kernel", "cells", "num_layers", "subsampling"):
         if getattr(config, name) < 1:
             raise ConfigError(f"model.{name} is {getattr(config, name)}: it must be at least 1")
-    for name in ("conv_maps", "conv_layers"):
+    for name in ("conv_maps", "conv_layers", "lstm_cells"):
         if getattr(config, name) < 0:
             raise ConfigError(f"model.{name} is {getattr(config, name)}: it must not be negative")
     if config.bottleneck < 0 or any(d < 1 for d in config.dilations):

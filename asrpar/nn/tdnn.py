@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.errors import ConfigError
+from asrpar.nn.blstm import BlstmLayer
 from asrpar.nn.frontend import frame_mask, make_front_end
 
 
@@ -47,8 +48,24 @@ class TdnnLayer(nn.Module):
         return x + self.dropout(F.relu(y))
 
 
+class RecurrentLayer(nn.Module):
+    """A residual layer as above, with a bidirectional LSTM in place of the convolution."""
+
+    def __init__(self, channels: int, cells: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.lstm = BlstmLayer(channels, cells)
+        self.project = nn.Identity() if 2 * cells == channels else nn.Linear(2 * cells, channels)
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x: Tensor, lens: Tensor) -> Tensor:
+        """(N, C, T), lens (N,) -> (N, C, T)."""
+        y = self.project(self.lstm(self.norm(x.transpose(1, 2)), lens))
+        return x + self.dropout(y.transpose(1, 2))
+
+
 class Tdnn(nn.Module):
-    """TDNN or TDNN-F acoustic model with log-softmax output.
+    """TDNN or TDNN-F acoustic model with log-softmax output; with recurrent cells a TDNN-LSTM.
 
     Args:
         num_features: filter banks C of the input.
@@ -60,6 +77,8 @@ class Tdnn(nn.Module):
         subsampling: frames merged at the input.
         conv_maps: feature maps of the convolutional front end; 0 for a linear one.
         conv_layers: convolutions in it after the first two.
+        cells: LSTM cells of each direction in one recurrent layer after the others; 0 for none. Behind a convolutional
+            front end this is the order of layers of a CLDNN (Sainath et al. 2015; P3).
         dropout: probability, in [0, 1).
     """
 
@@ -75,6 +94,7 @@ class Tdnn(nn.Module):
         subsampling: int,
         conv_maps: int,
         conv_layers: int,
+        cells: int,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -83,6 +103,7 @@ class Tdnn(nn.Module):
         self.subsampling = subsampling
         self.input = make_front_end(num_features, channels, subsampling, conv_maps, conv_layers)
         self.layers = nn.ModuleList(TdnnLayer(channels, kernel, d, bottleneck, dropout) for d in dilations)
+        self.recurrent = RecurrentLayer(channels, cells, dropout) if cells else None
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, num_classes)
 
@@ -93,6 +114,8 @@ class Tdnn(nn.Module):
         mask = frame_mask(lens, x.shape[2]).to(x.dtype)[:, None]
         for layer in self.layers:
             x = layer(x, mask)
+        if self.recurrent is not None:
+            x = self.recurrent(x, lens)
         return self.output(self.norm(x.transpose(1, 2))).float().log_softmax(-1), lens
 
     @torch.no_grad()

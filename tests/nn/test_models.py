@@ -13,6 +13,8 @@ CONFIGS = {
     "tdnn with a linear front end": ModelConfig(type="tdnn", channels=16, dilations=[1, 2], conv_maps=0),
     "tdnn of stride 4": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=4, subsampling=4),
     "linear, stride 2": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=0, subsampling=2),
+    "tdnn with a recurrent layer": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=4, lstm_cells=8),
+    "the same, projected": ModelConfig(type="tdnn", channels=16, dilations=[1], conv_maps=4, lstm_cells=6),
     "tdnnf": ModelConfig(type="tdnnf", channels=16, dilations=[1, 2], bottleneck=8, conv_maps=4),
     "blstm": ModelConfig(type="blstm", cells=8, num_layers=2, conv_maps=4),
     "blstm with bottleneck": ModelConfig(type="blstm", cells=8, num_layers=1, bottleneck=4, conv_maps=0),
