@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import click
 
@@ -46,7 +46,9 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
             raise ConfigError(f"--set {item}: expected key=value, for example --set seed=3")
         key, value = item.split("=", 1)
         try:
-            if _takes_text(schema, key):
+            if _takes(schema, key, list) and value[:1] not in "[${":
+                item = f"{key}=[{value}]"  # one value for a list of one
+            if _takes(schema, key, str):
                 # As it is: a path may hold what YAML takes for a comment or a mapping.
                 source = OmegaConf.create()
                 OmegaConf.update(source, key, value)
@@ -88,14 +90,14 @@ def config_options(command: Callable) -> Callable:
     )(command)
 
 
-def _takes_text(schema: Any, key: str) -> bool:
-    """Whether the setting ``a.b`` is a string (an optional one may be set to null)."""
+def _takes(schema: Any, key: str, kind: type) -> bool:
+    """Whether the setting ``a.b`` is of the type ``kind`` (and not optional, when it may be set to null)."""
     *sections, name = key.split(".")
     for section in sections:
         schema = next((f.type for f in dataclasses.fields(schema) if f.name == section), None)
         if not dataclasses.is_dataclass(schema):
             return False
-    return any(f.name == name and f.type is str for f in dataclasses.fields(schema))
+    return any(f.name == name and (get_origin(f.type) or f.type) is kind for f in dataclasses.fields(schema))
 
 
 def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:

@@ -24,6 +24,7 @@ __all__ += ["local_rank", "mpi_flavour", "progress_stream"]
 
 WORLD_SIZE = "ASRPAR_WORLD_SIZE"
 TERMINAL = "ASRPAR_TTY"
+SURVIVE = "ASRPAR_SURVIVE"
 # What a rank tells `asrpar launch` on its stderr: begin PID, done. Starts with a character that no log contains.
 RECORD = "\x1easrpar-rank "
 
@@ -40,6 +41,7 @@ class LaunchSpec:
         threads: OpenMP threads of one learner; None shares this machine's cores among its learners.
         env: variables for every rank.
         launcher_args: handed to mpirun or srun as they are.
+        survive: go on when a rank dies (Open MPI's fault tolerance).
     """
 
     learners: int
@@ -49,6 +51,7 @@ class LaunchSpec:
     threads: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     launcher_args: tuple[str, ...] = ()
+    survive: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Job:
     learners: int
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    survive: bool = False
 
     def __str__(self) -> str:
         """One line for a shell."""
@@ -90,20 +94,24 @@ def build_command(
     if spec.hostfile and not Path(spec.hostfile).is_file():
         raise LaunchError(f"no host file {spec.hostfile}")
     launcher = launcher or choose_launcher(spec.launcher)
+    if spec.survive and (launcher.kind != "openmpi" or launcher.major < 5):
+        raise LaunchError(f"--survive needs mpirun of Open MPI 5 or newer, not {launcher.path}")
     ranks_env = {
         "OMP_NUM_THREADS": str(spec.threads or _default_threads(spec)),
         WORLD_SIZE: str(spec.learners),
         **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
+        **({SURVIVE: "1"} if spec.survive else {}),
         **spec.env,
     }
     argv, env = {"openmpi": _openmpi, "mpich": _mpich, "srun": _srun}[launcher.kind](spec, launcher, ranks_env)
     rank_command = [sys.executable, "-m", "mpi4py", *program, *args]
-    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env)
+    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive)
 
 
 def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     argv = [launcher.path, "-n", str(spec.learners), "--bind-to", "none"]
     argv += ["--output", "tag"] if launcher.major >= 5 else ["--tag-output"]
+    argv += ["--with-ft", "mpi"] if spec.survive else []
     env = {}
     if os.geteuid() == 0:  # containers
         env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}

@@ -64,6 +64,7 @@ class Ranks:
         self.ranks: dict[int, RankOutput] = {}
         self.noise: list[str] = []  # the launcher's own words
         self.aborted: list[int] = []  # ranks that called MPI_Abort, in order
+        self.survive = job.survive
         self._lock = threading.Lock()
 
     def read(self, stream: BinaryIO, is_err: bool) -> None:
@@ -131,6 +132,8 @@ class Ranks:
 
     def failed(self, returncode: int) -> tuple[int | None, str, int] | None:
         """The first rank that failed, why, and its exit code; None if all went well."""
+        if self.survive and returncode == 0 and any(output.done for output in self.ranks.values()):
+            return None
         words = " ".join(" ".join(self.noise).split())
         # A killed rank comes first: its neighbours may then abort because it is gone.
         if found := re.search(r"process rank (\d+) with PID \d+ on node \S+ exited on signal (\d+)", words):
@@ -140,7 +143,7 @@ class Ranks:
             if killed := re.search(r"\(signal (\d+)\)", words):
                 return rank, *_signalled(int(killed[1]))
             return rank, f"exit code {found[2]}", int(found[2])
-        lost = [rank for rank, output in sorted(self.ranks.items()) if output.pid and not output.done]
+        lost = self.lost()
         gone = [rank for rank in lost if rank not in self.aborted]
         if self.aborted:
             rank = self.aborted[0]
@@ -165,6 +168,10 @@ class Ranks:
         if returncode:
             return None, f"its launcher ended with exit code {returncode}", returncode
         return None
+
+    def lost(self) -> list[int]:
+        """Ranks that began and never ended."""
+        return [rank for rank, output in sorted(self.ranks.items()) if output.pid and not output.done]
 
     def _srun_verdict(self, returncode: int) -> tuple[int, str, int] | None:
         """What srun's lines say, in their order: a rank killed after the step was cancelled is not the cause."""
@@ -243,6 +250,9 @@ def run(
             if line.strip():
                 print(line, file=ranks.err)
     if verdict is None:
+        if lost := ranks.lost():
+            who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
+            ranks.err.write(f"asrpar: {who} lost on the way; the other {job.learners - len(lost)} went on without\n")
         return None
     rank, reason, exit_code = verdict
     if forwarding.received and exit_code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM):

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 @click.option(
     "--grace", type=float, default=60.0, show_default=True, help="Seconds to save and stop after SIGTERM or Ctrl-C."
 )
+@click.option(
+    "--survive", is_flag=True, help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd; Open MPI 5)."
+)
 @click.option("--dry-run", is_flag=True, help="Print the command and stop.")
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
 def command(
@@ -44,6 +47,7 @@ def command(
     env: tuple[str, ...],
     launcher_args: tuple[str, ...],
     grace: float,
+    survive: bool,
     dry_run: bool,
     args: tuple[str, ...],
 ) -> None:
@@ -67,6 +71,7 @@ def command(
         threads=threads_per_learner,
         env=variables,
         launcher_args=launcher_args,
+        survive=survive,
     )
     job = build_command(spec, args)
     if dry_run:

@@ -1,7 +1,9 @@
 """All parameters of a module as views on one flat vector, all gradients as views on a second."""
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class FlatParameters:
@@ -9,6 +11,10 @@ class FlatParameters:
 
     Strategies, compression, averages and checkpoints see only the flat vectors, so that each of them is a few lines of
     tensor arithmetic and one message.
+
+    Args:
+        module: what to move.
+        zeros: `Comm.zeros` of the learners that will add up the gradients; None for ordinary memory.
 
     Attributes:
         weights: (P,) all parameters, in the order of ``module.parameters()``; the module computes with these.
@@ -18,7 +24,7 @@ class FlatParameters:
         shapes: of the parameters.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, zeros: Callable[[int, Tensor], Tensor] | None = None) -> None:
         parameters = list(module.parameters())
         if not parameters:
             raise ValueError("the module has no parameters")
@@ -29,7 +35,7 @@ class FlatParameters:
         self.module = module
         self.shapes = [p.shape for p in parameters]
         self.weights = torch.empty(size, dtype=first.dtype, device=first.device)
-        self.message = torch.zeros(size + 1, dtype=first.dtype, device=first.device)
+        self.message = zeros(size + 1, self.weights) if zeros else self.weights.new_zeros(size + 1)
         self.grad = self.message[:size]
         at = 0
         for p in parameters:
@@ -38,6 +44,13 @@ class FlatParameters:
             p.data = self.weights[at:end].view(p.shape)
             p.grad = self.grad[at:end].view(p.shape)
             at = end
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        """In each backward call ``done(begin, end)`` when ``grad[begin:end]``, one parameter's, is complete."""
+        end = 0
+        for p in self.module.parameters():
+            begin, end = end, end + p.numel()
+            p.register_post_accumulate_grad_hook(lambda _, begin=begin, end=end: done(begin, end))
 
     def __len__(self) -> int:
         return self.weights.numel()

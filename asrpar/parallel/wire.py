@@ -1,14 +1,25 @@
 """How vectors travel between learners: as they are, or compressed (see `asrpar.parallel.compress`)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 
 
 class Wire:
-    """Vectors travel as they are. Compression derives from this class."""
+    """Vectors travel as they are. Compression derives from this class.
+
+    A wire belongs to one group of learners and to one activity at a time: it keeps residuals and reuses its buffers.
+
+    Attributes:
+        method: its name in the settings.
+        carries_weights: whether `pack` and `unpack` may be used; see `need_weights_wire`.
+    """
+
+    method: ClassVar[str] = "none"
+    carries_weights: ClassVar[bool] = True
 
     def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
         """Replace ``x`` (P + exact,), in place, by its sum over all learners.
@@ -30,11 +41,17 @@ class Wire:
         return x.new_empty(x.shape)
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """What `pack` packed, in the type of the weights."""
+        """What `pack` packed, in the type of the weights; valid until the same memory is unpacked again."""
         return packed
 
     def advance(self, frames: float) -> None:
-        """``frames`` more have been seen by all learners: ends a warm-up without compression."""
+        """``frames`` more have been seen by all learners: ends a warm-up without compression.
+
+        All learners must have said the same when they next come to `allreduce`.
+        """
+
+    def forget(self) -> None:
+        """Drop what is held back, for instance because the next vectors will be of another nature."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on: residuals and counters."""
@@ -42,3 +59,12 @@ class Wire:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore, in place."""
+
+
+def need_weights_wire(wire: Wire, strategy: str) -> None:
+    """For strategies that use `Wire.pack`: `ConfigError` unless weights can travel on this wire."""
+    if not wire.carries_weights:
+        raise ConfigError(
+            f"strategy '{strategy}' sends whole vectors from one learner to another, which compression.method "
+            f"'{wire.method}' cannot carry: set compression.method to none, bf16 or fp16"
+        )

@@ -10,6 +10,7 @@ from asrpar.errors import ConfigError, DataError, require_file
 from asrpar.feats import Batch, BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
+from asrpar.parallel.comm import Comm
 from asrpar.train.config import TrainConfig
 from asrpar.train.learner import AcousticLearner
 
@@ -24,9 +25,9 @@ def make_loader(config: TrainConfig, workers: int, rank: int) -> BatchLoader:
     return loader
 
 
-def make_learner(config: TrainConfig, lang: Lang, num_features: int, rank: int) -> AcousticLearner:
-    """The model of one rank, on its device."""
-    device = pick_device(config.device, rank)
+def make_learner(config: TrainConfig, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
+    """The model of one rank, on its device. Collective."""
+    device = pick_device(config.device, comm.rank)
     module = build_model(config.model, num_features, lang.num_tokens).to(device)
     return AcousticLearner(
         module,
@@ -36,6 +37,7 @@ def make_learner(config: TrainConfig, lang: Lang, num_features: int, rank: int) 
         config.optimizer,
         autocast=config.autocast == "bf16",
         max_nonfinite=config.max_nonfinite,
+        zeros=comm.zeros,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
 from asrpar.nn import LossConfig, ModelConfig
+from asrpar.parallel.compress import CompressionConfig
+from asrpar.parallel.faults import FaultsConfig
 
 
 @dataclass
@@ -92,6 +94,32 @@ class CheckpointConfig:
 
 
 @dataclass
+class TraceConfig:
+    """What the time went to; totals are always kept.
+
+    Attributes:
+        enabled: write single events to ``EXP/trace/rank-R.json``, which ui.perfetto.dev opens; a resumed run begins
+            its file anew.
+        max_events: of a rank, some 120 bytes each; then only the totals go on.
+    """
+
+    enabled: bool = False
+    max_events: int = 200000
+
+
+@dataclass
+class WatchdogConfig:
+    """When a training that stands still is ended.
+
+    Attributes:
+        timeout_seconds: without a step, a dev batch or a checkpoint; 0 to wait for ever. Where learners do not step
+            together, one that waits for the others is given that time once more.
+    """
+
+    timeout_seconds: float = 600.0
+
+
+@dataclass
 class TrainConfig:
     """A training run.
 
@@ -99,6 +127,7 @@ class TrainConfig:
         exp: folder of the experiment.
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; all are checked, one is used.
+        compression: of what learners send.
         epochs: passes over the training set.
         autocast: ``none`` (fp32) or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -120,8 +149,12 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     strategy: str = "single"
     strategies: dict[str, Any] = field(default_factory=dict)
+    compression: CompressionConfig = field(default_factory=CompressionConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
     epochs: int = 10
     autocast: str = "none"
     device: str = "auto"
@@ -137,7 +170,7 @@ class TrainConfig:
 # threads may change the order of sums, and so the last bits: the trainer warns of that.
 FREE_ON_RESUME = (
     "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "threads", "dev_max_frames",
-    "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch",
+    "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog", "faults",
 )  # fmt: skip
 
 
@@ -148,6 +181,7 @@ def check_config(config: TrainConfig) -> None:
         ConfigError: with the key and what it may be.
     """
     config.batch.validate()
+    config.compression.validate()
     choices = {
         "autocast": (config.autocast, ("none", "bf16")),
         "device": (config.device, ("auto", "cpu", "cuda")),
@@ -158,6 +192,7 @@ def check_config(config: TrainConfig) -> None:
         if value not in known:
             raise ConfigError(f"{key} is '{value}'; known: {', '.join(known)}")
     positive = {"epochs": config.epochs, "optimizer.lr": config.optimizer.lr, "checkpoint.keep": config.checkpoint.keep}
+    positive |= {"trace.max_events": config.trace.max_events}
     positive |= {"dev_max_frames": config.dev_max_frames, "max_nonfinite": config.max_nonfinite}
     positive |= {"checkpoint.every_epochs": config.checkpoint.every_epochs, "ema.decay_epochs": config.ema.decay_epochs}
     for key, value in positive.items():
@@ -167,12 +202,17 @@ def check_config(config: TrainConfig) -> None:
     least = {"seed": config.seed, "threads": config.threads, "optimizer.momentum": o.momentum, "optimizer.eps": o.eps}
     least |= {"optimizer.weight_decay": o.weight_decay, "optimizer.clip_norm": o.clip_norm}
     least |= {"dev_every_steps": config.dev_every_steps, "checkpoint.every_steps": config.checkpoint.every_steps}
+    least |= {"watchdog.timeout_seconds": config.watchdog.timeout_seconds}
     least |= {"time_limit_minutes": config.time_limit_minutes, "stop_after_epochs": config.stop_after_epochs}
     for key, value in least.items():
         if not value >= 0:
             raise ConfigError(f"{key} is {value}: it must not be negative")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
+    if config.compression.momentum and (o.name != "sgd" or o.momentum):
+        raise ConfigError(
+            "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and optimizer.momentum=0"
+        )
     if not 0 <= config.schedule.warmup <= 1:
         raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")
     for key in ("exp", "data.feats", "data.lang"):

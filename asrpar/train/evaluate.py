@@ -1,5 +1,6 @@
 """Loss and token error rate on a held-out set, shared over the learners."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,17 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    learner: AcousticLearner, weights: Tensor, comm: Comm, feats: Path, split: str, max_frames: int
+    learner: AcousticLearner,
+    weights: Tensor,
+    comm: Comm,
+    feats: Path,
+    split: str,
+    max_frames: int,
+    beat: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Evaluate the model ``weights`` (P,) on ``split``; all ranks call it, and all get the same result.
 
-    The learner's own weights, counters and random state are as before afterwards.
+    The learner's own weights, counters and random state are as before afterwards. ``beat`` is called for each batch.
     """
     import kaldialign
 
@@ -34,6 +41,7 @@ def evaluate(
     learner.module.eval()
     totals = torch.zeros(4, dtype=torch.float64)
     for batch in eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank):
+        beat()
         if not batch.texts:
             continue
         loss, used, log_probs, lens = learner.batch_loss(batch)

@@ -17,6 +17,7 @@ from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError, replacing, require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import settings_class
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
 
@@ -55,6 +56,8 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
 def config_digest(config: TrainConfig) -> str:
     """Equal for two trainings that differ in seed and place alone."""
     kept = {k: v for k, v in leaves(config).items() if k not in ("seed", "data.feats", "data.lang")}
+    if config.faults != FaultsConfig():  # they may go on without, but are no repetition of a run without
+        kept["faults"] = asdict(config.faults)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -98,6 +101,7 @@ def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner
     """The training itself, in a folder that is ours; returns what `train` does."""
     import torch
 
+    from asrpar.train.timing import table
     from asrpar.train.trainer import Trainer
 
     trainer = Trainer(config, settings, comm)
@@ -106,17 +110,23 @@ def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner
         config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
         trainer.loader.frames_per_epoch, trainer.device, torch.get_num_threads(),
     )  # fmt: skip
-    trainer.begin(allow_learner_change)
-    # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
-    if comm.rank == 0:
-        save_config(config, exp / "config.yaml")
-        # A model of an earlier, shorter run must not be taken for this one's.
-        (exp / "final.pt").unlink(missing_ok=True)
-    number = trainer.run()
-    if comm.rank == 0:
-        write_summary(exp, config, trainer, complete=not number)
-    # The first rank that exits with an error code ends the others.
-    comm.barrier()
+    with trainer.watchdog:
+        trainer.begin(allow_learner_change)
+        # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
+        if comm.rank == 0:
+            save_config(config, exp / "config.yaml")
+            # A model of an earlier, shorter run must not be taken for this one's.
+            (exp / "final.pt").unlink(missing_ok=True)
+        number = trainer.run()
+        times = trainer.timing.summary()
+        trainer.timing.close()
+        # The trainer's learners are those that are left.
+        comm = trainer.comm
+        if comm.rank == 0:
+            log.info("training time by rank, shares in percent:\n%s", table(times))
+            write_summary(exp, config, trainer, times, complete=not number)
+        # The first rank that exits with an error code ends the others.
+        comm.barrier()
     if number:
         log.warning("stopped by signal %d after saving a checkpoint; run the same command again to go on", number)
     else:
@@ -163,7 +173,7 @@ def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
     return finished and (exp / "final.pt").exists(), ""
 
 
-def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: bool) -> None:
+def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str, Any], *, complete: bool) -> None:
     """``train.json``: what was trained, how long it took, how it went; other commands read it."""
     from asrpar.info import git_hash, versions
 
@@ -190,6 +200,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, *, complete: boo
         "command": shlex.join(sys.argv),
         "versions": versions(),
         "git": git_hash(),
+        "time": times,
         "history": p.history,
     }
     with replacing(exp / "train.json") as temporary:

@@ -10,6 +10,7 @@ from asrpar.errors import TrainingError
 from asrpar.feats import Batch
 from asrpar.nn import CtcLoss
 from asrpar.parallel.flat import FlatParameters
+from asrpar.parallel.trace import Trace, timed
 from asrpar.train.config import OptimizerConfig
 
 # Povey et al. 2018 bring factored layers back to semi-orthogonal every fourth update.
@@ -27,6 +28,7 @@ def make_optimizer(config: OptimizerConfig, flat: Tensor, grad: Tensor) -> torch
             momentum=config.momentum,
             nesterov=config.nesterov and config.momentum > 0,
             weight_decay=config.weight_decay,
+            fused=True,
         )
     return torch.optim.AdamW(
         [parameter],
@@ -53,9 +55,11 @@ class AcousticLearner:
         optimizer: settings of the local optimizer.
         autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
         max_nonfinite: raise after so many gradients that were not finite.
+        zeros: `Comm.zeros` of all learners; None for one that is alone.
 
     Attributes:
         lr: rate of the next `apply`.
+        trace: where it is recorded what the time went to.
         loss_sum, loss_frames, left_out, nonfinite, updates: counters of this rank; the first three since the last
             `take_tally`.
     """
@@ -69,11 +73,12 @@ class AcousticLearner:
         *,
         autocast: bool,
         max_nonfinite: int,
+        zeros: Callable[[int, Tensor], Tensor] | None = None,
     ) -> None:
         self.module = module
         self.loss = loss
         self.encode = encode
-        self.flat = FlatParameters(module)
+        self.flat = FlatParameters(module, zeros)
         self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
         self.shapes = self.flat.shapes
         self.device = self.weights.device
@@ -82,6 +87,7 @@ class AcousticLearner:
         self.max_nonfinite = max_nonfinite
         self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
         self.lr = optimizer.lr
+        self.trace = Trace()
         self.nonfinite = 0
         self.updates = 0
         self.loss_sum = self.loss_frames = 0.0
@@ -96,6 +102,7 @@ class AcousticLearner:
         loss, used = self.loss(log_probs, out_lens, [self.encode(text) for text in batch.texts])
         return loss, used, log_probs, out_lens
 
+    @timed("compute")
     def gradient(self, batch: Batch | None) -> float:
         """Fill ``grad`` with the gradient summed over the frames of ``batch``; return the frames."""
         self.grad.zero_()
@@ -111,6 +118,7 @@ class AcousticLearner:
             self.loss_frames += frames_in(batch, used)
         return float(batch.num_frames)
 
+    @timed("apply")
     def apply(self) -> bool:
         """Clip and step; False, and nothing changed, if the gradient is not finite."""
         norm = self.grad.norm().item()
@@ -126,6 +134,10 @@ class AcousticLearner:
         if self.updates % CONSTRAIN_EVERY == 0 and hasattr(self.module, "constrain"):
             self.module.constrain()
         return True
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        """See `FlatParameters.on_gradient`."""
+        self.flat.on_gradient(done)
 
     def count_nonfinite(self) -> None:
         """Count an update that is left out; `TrainingError` at the ``max_nonfinite``-th."""

@@ -1,5 +1,7 @@
 """A least-squares problem as a `Learner`, in float64: small enough for exact comparisons between algorithms."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,9 @@ class ToyLearner:
             return False
         self.optimizer.step()
         return True
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        self.flat.on_gradient(done)
 
     def count_nonfinite(self) -> None:
         self.skipped = getattr(self, "skipped", 0) + 1

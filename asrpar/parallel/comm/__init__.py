@@ -1,9 +1,9 @@
 """Transports: the only code that knows how messages travel."""
 
-from asrpar.parallel.comm.base import Comm, Message
+from asrpar.parallel.comm.base import Comm, LearnerLost, Message
 from asrpar.parallel.comm.local import LocalComm
 
-__all__ = ["Comm", "LocalComm", "Message", "world"]
+__all__ = ["Comm", "LearnerLost", "LocalComm", "Message", "world"]
 
 
 def world() -> Comm:
@@ -14,14 +14,17 @@ def world() -> Comm:
     import os
 
     from asrpar.errors import LaunchError
-    from asrpar.launch import check_world
+    from asrpar.launch import SURVIVE, check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
     started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))
     if started_by_mpi or "ASRPAR_WORLD_SIZE" in os.environ:
-        from asrpar.parallel.comm.mpi import MpiComm
+        if os.environ.get(SURVIVE):
+            from asrpar.parallel.comm.ulfm import SurvivingComm as Transport
+        else:
+            from asrpar.parallel.comm.mpi import MpiComm as Transport
 
-        comm: Comm = MpiComm()
+        comm: Comm = Transport()
     else:
         comm = LocalComm()
     check_world(comm.size)

@@ -15,6 +15,10 @@ from asrpar.parallel.trace import Trace
 MAX_NUMBERS = 6
 
 
+class LearnerLost(Exception):
+    """Another learner is gone. What was being done with it did not happen, or only in part."""
+
+
 @dataclass
 class Message:
     """What `Comm.receive` returns.
@@ -69,7 +73,7 @@ class Comm(ABC):
     """A group of learners.
 
     Tensors are contiguous. Collectives must be called by all ranks in the same order. A `Comm` belongs to one
-    activity; another activity gets its own from `spawn`.
+    activity; another one uses a `channel`. Only `send` may be called by several at once.
 
     Attributes:
         rank: this learner, from 0.
@@ -91,6 +95,10 @@ class Comm(ABC):
 
         Several may be on their way; all ranks must begin them in the same order.
         """
+
+    def zeros(self, numel: int, like: Tensor) -> Tensor:
+        """(numel,) zeros of the type and device of ``like``, where `allreduce` is fastest. Collective."""
+        return like.new_zeros(numel)
 
     @abstractmethod
     def broadcast(self, x: Tensor, root: int = 0) -> None:
@@ -135,8 +143,20 @@ class Comm(ABC):
         """
 
     @abstractmethod
-    def spawn(self, run: Callable[["Comm"], None], name: str) -> Activity:
-        """Run ``run(comm)`` beside the caller, with a `Comm` of its own. Collective."""
+    def channel(self) -> "Comm":
+        """The same learners with messages of their own, for an activity. Collective."""
+
+    @abstractmethod
+    def split(self, color: int | None, name: str = "") -> "Comm | None":
+        """The learners of the same ``color``, by their order here; None for those without one. Collective."""
+
+    @abstractmethod
+    def node(self) -> int:
+        """The number of the machine that this learner runs on, from 0. Collective."""
+
+    @abstractmethod
+    def spawn(self, run: Callable[[], None], name: str) -> Activity:
+        """Run something beside the caller; it uses a `channel` of its own."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager:
@@ -153,6 +173,10 @@ class Comm(ABC):
     @abstractmethod
     def posted(self) -> list[int]:
         """What each rank pinned to the board last, by rank, as far as known here; 0 before the first. Never waits."""
+
+    def survivors(self) -> "Comm":
+        """The learners that are left after `LearnerLost`. Collective among them; ends what others wait for here."""
+        raise LearnerLost("this transport cannot go on without a learner")
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         """The ``root``'s object, on all ranks."""

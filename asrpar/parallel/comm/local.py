@@ -80,9 +80,21 @@ class LocalComm(Comm):
             message.payload = room.copy_(message.payload)
         return message
 
-    def spawn(self, run: Callable[[Comm], None], name: str) -> Thread:
-        """A thread; messages between it and the caller do not mix with others'."""
-        return Thread(run, LocalComm(self.trace), name)
+    def channel(self) -> "LocalComm":
+        """Another box."""
+        return LocalComm(self.trace)
+
+    def split(self, color: int | None, name: str = "") -> "LocalComm | None":
+        """One learner, or none."""
+        return None if color is None else LocalComm(self.trace)
+
+    def node(self) -> int:
+        """The only machine."""
+        return 0
+
+    def spawn(self, run: Callable[[], None], name: str) -> Thread:
+        """A thread."""
+        return Thread(run, name)
 
     def lock(self) -> AbstractContextManager:
         """A lock between threads."""

@@ -1,5 +1,6 @@
 """MPI through mpi4py, in host memory."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from mpi4py import MPI
 from torch import Tensor
 
 from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
+from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
 
@@ -23,6 +25,8 @@ _CARRIED_AS = {torch.float16: torch.int16, torch.bfloat16: torch.int16}
 _HEADER, _PAYLOAD = 1, 2
 # Seconds between two looks at a request: a blocking MPI call would burn the core that somebody computes on.
 _SHORTEST, _LONGEST = 50e-6, 1e-3
+# Where only the learner itself waits: seconds before the first sleep.
+_EAGER = 200e-6
 
 
 def poll(done: Callable[[], bool]) -> None:
@@ -31,6 +35,15 @@ def poll(done: Callable[[], bool]) -> None:
     while not done():
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
+
+
+def poll_eagerly(done: Callable[[], bool]) -> None:
+    """Return once ``done()`` is true. Short waits cost no sleep, long ones leave the core to a learner that is late."""
+    begin = time.perf_counter()
+    while not done():
+        waited = time.perf_counter() - begin
+        if waited > _EAGER:
+            time.sleep(min(waited / 8, _LONGEST))
 
 
 class Background:
@@ -48,6 +61,8 @@ class Background:
 class MpiComm(Comm):
     """Learners are the ranks of an MPI communicator; GPU tensors travel through pinned host memory.
 
+    Sums within a node are made in shared memory, unless the environment has ASRPAR_SHARED_MEMORY=0 on any rank.
+
     Args:
         comm: duplicated, so that our messages never meet anybody else's; COMM_WORLD by default.
         trace: of this learner.
@@ -63,9 +78,13 @@ class MpiComm(Comm):
         self._staging: dict[tuple[int, torch.dtype], Tensor] = {}
         self._header = np.zeros(2 + MAX_NUMBERS)
         self._board: MPI.Comm | None = None
+        self._background: MPI.Comm | None = None
         self._notes = [0] * self.size
         self._sent: list[MPI.Request] = []
         self._worker: ThreadPoolExecutor | None = None
+        self._share_memory = os.environ.get("ASRPAR_SHARED_MEMORY", "1") != "0"
+        self._windows: list[list[Tensor]] = []
+        self._shared: dict[bool, SharedMemory] = {}
         if not polling:
             self._board = self.mpi.Dup()
             self._background = self.mpi.Dup()
@@ -74,8 +93,8 @@ class MpiComm(Comm):
         """Replace ``x`` by its sum over all ranks."""
         self._check(x, _ADDED)
         host = self._host(x)
-        with self.trace.span("allreduce", bytes=x.nbytes):
-            self._finish(self.mpi.Iallreduce if self._polling else self.mpi.Allreduce, MPI.IN_PLACE, host.numpy())
+        with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
+            self._add_up(host)
         self._back(host, x)
 
     def allreduce_begin(self, x: Tensor) -> Background:
@@ -86,8 +105,8 @@ class MpiComm(Comm):
 
         def run() -> None:
             host = self._host(x)
-            request = self._background.Iallreduce(MPI.IN_PLACE, host.numpy())
-            poll(request.Test)
+            with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
+                self._add_up(host, background=True)
             self._back(host, x)
 
         return Background(self._worker.submit(run), self, x.nbytes)
@@ -95,14 +114,14 @@ class MpiComm(Comm):
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """Replace ``x`` by the ``root``'s."""
         host = self._host(x)
-        with self.trace.span("broadcast", bytes=x.nbytes):
+        with self.trace.span("broadcast", bytes=x.nbytes, sent=self._share(x.nbytes)):
             self._finish(self.mpi.Ibcast if self._polling else self.mpi.Bcast, _carried(host), root)
         self._back(host, x)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         """Swap messages with ``peer``; both directions are in flight at once."""
         received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
-        with self.trace.span("exchange", peer=peer, bytes=outgoing.nbytes):
+        with self.trace.span("exchange", peer=peer, bytes=outgoing.nbytes, sent=outgoing.nbytes):
             requests = [
                 self.mpi.Irecv(_carried(received), peer, _PAYLOAD),
                 self.mpi.Isend(_carried(self._host(outgoing)), peer, _PAYLOAD),
@@ -114,7 +133,7 @@ class MpiComm(Comm):
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row j to rank j."""
         received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
-        with self.trace.span("alltoall", bytes=outgoing.nbytes):
+        with self.trace.span("alltoall", bytes=outgoing.nbytes, sent=self._share(outgoing.nbytes)):
             call = self.mpi.Ialltoall if self._polling else self.mpi.Alltoall
             self._finish(call, _carried(self._host(outgoing)), _carried(received))
         if received is not incoming:
@@ -123,7 +142,7 @@ class MpiComm(Comm):
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row i from rank i."""
         received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
-        with self.trace.span("allgather", bytes=outgoing.nbytes):
+        with self.trace.span("allgather", bytes=incoming.nbytes, sent=self._share(incoming.nbytes)):
             call = self.mpi.Iallgather if self._polling else self.mpi.Allgather
             self._finish(call, _carried(self._host(outgoing)), _carried(received))
         if received is not incoming:
@@ -131,7 +150,8 @@ class MpiComm(Comm):
 
     def allgather_object(self, value: Any) -> list[Any]:
         """Small Python objects of all ranks, by rank."""
-        return self.mpi.allgather(value)
+        with self.trace.span("allgather_object"):
+            return self.mpi.allgather(value)
 
     def barrier(self) -> None:
         """Return once every rank has arrived."""
@@ -146,16 +166,18 @@ class MpiComm(Comm):
         requests = [self.mpi.Isend(header, dest, _HEADER)]
         if payload is not None and payload.numel():
             requests.append(self.mpi.Isend(_carried(self._host(payload)), dest, _PAYLOAD))
-        with self.trace.span("send", peer=dest, bytes=0 if payload is None else payload.nbytes):
+        size = 0 if payload is None else payload.nbytes
+        with self.trace.span("send", peer=dest, bytes=size, sent=size + header.nbytes):
             self._wait_all(requests)
 
     def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
         """The next header, and the payload that follows it from the same rank."""
         origin = MPI.ANY_SOURCE if source is None else source
-        if self._polling:
-            poll(lambda: self.mpi.Iprobe(origin, _HEADER))
         status = MPI.Status()
-        self.mpi.Recv(self._header, origin, _HEADER, status)
+        with self.trace.span("wait"):
+            if self._polling:
+                poll(lambda: self.mpi.Iprobe(origin, _HEADER))
+            self.mpi.Recv(self._header, origin, _HEADER, status)
         sender, count = status.Get_source(), int(self._header[1])
         kind, numbers = int(self._header[0]), tuple(self._header[2:].tolist())
         if not count:
@@ -172,9 +194,38 @@ class MpiComm(Comm):
             room.copy_(host)
         return Message(sender, kind, numbers, room)
 
-    def spawn(self, run: Callable[[Comm], None], name: str) -> Thread:
-        """A thread with a duplicate of the communicator."""
-        return Thread(run, MpiComm(self.mpi, self.trace, polling=True), name)
+    def zeros(self, numel: int, like: Tensor) -> Tensor:
+        """Zeros in shared memory, if they are for the host and memory can be shared."""
+        x = None
+        if like.device.type == "cpu" and numel * like.itemsize >= SMALLEST:
+            x = self._shared_memory().zeros(numel, like.dtype)
+        return like.new_zeros(numel) if x is None else x
+
+    def channel(self) -> "MpiComm":
+        """A duplicate of the communicator, whose waits leave the core to others."""
+        comm = MpiComm(self.mpi, self.trace, polling=True)
+        comm._windows = self._windows
+        return comm
+
+    def split(self, color: int | None, name: str = "") -> "MpiComm | None":
+        """A communicator for each color."""
+        part = self.mpi.Split(MPI.UNDEFINED if color is None else color, self.rank)
+        if part == MPI.COMM_NULL:
+            return None
+        comm = MpiComm(part, self.trace)
+        part.Free()
+        return comm
+
+    def node(self) -> int:
+        """Machines are numbered by the lowest rank on each."""
+        here = self.mpi.Split_type(MPI.COMM_TYPE_SHARED, self.rank)
+        lowest = here.bcast(self.rank, 0)
+        here.Free()
+        return sorted(set(self.mpi.allgather(lowest))).index(lowest)
+
+    def spawn(self, run: Callable[[], None], name: str) -> Thread:
+        """A thread."""
+        return Thread(run, name)
 
     def lock(self) -> AbstractContextManager:
         """A lock between threads."""
@@ -205,6 +256,26 @@ class MpiComm(Comm):
 
         if self.size > 1:
             set_abort_status(code)
+
+    def _share(self, size: int) -> int:
+        """Bytes that each of N ranks sends where ``size`` are in motion and 1/N of them at home already."""
+        return size * (self.size - 1) // self.size
+
+    def _add_up(self, host: Tensor, background: bool = False) -> None:
+        """Sum over all ranks, in shared memory where that is faster."""
+        if host.nbytes >= SMALLEST and self._shared_memory(background).allreduce(host):
+            return
+        if background:
+            poll(self._background.Iallreduce(MPI.IN_PLACE, host.numpy()).Test)
+        else:
+            self._finish(self.mpi.Iallreduce if self._polling else self.mpi.Allreduce, MPI.IN_PLACE, host.numpy())
+
+    def _shared_memory(self, background: bool = False) -> SharedMemory:
+        if background not in self._shared:
+            mpi = self._background if background else self.mpi
+            wait = poll if background or self._polling else poll_eagerly
+            self._shared[background] = SharedMemory(mpi, lambda r: wait(r.Test), self._windows, self._share_memory)
+        return self._shared[background]
 
     def _finish(self, call: Callable[..., Any], *args: Any) -> None:
         request = call(*args)

@@ -3,18 +3,16 @@
 import threading
 from collections.abc import Callable
 
-from asrpar.parallel.comm.base import Comm
-
 
 class Thread:
     """An `Activity` in a daemon thread: a process that fails does not wait for it."""
 
-    def __init__(self, run: Callable[[Comm], None], comm: Comm, name: str) -> None:
+    def __init__(self, run: Callable[[], None], name: str) -> None:
         self._error: BaseException | None = None
 
         def body() -> None:
             try:
-                run(comm)
+                run()
             except BaseException as e:  # handed to whoever joins or checks
                 self._error = e
 

@@ -11,7 +11,18 @@ from asrpar.parallel.wire import Wire
 STRATEGIES: dict[str, str] = {
     "single": "asrpar.parallel.strategies.single",
     "ssgd": "asrpar.parallel.strategies.ssgd",
+    "model_averaging": "asrpar.parallel.strategies.model_averaging",
     "bmuf": "asrpar.parallel.strategies.bmuf",
+    "slowmo": "asrpar.parallel.strategies.slowmo",
+    "diloco": "asrpar.parallel.strategies.diloco",
+    "easgd": "asrpar.parallel.strategies.easgd",
+    "dpsgd": "asrpar.parallel.strategies.dpsgd",
+    "sgp": "asrpar.parallel.strategies.sgp",
+    "delayed": "asrpar.parallel.strategies.delayed",
+    "hadpsgd": "asrpar.parallel.strategies.hadpsgd",
+    "adpsgd": "asrpar.parallel.strategies.adpsgd",
+    "easgd_async": "asrpar.parallel.strategies.easgd_async",
+    "asgd": "asrpar.parallel.strategies.asgd",
 }
 
 __all__ = ["STRATEGIES", "Learner", "Strategy", "algorithm_class", "make_strategy", "settings_class"]

@@ -1,10 +1,12 @@
 """The contract between a strategy, the learner that it drives, and the trainer that drives it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from torch import Size, Tensor
 
+from asrpar.errors import TrainingError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.wire import Wire
 
@@ -32,6 +34,9 @@ class Learner(Protocol):
         ``None`` or an empty batch (the learner has no more data in this epoch) gives zeros and 0.0.
         """
 
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        """From now on `gradient` calls ``done(begin, end)`` when ``grad[begin:end]``, one parameter's, is complete."""
+
     def apply(self) -> bool:
         """One step of the local optimizer with ``grad``, a mean over frames; False if it was not finite: skipped."""
 
@@ -58,9 +63,11 @@ class Strategy(ABC):
         lockstep: all learners take their k-th step together, and all learn of the end of data in the same step. Else
             each goes at its own pace, `step` without a batch returns False at once, and only `finish` brings the
             learners together. It may be called at any moment; all learners must come to it.
+        kept: names of the attributes that make up the strategy's state in a quiet moment.
     """
 
     lockstep: ClassVar[bool] = True
+    kept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.settings = settings
@@ -82,11 +89,23 @@ class Strategy(ABC):
     def step(self, batch: Any | None) -> bool:
         """Consume one batch (None: this learner has none left). False once *no* learner had any: the epoch's end."""
 
+    def together(self, wish: bool) -> bool:
+        """Whether to come to `finish` between two steps, where ``wish`` is what this learner alone would do."""
+        return wish
+
     def finish(self) -> None:
         """Come to a quiet state, nothing in flight. Called at each epoch's end; the next `step` goes on from there."""
 
     def close(self) -> None:
         """The training is over."""
+
+    def survive(self, comm: Comm) -> "Strategy":
+        """The same training among the learners of ``comm``, which are left after others were lost.
+
+        Raises:
+            TrainingError: the algorithm cannot go on without a learner.
+        """
+        raise TrainingError("a learner was lost, and this strategy cannot go on without it; run again to resume")
 
     def observed(self) -> Tensor:
         """(P,) what observers of this learner, such as an average over time, look at; not to be changed."""
@@ -105,10 +124,16 @@ class Strategy(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that the strategy needs to go on, but the learner's own state; tensors and plain values."""
-        return {}
+        return {name: getattr(self, name) for name in self.kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`'s result. Tensors of this class are overwritten in place."""
+        for name in self.kept:
+            own = getattr(self, name)
+            if isinstance(own, Tensor):
+                own.copy_(state[name])
+            else:
+                setattr(self, name, state[name])
 
 
 class Gossip(Strategy):
@@ -119,3 +144,10 @@ class Gossip(Strategy):
         mean = x.clone()
         self.comm.allreduce(mean)
         return mean.div_(self.comm.size)
+
+    def model(self) -> Tensor:
+        """The mean of the learners' weights; records how far this learner is from it, relative to its norm."""
+        own = self.observed()
+        mean = self.consensus(own)
+        self.comm.trace.count("consensus_distance", ((own - mean).norm() / mean.norm().clamp(min=1e-30)).item())
+        return mean

@@ -6,28 +6,54 @@ n_i are the frames behind g_i, so that N learners with batches of b frames take 
 takes with N·b frames, also where shares are uneven.
 
 When to use: equally fast learners, few enough that the global batch still converges. The slowest learner sets the pace.
-Cost of a step: one allreduce of P + 1 numbers, 2 (N − 1) / N · 4 (P + 1) bytes sent by each learner on a ring.
+Cost of a step: one allreduce of P + 1 numbers, 2 (N − 1) / N · 4 (P + 1) bytes sent by each learner on a ring, nothing
+within a node, where learners add up in shared memory. With buckets, as many messages as there are buckets, and one of
+one number; they are hidden behind backward as far as cores are free to handle them.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from asrpar.parallel.strategies.base import Strategy
+from asrpar.errors import ConfigError
+from asrpar.parallel.buckets import Buckets
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
 
 
 @dataclass
 class Settings:
-    """No settings."""
+    """Settings of synchronous SGD.
+
+    Attributes:
+        bucket_mb: sum gradients in pieces of about so many megabytes, each as soon as backward has computed it; 0 sums
+            them at once after it. For learners on several machines; within one there is little to hide.
+    """
+
+    bucket_mb: float = 0.0
 
 
 class Algorithm(Strategy):
     """Allreduce of gradients; all learners hold the same weights at all times."""
 
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        if settings.bucket_mb < 0:
+            raise ConfigError(f"ssgd.bucket_mb is {settings.bucket_mb}: it must not be negative")
+        if settings.bucket_mb and self.wire.method != "none":
+            raise ConfigError(
+                f"compression.method '{self.wire.method}' takes whole gradients: set ssgd.bucket_mb to 0, or it to none"
+            )
+        self.buckets = Buckets(learner, comm, settings.bucket_mb * 2**20) if settings.bucket_mb else None
+
     def step(self, batch: Any | None) -> bool:
         """Sum the gradients and the frames over all learners, and update."""
         message = self.learner.message
-        message[-1] = self.learner.gradient(batch)
-        self.wire.allreduce(self.comm, message, exact=1)
+        if self.buckets:
+            self.buckets.sum_gradient(batch)
+        else:
+            message[-1] = self.learner.gradient(batch)
+            self.wire.allreduce(self.comm, message, exact=1)
         frames = message[-1].item()
         if frames == 0:
             return False

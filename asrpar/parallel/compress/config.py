@@ -1,0 +1,102 @@
+"""Settings of compression, and the wire that they ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Size, Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.wire import Wire
+
+METHODS = ("none", "bf16", "fp16", "onebit", "threshold", "topk", "powersgd")
+
+
+@dataclass
+class CompressionConfig:
+    """How vectors travel between learners.
+
+    Attributes:
+        method: ``none``; ``bf16`` or ``fp16``, for all that is sent; or, for sums of gradients only, ``onebit``,
+            ``threshold``, ``topk`` or ``powersgd``, which keep back what they do not send and add it to the next.
+        warmup_frames: no compression of sums until all learners together have seen so many frames.
+        block: of ``onebit``, elements that share two reconstruction values; a multiple of 8.
+        threshold: τ of ``threshold``: what passes it in magnitude is sent as ±τ. In the unit of what is summed: for
+            gradients, the loss gradient summed over a learner's frames of a step.
+        density: of ``topk``, share of the elements sent, in (0, 1]. The paper goes down to 0.001.
+        momentum: of ``topk``, m in [0, 1) of momentum correction, which takes the place of the local optimizer's
+            momentum; 0 sends the largest elements of plain gradients.
+        rank: r of ``powersgd``.
+        seed: of ``powersgd``'s first matrices Q.
+    """
+
+    method: str = "none"
+    warmup_frames: float = 0.0
+    block: int = 1024
+    threshold: float = 1.0
+    density: float = 0.01
+    momentum: float = 0.0
+    rank: int = 4
+    seed: int = 0
+
+    def validate(self) -> None:
+        """Refuse what no field's type can.
+
+        Raises:
+            ConfigError: with the key and what it may be.
+        """
+        if self.method not in METHODS:
+            raise ConfigError(f"compression.method is '{self.method}'; known: {', '.join(METHODS)}")
+        rules = {
+            "warmup_frames": (self.warmup_frames >= 0, "must not be negative"),
+            "block": (self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8"),
+            "threshold": (self.threshold > 0, "must be greater than 0"),
+            "density": (0 < self.density <= 1, "is a share of the elements, above 0 and up to 1"),
+            "momentum": (0 <= self.momentum < 1, "must be in [0, 1)"),
+            "rank": (self.rank >= 1, "must be at least 1"),
+            "seed": (self.seed >= 0, "must not be negative"),
+        }
+        for key, (good, rule) in rules.items():
+            if not good:
+                raise ConfigError(f"compression.{key} is {getattr(self, key)}: it {rule}")
+        if self.momentum and self.method != "topk":
+            raise ConfigError(
+                f"compression.momentum is {self.momentum}, but method '{self.method}' has no momentum correction: "
+                "set it to 0, or choose topk"
+            )
+
+
+def make_wire(config: CompressionConfig, shapes: Sequence[Size], like: Tensor) -> Wire:
+    """The wire of one learner.
+
+    Args:
+        config: how vectors travel.
+        shapes: of the parameters, in their order in the vectors.
+        like: (P,) a vector of the kind to be sent: its length, type and device count.
+
+    Raises:
+        ConfigError: settings that cannot be used.
+    """
+    config.validate()
+    match config.method:
+        case "none":
+            return Wire()
+        case "bf16" | "fp16":
+            from asrpar.parallel.compress.half import Bfloat16, Float16
+
+            return (Bfloat16 if config.method == "bf16" else Float16)(config.warmup_frames, like)
+        case "onebit":
+            from asrpar.parallel.compress.onebit import OneBit
+
+            return OneBit(config.block, config.warmup_frames, like)
+        case "threshold":
+            from asrpar.parallel.compress.threshold import Threshold
+
+            return Threshold(config.threshold, config.warmup_frames, like)
+        case "topk":
+            from asrpar.parallel.compress.topk import TopK
+
+            return TopK(config.density, config.momentum, config.warmup_frames, like)
+        case _:
+            from asrpar.parallel.compress.powersgd import PowerSgd
+
+            return PowerSgd(config.rank, config.seed, config.warmup_frames, shapes, like)

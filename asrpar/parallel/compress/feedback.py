@@ -1,0 +1,106 @@
+"""What all methods with error feedback share.
+
+    v_i = x_i + e_i        what learner i would like to have added up
+    c_i = C(v_i)           what is sent
+    e_i ← v_i − c_i        what was held back is added to the next vector
+    x   ← Σ_i c_i          on every learner alike
+
+so that over time everything is sent: Σ_t x(t) + Σ_i e_i = Σ_t Σ_i x_i(t).
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.wire import Wire, need_weights_wire
+
+log = get_logger(__name__)
+
+
+class ErrorFeedback(Wire):
+    """Sums of gradients are compressed, and what is lost in one is added to the next.
+
+    An element that is not finite on any learner makes the sum NaN on all of them, and leaves all residuals as they
+    were. So do zeros on all learners, whose sum is zero: strategies throw the last sum of an epoch away, to which
+    nobody had anything to add. A learner that is alone sends nothing and loses nothing.
+
+    Args:
+        warmup_frames: no compression before all learners together have seen so many.
+        like: (P,) the vectors to come.
+
+    Attributes:
+        residual: (P,) e_i.
+    """
+
+    carries_weights: ClassVar[bool] = False
+
+    def __init__(self, warmup_frames: float, like: Tensor) -> None:
+        self.warmup_frames = warmup_frames
+        self.frames = 0.0
+        self.residual = torch.zeros_like(like)
+        # (rank, learners): a residual belongs to the learner whose gradients left it.
+        self.place: list[int] = []
+
+    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
+        """Replace ``x`` (P + exact,) by an approximation of its sum over all learners; exact in the last elements."""
+        body = x[: x.numel() - exact]
+        if body.shape != self.residual.shape:
+            raise ValueError(f"{body.numel()} elements to compress; this wire was made for {self.residual.numel()}")
+        if self.place != [comm.rank, comm.size]:
+            if self.place:
+                log.warning("the learners are others than before: what %s held back is dropped", self.method)
+                self.forget()
+            self.place = [comm.rank, comm.size]
+        if comm.size == 1 or self.frames < self.warmup_frames:
+            self.plain(comm, x, exact)
+        elif self.agree(comm, body, x[body.numel() :]):
+            self.reduce(comm, body)
+
+    def plain(self, comm: Comm, x: Tensor, exact: int) -> None:
+        """The sum without compression."""
+        comm.allreduce(x)
+
+    @abstractmethod
+    def reduce(self, comm: Comm, body: Tensor) -> None:
+        """Replace ``body`` (P,), finite on all learners, by the sum of what is sent; keep the rest in `residual`."""
+
+    def agree(self, comm: Comm, body: Tensor, tail: Tensor) -> bool:
+        """Sum the exact part, and see whether there is anything to send: one small message.
+
+        False if ``body`` is zero on all learners, which is its sum, or not finite on any: then it becomes NaN on all.
+        """
+        low, high = body.aminmax()
+        # Zero times inf is NaN, and a NaN anywhere makes both of them NaN.
+        message = torch.cat([tail, ((low != 0) | (high != 0)).to(tail.dtype).view(1), (0 * low + 0 * high).view(1)])
+        comm.allreduce(message)
+        tail.copy_(message[:-2])
+        some, poison = message[-2:].tolist()
+        if poison != 0:
+            body.fill_(torch.nan)
+        return some > 0 and poison == 0
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Refused: a weight that is held back has no next message to be added to."""
+        need_weights_wire(self, "in use")
+        return x
+
+    def advance(self, frames: float) -> None:
+        """Count towards the end of the warm-up."""
+        self.frames += frames
+
+    def forget(self) -> None:
+        """Drop what is held back."""
+        self.residual.zero_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The residual, whose it is, and the frames seen."""
+        return {"residual": self.residual, "place": self.place, "frames": self.frames}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore, in place."""
+        self.residual.copy_(state["residual"])
+        self.place, self.frames = list(state["place"]), state["frames"]

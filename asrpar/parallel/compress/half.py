@@ -1,0 +1,261 @@
+"""16-bit floats on the wire, sums in the type of the weights.
+
+MPI cannot add bfloat16, and adds float16 slowly, so 16-bit numbers are only carried, and added up here:
+
+    N = 2:  each sends h(x_i) whole          x ← h(x_0) + h(x_1)
+    N > 2:  shard j of h(x_i) to rank j      y_j = x_j's own + Σ_i h(x_i)      x ← h(y_0), h(y_1), ... gathered
+
+The owner of a shard takes the rounded sum as everybody does, so all learners end with the same bits. Rounding is to
+nearest: relative error at most 2^-8 for bfloat16 and 2^-11 for float16, of what is sent and again of the sum (for N = 2
+only with bfloat16). Each float16 message is scaled by a power of two that puts its largest element just below 2^15;
+elements below 2^-29 of that one lose digits. The exact part and the scale travel in the same message.
+
+When to use: wherever the link is what takes the time; sums of gradients bear it, nothing is held back.
+Cost of a sum: 2 P bytes sent for N = 2, 4 P (N − 1) / N in two messages else: half of fp32.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.wire import Wire
+
+log = get_logger(__name__)
+
+# Elements turned from 16 bits at a time, so that the room for them is small.
+CHUNK = 1 << 18
+# Unpacked vectors kept for reuse. Dropping one frees nothing that a caller still holds.
+KEPT = 8
+
+
+@dataclass
+class Buffers:
+    """What a sum of one length needs.
+
+    Attributes:
+        shard: elements of a shard.
+        head: 16-bit slots before a shard that hold the exact part and the scale.
+        out, into: (N, head + shard), 16 bits.
+        mine: (head + shard,), 16 bits, a shard's sum.
+    """
+
+    shard: int
+    head: int
+    out: Tensor
+    into: Tensor
+    mine: Tensor
+
+
+class Half(Wire):
+    """Common to both types.
+
+    Args:
+        warmup_frames: sums travel in full before all learners together have seen so many; `pack` does not wait.
+        like: (P,) the vectors to come.
+    """
+
+    type: ClassVar[torch.dtype]
+
+    def __init__(self, warmup_frames: float, like: Tensor) -> None:
+        self.warmup_frames = warmup_frames
+        self.frames = 0.0
+        self.weights_type = like.dtype
+        self.scratch = like.new_empty(min(CHUNK, like.numel()))
+        self.buffers: dict[tuple, Buffers] = {}
+        self.packed: Tensor | None = None
+        self.unpacked: dict[int, Tensor] = {}
+
+    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
+        """Replace ``x`` by its sum over all learners, rounded, the same bits on each; exact in the last elements."""
+        if comm.size == 1:
+            return
+        if self.frames < self.warmup_frames:
+            comm.allreduce(x)
+            return
+        body, tail = x[: x.numel() - exact], x[x.numel() - exact :]
+        b = self.room_for(x, exact, comm.size)
+        if comm.size == 2:
+            self.swap(comm, body, tail, b)
+        else:
+            self.scatter_gather(comm, body, tail, b)
+
+    def swap(self, comm: Comm, body: Tensor, tail: Tensor, b: Buffers) -> None:
+        """Two learners: each adds the two rounded vectors."""
+        out, into = b.out[0], b.into[0]
+        self.write(out, b.head, body, tail)
+        comm.exchange(out, into, 1 - comm.rank)
+        tail.add_(self.tail_in(into, b.head, tail))
+        self.merge(body, out, into, b.head)
+
+    def merge(self, body: Tensor, own: Tensor, other: Tensor, head: int) -> None:
+        """``body`` ← the sum of what two learners sent. The same bits in either order of the two."""
+        body.copy_(own[head:])
+        scale = self.scale_in(own, head, body)
+        if scale != 1:
+            body.div_(scale)
+        self.add(body, other, head)
+
+    def scatter_gather(self, comm: Comm, body: Tensor, tail: Tensor, b: Buffers) -> None:
+        """Each learner adds up one shard."""
+        shards = [body[i * b.shard : (i + 1) * b.shard] for i in range(comm.size)]
+        own = shards[comm.rank]
+        for i, shard in enumerate(shards):
+            self.write(b.out[i], b.head, shard if i != comm.rank else shard[:0], tail)
+        comm.alltoall(b.out, b.into)
+        # In the order of ranks, so that all get the same bits.
+        tail.zero_()
+        for i, row in enumerate(b.into):
+            tail.add_(self.tail_in(row, b.head, tail))
+            if i != comm.rank:
+                self.add(own, row, b.head)
+        self.write(b.mine, b.head, own, tail)
+        comm.allgather(b.mine, b.into)
+        for shard, row in zip(shards, b.into, strict=True):
+            shard.copy_(row[b.head : b.head + shard.numel()])
+            scale = self.scale_in(row, b.head, body)
+            if scale != 1:
+                shard.div_(scale)
+
+    def write(self, row: Tensor, head: int, x: Tensor, tail: Tensor) -> None:
+        """Fill ``row`` with the exact part, the scale and ``x``."""
+        scale = self.scale(x)
+        numbers = row[:head].view(x.dtype)
+        numbers[: tail.numel()].copy_(tail)
+        numbers[-1] = scale
+        values = row[head : head + x.numel()]
+        if scale == 1:
+            values.copy_(x)
+            return
+        for part, into, scratch in self.chunks(x, values):
+            into.copy_(torch.mul(part, scale, out=scratch))
+
+    def add(self, x: Tensor, row: Tensor, head: int) -> None:
+        """Add the vector in ``row`` to ``x``."""
+        inverse = 1 / self.scale_in(row, head, x)
+        values = row[head : head + x.numel()]
+        for part, source, scratch in self.chunks(x, values):
+            part.add_(scratch.copy_(source), alpha=inverse)
+
+    def chunks(self, x: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Pieces of both, with room of x's type."""
+        step = self.scratch.numel()
+        for a in range(0, x.numel(), step):
+            part = x[a : a + step]
+            yield part, values[a : a + step], self.scratch[: part.numel()]
+
+    @staticmethod
+    def tail_in(row: Tensor, head: int, tail: Tensor) -> Tensor:
+        """The exact part in ``row``."""
+        return row[:head].view(tail.dtype)[: tail.numel()]
+
+    @staticmethod
+    def scale_in(row: Tensor, head: int, like: Tensor) -> float:
+        """The scale in ``row``."""
+        return row[:head].view(like.dtype)[-1].item()
+
+    def room_for(self, x: Tensor, exact: int, size: int) -> Buffers:
+        """Buffers for vectors like ``x``, made at their first use."""
+        key = (x.numel(), exact, size)
+        if key not in self.buffers:
+            # A head holds whole elements of x's type; rows begin at multiples of 8 bytes.
+            width = x.element_size() // 2
+            head = -(-(exact + 1) * width // 4) * 4
+            rows = 1 if size == 2 else size
+            shard = x.numel() - exact if size == 2 else -(-(x.numel() - exact) // (4 * size)) * 4
+            out = x.new_zeros((rows, head + shard), dtype=self.type)
+            self.buffers[key] = Buffers(shard, head, out, torch.zeros_like(out), torch.zeros_like(out[0]))
+        return self.buffers[key]
+
+    def scale(self, x: Tensor) -> float:
+        """The power of two to multiply ``x`` by before it is rounded."""
+        return 1.0
+
+    def pack(self, x: Tensor) -> Tensor:
+        """``x`` (P,) in 16 bits; valid until the next call."""
+        if self.packed is None or self.packed.shape != x.shape:
+            self.packed = self.room(x)
+        return self.packed.copy_(x)
+
+    def room(self, x: Tensor) -> Tensor:
+        """A new tensor into which a packed vector like ``x`` can be received."""
+        return x.new_empty(x.shape, dtype=self.type)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """What `pack` packed, in the type of the weights; valid until the same memory is unpacked again."""
+        place = packed.data_ptr()
+        known = self.unpacked.get(place)
+        if known is None or known.shape != packed.shape:
+            if len(self.unpacked) >= KEPT:
+                self.unpacked.clear()
+            self.unpacked[place] = known = packed.new_empty(packed.shape, dtype=self.weights_type)
+        return known.copy_(packed)
+
+    def advance(self, frames: float) -> None:
+        """Count towards the end of the warm-up."""
+        self.frames += frames
+
+    def state_dict(self) -> dict[str, Any]:
+        """The frames seen."""
+        return {"frames": self.frames}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the same count."""
+        self.frames = state["frames"]
+
+
+class Bfloat16(Half):
+    """bfloat16: the range of float32, 8 significant bits."""
+
+    method = "bf16"
+    type = torch.bfloat16
+
+    def merge(self, body: Tensor, own: Tensor, other: Tensor, head: int) -> None:
+        """As above, with one more rounding and two passes less."""
+        body.copy_(torch.add(own[head:], other[head:], out=other[head:]))
+
+
+class Float16(Half):
+    """float16: 11 significant bits, values up to 65504.
+
+    Attributes:
+        saturated: vectors given to `pack` that had finite elements beyond that range, which became the greatest number.
+    """
+
+    method = "fp16"
+    type = torch.float16
+
+    def __init__(self, warmup_frames: float, like: Tensor) -> None:
+        super().__init__(warmup_frames, like)
+        self.saturated = 0
+
+    def scale(self, x: Tensor) -> float:
+        """The power of two that puts the largest magnitude into [2^14, 2^15)."""
+        largest = magnitude(x)
+        if not largest or not math.isfinite(largest):
+            return 1.0  # inf and NaN go through as they are
+        return 2.0 ** max(-120, min(100, 15 - math.frexp(largest)[1]))
+
+    def pack(self, x: Tensor) -> Tensor:
+        """``x`` (P,) in 16 bits, without a scale; valid until the next call."""
+        packed = super().pack(x)
+        limit = torch.finfo(self.type).max
+        if math.isfinite(largest := magnitude(x)) and largest > limit:
+            packed.clamp_(-limit, limit)
+            self.saturated += 1
+            if self.saturated == 1:
+                log.warning("compression.method fp16: elements up to %.3g do not fit and were cut; use bf16", largest)
+        return packed
+
+
+def magnitude(x: Tensor) -> float:
+    """The largest magnitude in ``x``, 0 if it is empty; not finite if any element is not."""
+    if not x.numel():
+        return 0.0
+    low, high = x.aminmax()
+    return max(-low.item(), high.item()) if low == low else math.nan

@@ -1,0 +1,141 @@
+"""1-bit SGD: Seide et al. 2014, "1-bit stochastic gradient descent and its application to data-parallel training".
+
+    C(v): one bit for each element, whether it is ≥ 0; and for each block two numbers, the mean of its elements < 0
+          and by how much that of the others is greater, so that each bit is read as the mean of its kind
+
+As in the paper the sum goes through an owner for each shard, who compresses it once more with an error of its own:
+
+    y_j = r_j + Σ_i C(v_i)[shard j]        r_j ← y_j − C(y_j)        x ← C(y_0), C(y_1), ... on every learner
+
+The paper shares reconstruction values within a column of a matrix; here a block of the flat vector.
+
+When to use: slow links. The paper needed a warm-up without compression, and found some loss for very large batches.
+Cost of a sum: P / 4 bytes and 4 numbers a block, in two messages (1/32 of fp32), and one small allreduce.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.feedback import ErrorFeedback
+
+# Elements handled at a time, so that what is in between stays in the cache.
+CHUNK = 1 << 17
+# Eight bytes of 0 or 1, read as one integer of 64 bits and multiplied by this, have the eight bits in the top byte.
+GATHER = 0x0102040810204080
+# A byte times the first has eight copies of itself; the second leaves one bit in each. (Signed: the top bit is set.)
+COPIES, ONE_EACH = 0x0101010101010101, 0x8040201008040201 - (1 << 64)
+
+
+class OneBit(ErrorFeedback):
+    """Signs with two reconstruction values for each block.
+
+    Args:
+        block: elements of a block, a multiple of 8.
+        warmup_frames: no compression before all learners together have seen so many.
+        like: (P,) the vectors to come.
+
+    Attributes:
+        owned: (shard,) r_j, what this learner as the owner of a shard held back; None before the first sum.
+    """
+
+    method = "onebit"
+
+    def __init__(self, block: int, warmup_frames: float, like: Tensor) -> None:
+        super().__init__(warmup_frames, like)
+        self.block = block
+        self.owned: Tensor | None = None
+        self.rows: tuple[Tensor, Tensor] | None = None
+
+    def reduce(self, comm: Comm, body: Tensor) -> None:
+        """Signs to the owners, signs of the sums back."""
+        self.residual.add_(body)
+        blocks = -(-body.numel() // (self.block * comm.size))
+        shard = blocks * self.block
+        out, into = self.messages(comm.size, blocks, body)
+        for j, row in enumerate(out):
+            self.encode(self.residual[j * shard : (j + 1) * shard], row, blocks)
+        comm.alltoall(out, into)
+        if self.owned is None or self.owned.numel() != shard:
+            self.owned = body.new_zeros(shard)
+        own = self.owned[: max(0, min(shard, body.numel() - comm.rank * shard))]
+        for row in into:
+            self.decode(row, blocks, own, add=True)
+        self.encode(own, out[0], blocks)
+        comm.allgather(out[0], into)
+        for j, row in enumerate(into):
+            self.decode(row, blocks, body[j * shard : (j + 1) * shard])
+
+    def messages(self, size: int, blocks: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Two tensors (N, bytes); a row is two numbers for each of its blocks, then the bits."""
+        length = blocks * (2 * like.element_size() + self.block // 8)
+        length = -(-length // 8) * 8
+        if self.rows is None or self.rows[0].shape != (size, length):
+            out = torch.zeros(size, length, dtype=torch.uint8, device=like.device)
+            self.rows = out, torch.zeros_like(out)
+        return self.rows
+
+    def pieces(self, row: Tensor, blocks: int, type_: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The parts of a row: levels (blocks, 2) and bits (blocks, block / 8)."""
+        end = blocks * 2 * type_.itemsize
+        bits = row[end : end + blocks * self.block // 8]
+        return row[:end].view(type_).view(blocks, 2), bits.view(blocks, self.block // 8)
+
+    def encode(self, x: Tensor, row: Tensor, blocks: int) -> None:
+        """Write C(x) into ``row`` and leave x − C(x) in ``x``, which may end within a block."""
+        levels, bits = self.pieces(row, blocks, x.dtype)
+        whole, step = x.numel() // self.block, max(1, CHUNK // self.block)
+        for a in range(0, whole, step):
+            b = min(whole, a + step)
+            self.encode_blocks(x[a * self.block : b * self.block].view(b - a, -1), self.block, levels[a:b], bits[a:b])
+        if rest := x.numel() - whole * self.block:
+            last = x.new_zeros(1, self.block)
+            last[0, :rest] = x[-rest:]
+            self.encode_blocks(last, rest, levels[whole : whole + 1], bits[whole : whole + 1])
+            x[-rest:] = last[0, :rest]
+
+    def encode_blocks(self, x: Tensor, filled: int, levels: Tensor, bits: Tensor) -> None:
+        """``x`` (n, block), of which ``filled`` columns count and the others are 0."""
+        signs = x >= 0
+        bits.copy_((signs.view(torch.int64) * GATHER >> 56).bitwise_and_(255))
+        signs = signs.to(x.dtype)
+        count = signs.sum(1) - (self.block - filled)
+        above = x.clamp(min=0).sum(1)
+        below = x.sum(1).sub_(above).div_((filled - count).clamp_(min=1))
+        levels[:, 0] = below
+        levels[:, 1] = above.div_(count.clamp_(min=1)).sub_(below)
+        x.sub_(self.read(signs, levels))
+
+    def read(self, signs: Tensor, levels: Tensor) -> Tensor:
+        """What ``signs`` (n, block) of 0 and 1 stand for; they are overwritten."""
+        return signs.mul_(levels[:, 1:]).add_(levels[:, :1])
+
+    def decode(self, row: Tensor, blocks: int, x: Tensor, *, add: bool = False) -> None:
+        """Fill ``x`` with what ``row`` says, or add it."""
+        levels, bits = self.pieces(row, blocks, x.dtype)
+        step = max(1, CHUNK // self.block)
+        for a in range(0, -(-x.numel() // self.block), step):
+            b = min(blocks, a + step)
+            signs = bits[a:b].to(torch.int64).mul_(COPIES).bitwise_and_(ONE_EACH).view(torch.uint8).clamp_(max=1)
+            part = x[a * self.block : b * self.block]
+            values = self.read(signs.to(x.dtype), levels[a:b]).view(-1)[: part.numel()]
+            if add:
+                part.add_(values)
+            else:
+                part.copy_(values)
+
+    def forget(self) -> None:
+        """Drop what is held back."""
+        super().forget()
+        self.owned = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both residuals."""
+        return super().state_dict() | {"owned": self.owned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore, in place."""
+        super().load_state_dict(state)
+        self.owned = None if state["owned"] is None else state["owned"].to(self.residual)

@@ -1,0 +1,239 @@
+"""Faults on demand, for tests and studies: slow learners, slow links, learners that die or stop answering.
+
+`with_faults` wraps a learner and a transport; strategies see nothing of it. Without faults it hands both back as they
+are. Time passes through the transport, so that the same faults happen in virtual time.
+"""
+
+import os
+import random
+import signal
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm, Message
+
+
+@dataclass
+class FaultsConfig:
+    """What goes wrong. Nothing by default.
+
+    Attributes:
+        straggler_rank: learners that are slow.
+        straggler_factor: how many times as long their gradients take; one for each of them, or one for all.
+        jitter: each gradient takes up to this share longer, at random.
+        seed: of the jitter; each rank has its own sequence.
+        link_seconds: so much later do messages begin; their sender waits as at a link of little bandwidth.
+        link_ranks: two ranks, only the link between them is slow (a collective waits for its slowest link); empty
+            makes all links slow.
+        die_rank: learners that end by SIGKILL,
+        die_step: at so many gradients of this run, from 1; one for each of them, or one for all.
+        hang_rank: learners that stop answering,
+        hang_step: at so many gradients of this run.
+        hang_whole: the whole process stops (SIGSTOP), not only the thread that computes.
+    """
+
+    straggler_rank: list[int] = field(default_factory=list)
+    straggler_factor: list[float] = field(default_factory=list)
+    jitter: float = 0.0
+    seed: int = 0
+    link_seconds: float = 0.0
+    link_ranks: list[int] = field(default_factory=list)
+    die_rank: list[int] = field(default_factory=list)
+    die_step: list[int] = field(default_factory=list)
+    hang_rank: list[int] = field(default_factory=list)
+    hang_step: list[int] = field(default_factory=list)
+    hang_whole: bool = False
+
+
+def by_rank(faults: FaultsConfig, what: str, value: str, least: float, size: int) -> dict[int, float]:
+    """{rank: value} of the settings ``what_rank`` and ``what_value``.
+
+    Raises:
+        ConfigError: they do not fit together or do not fit ``size`` learners.
+    """
+    ranks, values = getattr(faults, f"{what}_rank"), getattr(faults, f"{what}_{value}")
+    if bool(values) != bool(ranks) or len(values) not in (0, 1, len(ranks)):
+        raise ConfigError(
+            f"faults.{what}_rank is {ranks} and faults.{what}_{value} is {values}: one for each rank is needed"
+        )
+    if len(values) == 1:
+        values = values * len(ranks)
+    if any(not 0 <= r < size for r in ranks):
+        raise ConfigError(f"faults.{what}_rank is {ranks}: there are {size} learners, from 0 to {size - 1}")
+    if any(not v >= least for v in values):
+        raise ConfigError(f"faults.{what}_{value} is {values}: it must be at least {least}")
+    return dict(zip(ranks, values, strict=True))
+
+
+def with_faults(learner: Any, comm: Comm, faults: FaultsConfig) -> tuple[Any, Any]:
+    """The learner and the transport that a strategy is to be given; the very same where nothing goes wrong.
+
+    Raises:
+        ConfigError: impossible faults. All ranks raise alike.
+    """
+    factor = by_rank(faults, "straggler", "factor", 1.0, comm.size).get(comm.rank, 1.0)
+    die = by_rank(faults, "die", "step", 1, comm.size).get(comm.rank, 0)
+    hang = by_rank(faults, "hang", "step", 1, comm.size).get(comm.rank, 0)
+    for name in ("jitter", "link_seconds"):
+        if not getattr(faults, name) >= 0:
+            raise ConfigError(f"faults.{name} is {getattr(faults, name)}: it must not be negative")
+    link = faults.link_ranks
+    if len(set(link)) not in (0, 2) or len(link) > 2 or any(not 0 <= r < comm.size for r in link):
+        raise ConfigError(f"faults.link_ranks is {link}: name two of the {comm.size} learners, or none for all links")
+    if factor > 1 or faults.jitter or die or hang:
+        learner = FaultyLearner(learner, comm, faults, factor, int(die), int(hang))
+    if faults.link_seconds:
+        comm = SlowLinks(comm, faults.link_seconds, set(link), list(range(comm.size)))
+    return learner, comm
+
+
+class FaultyLearner:
+    """A learner whose `gradient` is slow, or does not return; all else is the learner's own.
+
+    Args:
+        learner: the sound one.
+        comm: through which time passes.
+        faults: jitter, and how to hang.
+        factor: how many times as long a gradient takes.
+        die, hang: at this gradient, from 1; 0 for never.
+    """
+
+    def __init__(self, learner: Any, comm: Comm, faults: FaultsConfig, factor: float, die: int, hang: int) -> None:
+        own = {"_learner": learner, "_comm": comm, "_faults": faults, "_factor": factor, "_die": die, "_hang": hang}
+        vars(self).update(own, _gradients=0, _random=random.Random(f"{faults.seed} {comm.rank}"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._learner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._learner, name, value)
+
+    def gradient(self, batch: Any | None, *arguments: Any, **more: Any) -> float:
+        """The learner's, after or with a fault."""
+        if batch is None:
+            return self._learner.gradient(batch, *arguments, **more)
+        comm = self._comm
+        vars(self)["_gradients"] += 1
+        if self._gradients == self._die:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._gradients == self._hang:
+            self._stop_answering()
+        began = comm.clock()
+        frames = self._learner.gradient(batch, *arguments, **more)
+        jitter = self._faults.jitter
+        more_of_it = self._factor * (1.0 + (jitter * self._random.random() if jitter else 0.0)) - 1.0
+        if more_of_it > 0:
+            seconds = more_of_it * (comm.clock() - began)
+            with comm.trace.span("straggle"):
+                comm.sleep(seconds)
+        return frames
+
+    def _stop_answering(self) -> None:
+        with self._comm.trace.span("compute"):
+            if self._faults.hang_whole:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            while True:
+                self._comm.sleep(3600.0)
+
+
+class SlowLinks:
+    """A transport of which some links are slow; all else is the transport's own.
+
+    Args:
+        comm: the sound one.
+        seconds: by which messages over a slow link are late.
+        slow: the two ranks of the whole job between which the link is slow; empty for all links.
+        world: rank in the whole job of each rank of ``comm``.
+    """
+
+    def __init__(self, comm: Comm, seconds: float, slow: set[int], world: list[int]) -> None:
+        self._comm, self._seconds, self._slow, self._world = comm, seconds, slow, world
+        here = slow & set(world) if slow else set(world)
+        # A collective waits for its slowest link: whoever sits at one comes late.
+        self._collective = len(here) > 1 and world[comm.rank] in here
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._comm, name)
+
+    def _wait(self, late: bool = True) -> None:
+        if late:
+            with self._comm.trace.span("link"):
+                self._comm.sleep(self._seconds)
+
+    def _reaches(self, peer: int) -> bool:
+        ends = {self._world[self._comm.rank], self._world[peer]}
+        return len(ends) == 2 and (not self._slow or ends == self._slow)
+
+    def allreduce(self, x: Tensor) -> None:
+        """`Comm.allreduce`."""
+        self._wait(self._collective)
+        self._comm.allreduce(x)
+
+    def allreduce_begin(self, x: Tensor) -> "Late":
+        """`Comm.allreduce_begin`: what hides behind computing hides the slow link, too."""
+        seconds = self._seconds if self._collective else 0.0
+        return Late(self._comm, self._comm.allreduce_begin(x), self._comm.clock() + seconds)
+
+    def broadcast(self, x: Tensor, root: int = 0) -> None:
+        """`Comm.broadcast`."""
+        self._wait(self._collective)
+        self._comm.broadcast(x, root)
+
+    def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
+        """`Comm.exchange`."""
+        self._wait(self._reaches(peer))
+        self._comm.exchange(outgoing, incoming, peer)
+
+    def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """`Comm.alltoall`."""
+        self._wait(self._collective)
+        self._comm.alltoall(outgoing, incoming)
+
+    def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """`Comm.allgather`."""
+        self._wait(self._collective)
+        self._comm.allgather(outgoing, incoming)
+
+    def barrier(self) -> None:
+        """`Comm.barrier`."""
+        self._wait(self._collective)
+        self._comm.barrier()
+
+    def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
+        """`Comm.send`."""
+        self._wait(self._reaches(dest))
+        self._comm.send(dest, kind, numbers, payload)
+
+    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+        """`Comm.receive`: late because its sender was."""
+        return self._comm.receive(into, source)
+
+    def channel(self) -> "SlowLinks":
+        """`Comm.channel`, over the same links."""
+        return SlowLinks(self._comm.channel(), self._seconds, self._slow, self._world)
+
+    def split(self, color: int | None, name: str = "") -> "SlowLinks | None":
+        """`Comm.split`, over the same links."""
+        part = self._comm.split(color, name)
+        if part is None:
+            return None
+        world = part.allgather_object(self._world[self._comm.rank])
+        return SlowLinks(part, self._seconds, self._slow, world)
+
+
+class Late:
+    """A message on its way over a slow link."""
+
+    def __init__(self, comm: Comm, pending: Any, arrival: float) -> None:
+        self._comm, self._pending, self._arrival = comm, pending, arrival
+
+    def wait(self) -> None:
+        """Return once it is complete, and not before its time."""
+        self._pending.wait()
+        seconds = self._arrival - self._comm.clock()
+        if seconds > 0:
+            with self._comm.trace.span("link"):
+                self._comm.sleep(seconds)

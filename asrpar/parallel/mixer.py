@@ -1,0 +1,111 @@
+"""Synchronous mixing of the learners' vectors, X ← X T, shared by the gossip strategies that go in lockstep."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel import topology
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.wire import Wire
+
+
+@dataclass
+class MixingSettings:
+    """Who mixes with whom.
+
+    Attributes:
+        topology: ``ring`` (a third on each neighbour), ``directed_ring`` (a half on the one before), ``exponential``
+            (a half on the learner 1, 2, 4, ... places before, in turn), ``static_exponential`` (on all of these at
+            once), ``tournament`` (pairs that change until everybody has met everybody), ``complete``, or ``matrix``.
+        matrix: rows of the mixing matrix, as many as learners.
+        matrix_file: a text file with those rows.
+    """
+
+    topology: str = "ring"
+    matrix: list[list[float]] = field(default_factory=list)
+    matrix_file: str = ""
+
+
+TOPOLOGIES: dict[str, Callable[[int], list[Tensor]]] = {
+    "ring": lambda n: [topology.ring(n)],
+    "directed_ring": lambda n: [topology.directed_ring(n)],
+    "exponential": topology.exponential,
+    "static_exponential": lambda n: [topology.static_exponential(n)],
+    "tournament": lambda n: [topology.averaging(m, n) for m in topology.tournament(n)] or [topology.complete(1)],
+    "complete": lambda n: [topology.complete(n)],
+}
+
+
+def mixing_matrices(name: str, settings: MixingSettings, size: int, check: Callable[[Tensor], None]) -> list[Tensor]:
+    """The matrices (N, N) that strategy ``name`` uses in turn.
+
+    Args:
+        name: for error messages.
+        settings: which.
+        size: N.
+        check: raises `ConfigError` if a matrix is not fit for the strategy.
+    """
+    if settings.topology == "matrix":
+        if bool(settings.matrix) == bool(settings.matrix_file):
+            raise ConfigError(f"{name}.topology is matrix: give {name}.matrix or {name}.matrix_file, one of them")
+        rows = topology.read_matrix(settings.matrix_file) if settings.matrix_file else settings.matrix
+        matrices = [topology.given(rows, size)]
+    elif settings.topology in TOPOLOGIES:
+        matrices = TOPOLOGIES[settings.topology](size)
+    else:
+        raise ConfigError(f"{name}.topology is '{settings.topology}'; known: {', '.join(TOPOLOGIES)}, matrix")
+    for matrix in matrices:
+        check(matrix)
+    if topology.spectral_gap(reduce(torch.matmul, matrices)) < 1e-9:
+        raise ConfigError(f"{name}.matrix leaves learners that never hear of each other, or swaps them for ever")
+    return matrices
+
+
+class Mixer:
+    """Exchanges with the neighbours of one learner; no exchange can block another for ever, whatever the graph.
+
+    Args:
+        matrices: (N, N) each, used in turn.
+        rank: of this learner.
+        wire: how weights travel.
+        like: (P,) of the vectors' type and device.
+    """
+
+    def __init__(self, matrices: list[Tensor], rank: int, wire: Wire, like: Tensor) -> None:
+        self.wire = wire
+        self.room = wire.room(like)
+        self.moved = torch.zeros_like(like)
+        self.keeps = [m[rank, rank].item() for m in matrices]
+        # For each matrix: (neighbour, the weight that is given to it, whether it gives any), round by round.
+        self.plan = [
+            [(p, m[rank, p].item(), m[p, rank].item() > 0) for p in _neighbours(topology.matchings(m), rank)]
+            for m in matrices
+        ]
+
+    def __call__(self, comm: Comm, x: Tensor, turn: int) -> Tensor:
+        """(P,) what mixing adds to ``x``, Σ_j T_ij x_j − x_i; collective; valid until the next call.
+
+        A learner takes from itself just what it gives to the others, as it travels: so Σ x_i is conserved also where
+        the wire rounds, and where only the columns of T add up to 1.
+        """
+        turn %= len(self.plan)
+        packed = self.wire.pack(x)
+        self.moved.zero_()
+        for peer, weight, gives in self.plan[turn]:
+            if weight and gives:
+                comm.exchange(packed, self.room, peer)
+            elif gives:
+                comm.send(peer, 0, (), packed)
+            else:
+                comm.receive(self.room, peer)
+            if weight:
+                self.moved.add_(self.wire.unpack(self.room), alpha=weight)
+        return self.moved.sub_(self.wire.unpack(packed), alpha=1.0 - self.keeps[turn])
+
+
+def _neighbours(rounds: list[topology.Matching], rank: int) -> list[int]:
+    return [i + j - rank for pairs in rounds for i, j in pairs if rank in (i, j)]

@@ -1,0 +1,138 @@
+"""A parameter server: a vector that lives in shards on some ranks, to which learners push and from which they pull.
+
+P1 calls algorithms that use one centralised and asynchronous. The server is an activity beside computing, so that a
+rank can both learn and serve; with a rank of its own it only serves.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm, Message
+
+PUSH, REPLY, DONE = 1, 2, 3
+
+# update(shard s, push) -> what to reply. The push's payload may be overwritten. If it replies ``s`` itself, the learner
+# gets s as it is when the reply leaves.
+Update = Callable[[Tensor, Message], Tensor]
+
+
+class ParameterServer:
+    """One learner's view of the servers, and this rank's own shard if it is one.
+
+    Args:
+        comm: all ranks.
+        like: (P,) a vector of the size and type to serve.
+        hosts: the ranks that hold a shard each.
+        clients: number of learners; the ranks from 0 on.
+        update: what a push does to a shard.
+        bound: a learner that has pushed ``bound`` times more than the slowest one waits for its reply (stale
+            synchronous parallel, Ho et al. 2013); None for no bound.
+
+    Attributes:
+        shard: this rank's part of the vector; empty if it holds none.
+        version: pushes that the shard has seen.
+    """
+
+    def __init__(
+        self, comm: Comm, like: Tensor, hosts: list[int], clients: int, update: Update, bound: int | None = None
+    ) -> None:
+        self.comm, self.hosts, self.clients, self.update, self.bound = comm, hosts, clients, update, bound
+        # Requests and replies must not meet: a rank's server and its learner receive at the same time.
+        self.requests, self.replies = comm.channel(), comm.channel()
+        edges = [len(like) * k // len(hosts) for k in range(len(hosts) + 1)]
+        self.parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
+        own = self.parts[hosts.index(comm.rank)] if comm.rank in hosts else slice(0, 0)
+        self.own = own
+        self.shard = torch.zeros_like(like[own])
+        self.room = torch.empty_like(self.shard)
+        self.version = 0
+        self.seen = [0] * len(hosts)
+        self.activity = None
+
+    def begin(self, vector: Tensor) -> None:
+        """The servers' first value."""
+        self.shard.copy_(vector[self.own])
+
+    def open(self) -> None:
+        """Let this rank's server, if it has one, begin to serve."""
+        if self.activity is None:
+            self.activity = self.comm.spawn(self.serve if self.comm.rank in self.hosts else lambda: None, "server")
+        self.activity.check()
+
+    def visit(self, push: Tensor, reply: Tensor, lr: float) -> None:
+        """Push one vector (P,) and receive one (P,), shard by shard; they may be the same.
+
+        One server at a time, all learners in the same order: so there is no circle in which all wait.
+        """
+        self.open()
+        for k, (host, part) in enumerate(zip(self.hosts, self.parts, strict=True)):
+            self.requests.send(host, PUSH, (self.seen[k], lr), push[part])
+            message = self.replies.receive(reply[part], source=host)
+            self.seen[k] = int(message.numbers[0])
+
+    def serve(self) -> None:
+        """Serve until every learner is done."""
+        clocks = dict.fromkeys(range(self.clients), 0)
+        waiting: dict[int, Tensor] = {}
+        while clocks:
+            message = self.requests.receive(self.room)
+            if message.kind == DONE:
+                del clocks[message.source]
+            else:
+                waiting[message.source] = self.update(self.shard, message)
+                self.version += 1
+                clocks[message.source] += 1
+            slowest = min(clocks.values(), default=0)
+            for rank in [r for r in waiting if self.bound is None or clocks[r] - slowest <= self.bound]:
+                self.replies.send(rank, REPLY, (self.version,), waiting.pop(rank))
+
+    def staleness(self, message: Message) -> int:
+        """How many pushes of others the shard has seen since the sender's last pull."""
+        stale = self.version - int(message.numbers[0])
+        self.comm.trace.count("staleness", stale)
+        return stale
+
+    def close(self) -> None:
+        """This learner is done for now; returns when all are, and no message is on its way."""
+        self.open()
+        if self.comm.rank < self.clients:
+            for host in self.hosts:
+                self.requests.send(host, DONE)
+        self.activity.join()
+        self.activity = None
+        self.comm.barrier()
+
+    def gather(self, into: Tensor) -> None:
+        """The servers' whole vector (P,), on all ranks. Collective; only while closed."""
+        into[self.own].copy_(self.shard)
+        for host, part in zip(self.hosts, self.parts, strict=True):
+            self.comm.broadcast(into[part], root=host)
+        self.seen = [int(v) for v in self.comm.allgather_object(self.version)]
+        self.seen = [self.seen[host] for host in self.hosts]
+
+    def mean_of_learners(self, x: Tensor) -> Tensor:
+        """The mean of a vector over the ranks that learn. Collective."""
+        mean = x.clone() if self.comm.rank < self.clients else torch.zeros_like(x)
+        self.comm.allreduce(mean)
+        return mean.div_(self.clients)
+
+
+def learner_count(settings: Any, size: int) -> int:
+    """All ranks learn, or all but the last where ``settings.server`` is ``dedicated``."""
+    return size - 1 if settings.server == "dedicated" and size > 1 else size
+
+
+def server_ranks(name: str, settings: Any, size: int) -> list[int]:
+    """The ranks that hold a shard; `ConfigError` for a wrong setting."""
+    if settings.server not in ("sharded", "dedicated"):
+        raise ConfigError(f"{name}.server is '{settings.server}'; known: sharded, dedicated")
+    if settings.server == "dedicated" and size < 2:
+        raise ConfigError(f"{name}.server is dedicated: that takes a rank of its own, so at least 2 are needed")
+    if settings.sync_steps < 1:
+        raise ConfigError(f"{name}.sync_steps is {settings.sync_steps}: it must be at least 1")
+    return [size - 1] if settings.server == "dedicated" else list(range(size))

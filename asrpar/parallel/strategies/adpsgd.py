@@ -1,0 +1,149 @@
+"""Asynchronous decentralised parallel SGD: Lian et al. 2018 (arXiv 1710.06952); P1 (2002.10502), P2 (1907.05701).
+
+Two activities on each learner i, at the same time:
+
+    computing:      x̂ = x_i        g = g_i(x̂)        x_i ← x_i − γ g
+    communicating:  with a neighbour j, as a pair that nobody else interferes with
+                    s_i = x_i, s_j = x_j        x_i += (s_j − s_i) / 2        x_j += (s_i − s_j) / 2
+
+The exchange adds a difference instead of writing the average, so updates that land while it is under way are kept:
+Σ_i x_i = N x_0 + Σ of all updates at every quiet moment. Odd ranks seek a partner after each step, even ranks accept
+whoever comes: nobody waits for a certain slow learner, and there is no circle to wait in.
+
+`fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (P9, 2002.01119); its
+third form, delay-by-one, is `delayed`. When to use: learners of unequal speed, large global batches.
+Cost of a step: one exchange of P numbers with one peer, hidden behind computing. Extra memory: 3 P.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.wire import Wire, need_weights_wire
+
+EXCHANGE, DONE = 1, 2
+
+
+@dataclass
+class Settings:
+    """Settings of ADPSGD.
+
+    Attributes:
+        neighbours: ``fixed`` (ring) or ``random`` (any rank of the other parity).
+        seed: of the random partners.
+    """
+
+    neighbours: str = "fixed"
+    seed: int = 0
+
+
+class Algorithm(Gossip):
+    """ADPSGD; x_i is ``learner.weights + pending``."""
+
+    lockstep = False
+    kept = ("exchanges",)
+
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        need_weights_wire(self.wire, "adpsgd")
+        fixed = settings.neighbours == "fixed"
+        if not fixed and settings.neighbours != "random":
+            raise ConfigError(f"adpsgd.neighbours is '{settings.neighbours}'; known: fixed, random")
+        self.channel, self.lock, self.stepped = comm.channel(), comm.lock(), comm.event()
+        # A gradient belongs to the weights that it was computed at, so exchanges leave them alone until the next step.
+        self.pending = torch.zeros_like(learner.weights)
+        self.mine = torch.empty_like(learner.weights)
+        self.room = self.wire.room(learner.weights)
+        self.activity, self.finishing, self.exchanges = None, False, 0
+        self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
+
+    def step(self, batch: Any | None) -> bool:
+        """Computing: one gradient, one update."""
+        if batch is None:
+            return False
+        self.run()
+        before = self.exchanges
+        frames = self.learner.gradient(batch)
+        self.learner.grad.div_(max(frames, 1.0))
+        with self.lock:
+            self.learner.weights.add_(self.pending)
+            self.pending.zero_()
+            if frames:
+                self.learner.apply()
+            # How many exchanges came between a gradient's weights and its update.
+            self.comm.trace.count("staleness", self.exchanges - before)
+        self.stepped.set()
+        return True
+
+    def run(self) -> None:
+        """Let communicating begin, if it has not; raise what it failed with."""
+        if self.activity is None:
+            self.activity = self.comm.spawn(self.seek if self.comm.rank % 2 else self.accept, "exchange")
+        self.activity.check()
+
+    def seek(self) -> None:
+        """Communicating, odd ranks: after each step average with one neighbour."""
+        while True:
+            self.stepped.wait()
+            self.stepped.clear()
+            if self.finishing:
+                break
+            peer = self.partner()
+            self.channel.send(peer, EXCHANGE, payload=self.snapshot())
+            self.mix(self.channel.receive(self.room, source=peer).payload)
+        for passive in range(0, self.comm.size, 2):
+            self.channel.send(passive, DONE)
+
+    def accept(self) -> None:
+        """Communicating, even ranks: average with whoever comes, one at a time."""
+        seeking = self.comm.size // 2
+        while seeking:
+            message = self.channel.receive(self.room)
+            if message.kind == EXCHANGE:
+                self.channel.send(message.source, EXCHANGE, payload=self.snapshot())
+                self.mix(message.payload)
+            seeking -= message.kind == DONE
+
+    def snapshot(self) -> torch.Tensor:
+        """s_i, as it is sent."""
+        with self.lock:
+            torch.add(self.learner.weights, self.pending, out=self.mine)
+        packed = self.wire.pack(self.mine)
+        # Both sides must add the same difference: this side's s_i is what the other side will read.
+        self.mine.copy_(self.wire.unpack(packed))
+        return packed
+
+    def mix(self, packed: torch.Tensor) -> None:
+        """x_i += (s_j − s_i) / 2."""
+        half = self.mine.sub_(self.wire.unpack(packed)).mul_(-0.5)
+        with self.lock:
+            self.pending.add_(half)
+            self.exchanges += 1
+
+    def partner(self) -> int:
+        """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""
+        if self.settings.neighbours == "random":
+            return random.Random(f"{self.settings.seed} {self.comm.rank} {self.exchanges}").choice(self.peers)
+        return self.peers[self.exchanges % len(self.peers)]
+
+    def finish(self) -> None:
+        """Serve until nobody seeks any more; then nothing is in flight."""
+        self.run()
+        self.finishing = True
+        self.stepped.set()
+        self.activity.join()
+        self.activity, self.finishing = None, False
+        self.stepped.clear()
+        self.learner.weights.add_(self.pending)
+        self.pending.zero_()
+        self.comm.barrier()
+
+    def survive(self, comm: Comm) -> "Algorithm":
+        """Go on with those who are left; x_i stays what it is."""
+        self.learner.weights.add_(self.pending)
+        return Algorithm(self.settings, self.learner, comm, self.wire)

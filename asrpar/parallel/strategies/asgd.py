@@ -1,0 +1,152 @@
+"""Asynchronous SGD with a parameter server, "Downpour": Dean et al. 2012; P3 (Li et al. 2017, arXiv 1703.05880).
+
+Every learner, at its own pace, τ local steps and then
+
+    d = x_i − x_i(pulled)        server: s ← s + κ d        x_i ← s
+
+Staleness of a push = pushes that the server has seen since the learner's last pull; options:
+    staleness scaling       s ← s + κ d / max(1, staleness)
+    delay compensation      g + λ g⊙g⊙(s_now − s_pulled), Zheng et al. 2017 (arXiv 1609.08326); for τ = 1 and plain SGD
+    staleness bound         SSP, Ho et al. 2013: nobody gets further ahead of the slowest than so many pushes;
+                            0 is bulk-synchronous, and with κ = 1/N then equals `ssgd`
+
+When to use: learners of unequal speed, one shared model wanted at all times. κ = 1 takes N learners' whole steps, as
+the papers do; κ = 1/N moves the server as far for the same frames as one step of `ssgd`.
+Cost of a push: 2 P numbers to and from the servers. Extra memory: 2 P, and N P / shards for delay compensation.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
+from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
+
+
+@dataclass
+class Settings:
+    """Settings of ASGD.
+
+    Attributes:
+        sync_steps: τ, local steps between pushes.
+        server: ``sharded`` (over all learners) or ``dedicated`` (the last rank serves and does not learn).
+        push_scale: κ; None takes 1/N.
+        scale_by_staleness: divide a push by its staleness.
+        delay_compensation: λ; 0 for none.
+        staleness_bound: in pushes; None for none.
+    """
+
+    sync_steps: int = 1
+    server: str = "sharded"
+    push_scale: float | None = 1.0
+    scale_by_staleness: bool = False
+    delay_compensation: float = 0.0
+    staleness_bound: int | None = None
+
+
+class Algorithm(Strategy):
+    """Downpour SGD."""
+
+    lockstep = False
+    kept = ("pulled",)
+
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        self.learners = learner_count(settings, comm.size)
+        self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
+        self.pulled = torch.empty_like(learner.weights)
+        self.message, self.steps = torch.empty_like(learner.weights), 0
+        hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
+        self.server = ParameterServer(comm, learner.weights, hosts, self.learners, self.update, bound)
+        # What each learner pulled last, for delay compensation.
+        backups = self.learners if settings.delay_compensation else 0
+        self.backups = [torch.empty_like(self.server.shard) for _ in range(backups)]
+
+    @classmethod
+    def workers(cls, settings: Settings, size: int) -> int:
+        """All ranks, or all but the server."""
+        return learner_count(settings, size)
+
+    def start(self) -> None:
+        """s = rank 0's weights."""
+        super().start()
+        self.load_state_dict({"pulled": self.learner.weights})
+
+    def take(self, vector: Tensor) -> None:
+        """Go on from ``vector``, which the servers hold."""
+        self.learner.weights.copy_(vector)
+        self.pulled.copy_(vector)
+        for backup in self.backups:
+            backup.copy_(vector[self.server.own])
+
+    def step(self, batch: Any | None) -> bool:
+        """One local step; the τ-th pushes."""
+        if batch is None:
+            return False
+        self.server.open()
+        frames = self.learner.gradient(batch)
+        if frames:
+            self.learner.grad.div_(frames)
+            self.learner.apply()
+            self.steps += 1
+        if self.steps == self.settings.sync_steps:
+            self.push()
+        return True
+
+    def push(self) -> None:
+        """d to the servers, s from them."""
+        torch.sub(self.learner.weights, self.pulled, out=self.message)
+        self.server.visit(self.message, self.pulled, self.learner.lr)
+        self.learner.weights.copy_(self.pulled)
+        self.steps = 0
+
+    def update(self, s: Tensor, push: Message) -> Tensor:
+        """What a push does to a shard of the server."""
+        stale, d, scale = self.server.staleness(push), push.payload, self.scale
+        if self.backups:
+            # d = −γ g, so −γ λ g⊙g⊙(s − backup) = −(λ/γ) d⊙d⊙(s − backup).
+            ratio = self.settings.delay_compensation / push.numbers[1]
+            d.addcmul_(d * d, s - self.backups[push.source], value=-ratio)
+        if self.settings.scale_by_staleness:
+            scale /= max(1, stale)
+        s.add_(d, alpha=scale)
+        if self.backups:
+            self.backups[push.source].copy_(s)
+        return s
+
+    def finish(self) -> None:
+        """Push what is left, wait for the others, and go on from the servers' vector."""
+        if self.steps:
+            self.push()
+        self.server.close()
+        self.server.gather(self.message)
+        self.take(self.message)
+
+    def observed(self) -> Tensor:
+        """s as this learner pulled it last."""
+        return self.pulled
+
+    def consensus(self, x: Tensor) -> Tensor:
+        """The mean of what the learners have observed; they all observe the one s, at different moments."""
+        return self.server.mean_of_learners(x)
+
+    def model(self) -> Tensor:
+        """s, which all learners have."""
+        return self.pulled
+
+    def survive(self, comm: Comm) -> "Algorithm":
+        """Go on from the mean of what those who are left have; a shard that was lost has no better copy."""
+        settings = dataclasses.replace(self.settings, server="sharded")
+        other = Algorithm(settings, self.learner, comm, self.wire)
+        other.load_state_dict({"pulled": other.server.mean_of_learners(self.learner.weights)})
+        return other
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from s, which is all there is when all is quiet."""
+        self.server.begin(state["pulled"])
+        self.take(state["pulled"])

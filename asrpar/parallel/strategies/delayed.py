@@ -1,0 +1,48 @@
+"""ADPSGD's third form, delay-by-one (P9, Zhang et al. 2020, arXiv 2002.01119).
+
+    x_i(t + 1) = (1/N) Σ_j x_j(t) − γ g_i(x_i(t))
+
+The models are averaged over all learners while the next gradient is computed, so the staleness is exactly 1 and the
+consensus is perfect but for one update of each.
+
+When to use: learners of equal speed whose models take about as long to average as a gradient takes to compute. It has
+no tolerance of a slow learner: all wait for it, as in `ssgd`, but for no message.
+Cost of a step: one allreduce of P + 1 numbers, hidden behind computing. Extra memory: P + 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.wire import Wire
+
+
+@dataclass
+class Settings:
+    """No settings."""
+
+
+class Algorithm(Gossip):
+    """Uniform averaging, overlapped with the gradient."""
+
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        self.sum = learner.weights.new_empty(learner.weights.numel() + 1)
+
+    def step(self, batch: Any | None) -> bool:
+        """Average the models of before this step, meanwhile compute a gradient, then update."""
+        weights, models = self.learner.weights, self.sum[:-1]
+        models.copy_(weights)
+        self.sum[-1] = batch is not None
+        averaging = self.comm.allreduce_begin(self.sum)
+        frames = self.learner.gradient(batch)
+        averaging.wait()
+        if self.sum[-1].item() == 0:
+            return False
+        weights.copy_(models.div_(self.comm.size))
+        if frames:
+            self.learner.grad.div_(frames)
+            self.learner.apply()
+        self.comm.trace.count("staleness", 1)
+        return True

@@ -1,0 +1,102 @@
+"""Elastic averaging SGD, synchronous: Zhang et al. 2015, arXiv 1412.6651.
+
+    x_i ← x_i − γ g_i(x_i) − α (x_i − c)        c ← c + α Σ_i (x_i − c)
+
+with the x_i and c of before the step on the right-hand sides; the elastic terms are there in every τ-th step. Learners
+explore on their own and are only drawn to the centre c, which is the model. Σ_i x_i + c moves by gradients alone. The
+paper's momentum variant, EAMSGD, is this with Nesterov momentum as the local optimizer.
+
+When to use: to let learners differ more than `model_averaging` does. The centre lags behind them; give it time.
+Cost of an exchange: one allreduce of P + 1 numbers. Extra memory: 3 P.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.wire import Wire
+
+
+@dataclass
+class Settings:
+    """Settings of EASGD.
+
+    Attributes:
+        sync_steps: τ, steps from one exchange to the next.
+        alpha: α, with 0 < N α < 1; None takes 0.9 / N.
+    """
+
+    sync_steps: int = 4
+    alpha: float | None = None
+
+
+class Algorithm(Strategy):
+    """Every learner keeps the centre, and all keep it alike."""
+
+    kept = ("centre", "seen", "steps", "synchronised")
+
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        self.alpha = 0.9 / comm.size if settings.alpha is None else settings.alpha
+        if settings.sync_steps < 1:
+            raise ConfigError(f"easgd.sync_steps is {settings.sync_steps}: exchanges are at least 1 step apart")
+        if not 0 < comm.size * self.alpha < 1:
+            raise ConfigError(
+                f"easgd.alpha is {self.alpha}: with {comm.size} learners it must lie between 0 and 1/{comm.size}, "
+                "for the centre moves by the sum of their pulls"
+            )
+        self.centre = torch.empty_like(learner.weights)
+        self.pull = torch.empty_like(learner.weights)
+        # Σ (x_i − c), and the frames seen since the last exchange.
+        self.message = comm.zeros(learner.weights.numel() + 1, learner.weights)
+        self.seen = 0.0
+        self.steps = 0
+
+    def start(self) -> None:
+        """c = x_i = rank 0's weights."""
+        super().start()
+        self.centre.copy_(self.learner.weights)
+
+    def step(self, batch: Any | None) -> bool:
+        """A local step; the τ-th exchanges too."""
+        frames = self.learner.gradient(batch) if batch is not None else 0.0
+        self.seen += frames
+        self.steps += 1
+        self.synchronised = self.steps == self.settings.sync_steps
+        more = self.exchange() if self.synchronised else True
+        if frames:
+            self.learner.grad.div_(frames)
+            self.learner.apply()
+        if self.synchronised:
+            # After the update, whose weight decay would otherwise see weights that had been pulled.
+            self.learner.weights.sub_(self.pull, alpha=self.alpha)
+        return more
+
+    def exchange(self) -> bool:
+        """Move the centre. False if no learner has seen a frame since the last time."""
+        weights, total = self.learner.weights, self.message[:-1]
+        torch.sub(weights, self.centre, out=self.pull)
+        if not torch.isfinite(self.pull).all():
+            # Weights that have overflowed must not reach the others: this learner begins again at the centre.
+            self.learner.count_nonfinite()
+            weights.copy_(self.centre)
+            self.pull.zero_()
+        total.copy_(self.pull)
+        self.message[-1] = self.seen
+        self.wire.allreduce(self.comm, self.message, exact=1)
+        self.centre.add_(total, alpha=self.alpha)
+        self.seen, self.steps = 0.0, 0
+        return self.message[-1].item() > 0
+
+    def finish(self) -> None:
+        """Nothing is in flight: the exchange that found the end of the data was one like all others."""
+        self.synchronised = True
+
+    def observed(self) -> Tensor:
+        """c, which all learners hold alike."""
+        return self.centre

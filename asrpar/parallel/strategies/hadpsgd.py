@@ -1,0 +1,119 @@
+"""Hierarchical ADPSGD: P2 (Zhang et al. 2019, arXiv 1907.05701).
+
+The learners of one node are a super-learner: inside it gradients are summed as in `ssgd`, so that all its members hold
+one x_i; the super-learners run `adpsgd` among themselves, through their first member.
+
+    g = Σ_k n_k g_k(x̂) / Σ_k n_k  over the members        x_i ← x_i − γ g
+    x_i, x_j ← (x_i + x_j) / 2     between super-learners, beside computing
+
+When to use: nodes of several equally fast devices with fast links inside, slower links and unequal speed between.
+With one super-learner this is `ssgd`, with super-learners of one it is `adpsgd`.
+Cost of a step: inside, an allreduce of P + 1 numbers and a broadcast of P; between, one exchange of P numbers.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.strategies import adpsgd
+from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.wire import Wire
+
+
+@dataclass
+class Settings(adpsgd.Settings):
+    """Settings of H-ADPSGD, those of ADPSGD between super-learners, and:
+
+    Attributes:
+        super_learner_size: ranks of a super-learner, in their order; 0 takes those of each node.
+    """
+
+    super_learner_size: int = 0
+
+
+class Algorithm(Gossip):
+    """SSGD inside, ADPSGD outside."""
+
+    lockstep = False
+
+    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        size = settings.super_learner_size
+        if size < 0 or (size and comm.size % size):
+            raise ConfigError(
+                f"hadpsgd.super_learner_size is {size}, but {comm.size} learners do not divide into groups of that "
+                "size: choose a divisor, or 0 for the learners of each node"
+            )
+        group = comm.rank // size if size else comm.node()
+        self.inside = comm.split(group)
+        leads = self.inside.rank == 0
+        between = comm.split(0 if leads else None)
+        self.groups = len(set(comm.allgather_object(group)))
+        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire) if leads else None
+        # What exchanges added to x_i during a step.
+        self.brought = torch.zeros_like(learner.weights)
+
+    def step(self, batch: Any | None) -> bool:
+        """One gradient of the super-learner, one update, alike on all its members."""
+        if batch is None:
+            return False
+        learner = self.learner
+        learner.message[-1] = learner.gradient(batch)
+        self.inside.allreduce(learner.message)
+        frames = learner.message[-1].item()
+        if frames:
+            learner.grad.div_(frames)
+        if self.outside:
+            self.outside.run()
+            with self.outside.lock:
+                self.brought.copy_(self.outside.pending)
+        self.inside.broadcast(self.brought)
+        with self.outside.lock if self.outside else nullcontext():
+            learner.weights.add_(self.brought)
+            if self.outside:
+                # Not zero: exchanges may have gone on meanwhile.
+                self.outside.pending.sub_(self.brought)
+            if frames:
+                learner.apply()
+        if self.outside:
+            self.outside.stepped.set()
+        return True
+
+    def together(self, wish: bool) -> bool:
+        """If one member has reason to come to a quiet state, the super-learner does."""
+        wishes = torch.tensor([int(wish)])
+        self.inside.allreduce(wishes)
+        return bool(wishes.item())
+
+    def finish(self) -> None:
+        """Exchanges of the super-learners end; members take up what their first one has."""
+        if self.outside:
+            self.outside.finish()
+        self.inside.broadcast(self.learner.weights)
+        self.comm.barrier()
+
+    def consensus(self, x: Tensor) -> Tensor:
+        """The mean over super-learners, each counted once however many members it has."""
+        mean = x / (self.inside.size * self.groups)
+        self.comm.allreduce(mean)
+        return mean
+
+    def survive(self, comm: Comm) -> Gossip:
+        """Those who are left go on as super-learners of one: members may have been at different steps of theirs."""
+        if self.outside:
+            self.learner.weights.add_(self.outside.pending)
+        return adpsgd.Algorithm(self.settings, self.learner, comm, self.wire)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `adpsgd` keeps; x_i is the learners' own."""
+        return self.outside.state_dict() if self.outside else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the same sequence of partners."""
+        if self.outside:
+            self.outside.load_state_dict(state)

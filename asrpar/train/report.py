@@ -1,0 +1,56 @@
+"""What is told about an epoch that has ended."""
+
+import zlib
+from typing import TYPE_CHECKING
+
+import torch
+
+from asrpar.errors import TrainingError
+from asrpar.log import get_logger
+
+if TYPE_CHECKING:
+    from asrpar.train.trainer import Trainer
+
+log = get_logger(__name__)
+
+
+def report(trainer: "Trainer") -> None:
+    """Evaluate, and write one line about the epoch, and its scalars. Collective."""
+    p, learner = trainer.position, trainer.learner
+    before = p.history[-1] if p.history else {"frames": 0.0, "seconds": 0.0}
+    frames_per_second = (p.frames - before["frames"]) / max(p.seconds - before["seconds"], 1e-9)
+    tally = torch.tensor(learner.take_tally(), dtype=torch.float64)
+    trainer.comm.allreduce(tally)
+    loss_sum, frames, left_out = tally.tolist()
+    check_agreement(trainer)
+    skipped = trainer.comm.allgather_object(learner.nonfinite)
+    dev = trainer.evaluate()
+    values = {
+        "epoch": float(p.epoch),
+        "frames": float(p.frames),
+        "seconds": p.seconds,
+        "train_loss": loss_sum / max(frames, 1.0),
+        "dev_loss": dev.loss,
+        "dev_ter": dev.ter,
+        "frames_per_second": frames_per_second,
+        "lr": learner.lr,
+    }
+    p.history.append(values)
+    extra = f", {left_out:.0f} utterances too short for their transcript" if left_out else ""
+    extra += f", updates skipped so far as not finite, by rank: {skipped}" if any(skipped) else ""
+    log.info(
+        "epoch %d: train loss %.4f, dev loss %.4f, dev token errors %.2f %%, %.0f frames/s, lr %.2e%s",
+        p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, learner.lr, extra,
+    )  # fmt: skip
+    scalars = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}
+    trainer.progress.scalars(scalars | trainer.timing.end_epoch(), p.frames)
+
+
+def check_agreement(trainer: "Trainer") -> None:
+    """`TrainingError` unless all learners hold the same model, which rounding on unlike machines could prevent."""
+    sums = trainer.comm.allgather_object(zlib.crc32(trainer.strategy.model().detach().cpu().numpy()))
+    if len(set(sums)) > 1:
+        raise TrainingError(
+            f"after epoch {trainer.position.epoch} the learners hold different models (checksums by rank: {sums}): "
+            "their processors or libraries round differently; run on machines of one kind"
+        )

@@ -1,0 +1,67 @@
+"""All that a run is made of at one moment: what a checkpoint of one rank holds."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from asrpar.log import get_logger
+from asrpar.parallel.ema import Ema
+
+if TYPE_CHECKING:
+    from asrpar.train.trainer import Trainer
+
+log = get_logger(__name__)
+
+
+@dataclass
+class Position:
+    """Where a run is: finished epochs, consumed steps of the current one, and totals over all learners."""
+
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    frames: int = 0
+    ema_frames: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def whole_state(trainer: "Trainer") -> dict[str, Any]:
+    """Everything that this rank needs to go on as if nothing had happened; tensors and plain values."""
+    cuda = trainer.device.type == "cuda"
+    return {
+        "strategy_name": trainer.config.strategy,
+        "position": {**vars(trainer.position)},
+        "learner": trainer.learner.state_dict(),
+        "strategy": trainer.strategy.state_dict(),
+        "wire": trainer.strategy.wire.state_dict(),
+        "ema": trainer.ema.state_dict() if trainer.ema is not None else None,
+        "timing": trainer.timing.state_dict(),
+        "threads": torch.get_num_threads(),
+        "device": trainer.device.type,
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
+    }
+
+
+def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
+    """Take up a state of `whole_state`, which another number of learners may have saved at an epoch's end."""
+    trainer.position = Position(**state["position"])
+    before, now = (state["device"], state["threads"]), (trainer.device.type, torch.get_num_threads())
+    if before != now:
+        log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
+    trainer.learner.load_state_dict(state["learner"])
+    trainer.strategy.load_state_dict(state["strategy"])
+    trainer.strategy.wire.load_state_dict(state["wire"])
+    if state["ema"] is not None:
+        decay = trainer.config.ema.decay_epochs * trainer.loader.frames_per_epoch
+        trainer.ema = Ema(trainer.strategy.observed(), decay)
+        trainer.ema.load_state_dict(state["ema"])
+    trainer.watchdog.beat(trainer.position.steps)
+    if state["learners"] == trainer.comm.size:
+        if "timing" in state:
+            trainer.timing.load_state_dict(state["timing"])
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and trainer.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)

@@ -1,0 +1,65 @@
+"""Going on without a learner that died: P1 names it as what asynchronous, decentralised training makes possible."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asrpar.feats import Batch
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm
+from asrpar.train.build import make_loader
+
+if TYPE_CHECKING:
+    from asrpar.train.trainer import Trainer
+
+log = get_logger(__name__)
+
+
+class Members:
+    """Who takes part in an epoch, and from which step on: what the others need when one of them is gone.
+
+    Args:
+        comm: the learners, by whose ranks the epoch's batches are dealt.
+        step: where this learner begins. Collective.
+    """
+
+    def __init__(self, comm: Comm, step: int) -> None:
+        self.rank, self.size = comm.rank, comm.size
+        self.steps = comm.allgather_object(step)
+
+
+def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch: Batch | None) -> Iterator[Batch]:
+    """Let a trainer go on among those who are left; returns what is left of the epoch for it.
+
+    How far a lost learner got since the last quiet moment nobody knows, so its batches since then are all dealt anew:
+    every utterance of the epoch is used, some of them twice.
+
+    Args:
+        trainer: whose strategy has raised `LearnerLost`; its transport and strategy are replaced.
+        members: of the epoch, as it began.
+        batches: what this learner had not begun.
+        batch: what it was working on.
+    """
+    comm = trainer.comm.survivors()
+    left = comm.allgather_object(members.rank)
+    lost = [r for r in range(members.size) if r not in left]
+    log.warning(
+        "rank%s %s of %d lost; going on with %d learner(s), who share its batches of this epoch",
+        "" if len(lost) == 1 else "s", ", ".join(map(str, lost)), members.size, comm.size,
+    )  # fmt: skip
+    comm.trace = trainer.trace
+    trainer.rebuild(comm)
+
+    def rest() -> Iterator[Batch]:
+        if batch is not None:
+            yield batch
+        yield from batches
+        for rank in lost:
+            loader = make_loader(trainer.config, members.size, rank)
+            share = loader.epoch(trainer.position.epoch, start_step=members.steps[rank])
+            for number, inherited in enumerate(share):
+                if number % comm.size == comm.rank:
+                    # The global batches that we have taken our own parts of have these frames counted already.
+                    yield replace(inherited, global_frames=0)
+
+    return rest()

