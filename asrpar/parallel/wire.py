@@ -68,3 +68,11 @@ def need_weights_wire(wire: Wire, strategy: str) -> None:
             f"strategy '{strategy}' sends whole vectors from one learner to another, which compression.method "
             f"'{wire.method}' cannot carry: set compression.method to none, bf16 or fp16"
         )
+
+
+def need_plain_wire(wire: Wire, strategy: str) -> None:
+    """For strategies that do not use the wire: `ConfigError` if it compresses."""
+    if wire.method != "none":
+        raise ConfigError(
+            f"strategy '{strategy}' has no compression, but compression.method is '{wire.method}': set it to none"
+        )

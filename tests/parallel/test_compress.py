@@ -237,3 +237,9 @@ def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
     assert torch.equal(a, b)
     second.forget()
     assert second.residual.abs().sum() == 0
+
+
+@pytest.mark.parametrize("name", ["asgd", "easgd_async", "delayed"])
+def test_strategies_that_do_not_use_the_wire_refuse_compression(name):
+    with pytest.raises(ConfigError, match=f"'{name}' has no compression"):
+        make_strategy(name, settings_class(name)(), ToyLearner(), LocalComm(), wire("bf16"))

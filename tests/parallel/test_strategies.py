@@ -104,3 +104,8 @@ def test_single_refuses_several_learners():
 def test_unknown_strategy_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'bmuf'"):
         settings_class("bmfu")
+
+
+def test_a_strategy_is_one_page(repo):
+    pages = {p.name: len(p.read_text().splitlines()) for p in (repo / "asrpar/parallel/strategies").glob("*.py")}
+    assert {name: lines for name, lines in pages.items() if lines > 150} == {}

@@ -25,7 +25,7 @@ from torch import Tensor
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
 from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.wire import Wire, need_plain_wire
 
 
 @dataclass
@@ -57,6 +57,7 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
+        need_plain_wire(self.wire, "asgd")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         self.pulled = torch.empty_like(learner.weights)
@@ -107,14 +108,12 @@ class Algorithm(Strategy):
 
     def update(self, s: Tensor, push: Message) -> Tensor:
         """What a push does to a shard of the server."""
-        stale, d, scale = self.server.staleness(push), push.payload, self.scale
+        stale, d = self.server.staleness(push), push.payload
         if self.backups:
             # d = −γ g, so −γ λ g⊙g⊙(s − backup) = −(λ/γ) d⊙d⊙(s − backup).
             ratio = self.settings.delay_compensation / push.numbers[1]
             d.addcmul_(d * d, s - self.backups[push.source], value=-ratio)
-        if self.settings.scale_by_staleness:
-            scale /= max(1, stale)
-        s.add_(d, alpha=scale)
+        s.add_(d, alpha=self.scale / (max(1, stale) if self.settings.scale_by_staleness else 1))
         if self.backups:
             self.backups[push.source].copy_(s)
         return s
@@ -141,8 +140,7 @@ class Algorithm(Strategy):
 
     def survive(self, comm: Comm) -> "Algorithm":
         """Go on from the mean of what those who are left have; a shard that was lost has no better copy."""
-        settings = dataclasses.replace(self.settings, server="sharded")
-        other = Algorithm(settings, self.learner, comm, self.wire)
+        other = Algorithm(dataclasses.replace(self.settings, server="sharded"), self.learner, comm, self.wire)
         other.load_state_dict({"pulled": other.server.mean_of_learners(self.learner.weights)})
         return other
 

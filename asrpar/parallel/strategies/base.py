@@ -100,11 +100,7 @@ class Strategy(ABC):
         """The training is over."""
 
     def survive(self, comm: Comm) -> "Strategy":
-        """The same training among the learners of ``comm``, which are left after others were lost.
-
-        Raises:
-            TrainingError: the algorithm cannot go on without a learner.
-        """
+        """Go on among the learners of ``comm``, who are left; `TrainingError` if the algorithm cannot."""
         raise TrainingError("a learner was lost, and this strategy cannot go on without it; run again to resume")
 
     def observed(self) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Gossip, Learner
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.wire import Wire, need_plain_wire
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Algorithm(Gossip):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
+        need_plain_wire(self.wire, "delayed")
         self.sum = learner.weights.new_empty(learner.weights.numel() + 1)
 
     def step(self, batch: Any | None) -> bool:

@@ -20,7 +20,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
 from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.wire import Wire, need_plain_wire
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
+        need_plain_wire(self.wire, "easgd_async")
         if not 0 < settings.alpha < 1:
             raise ConfigError(f"easgd_async.alpha is {settings.alpha}: it must lie between 0 and 1")
         hosts = server_ranks("easgd_async", settings, comm.size)
