@@ -26,6 +26,9 @@ class ModelConfig:
         conv_layers: convolutions in it after the first two.
         jitter: begin at any of the first ``subsampling`` frames in training.
         dropout: probability.
+        init: how weights begin. ``torch``: as torch draws them. ``even``: the output layer at zero, so that all units
+            are equally likely in all frames, and the front end as He et al. 2015, so that speech keeps its size in it.
+            For very small corpora: see `begin_evenly`.
     """
 
     type: str = "tdnn"
@@ -41,6 +44,7 @@ class ModelConfig:
     conv_layers: int = 0
     jitter: bool = True
     dropout: float = 0.1
+    init: str = "torch"
 
 
 def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
@@ -82,6 +86,21 @@ def _blstm(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
 MODELS: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"tdnn": _tdnn, "tdnnf": _tdnn, "blstm": _blstm}
 
 
+def begin_evenly(model: nn.Module) -> None:
+    """Draw the front end's weights with He's variance (ReLU), its biases at zero; the output layer all at zero.
+
+    Torch's own draw shrinks the signal by sqrt(6) in each ReLU layer, until biases and the edges of a recording
+    outweigh what was said, and a random output layer prefers some unit to the blank between words. CTC pays nothing for
+    a unit that lasts, so that unit can stay there as a filler, and with few recordings the rest is learnt by heart.
+    """
+    for layer in model.input.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    nn.init.zeros_(model.output.weight)
+    nn.init.zeros_(model.output.bias)
+
+
 def build_model(config: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
     """A module ``(features (N, T, C), lens (N,)) -> (log-probabilities (N, T', num_classes), lens')``.
 
@@ -96,10 +115,14 @@ def build_model(config: ModelConfig, num_features: int, num_classes: int) -> nn.
     for name in ("conv_maps", "conv_layers", "lstm_cells"):
         if getattr(config, name) < 0:
             raise ConfigError(f"model.{name} is {getattr(config, name)}: it must not be negative")
+    if config.init not in ("torch", "even"):
+        raise ConfigError(f"model.init is '{config.init}'; known: torch, even")
     if config.bottleneck < 0 or any(d < 1 for d in config.dilations):
         raise ConfigError("model.bottleneck must not be negative, and each of model.dilations at least 1")
     if not 0 <= config.dropout < 1:
         raise ConfigError(f"model.dropout is {config.dropout}: it must be in [0, 1)")
     model = MODELS[config.type](config, num_features, num_classes)
     model.input.jitter = config.jitter
+    if config.init == "even":
+        begin_evenly(model)
     return model

@@ -1,5 +1,7 @@
 """Acoustic models: shapes, independence of padding, gradients, factored layers."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -115,3 +117,18 @@ def test_training_sees_every_phase_of_the_subsampling():
     seen = {tuple(model(x, lens)[0][0, 3].tolist()) for _ in range(30)}
     assert len(seen) == 3
     assert len({tuple(model.eval()(x, lens)[0][0, 3].tolist()) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_even_start(name):
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(CONFIGS[name], init="even"), num_features=40, num_classes=7).eval()
+    x, lens = padded([60, 41], 40)
+    log_probs, _ = model(x, lens)
+    assert torch.equal(log_probs, torch.full_like(log_probs, log_probs[0, 0, 0].item()))
+    assert 0.25 < model.input(x, lens)[0][0].pow(2).mean().sqrt() < 2.0
+
+
+def test_unknown_start():
+    with pytest.raises(ConfigError, match=r"model\.init is 'odd'; known: torch, even"):
+        build_model(ModelConfig(init="odd"), num_features=10, num_classes=7)
