@@ -7,9 +7,11 @@ import sys
 import torch
 from mpi4py import MPI
 
+from asrpar.parallel.comm import shared as module
 from asrpar.parallel.comm.mpi import MpiComm, poll, poll_eagerly
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
 
+module._CHUNK = 1 << 14  # so that these vectors have several
 world = MPI.COMM_WORLD
 RANK, N = world.Get_rank(), world.Get_size()
 # 20,000 is a little above the smallest size; the others do not divide into shares, chunks or cache lines.
