@@ -103,7 +103,7 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
     seen_versions: dict[str, str] = {}
     if decoded is not None and (decoded / "decode.json").is_file():
         decode = _read_json(decoded / "decode.json")
-        kept = (*facts, "set", "word_penalty", "partial", "real_time_factor")
+        kept = (*facts, "set", "word_penalty", "blank_penalty", "partial", "real_time_factor")
         facts.update({key: decode[key] for key in kept if key in decode})
         facts["decode_command"] = decode.get("command")
         seen_versions = decode.get("versions", {})

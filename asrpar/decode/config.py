@@ -16,17 +16,17 @@ ENGINES: dict[str, tuple[str, str]] = {
 class DecodeConfig:
     """What ``asrpar decode`` reads from YAML.
 
-    The three lists span the grid that is searched on the dev set. ``lm_scale`` multiplies the graph's log-probabilities
+    The four lists span the grid that is searched on the dev set. ``lm_scale`` multiplies the graph's log-probabilities
     relative to the acoustic ones. ``beam`` is counted in acoustic log-probability, so that a search costs about as much
-    at one ``lm_scale`` as at another. ``word_penalty`` is added to the graph's cost of each word.
+    at one ``lm_scale`` as at another. ``word_penalty`` is added to the graph's cost of each word. ``blank_penalty`` is
+    subtracted from the log-probability of blank, of which CTC models are often too sure: it helps those that delete.
     """
 
     engine: str = "kaldi"
     lm_scales: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4])
     beams: list[float] = field(default_factory=lambda: [16.0])
     word_penalties: list[float] = field(default_factory=lambda: [0.0])
-    # Subtracted from the log-probability of blank; helps models that delete.
-    blank_penalty: float = 0.0
+    blank_penalties: list[float] = field(default_factory=lambda: [0.0])
     max_active: int = 4000
     min_active: int = 20
     # Processes of the kaldi engine; 0: as many as there are cores.
@@ -45,7 +45,7 @@ class DecodeConfig:
             raise ConfigError(f"engine: '{self.engine}' is none of {', '.join(ENGINES)}")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device: '{self.device}' is none of auto, cpu, cuda")
-        for name in ("lm_scales", "beams", "word_penalties"):
+        for name in ("lm_scales", "beams", "word_penalties", "blank_penalties"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: the list is empty; one value is the least")
         for name in ("lm_scales", "beams"):

@@ -24,6 +24,7 @@ class SearchPoint:
     lm_scale: float = 1.0
     beam: float = 16.0
     word_penalty: float = 0.0
+    blank_penalty: float = 0.0
 
 
 DEFAULT_POINT = SearchPoint()
@@ -121,13 +122,13 @@ def check_num_classes(found: int, classes: Sequence[str], where: str | Path) -> 
         )
 
 
-def to_array(log_probs: Any, point: SearchPoint | None = None, blank_penalty: float = 0.0) -> np.ndarray:
+def to_array(log_probs: Any, point: SearchPoint | None = None) -> np.ndarray:
     """A C-contiguous float32 copy (T, C), blank penalised and divided by the LM scale; the input stays as it is."""
     x = np.array(log_probs.cpu() if hasattr(log_probs, "cpu") else log_probs, dtype=np.float32, order="C")
     if x.ndim != 2:
         raise DataError(f"log-probabilities must be (T, C), not of shape {x.shape}")
-    if blank_penalty and x.shape[1]:
-        x[:, 0] -= blank_penalty
+    if point is not None and point.blank_penalty and x.shape[1]:
+        x[:, 0] -= point.blank_penalty
     if point is not None and point.lm_scale != 1.0:
         x /= point.lm_scale
     return x

@@ -21,7 +21,7 @@ from asrpar.lang.units import WORD_START
 
 
 class GreedyEngine(Engine):
-    """Best class of each frame. Scales, beam and word penalty mean nothing here.
+    """Best class of each frame. Of the search's settings only the blank penalty means something here.
 
     Units that mark where words begin give words. Phones do not: their hypotheses hold the phone sequence
     (``unit == "tokens"``), to be scored as a phone error rate.
@@ -38,16 +38,16 @@ class GreedyEngine(Engine):
         self.tokens_file = folder / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
         self.frame_seconds = frame_seconds
-        self.blank_penalty = config.blank_penalty
         self.unit = "words" if any(WORD_START in c for c in self.classes) else "tokens"
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
     ) -> list[Hypothesis]:
-        """See `Engine.decode`; ``point`` is not used."""
+        """See `Engine.decode`; of ``point`` only the blank penalty is used."""
         for _, log_probs in utterances[:1]:
             check_num_classes(log_probs.shape[1], self.classes, self.tokens_file)
-        return [self._best_path(utt_id, to_array(x, None, self.blank_penalty)) for utt_id, x in utterances]
+        blank = SearchPoint(blank_penalty=point.blank_penalty)
+        return [self._best_path(utt_id, to_array(x, blank)) for utt_id, x in utterances]
 
     def _best_path(self, utt_id: str, x: np.ndarray) -> Hypothesis:
         best = x.argmax(axis=1)

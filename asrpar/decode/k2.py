@@ -65,7 +65,7 @@ class K2Engine(Engine):
         spoken = [(i, u) for i, u in enumerate(utterances) if len(u[1])]
         for pack in packs([u for _, u in spoken], self.config.k2_batch_frames):
             where = [spoken[i][0] for i in pack]
-            arrays = [to_array(utterances[i][1], point, self.config.blank_penalty) for i in where]
+            arrays = [to_array(utterances[i][1], point) for i in where]
             ids = [utterances[i][0] for i in where]
             hypotheses = self._search(ids, arrays, point, allow_partial=False)
             # A path that ends in no final state is accepted only where there is no other.

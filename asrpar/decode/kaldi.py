@@ -56,7 +56,6 @@ class KaldiEngine(Engine):
             len(self.classes),
             lexicon_of(lang, self.classes),
             frame_seconds,
-            config.blank_penalty,
             config.max_active,
             config.min_active,
         )
@@ -108,7 +107,6 @@ class Searcher:
         num_classes: int,
         lexicon: Lexicon | None,
         frame_seconds: float,
-        blank_penalty: float,
         max_active: int,
         min_active: int,
     ) -> None:
@@ -117,14 +115,13 @@ class Searcher:
         self.num_classes = num_classes
         self.lexicon = lexicon
         self.frame_seconds = frame_seconds
-        self.blank_penalty = blank_penalty
         self.max_active = max_active
         self.min_active = min_active
         self._graphs: dict[float, Any] = {}
 
     def search(self, utt_id: str, log_probs: np.ndarray, point: SearchPoint) -> Hypothesis:
         """The best path of one utterance; ``log_probs`` is (T, C)."""
-        x = to_array(log_probs, point, self.blank_penalty)
+        x = to_array(log_probs, point)
         options = kaldi_decoder.FasterDecoderOptions(
             beam=point.beam / point.lm_scale, max_active=self.max_active, min_active=self.min_active
         )

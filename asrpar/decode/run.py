@@ -60,8 +60,7 @@ def decode_sets(
     points = grid(config)
     if dev is None and len(points) > 1:
         raise ConfigError(
-            f"lm_scales, beams and word_penalties span {len(points)} settings: give --dev to choose on, "
-            "or one value of each"
+            f"lm_scales, beams and penalties span {len(points)} settings: give --dev to choose on, or one value of each"
         )
     facts = {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash(), **job.notes}
     chosen: SweepResult | None = None
@@ -120,7 +119,7 @@ def _write(
         "engine": engine.name,
         "unit": engine.unit,
         "jobs": engine.jobs,
-        **({} if engine.name == "greedy" else asdict(point)),
+        **({"blank_penalty": point.blank_penalty} if engine.name == "greedy" else asdict(point)),
         "chosen_on": dev if chosen and len(chosen.table) > 1 else None,
         "utterances": len(hypotheses),
         "partial": len(partial),
@@ -142,4 +141,4 @@ def _write(
 
 
 def _describe(point: SearchPoint) -> str:
-    return f"lm_scale {point.lm_scale:g}, beam {point.beam:g}, word_penalty {point.word_penalty:g}"
+    return ", ".join(f"{name} {value:g}" for name, value in asdict(point).items())

@@ -26,10 +26,10 @@ class SweepResult:
 
 
 def grid(config: DecodeConfig) -> list[SearchPoint]:
-    """All points of the configured grid; a single one for the greedy engine, which has nothing to choose."""
+    """All points of the configured grid; for the greedy engine only the blank penalty is to be chosen."""
     if config.engine == "greedy":
-        return [SearchPoint()]
-    axes = (sorted(set(v)) for v in (config.lm_scales, config.beams, config.word_penalties))
+        return [SearchPoint(blank_penalty=v) for v in sorted(set(config.blank_penalties))]
+    axes = (sorted(set(v)) for v in (config.lm_scales, config.beams, config.word_penalties, config.blank_penalties))
     return [SearchPoint(*values) for values in product(*axes)]
 
 
@@ -56,20 +56,26 @@ def sweep(
 def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
     """Index of the point with the fewest errors.
 
-    Ties, common on small dev sets, go to the smallest beam (the fastest), then to the smallest word penalty by size,
-    then to the middle one of the tied LM scales (the larger of two): the middle of a flat optimum is the safest guess
-    for another set.
+    Ties, common on small dev sets, go to the smallest beam (the fastest), then to the smallest penalties by size, of
+    words first, then to the middle one of the tied LM scales (the larger of two): the middle of a flat optimum is the
+    safest guess for another set.
     """
+
+    def rank(i: int) -> tuple[float, ...]:
+        p = points[i]
+        return p.beam, abs(p.word_penalty), p.word_penalty, abs(p.blank_penalty), p.blank_penalty
+
     tied = [i for i, e in enumerate(errors) if e == min(errors)]
-    best = min((points[i].beam, abs(points[i].word_penalty), points[i].word_penalty) for i in tied)
-    tied = [i for i in tied if (points[i].beam, abs(points[i].word_penalty), points[i].word_penalty) == best]
+    best = min(map(rank, tied))
+    tied = [i for i in tied if rank(i) == best]
     tied.sort(key=lambda i: points[i].lm_scale)
     return tied[len(tied) // 2]
 
 
 def _edges(points: Sequence[SearchPoint], table: Sequence[dict[str, float]], best: int) -> list[str]:
     warnings = []
-    for name, key in (("lm_scale", "lm_scales"), ("word_penalty", "word_penalties")):
+    keys = {"lm_scale": "lm_scales", "word_penalty": "word_penalties", "blank_penalty": "blank_penalties"}
+    for name, key in keys.items():
         values = sorted({getattr(p, name) for p in points})
         value = getattr(points[best], name)
         flat = {row["errors"] for row in table} == {table[best]["errors"]}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import make_engine
+from asrpar.decode.engine import SearchPoint, make_engine
 from asrpar.errors import ConfigError
 
 
@@ -45,8 +45,8 @@ def test_blank_penalty(tmp_path):
     x = np.log(np.array([[0.6, 0.3, 0.1]], dtype=np.float32))
     engine_for(tmp_path, ["<blk>", "AH", "T"])
     assert make_engine(DecodeConfig(engine="greedy"), tmp_path, 0.03).decode([("u", x)])[0].words == []
-    config = DecodeConfig(engine="greedy", blank_penalty=1.0)
-    assert make_engine(config, tmp_path, 0.03).decode([("u", x)])[0].words == ["AH"]
+    engine = make_engine(DecodeConfig(engine="greedy"), tmp_path, 0.03)
+    assert engine.decode([("u", x)], SearchPoint(blank_penalty=1.0))[0].words == ["AH"]
 
 
 def test_needs_tokens():

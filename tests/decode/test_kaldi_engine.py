@@ -23,11 +23,11 @@ def test_finds_the_path_that_exhaustive_search_finds(graph, one_job, exhaustive,
 
 
 def test_blank_penalty_lowers_the_blank(graph, exhaustive, noise):
-    config = DecodeConfig(jobs=1, blank_penalty=3.0)
+    config = DecodeConfig(jobs=1)
     x = noise(5, 6)
     penalised = x - np.array([3.0, 0, 0, 0], dtype=np.float32)
     with make_engine(config, graph, 0.03) as engine:
-        (hypothesis,) = engine.decode([("u", x)], SearchPoint(1.0, WIDE))
+        (hypothesis,) = engine.decode([("u", x)], SearchPoint(1.0, WIDE, blank_penalty=3.0))
     score, words = exhaustive(penalised)
     assert tuple(hypothesis.words) == words
     assert hypothesis.score == pytest.approx(score, abs=1e-3)
@@ -76,8 +76,8 @@ def test_utterances_without_frames_or_sense(graph, one_job):
 def test_input_is_not_changed(graph, noise):
     x = noise(1, 5)
     before = x.copy()
-    with make_engine(DecodeConfig(jobs=1, blank_penalty=1.0), graph, 0.03) as engine:
-        engine.decode([("u", x)], SearchPoint(2.0))
+    with make_engine(DecodeConfig(jobs=1), graph, 0.03) as engine:
+        engine.decode([("u", x)], SearchPoint(2.0, blank_penalty=1.0))
     assert (x == before).all()
 
 

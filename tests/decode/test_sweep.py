@@ -7,11 +7,12 @@ from asrpar.decode.sweep import choose, grid, sweep
 from asrpar.errors import ConfigError
 
 
-def test_grid_is_the_product_and_greedy_has_nothing_to_choose():
-    config = DecodeConfig(lm_scales=[1.0, 0.5, 1.0], beams=[8, 12], word_penalties=[0, 1])
-    assert len(grid(config)) == 8
+def test_grid_is_the_product_and_greedy_chooses_the_blank_penalty_alone():
+    config = DecodeConfig(lm_scales=[1.0, 0.5, 1.0], beams=[8, 12], word_penalties=[0, 1], blank_penalties=[2, 0, 1])
+    assert len(grid(config)) == 24
     config.engine = "greedy"
-    assert grid(config) == [SearchPoint()]
+    assert grid(config) == [SearchPoint(blank_penalty=v) for v in (0, 1, 2)]
+    assert grid(DecodeConfig(engine="greedy")) == [SearchPoint()]
 
 
 def test_ties():
@@ -26,6 +27,7 @@ def test_ties():
     assert best(SearchPoint(0.5, 8.0, -0.5), SearchPoint(1.1, 8.0, 0.0)).word_penalty == 0.0
     assert best(*points[:8:2]).lm_scale == 0.9
     assert best(*points[:6:2]).lm_scale == 0.7
+    assert choose([SearchPoint(blank_penalty=b) for b in (2.0, 1.0, 3.0)], [5, 5, 5]) == 1
 
 
 def test_sweep_chooses_on_errors(graph, one_job, noise):
