@@ -26,8 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
     "make-graph": ("asrpar.commands.make_graph", "Stage 4: the decoding graph, for OpenFst and k2."),
     "train": ("asrpar.commands.train", "Stage 6: train an acoustic model (under `asrpar launch` for N learners)."),
+    "simulate": ("asrpar.commands.simulate", "Train on a virtual cluster: many learners in one process."),
     "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),
+    "study": ("asrpar.commands.study", "Run a grid of simulated trainings and report on it."),
     "compare": ("asrpar.commands.compare", "Tabulate the results of several experiments."),
 }
 

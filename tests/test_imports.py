@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "asrpar"
 COMMON = {"errors", "config", "log", "info", "launch", "launchers", "textfile"}
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
-ROOMS = BASE | MIDDLE | {"commands"}
+ROOMS = BASE | MIDDLE | {"study", "commands"}
 ALLOWED = {
     "corpus": set(),
     "feats": {"corpus"},
@@ -20,8 +20,9 @@ ALLOWED = {
     "nn": set(),
     "parallel": set(),
     **{room: BASE | MIDDLE for room in MIDDLE},
+    "study": BASE | MIDDLE,
     # Commands import no other command; ranks runs the jobs of `launch`.
-    "commands": BASE | MIDDLE | {"cli", "ranks"},
+    "commands": BASE | MIDDLE | {"study", "cli", "ranks"},
 }
 SPEECH = {
     *("lhotse", "kaldifst", "kaldi_decoder", "kaldialign", "kaldiio", "k2", "sentencepiece", "soundfile"),

@@ -1,5 +1,6 @@
 """Batches for learners: loading, normalising, augmenting and padding, ahead of the trainer in a background thread."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,14 @@ class BatchLoader:
         self._store = FeatureStore(feats_dir, split, config.cache_mb)
         self._plan = BatchPlan(self._store.lengths, config, seed, num_learners, rank)
         self._augment = SpecAugment(config.augment) if augment else None
-        self._seed, self._rank, self._depth = seed, rank, config.prefetch
+        self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
+
+    def share(self, num_learners: int, rank: int) -> "BatchLoader":
+        """The loader of another learner, from the same open files and in the same memory; it runs no thread."""
+        other = copy.copy(self)
+        other._plan = BatchPlan(self._store.lengths, self._config, self._seed, num_learners, rank)
+        other._rank, other._depth = rank, 0
+        return other
 
     @property
     def num_features(self) -> int:

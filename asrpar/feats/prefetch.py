@@ -11,11 +11,14 @@ _END = object()
 
 
 def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
-    """Yield ``items`` in order, making up to ``depth`` of them ahead of the consumer.
+    """Yield ``items`` in order, making up to ``depth`` of them ahead of the consumer, 0 for none.
 
     An exception of ``items`` is raised in the consumer, after the items before it. When the consumer stops early
     (closes or forgets the generator), the thread ends before its current item is handed over.
     """
+    if depth == 0:
+        yield from items
+        return
     ready: queue.Queue = queue.Queue(maxsize=depth)
     stop = threading.Event()
 

@@ -84,6 +84,8 @@ class ParameterServer:
             if message.kind == DONE:
                 del clocks[message.source]
             else:
+                if message.payload is None:  # more servers than parameters: this one has nothing
+                    message.payload = self.room
                 waiting[message.source] = self.update(self.shard, message)
                 self.version += 1
                 clocks[message.source] += 1

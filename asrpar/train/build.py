@@ -1,8 +1,9 @@
-"""What a trainer is made of: device, batches, model."""
+"""What a trainer is made of: device, batches, model, and who looks after it."""
 
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,8 +12,77 @@ from asrpar.feats import Batch, BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.record import Recording, witnessed
+from asrpar.parallel.strategies import Strategy
+from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.signals import StopRequest
+from asrpar.train.timing import Timing
+from asrpar.train.watchdog import Watchdog
+
+
+class Parts:
+    """Makes the parts of a trainer; another class makes those of a simulated one.
+
+    Args:
+        config: of the training.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.recording: Recording | None = None
+
+    def lang(self) -> Lang:
+        """The language folder."""
+        return Lang.load(self.config.data.lang)
+
+    def loader(self, workers: int, rank: int) -> BatchLoader:
+        """See `make_loader`."""
+        return make_loader(self.config, workers, rank)
+
+    def learner(self, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
+        """See `make_learner`. Collective."""
+        return make_learner(self.config, lang, num_features, comm)
+
+    def checkpoints(self, comm: Comm) -> Checkpoints:
+        """Where states are kept."""
+        return Checkpoints(Path(self.config.exp) / "checkpoints", comm, self.config.checkpoint.keep)
+
+    def stop(self, comm: Comm) -> StopRequest:
+        """Who notices that the run is to stop."""
+        return StopRequest(comm, self.config.time_limit_minutes)
+
+    def watchdog(self, comm: Comm, timing: Timing, strategy: Strategy) -> Watchdog:
+        """Who notices that the run stands still."""
+        return Watchdog(
+            Path(self.config.exp) / "log",
+            comm,
+            timing.trace,
+            self.config.watchdog.timeout_seconds,
+            lockstep=strategy.lockstep,
+            on_stall=timing.flush,
+        )
+
+    def witness(self, learner: Any, comm: Any) -> tuple[Any, Any]:
+        """The learner and the transport for the strategy, with somebody who writes down what happens if asked to."""
+        if not self.config.record:
+            return learner, comm
+        exp = Path(self.config.exp)
+        if any(exp.glob("checkpoints/*")):
+            raise ConfigError(f"record is on, but {exp} holds a training that has begun: choose another exp folder")
+        facts = {"learners": comm.size, "rank": comm.rank, "node": comm.node(), "strategy": self.config.strategy}
+        self.recording = Recording(exp / "record" / f"rank-{comm.rank}.tsv", facts)
+        return witnessed(learner, comm, self.recording)
+
+    def close(self, rank: int) -> None:
+        """The training of this rank is over."""
+        if self.recording is not None:
+            self.recording.close()
+
+    def facts(self) -> dict[str, Any]:
+        """What ``train.json`` is to say besides."""
+        return {}
 
 
 def make_loader(config: TrainConfig, workers: int, rank: int) -> BatchLoader:

@@ -155,6 +155,8 @@ class TrainConfig:
     trace: TraceConfig = field(default_factory=TraceConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
+    # Write the order of events into EXP/record, for `asrpar simulate --replay`.
+    record: bool = False
     epochs: int = 10
     autocast: str = "none"
     device: str = "auto"
@@ -171,6 +173,7 @@ class TrainConfig:
 FREE_ON_RESUME = (
     "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "threads", "dev_max_frames",
     "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog", "faults",
+    "record",
 )  # fmt: skip
 
 

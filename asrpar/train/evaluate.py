@@ -1,13 +1,13 @@
 """Loss and token error rate on a held-out set, shared over the learners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from asrpar.feats import eval_batches
+from asrpar.feats import Batch, eval_batches
 from asrpar.parallel.comm import Comm
 from asrpar.train.learner import AcousticLearner, frames_in
 
@@ -20,7 +20,6 @@ class Evaluation:
     ter: float
 
 
-@torch.no_grad()
 def evaluate(
     learner: AcousticLearner,
     weights: Tensor,
@@ -34,13 +33,24 @@ def evaluate(
 
     The learner's own weights, counters and random state are as before afterwards. ``beat`` is called for each batch.
     """
-    import kaldialign
-
     own = learner.weights.clone()
     learner.weights.copy_(weights)
     learner.module.eval()
+    batches = eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank)
+    totals = tally(learner, batches, beat)
+    learner.weights.copy_(own)
+    comm.allreduce(totals)
+    loss_sum, frames, errors, tokens = totals.tolist()
+    return Evaluation(loss_sum / max(frames, 1.0), 100.0 * errors / max(tokens, 1.0))
+
+
+@torch.no_grad()
+def tally(learner: AcousticLearner, batches: Iterable[Batch], beat: Callable[[], None]) -> Tensor:
+    """(4,) float64: summed loss, frames, token errors of the best path and tokens of this learner's batches."""
+    import kaldialign
+
     totals = torch.zeros(4, dtype=torch.float64)
-    for batch in eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank):
+    for batch in batches:
         beat()
         if not batch.texts:
             continue
@@ -55,7 +65,4 @@ def evaluate(
             errors += min(kaldialign.edit_distance(reference, hypothesis)["total"] for reference in variants)
             tokens += len(variants[0])
         totals += torch.tensor([loss.item(), frames_in(batch, used), errors, tokens], dtype=torch.float64)
-    learner.weights.copy_(own)
-    comm.allreduce(totals)
-    loss_sum, frames, errors, tokens = totals.tolist()
-    return Evaluation(loss_sum / max(frames, 1.0), 100.0 * errors / max(tokens, 1.0))
+    return totals

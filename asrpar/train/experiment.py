@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError, replacing, require_file
@@ -20,6 +20,9 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import settings_class
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
+
+if TYPE_CHECKING:
+    from asrpar.train.build import Parts
 
 log = get_logger(__name__)
 
@@ -97,14 +100,16 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
         return run(exp, config, settings, comm, allow_learner_change)
 
 
-def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner_change: bool) -> int:
+def run(
+    exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner_change: bool, parts: "Parts | None" = None
+) -> int:
     """The training itself, in a folder that is ours; returns what `train` does."""
     import torch
 
     from asrpar.train.timing import table
     from asrpar.train.trainer import Trainer
 
-    trainer = Trainer(config, settings, comm)
+    trainer = Trainer(config, settings, comm, parts)
     log.info(
         "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
         config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
@@ -120,6 +125,7 @@ def run(exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner
         number = trainer.run()
         times = trainer.timing.summary()
         trainer.timing.close()
+        trainer.parts.close(trainer.comm.rank)
         # The trainer's learners are those that are left.
         comm = trainer.comm
         if comm.rank == 0:
@@ -202,6 +208,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "git": git_hash(),
         "time": times,
         "history": p.history,
+        **trainer.parts.facts(),
     }
     with replacing(exp / "train.json") as temporary:
         temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -105,6 +105,10 @@ class AcousticLearner:
     @timed("compute")
     def gradient(self, batch: Batch | None) -> float:
         """Fill ``grad`` with the gradient summed over the frames of ``batch``; return the frames."""
+        return self.compute(batch)
+
+    def compute(self, batch: Batch | None) -> float:
+        """What `gradient` does."""
         self.grad.zero_()
         if batch is None or not batch.texts:
             return 0.0

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+# Quantities whose mean over an epoch is kept in the history, beside the losses.
+KEPT = ("staleness", "consensus_distance")
+
 
 def report(trainer: "Trainer") -> None:
     """Evaluate, and write one line about the epoch, and its scalars. Collective."""
@@ -43,7 +46,9 @@ def report(trainer: "Trainer") -> None:
         p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, learner.lr, extra,
     )  # fmt: skip
     scalars = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}
-    trainer.progress.scalars(scalars | trainer.timing.end_epoch(), p.frames)
+    times = trainer.timing.end_epoch()
+    values |= {name: times[f"time/{name}"] for name in KEPT if f"time/{name}" in times}
+    trainer.progress.scalars(scalars | times, p.frames)
 
 
 def check_agreement(trainer: "Trainer") -> None:

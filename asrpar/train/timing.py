@@ -10,7 +10,7 @@ from typing import Any
 
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.trace import Count, RecordingTrace
+from asrpar.parallel.trace import Count
 from asrpar.parallel.trace_file import TraceFile, common_origin
 from asrpar.train.config import TraceConfig
 
@@ -90,7 +90,7 @@ class Timing:
 
     def __init__(self, comm: Comm, folder: Path, config: TraceConfig) -> None:
         self.comm, self.rank = comm, comm.rank
-        comm.trace = self.trace = RecordingTrace(config.max_events if config.enabled else 0)
+        comm.trace = self.trace = comm.recording(config.max_events if config.enabled else 0)
         self.seconds = 0.0
         self.frames = 0.0
         self._spans: Spans = {}
@@ -99,7 +99,7 @@ class Timing:
         self._epoch: tuple[Spans, float, float, Counts] = ({}, 0.0, 0.0, {})
         self._file: TraceFile | None = None
         if config.enabled:
-            origin = common_origin(comm)
+            origin = common_origin(comm, self.trace.clock)
             self._file = TraceFile(folder / f"rank-{comm.rank}.json", self.trace, comm.rank, origin)
 
     def begin(self) -> None:

@@ -8,25 +8,21 @@ import torch
 from torch import Tensor
 
 from asrpar.feats import Batch
-from asrpar.lang.lang import Lang
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.compress import make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.strategies import algorithm_class, make_strategy
-from asrpar.train.build import check_transcripts, make_learner, make_loader, without_speech
-from asrpar.train.checkpoint import Checkpoints
+from asrpar.train.build import Parts, check_transcripts, without_speech
 from asrpar.train.config import TrainConfig
 from asrpar.train.evaluate import Evaluation, evaluate
 from asrpar.train.model_io import save_acoustic_model
 from asrpar.train.progress import Progress
 from asrpar.train.report import report
 from asrpar.train.schedules import learning_rate
-from asrpar.train.signals import StopRequest
 from asrpar.train.state import Position, restore, whole_state
 from asrpar.train.survive import Members, go_on
 from asrpar.train.timing import Timing
-from asrpar.train.watchdog import Watchdog
 
 # Steps between two looks at stop signals: agreeing costs a message of a few bytes.
 STOP_CHECK_STEPS = 10
@@ -39,38 +35,34 @@ class Trainer:
         config: checked settings.
         settings: the strategy's.
         comm: all learners.
+        parts: makes what the trainer is made of.
     """
 
-    def __init__(self, config: TrainConfig, settings: Any, comm: Comm) -> None:
+    def __init__(self, config: TrainConfig, settings: Any, comm: Comm, parts: Parts | None = None) -> None:
+        self.parts = parts or Parts(config)
         self.config = config
         self.comm = comm
         self.exp = Path(config.exp)
         self.feats = Path(config.data.feats)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
-        lang = Lang.load(config.data.lang)
+        lang = self.parts.lang()
         workers = algorithm_class(config.strategy).workers(settings, comm.size)
         self.serves = comm.rank >= workers
-        self.loader = make_loader(config, workers, comm.rank)
+        self.loader = self.parts.loader(workers, comm.rank)
         check_transcripts(lang, self.loader.texts, config)
         self.num_classes = lang.num_tokens
-        self.learner = make_learner(config, lang, self.loader.num_features, comm)
+        self.learner = self.parts.learner(lang, self.loader.num_features, comm)
         self.device = self.learner.device
         self.timing = Timing(comm, self.exp / "trace", config.trace)
         self.learner.trace = self.trace = self.timing.trace
         wire = make_wire(config.compression, self.learner.shapes, self.learner.weights)
-        self.strategy = make_strategy(config.strategy, settings, *with_faults(self.learner, comm, config.faults), wire)
-        self.watchdog = Watchdog(
-            self.exp / "log",
-            comm,
-            self.trace,
-            config.watchdog.timeout_seconds,
-            lockstep=self.strategy.lockstep,
-            on_stall=self.timing.flush,
-        )
+        seen = self.parts.witness(*with_faults(self.learner, comm, config.faults))
+        self.strategy = make_strategy(config.strategy, settings, *seen, wire)
+        self.watchdog = self.parts.watchdog(comm, self.timing, self.strategy)
         self.ema: Ema | None = None
         self.position = Position()
-        self.checkpoints = Checkpoints(self.exp / "checkpoints", comm, config.checkpoint.keep)
+        self.checkpoints = self.parts.checkpoints(comm)
         self.batch: Batch | None = None
         self.bereft = False
         self.stop_checked = 0
@@ -103,7 +95,7 @@ class Trainer:
             self.strategy.start()
             if config.ema.enabled:
                 self.ema = Ema(self.strategy.observed(), config.ema.decay_epochs * self.loader.frames_per_epoch)
-        self.stop = StopRequest(self.comm, config.time_limit_minutes)
+        self.stop = self.parts.stop(self.comm)
         total = self.loader.frames_per_epoch
         self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames)
 
@@ -170,7 +162,7 @@ class Trainer:
         self.watchdog.regroup(comm)
         self.strategy = self.strategy.survive(comm)
         # From the next epoch on the data are dealt to those who are left.
-        self.loader = make_loader(self.config, comm.size, comm.rank)
+        self.loader = self.parts.loader(comm.size, comm.rank)
         self.serves, self.bereft = False, True
 
     def between_steps(self) -> bool:

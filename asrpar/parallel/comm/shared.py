@@ -73,6 +73,11 @@ class SharedMemory:
         self._windows.append(rows)
         return rows[self._rank][: numel * dtype.itemsize].view(dtype)
 
+    def rows(self, nbytes: int) -> dict[int, Tensor]:
+        """Zero bytes of each rank of this node, which all of them can read and write; empty if none can be shared."""
+        rows = self._map(nbytes) if self._on else []
+        return dict(zip(self._node.allgather(self._comm.Get_rank()), rows, strict=True)) if rows else {}
+
     def allreduce(self, x: Tensor) -> bool:
         """Replace ``x``, contiguous and in host memory, by its sum; False, and ``x`` is as it was, if no memory can be
         shared.

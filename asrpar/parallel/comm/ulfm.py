@@ -68,6 +68,6 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in (
     "allreduce", "broadcast", "exchange", "alltoall", "allgather", "allgather_object", "barrier", "send", "receive",
-    "channel", "split", "node", "post", "posted",
+    "drafts", "channel", "split", "node", "post", "posted",
 ):  # fmt: skip
     setattr(SurvivingComm, _name, _guarded(getattr(SurvivingComm, _name)))

@@ -12,17 +12,17 @@ whoever comes: nobody waits for a certain slow learner, and there is no circle t
 
 `fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (P9, 2002.01119); its
 third form, delay-by-one, is `delayed`. When to use: learners of unequal speed, large global batches.
-Cost of a step: one exchange of P numbers with one peer, hidden behind computing. Extra memory: 3 P.
+Cost of a step: one exchange of P numbers with one peer, hidden behind computing; on one node nothing is sent, the peer
+reads s_i where it was written. Extra memory: 4 P.
 """
 
 import random
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.replica import Replica
 from asrpar.parallel.strategies.base import Gossip, Learner
 from asrpar.parallel.wire import Wire, need_weights_wire
 
@@ -43,7 +43,7 @@ class Settings:
 
 
 class Algorithm(Gossip):
-    """ADPSGD; x_i is ``learner.weights + pending``."""
+    """ADPSGD; between two steps `replica` holds x_i, and ``learner.weights`` are x̂."""
 
     lockstep = False
     kept = ("exchanges",)
@@ -55,12 +55,9 @@ class Algorithm(Gossip):
         if not fixed and settings.neighbours != "random":
             raise ConfigError(f"adpsgd.neighbours is '{settings.neighbours}'; known: fixed, random")
         self.channel, self.lock, self.stepped = comm.channel(), comm.lock(), comm.event()
-        # A gradient belongs to the weights that it was computed at, so exchanges leave them alone until the next step.
-        self.pending = torch.zeros_like(learner.weights)
-        self.mine = torch.empty_like(learner.weights)
-        self.room = self.wire.room(learner.weights)
         self.activity, self.finishing, self.exchanges = None, False, 0
         self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
+        self.replica = Replica(learner.weights, self.channel, self.wire, self.lock, lent=min(2, comm.size - 1))
 
     def step(self, batch: Any | None) -> bool:
         """Computing: one gradient, one update."""
@@ -71,8 +68,7 @@ class Algorithm(Gossip):
         frames = self.learner.gradient(batch)
         self.learner.grad.div_(max(frames, 1.0))
         with self.lock:
-            self.learner.weights.add_(self.pending)
-            self.pending.zero_()
+            self.replica.fold()
             if frames:
                 self.learner.apply()
             # How many exchanges came between a gradient's weights and its update.
@@ -91,11 +87,13 @@ class Algorithm(Gossip):
         while True:
             self.stepped.wait()
             self.stepped.clear()
-            if self.finishing:
+            with self.lock:
+                finishing = self.finishing
+            if finishing:
                 break
             peer = self.partner()
-            self.channel.send(peer, EXCHANGE, payload=self.snapshot())
-            self.mix(self.channel.receive(self.room, source=peer).payload)
+            self.channel.send(peer, EXCHANGE, payload=self.replica.snapshot())
+            self.mix(self.channel.receive(self.replica.room(), source=peer))
         for passive in range(0, self.comm.size, 2):
             self.channel.send(passive, DONE)
 
@@ -103,27 +101,16 @@ class Algorithm(Gossip):
         """Communicating, even ranks: average with whoever comes, one at a time."""
         seeking = self.comm.size // 2
         while seeking:
-            message = self.channel.receive(self.room)
+            message = self.channel.receive(self.replica.room())
             if message.kind == EXCHANGE:
-                self.channel.send(message.source, EXCHANGE, payload=self.snapshot())
-                self.mix(message.payload)
+                self.channel.send(message.source, EXCHANGE, payload=self.replica.snapshot())
+                self.mix(message)
             seeking -= message.kind == DONE
 
-    def snapshot(self) -> torch.Tensor:
-        """s_i, as it is sent."""
-        with self.lock:
-            torch.add(self.learner.weights, self.pending, out=self.mine)
-        packed = self.wire.pack(self.mine)
-        # Both sides must add the same difference: this side's s_i is what the other side will read.
-        self.mine.copy_(self.wire.unpack(packed))
-        return packed
-
-    def mix(self, packed: torch.Tensor) -> None:
+    def mix(self, message: Message) -> None:
         """x_i += (s_j − s_i) / 2."""
-        half = self.mine.sub_(self.wire.unpack(packed)).mul_(-0.5)
-        with self.lock:
-            self.pending.add_(half)
-            self.exchanges += 1
+        self.replica.mix(message)
+        self.exchanges += 1
 
     def partner(self) -> int:
         """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""
@@ -134,16 +121,16 @@ class Algorithm(Gossip):
     def finish(self) -> None:
         """Serve until nobody seeks any more; then nothing is in flight."""
         self.run()
-        self.finishing = True
+        with self.lock:
+            self.finishing = True
         self.stepped.set()
         self.activity.join()
         self.activity, self.finishing = None, False
         self.stepped.clear()
-        self.learner.weights.add_(self.pending)
-        self.pending.zero_()
+        self.replica.fold()
         self.comm.barrier()
 
     def survive(self, comm: Comm) -> "Algorithm":
         """Go on with those who are left; x_i stays what it is."""
-        self.learner.weights.add_(self.pending)
+        self.replica.fold()
         return Algorithm(self.settings, self.learner, comm, self.wire)

@@ -29,7 +29,7 @@ class Algorithm(Gossip):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         need_plain_wire(self.wire, "delayed")
-        self.sum = learner.weights.new_empty(learner.weights.numel() + 1)
+        self.sum = comm.zeros(learner.weights.numel() + 1, learner.weights)
 
     def step(self, batch: Any | None) -> bool:
         """Average the models of before this step, meanwhile compute a gradient, then update."""

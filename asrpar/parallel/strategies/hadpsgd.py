@@ -55,8 +55,6 @@ class Algorithm(Gossip):
         between = comm.split(0 if leads else None)
         self.groups = len(set(comm.allgather_object(group)))
         self.outside = adpsgd.Algorithm(settings, learner, between, self.wire) if leads else None
-        # What exchanges added to x_i during a step.
-        self.brought = torch.zeros_like(learner.weights)
 
     def step(self, batch: Any | None) -> bool:
         """One gradient of the super-learner, one update, alike on all its members."""
@@ -71,13 +69,12 @@ class Algorithm(Gossip):
         if self.outside:
             self.outside.run()
             with self.outside.lock:
-                self.brought.copy_(self.outside.pending)
-        self.inside.broadcast(self.brought)
+                self.outside.replica.fold()
+        self.inside.broadcast(learner.weights)
         with self.outside.lock if self.outside else nullcontext():
-            learner.weights.add_(self.brought)
             if self.outside:
-                # Not zero: exchanges may have gone on meanwhile.
-                self.outside.pending.sub_(self.brought)
+                # Exchanges may have gone on meanwhile.
+                self.outside.replica.settle()
             if frames:
                 learner.apply()
         if self.outside:
@@ -106,7 +103,7 @@ class Algorithm(Gossip):
     def survive(self, comm: Comm) -> Gossip:
         """Those who are left go on as super-learners of one: members may have been at different steps of theirs."""
         if self.outside:
-            self.learner.weights.add_(self.outside.pending)
+            self.outside.replica.fold()
         return adpsgd.Algorithm(self.settings, self.learner, comm, self.wire)
 
     def state_dict(self) -> dict[str, Any]:

@@ -120,11 +120,10 @@ class BlockStrategy(Strategy):
         self.frames = self.seen = self.rates = self.steps = 0
         if seen == 0:
             return False
-        gradient.div_(max(frames, 1.0))
         # Local steps skip what is not finite, so this happens only if weights overflow: forget the block, all alike.
-        if torch.isfinite(gradient).all():
+        if torch.stack(gradient.aminmax()).isfinite().all():
             momentum, gain, rate = self.outer(frames, lr)
-            self.delta.mul_(momentum).add_(gradient, alpha=gain)
+            self.delta.mul_(momentum).add_(gradient, alpha=gain / max(frames, 1.0))
             self.w.add_(self.delta, alpha=rate)
             if self.look_ahead:
                 self.w_g.copy_(self.w).add_(self.delta, alpha=momentum * rate)

@@ -1,0 +1,376 @@
+"""Learners in one process, in virtual time: deterministic, and as many as fit into memory."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import greenlet
+import torch
+from torch import Tensor
+
+from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
+from asrpar.parallel.trace import RecordingTrace, Trace, Track
+from asrpar.parallel.virtual.clock import Activity, Event, Lock, World
+from asrpar.parallel.virtual.network import Network
+
+_HEADER = 8 * (2 + MAX_NUMBERS)
+# Vectors of so few numbers are counters, whatever a vector stands for.
+_COUNTERS = 4
+
+
+class VirtualTrace(RecordingTrace):
+    """A trace on the virtual clock; activities have a track each."""
+
+    def __init__(self, world: World, events: int = 0) -> None:
+        self.world = world
+        super().__init__(events, lambda: round(world.now * 1e9))
+
+    def track(self) -> Track:
+        """The track of whoever runs now."""
+        activity = greenlet.getcurrent()
+        if getattr(activity, "track", None) is None:
+            name = activity.name if self.tracks else "learner"
+            track = next((t for t in self.tracks if t.name == name and t.thread.dead), None)
+            if track is None:
+                track = Track(len(self.tracks), name)
+                self.tracks.append(track)
+            track.thread, track.open, activity.track = activity, None, track
+        return activity.track
+
+
+class Shared:
+    """What the learners of one run share: the clock, the network, and how many bytes a number stands for.
+
+    Args:
+        world: the clock.
+        network: the links.
+        scale: real numbers that one element of a vector stands for, where vectors are shorter than they would be.
+    """
+
+    def __init__(self, world: World, network: Network, scale: float = 1.0) -> None:
+        self.world, self.network, self.scale = world, network, scale
+
+    def bytes(self, x: Tensor | None) -> float:
+        """That ``x`` has on its way."""
+        if x is None:
+            return 0.0
+        return x.nbytes * self.scale if x.numel() > _COUNTERS else x.nbytes
+
+    def learners(self, size: int) -> list["VirtualComm"]:
+        """The transport of each of ``size`` learners."""
+        group = Group(self, list(range(size)))
+        return [VirtualComm(group, rank) for rank in range(size)]
+
+
+@dataclass
+class Meeting:
+    """A collective for which some have come.
+
+    Attributes:
+        brought: by rank.
+        waiting: who has come and waits.
+        result: what all take with them.
+        over: whether it is.
+    """
+
+    brought: dict[int, Any] = field(default_factory=dict)
+    waiting: list[Activity] = field(default_factory=list)
+    result: Any = None
+    over: bool = False
+
+
+@dataclass
+class Box:
+    """Messages that have arrived and nobody has taken; and who waits for one, and from whom."""
+
+    messages: deque[Message] = field(default_factory=deque)
+    waiting: Activity | None = None
+    source: int | None = None
+
+
+class Group:
+    """Some learners, and their messages to each other.
+
+    Args:
+        cluster: theirs.
+        ranks: in the whole job, of each.
+    """
+
+    def __init__(self, cluster: Shared, ranks: list[int]) -> None:
+        self.cluster, self.ranks, self.size = cluster, ranks, len(ranks)
+        self.meetings: dict[int, Meeting] = {}
+        self.boxes = [Box() for _ in ranks]
+        # By receiver and sender.
+        self.exchanges: dict[tuple[int, int], Box] = defaultdict(Box)
+        self.notes = [0] * self.size
+        self.channels: dict[int, Group] = {}
+        # Until when collectives that were begun before occupy the links.
+        self.taken = 0.0
+
+
+class Arrival:
+    """A collective on its way."""
+
+    def __init__(self, comm: "VirtualComm", meeting: Meeting, take: Callable[[Any], None], nbytes: float) -> None:
+        self.comm, self.meeting, self.take, self.nbytes = comm, meeting, take, nbytes
+
+    def wait(self) -> None:
+        """Return once it is complete."""
+        with self.comm.trace.span("wait", bytes=self.nbytes):
+            self.comm._attend(self.meeting)
+        self.take(self.meeting.result)
+
+
+class VirtualComm(Comm):
+    """One learner of a virtual cluster.
+
+    Sums are made in the order of ranks, as `MpiComm` makes them within a node, so that the very same bits come out.
+    """
+
+    def __init__(self, group: Group, rank: int, trace: Trace | None = None) -> None:
+        self.group, self.rank, self.size = group, rank, group.size
+        self.cluster, self.world = group.cluster, group.cluster.world
+        self.trace = trace or Trace()
+        self._came = self._channels = 0
+
+    def activity(self) -> str:
+        """The name of the activity that asks."""
+        return self.world.current().name
+
+    def recording(self, events: int) -> RecordingTrace:
+        """A trace on the virtual clock."""
+        return VirtualTrace(self.world, events)
+
+    def clock(self) -> float:
+        """Virtual seconds."""
+        return self.world.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.world.sleep(seconds)
+
+    def mark(self, what: str) -> None:
+        """For the checksum of the run."""
+        self.world.mark(self.group.ranks[self.rank], what)
+
+    def allreduce(self, x: Tensor) -> None:
+        """Sum in the order of ranks."""
+        nbytes = self.cluster.bytes(x)
+        with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
+            self._attend(meeting := self._sum(x, nbytes))
+        x.copy_(meeting.result)
+
+    def allreduce_begin(self, x: Tensor) -> Arrival:
+        """Begin a sum."""
+        nbytes = self.cluster.bytes(x)
+        with self.trace.span("begin", bytes=nbytes, sent=self._share(2 * nbytes)):
+            return Arrival(self, self._sum(x, nbytes), x.copy_, nbytes)
+
+    def broadcast(self, x: Tensor, root: int = 0) -> None:
+        """The root's bits."""
+        nbytes = self.cluster.bytes(x)
+
+        def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
+            return brought[root].clone(), self.cluster.network.broadcast(self.group.ranks, nbytes)
+
+        with self.trace.span("broadcast", bytes=nbytes, sent=self._share(nbytes)):
+            self._attend(meeting := self._come(x, finish))
+        x.copy_(meeting.result)
+
+    def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
+        """Both directions at once."""
+        nbytes = self.cluster.bytes(outgoing)
+        with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
+            free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
+            message = self._take(self.group.exchanges[self.rank, peer], None)
+            if free > self.world.now:
+                self.world.sleep(free - self.world.now)
+        incoming.view(-1).copy_(message.payload)
+
+    def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Row j to rank j."""
+        nbytes = self.cluster.bytes(outgoing)
+
+        def finish(brought: dict[int, Tensor]) -> tuple[dict[int, Tensor], float]:
+            copies = {rank: x.clone() for rank, x in brought.items()}
+            return copies, self.cluster.network.alltoall(self.group.ranks, nbytes)
+
+        with self.trace.span("alltoall", bytes=nbytes, sent=self._share(nbytes)):
+            self._attend(meeting := self._come(outgoing, finish))
+        for rank, row in enumerate(incoming):
+            row.copy_(meeting.result[rank][self.rank])
+
+    def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
+        """Row i from rank i."""
+        nbytes = self.cluster.bytes(incoming)
+
+        def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
+            rows = torch.stack([brought[rank] for rank in range(self.size)])
+            return rows, self.cluster.network.allgather(self.group.ranks, nbytes)
+
+        with self.trace.span("allgather", bytes=nbytes, sent=self._share(nbytes)):
+            self._attend(meeting := self._come(outgoing, finish))
+        incoming.copy_(meeting.result)
+
+    def allgather_object(self, value: Any) -> list[Any]:
+        """The very objects; takes the time of a barrier."""
+        with self.trace.span("allgather_object"):
+            self._attend(meeting := self._come(value, self._listed))
+        return list(meeting.result)
+
+    def barrier(self) -> None:
+        """Return once every rank has arrived."""
+        with self.trace.span("barrier"):
+            self._attend(self._come(None, self._listed))
+
+    def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
+        """Return when the sender's end of the link is free of the message."""
+        size = self.cluster.bytes(payload)
+        with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER):
+            free = self._deliver(dest, self.group.boxes[dest], kind, numbers, payload)
+            if free > self.world.now:
+                self.world.sleep(free - self.world.now)
+
+    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+        """The next message that has arrived here."""
+        with self.trace.span("wait"):
+            message = self._take(self.group.boxes[self.rank], source)
+        if message.payload is None:
+            return message
+        count = message.payload.numel()
+        if into is None or into.numel() < count:
+            raise ValueError(
+                f"rank {message.source} sent {count} numbers, there is room for {0 if into is None else len(into)}"
+            )
+        description, activity = self.cluster.network.cluster, self.world.current()
+        rate = description.server_bandwidth if activity.name == "server" else description.mixing_bandwidth
+        with self.trace.span("receive", peer=message.source, bytes=self.cluster.bytes(message.payload)):
+            if rate:
+                self.world.sleep(self.cluster.bytes(message.payload) / rate)
+            message.payload = into[:count].copy_(message.payload)
+        return message
+
+    def channel(self) -> "VirtualComm":
+        """The same learners, other messages; the same links."""
+        self._channels += 1
+        channels = self.group.channels
+        if self._channels not in channels:
+            channels[self._channels] = Group(self.cluster, self.group.ranks)
+        return VirtualComm(channels[self._channels], self.rank, self.trace)
+
+    def split(self, color: int | None, name: str = "") -> "VirtualComm | None":
+        """A group for each color."""
+
+        def finish(brought: dict[int, int | None]) -> tuple[dict[int, Group], float]:
+            colors = sorted({c for c in brought.values() if c is not None})
+            ranks = self.group.ranks
+            return {c: Group(self.cluster, [ranks[r] for r in range(self.size) if brought[r] == c]) for c in colors}, 0
+
+        self._attend(meeting := self._come(color, finish))
+        if color is None:
+            return None
+        group = meeting.result[color]
+        return VirtualComm(group, group.ranks.index(self.group.ranks[self.rank]), self.trace)
+
+    def node(self) -> int:
+        """As the cluster's description has it."""
+        network, ranks = self.cluster.network, self.group.ranks
+        return sorted({network.node(r) for r in ranks}).index(network.node(ranks[self.rank]))
+
+    def spawn(self, run: Callable[[], None], name: str) -> Activity:
+        """An activity of this learner."""
+        return self.world.begin(run, self.group.ranks[self.rank], name)
+
+    def lock(self) -> Lock:
+        """A lock between activities."""
+        return Lock(self.world)
+
+    def event(self) -> Event:
+        """An event between activities."""
+        return Event(self.world)
+
+    def post(self, value: int) -> None:
+        """All can read it at once."""
+        self.group.notes[self.rank] = value
+
+    def posted(self) -> list[int]:
+        """The board."""
+        return list(self.group.notes)
+
+    def _share(self, size: float) -> float:
+        return size * (self.size - 1) / self.size
+
+    def _sum(self, x: Tensor, nbytes: float) -> Meeting:
+        def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
+            total = brought[0].clone() if self.size == 1 else brought[0] + brought[1]
+            for rank in range(2, self.size):
+                total.add_(brought[rank])
+            return total, self.cluster.network.allreduce(self.group.ranks, nbytes)
+
+        return self._come(x, finish)
+
+    def _listed(self, brought: dict[int, Any]) -> tuple[list[Any], float]:
+        return [brought[rank] for rank in range(self.size)], self.cluster.network.barrier(self.group.ranks)
+
+    def _come(self, what: Any, finish: Callable[[dict[int, Any]], tuple[Any, float]]) -> Meeting:
+        """Come to the next collective of this group; the last to come finds its result and how long it takes."""
+        number, self._came = self._came, self._came + 1
+        meeting = self.group.meetings.setdefault(number, Meeting())
+        meeting.brought[self.rank] = what
+        if len(meeting.brought) == self.size:
+            del self.group.meetings[number]
+            meeting.result, seconds = finish(meeting.brought)
+            meeting.brought.clear()
+            begin = max(self.world.now, self.group.taken)
+            self.group.taken = begin + seconds
+            self.world.at(self.group.taken - self.world.now, lambda _: self._end(meeting))
+        return meeting
+
+    @staticmethod
+    def _end(meeting: Meeting) -> None:
+        meeting.over = True
+        for activity in meeting.waiting:
+            activity.switch()
+
+    def _attend(self, meeting: Meeting) -> None:
+        """Wait for a meeting's end."""
+        if not meeting.over:
+            meeting.waiting.append(self.world.current())
+            self.world.park("the other learners")
+
+    def _deliver(self, dest: int, box: Box, kind: int, numbers: tuple[float, ...], payload: Tensor | None) -> float:
+        """Send a message on its way; the moment at which this end of the link is free of it."""
+        here, there = self.group.ranks[self.rank], self.group.ranks[dest]
+        size = self.cluster.bytes(payload) + _HEADER
+        free, arrival = self.cluster.network.transfer(self.world.now, here, there, size)
+        numbers = (*map(float, numbers), *(0.0,) * (MAX_NUMBERS - len(numbers)))
+        copy = None if payload is None or not payload.numel() else payload.detach().reshape(-1).clone()
+        message = Message(self.rank, kind, numbers, copy)
+        self.mark("send")
+
+        def arrive(_: object) -> None:
+            box.messages.append(message)
+            if box.waiting is not None and box.source in (None, self.rank):
+                activity, box.waiting = box.waiting, None
+                activity.switch()
+
+        self.world.at(arrival - self.world.now, arrive)
+        return free
+
+    def _take(self, box: Box, source: int | None) -> Message:
+        """The oldest message from ``source``, or from anybody."""
+        message = self._find(box, source)
+        if message is None:
+            box.waiting, box.source = self.world.current(), source
+            self.world.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
+            message = self._find(box, source)
+        return message
+
+    @staticmethod
+    def _find(box: Box, source: int | None) -> Message | None:
+        for at, message in enumerate(box.messages):
+            if source is None or message.source == source:
+                del box.messages[at]
+                return message
+        return None

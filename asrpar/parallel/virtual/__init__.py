@@ -1,0 +1,1 @@
+"""A cluster of learners in one process, on a clock of its own."""

@@ -1,0 +1,194 @@
+"""Virtual time: activities that take turns in one process, woken by a discrete-event clock.
+
+An activity is a greenlet; it runs until it waits. The hub, which runs the clock (SimPy), then wakes whoever comes next.
+Nothing happens at the same time: what is due at one moment happens in the order in which it was scheduled, so that a
+run is the same each time.
+"""
+
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+import simpy
+
+from asrpar.errors import TrainingError
+
+# A moment and a rank, as the checksum takes them in.
+_MOMENT = struct.Struct("<di")
+# Activities that are named when nobody can go on.
+SHOWN = 12
+
+
+class Activity(greenlet.greenlet):
+    """Something that runs in virtual time. What it fails with ends the whole run.
+
+    Attributes:
+        name: for people.
+        rank: the learner that it belongs to.
+        track: where its spans are recorded.
+        waits_for: what it waits for, for people.
+    """
+
+    def __init__(self, world: "World", run: Callable[[], None], rank: int, name: str) -> None:
+        super().__init__(run, world.hub)
+        self.world, self.rank, self.name = world, rank, name
+        self.track: Any = None
+        self.waits_for = ""
+        self.waiting: list[Activity] = []
+
+    def check(self) -> None:
+        """Nothing: a failure has ended the run."""
+
+    def join(self) -> None:
+        """Return once it has ended."""
+        if not self.dead:
+            self.waiting.append(self.world.current())
+            self.world.park(f"the end of {self.name}")
+
+    def ended(self) -> None:
+        """Wake who waits for the end."""
+        for other in self.waiting:
+            self.world.wake(other)
+
+
+class World:
+    """The clock and those who live by it.
+
+    Attributes:
+        now: virtual seconds since the beginning.
+        checksum: of all that was marked so far: equal for two runs in which the same happened at the same moments.
+    """
+
+    def __init__(self) -> None:
+        self.clock = simpy.Environment()
+        self.hub = greenlet.getcurrent()
+        # Those that have not ended, in the order in which they began.
+        self.activities: dict[Activity, None] = {}
+        self.checksum, self.stopped = 0, False
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self.clock.now
+
+    def at(self, delay: float, call: Callable[[Any], Any]) -> None:
+        """Let the hub call ``call(_)`` after ``delay`` seconds; it must not wait for anything."""
+        self.clock.timeout(delay).callbacks.append(call)
+
+    def mark(self, rank: int, what: str) -> None:
+        """Let the checksum know that ``what`` happens now to learner ``rank``."""
+        self.checksum = zlib.crc32(_MOMENT.pack(self.clock.now, rank) + what.encode(), self.checksum)
+
+    def current(self) -> Activity:
+        """Who runs now."""
+        return greenlet.getcurrent()
+
+    def begin(self, run: Callable[[], None], rank: int, name: str) -> Activity:
+        """A new activity; it begins as soon as those before it wait."""
+
+        def body(_: object) -> None:
+            run()
+            del self.activities[activity]
+            activity.ended()
+
+        activity = Activity(self, body, rank, name)
+        self.activities[activity] = None
+        self.wake(activity)
+        return activity
+
+    def wake(self, activity: Activity) -> None:
+        """Let ``activity`` go on once those before it wait."""
+        self.clock.timeout(0).callbacks.append(activity.switch)
+
+    def park(self, what: str) -> None:
+        """Wait until somebody wakes this activity; ``what`` for, for people."""
+        current = greenlet.getcurrent()
+        current.waits_for = what
+        self.hub.switch()
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        current = greenlet.getcurrent()
+        current.waits_for = "time to pass"
+        self.clock.timeout(seconds).callbacks.append(current.switch)
+        self.hub.switch()
+
+    def stop(self) -> None:
+        """Let `run` return as soon as the caller waits; whoever has not ended then never goes on."""
+        self.stopped = True
+
+        def end(_: object) -> None:
+            raise simpy.core.StopSimulation(None)
+
+        self.at(0, end)
+
+    def run(self) -> None:
+        """Until all activities have ended, or one of them has called `stop`.
+
+        Raises:
+            TrainingError: none of them can go on. Else what one of them failed with.
+        """
+        try:
+            self.clock.run()
+            stuck = list(self.activities)
+            if self.stopped:
+                for activity in stuck:
+                    activity.throw()
+            elif stuck:
+                told = [f"rank {a.rank} ({a.name}) for {a.waits_for}" for a in stuck[:SHOWN]]
+                more = " and others" if len(stuck) > SHOWN else ""
+                raise TrainingError(f"at virtual second {self.now:g} all wait for ever: {', '.join(told)}{more}")
+        finally:
+            self.activities.clear()
+
+
+class Event:
+    """Wakes an activity."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.is_on = world, False
+        self.waiting: deque[Activity] = deque()
+
+    def set(self) -> None:
+        """Let whoever waits go on, and whoever comes later too, until it is cleared."""
+        self.is_on = True
+        while self.waiting:
+            self.world.wake(self.waiting.popleft())
+
+    def clear(self) -> None:
+        """From now on `wait` waits again."""
+        self.is_on = False
+
+    def wait(self) -> None:
+        """Return once the event is set."""
+        if not self.is_on:
+            self.waiting.append(self.world.current())
+            self.world.park("an event")
+
+    def is_set(self) -> bool:
+        """Whether `wait` would return at once."""
+        return self.is_on
+
+
+class Lock:
+    """A lock between activities; whoever came first has it first."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.held = world, False
+        self.waiting: deque[Activity] = deque()
+
+    def __enter__(self) -> None:
+        if self.held:
+            self.waiting.append(self.world.current())
+            # It is handed over without being free in between.
+            self.world.park("a lock")
+        self.held = True
+
+    def __exit__(self, *_: object) -> None:
+        if self.waiting:
+            self.world.wake(self.waiting.popleft())
+        else:
+            self.held = False

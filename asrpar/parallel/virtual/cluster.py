@@ -1,0 +1,210 @@
+"""The description of a cluster: how long a gradient takes, how long a message."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from random import Random
+
+from asrpar.errors import ConfigError
+
+JITTERS = ("none", "uniform", "exponential", "lognormal")
+ALGORITHMS = ("ring", "tree", "hierarchical")
+
+
+@dataclass
+class Jitter:
+    """How much longer than the least a gradient takes, each time anew.
+
+    Attributes:
+        kind: ``none``; ``uniform`` up to ``share``; ``exponential`` with mean ``share``; ``lognormal`` with
+            ``share`` as the standard deviation of the logarithm (median as without).
+        share: of the time without jitter.
+    """
+
+    kind: str = "none"
+    share: float = 0.0
+
+
+@dataclass
+class Straggler:
+    """One learner that is always slow: its gradients take ``factor`` times as long."""
+
+    rank: int = 0
+    factor: float = 1.0
+
+
+@dataclass
+class Intermittent:
+    """Every learner now and then: a gradient takes ``factor`` times as long with this ``probability``."""
+
+    probability: float = 0.0
+    factor: float = 1.0
+
+
+@dataclass
+class Compute:
+    """Time of a gradient with its local update.
+
+    Either a measured table, or a rate and what each batch costs besides: a batch of b frames then runs at the share
+    b / (b + overhead_seconds · frames_per_second) of the rate.
+
+    Attributes:
+        table: rows [frames of a batch, seconds]; linear between, below the first as the first, and beyond the last as
+            from nothing to it.
+        frames_per_second: of one learner with a batch that is large enough.
+        overhead_seconds: of each batch, however small.
+        jitter, stragglers, intermittent: what makes learners unequal.
+    """
+
+    table: list[list[float]] = field(default_factory=list)
+    frames_per_second: float = 0.0
+    overhead_seconds: float = 0.0
+    jitter: Jitter = field(default_factory=Jitter)
+    stragglers: list[Straggler] = field(default_factory=list)
+    intermittent: Intermittent = field(default_factory=Intermittent)
+
+
+@dataclass
+class Link:
+    """A kind of link.
+
+    Attributes:
+        latency: seconds from the first bit sent to the first received, software included.
+        bandwidth: bytes per second in each direction, as programs get them: some 5 to 20 % less than on the label.
+        shared: one for all devices of a node, such as a network card or host memory; else each device has its own.
+    """
+
+    latency: float = 1e-5
+    bandwidth: float = 1e10
+    shared: bool = False
+
+
+@dataclass
+class Links:
+    """Links between devices of one node, and between nodes."""
+
+    inside: Link = field(default_factory=Link)
+    between: Link = field(default_factory=lambda: Link(shared=True))
+
+
+@dataclass
+class Cluster:
+    """A cluster.
+
+    Attributes:
+        name: for reports.
+        source: where the figures come from.
+        nodes, devices_per_node: learners are dealt to nodes in blocks, as mpirun does by slot.
+        compute, links: see there.
+        collective: how vectors are added up over all learners: ``ring``, ``tree`` (two trees in a pipeline), or
+            ``hierarchical`` (ring inside each node, rings of nodes for each device's share); see `Network`.
+        collective_efficiency: share of the links' bandwidth that collectives get; above 1 where they do better than
+            messages, as in shared memory.
+        mixing_bandwidth: bytes per second at which an activity works what it received into the learner's vectors;
+            0 for no limit.
+        server_bandwidth: the same for a parameter server; 0 for no limit.
+    """
+
+    name: str = "cluster"
+    source: str = ""
+    nodes: int = 1
+    devices_per_node: int = 1
+    compute: Compute = field(default_factory=Compute)
+    links: Links = field(default_factory=Links)
+    collective: str = "ring"
+    collective_efficiency: float = 1.0
+    mixing_bandwidth: float = 0.0
+    server_bandwidth: float = 0.0
+
+    def validate(self, size: int | None = None) -> None:
+        """Raise `ConfigError` for what cannot be; ``size`` is the number of learners that it must hold."""
+        c = self.compute
+        if self.nodes < 1 or self.devices_per_node < 1:
+            raise ConfigError("cluster: nodes and devices_per_node must be at least 1")
+        if size is not None and size > self.nodes * self.devices_per_node:
+            raise ConfigError(
+                f"cluster '{self.name}' has {self.nodes} nodes of {self.devices_per_node} devices, too few for {size} "
+                "learners: set nodes or devices_per_node"
+            )
+        if bool(c.table) == bool(c.frames_per_second):
+            raise ConfigError("cluster: compute needs either a table or frames_per_second")
+        if any(len(row) != 2 or not row[0] > 0 or not row[1] > 0 for row in c.table):
+            raise ConfigError("cluster: each row of compute.table is [frames, seconds], both above 0")
+        if sorted(c.table) != c.table or len({row[0] for row in c.table}) < len(c.table):
+            raise ConfigError("cluster: compute.table must be sorted by frames, each number once")
+        values = {
+            "compute.frames_per_second": c.frames_per_second,
+            "compute.overhead_seconds": c.overhead_seconds,
+            "compute.jitter.share": c.jitter.share,
+            "links.inside.latency": self.links.inside.latency,
+            "links.between.latency": self.links.between.latency,
+            "mixing_bandwidth": self.mixing_bandwidth,
+            "server_bandwidth": self.server_bandwidth,
+        }
+        for name, value in values.items():
+            if not 0 <= value < float("inf"):
+                raise ConfigError(f"cluster: {name} is {value}: it must not be negative")
+        for name, link in (("inside", self.links.inside), ("between", self.links.between)):
+            if not link.bandwidth > 0:
+                raise ConfigError(f"cluster: links.{name}.bandwidth is {link.bandwidth}: it must be above 0")
+        if not self.collective_efficiency > 0:
+            raise ConfigError(f"cluster: collective_efficiency is {self.collective_efficiency}: it must be above 0")
+        if c.jitter.kind not in JITTERS:
+            raise ConfigError(f"cluster: compute.jitter.kind is '{c.jitter.kind}'; known: {', '.join(JITTERS)}")
+        if self.collective not in ALGORITHMS:
+            raise ConfigError(f"cluster: collective is '{self.collective}'; known: {', '.join(ALGORITHMS)}")
+        if not 0 <= c.intermittent.probability <= 1 or not c.intermittent.factor >= 1:
+            raise ConfigError(
+                "cluster: compute.intermittent needs a probability from 0 to 1, and a factor of at least 1"
+            )
+        for straggler in c.stragglers:
+            if not straggler.factor >= 1:
+                raise ConfigError("cluster: a straggler's factor is at least 1")
+            if straggler.rank < 0 or (size is not None and straggler.rank >= size):
+                raise ConfigError(f"cluster: straggler {straggler.rank} is no rank of {size} learners")
+
+
+class ComputeTime:
+    """How long the gradients of one learner take.
+
+    Args:
+        compute: checked settings.
+        rank: the learner.
+        seed: of what is random; each learner has a stream of its own.
+    """
+
+    def __init__(self, compute: Compute, rank: int, seed: int) -> None:
+        self.compute = compute
+        self.factor = 1.0
+        for straggler in compute.stragglers:
+            if straggler.rank == rank:
+                self.factor *= straggler.factor
+        self.random = Random(f"compute {seed} {rank}")
+        self.edges = [row[0] for row in compute.table]
+
+    def least(self, frames: float) -> float:
+        """Seconds for a batch of ``frames``, where nothing is random and nobody is slow."""
+        c = self.compute
+        if not c.table:
+            return c.overhead_seconds + frames / c.frames_per_second
+        # Below the first row the time stays: what a batch costs besides cannot be told from there on.
+        at = bisect_right(self.edges, frames)
+        if at == 0:
+            return c.table[0][1]
+        if at == len(c.table):
+            return c.table[-1][1] * frames / c.table[-1][0]
+        (x0, y0), (x1, y1) = c.table[at - 1], c.table[at]
+        return y0 + (y1 - y0) * (frames - x0) / (x1 - x0)
+
+    def seconds(self, frames: float) -> float:
+        """Seconds for the learner's next batch."""
+        found = self.least(frames) * self.factor
+        jitter, sometimes = self.compute.jitter, self.compute.intermittent
+        if jitter.kind == "uniform":
+            found *= 1.0 + jitter.share * self.random.random()
+        elif jitter.kind == "exponential":
+            found *= 1.0 + self.random.expovariate(1.0) * jitter.share
+        elif jitter.kind == "lognormal":
+            found *= self.random.lognormvariate(0.0, jitter.share)
+        if sometimes.probability and self.random.random() < sometimes.probability:
+            found *= sometimes.factor
+        return found

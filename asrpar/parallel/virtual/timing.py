@@ -1,0 +1,293 @@
+"""Timing only: how long a training takes on a cluster, without computing any gradient.
+
+The strategies are those of every other transport, and so are their messages. Only the learner is another one: its
+gradient lets virtual time pass, and its short vectors stand for the real ones, as long on the links as those.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Size, Tensor
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import virtual
+from asrpar.parallel.strategies import Strategy, algorithm_class, make_strategy, settings_class
+from asrpar.parallel.trace import Count, Trace
+from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
+from asrpar.parallel.virtual.network import Network
+
+# A model is so many parameters of equal size; backward completes them one after the other, the last one first.
+PIECES = 16
+ELEMENTS = 512
+# A shard of a server must be longer than what a virtual transport takes for a counter.
+SHARD = 8
+# Of the time of a gradient; backward takes twice as many operations as forward.
+FORWARD = 1 / 3
+
+_NOTHING = nullcontext()
+
+
+class Tally(Trace):
+    """Keeps the bytes that a learner sent, and its counts."""
+
+    def __init__(self) -> None:
+        self.sent = 0.0
+        self.counts: dict[str, Count] = {}
+
+    def span(self, name: str, sent: float = 0.0, **arguments: float) -> AbstractContextManager[None]:
+        """Count what is sent."""
+        self.sent += sent
+        return _NOTHING
+
+    def count(self, name: str, value: float) -> None:
+        """Record one value."""
+        if name not in self.counts:
+            self.counts[name] = Count()
+        self.counts[name].add(value)
+
+
+class TimedLearner:
+    """A learner for whom a batch is a number of frames, and a gradient the time that it takes.
+
+    Args:
+        comm: its transport; its clock is what passes.
+        compute: how long its gradients take.
+        elements: of its vectors.
+
+    Attributes:
+        busy: seconds of computing so far.
+    """
+
+    def __init__(self, comm: virtual.VirtualComm, compute: ComputeTime, elements: int) -> None:
+        self.comm, self.compute = comm, compute
+        self.weights, self.message = torch.zeros(elements), torch.zeros(elements + 1)
+        self.grad: Tensor = self.message[:-1]
+        self.shapes = [Size([elements // PIECES])] * PIECES
+        self.lr, self.busy = 1.0, 0.0
+        self.done: Callable[[int, int], None] | None = None
+
+    def gradient(self, batch: float | None) -> float:
+        """Let the time of a gradient of ``batch`` frames pass; return them."""
+        if not batch:
+            return 0.0
+        seconds = self.compute.seconds(batch)
+        self.busy += seconds
+        if self.done is None:
+            self.comm.sleep(seconds)
+        else:
+            self.comm.sleep(seconds * FORWARD)
+            end = len(self.grad)
+            for shape in reversed(self.shapes):
+                self.comm.sleep(seconds * (1 - FORWARD) / PIECES)
+                self.done(end - shape.numel(), end)
+                end -= shape.numel()
+        self.comm.mark("gradient")
+        return float(batch)
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        """See `Learner`."""
+        self.done = done
+
+    def apply(self) -> bool:
+        """Nothing: its time is part of the gradient's."""
+        return True
+
+    def reset_optimizer(self) -> None:
+        """Nothing."""
+
+    def count_nonfinite(self) -> None:
+        """Nothing."""
+
+
+class Race:
+    """Learners that go through batches together, and how far they have come.
+
+    Args:
+        world: the clock.
+        quota: batches of all of them until time is taken.
+
+    Attributes:
+        batches: that are done.
+        begin, end: when the first one began, and when the quota was reached.
+    """
+
+    def __init__(self, world: World, quota: int) -> None:
+        self.world, self.quota, self.through = world, quota, 0
+        self.batches, self.begin, self.end = 0, float("inf"), 0.0
+
+    def over(self, learners: int) -> None:
+        """One of so many learners is through; the last one ends it all, without the farewells of a training's end."""
+        self.through += 1
+        if self.through == learners:
+            self.world.stop()
+
+    def stepped(self) -> bool:
+        """A step is done; whether that was enough for all."""
+        self.batches += 1
+        if self.batches == self.quota:
+            self.end = self.world.now
+        return self.batches >= self.quota
+
+
+@dataclasses.dataclass
+class Pace:
+    """What became of one learner between the beginning and the end of its steps: seconds, and bytes."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    busy: float = 0.0
+    sent: float = 0.0
+
+
+def simulate_timing(
+    cluster: Cluster,
+    strategy: str,
+    settings: Any = None,
+    *,
+    learners: int,
+    batch_frames: float,
+    parameters: float,
+    steps: int = 200,
+    frames: float = 0.0,
+    bytes_per_parameter: float = 4.0,
+    reference_batch_frames: float = 0.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Run a strategy on a cluster, and time it.
+
+    Learners that go at their own pace take the next batch when they are done with one, until all together have done
+    ``steps`` for each; so a slow learner does less. Where each is given an equal share of the data, as the trainer
+    does it, `seconds_equal_shares` is the time.
+
+    Args:
+        cluster: its description.
+        strategy: a name of `asrpar.parallel.strategies.STRATEGIES`.
+        settings: of the strategy: an instance of its `Settings`, a mapping, or None for the defaults.
+        learners: ranks, dedicated servers included.
+        batch_frames: of one learner's step.
+        parameters: of the model.
+        steps: of each learner to simulate; rounded up to whole blocks.
+        frames: of the whole training; 0 for those of the simulated steps.
+        bytes_per_parameter: as it travels.
+        reference_batch_frames: of the single learner to compare with; 0 for ``batch_frames``.
+        seed: of jitter and of whoever is slow now and then.
+
+    Returns:
+        what was asked for, and of the whole training ``frames``, ``seconds`` and ``hours`` (virtual),
+        ``frames_per_second`` of all, ``speedup`` and ``efficiency`` against one learner of this cluster,
+        ``seconds_equal_shares``, ``bytes_per_step`` (sent by one learner, mean), ``bytes_sent`` (by all),
+        ``exposed_share`` (of the learners' time, spent neither computing nor hidden behind it), ``staleness`` (mean,
+        max, histogram; None where the strategy counts none), ``trace_checksum`` (of every
+        gradient's and message's moment), ``wall_seconds``.
+
+    Raises:
+        ConfigError: settings that do not fit, or a cluster that is too small.
+    """
+    wall = time.perf_counter()
+    for name, value in {"learners": learners, "batch_frames": batch_frames, "parameters": parameters}.items():
+        if not value > 0:
+            raise ConfigError(f"{name} is {value}: it must be above 0")
+    if steps < 1:
+        raise ConfigError(f"steps is {steps}: it must be at least 1")
+    cluster.validate(learners)
+    if settings is None or isinstance(settings, Mapping):
+        settings = settings_class(strategy)(**(settings or {}))
+    workers = algorithm_class(strategy).workers(settings, learners)
+    steps += -steps % max(1, getattr(settings, "sync_steps", 1))
+    elements = max(ELEMENTS, SHARD * learners if hasattr(settings, "server") else 0)
+    elements += -elements % PIECES
+    scale = parameters / elements * bytes_per_parameter / torch.get_default_dtype().itemsize
+    if getattr(settings, "bucket_mb", 0):
+        settings = dataclasses.replace(settings, bucket_mb=settings.bucket_mb / scale)
+
+    world = World()
+    race = Race(world, workers * steps)
+    comms = virtual.Shared(world, Network(cluster), scale).learners(learners)
+    paces = [Pace() for _ in comms]
+    for comm in comms:
+        comm.trace = Tally()
+
+    def run(rank: int) -> None:
+        comm, pace = comms[rank], paces[rank]
+        learner = TimedLearner(comm, ComputeTime(cluster.compute, rank, seed), elements)
+        algorithm = make_strategy(strategy, settings, learner, comm)
+        algorithm.start()
+        begin, sent = world.now, comm.trace.sent
+        race.begin = min(race.begin, begin)
+        pace.steps = _drive(algorithm, race, batch_frames if rank < workers else 0.0, steps)
+        pace.seconds, pace.busy = world.now - begin, learner.busy
+        pace.sent = comm.trace.sent - sent
+        race.over(learners)
+
+    with torch.inference_mode():
+        for rank in range(learners):
+            world.begin(lambda rank=rank: run(rank), rank, "learner")
+        world.run()
+    found = _summary(race, paces[:workers], [c.trace for c in comms], batch_frames, frames)
+    single = _alone(cluster, reference_batch_frames or batch_frames, steps, seed)
+    asked = {"virtual": True, "cluster": cluster.name, "strategy": strategy, "learners": learners}
+    asked |= {"batch_frames": batch_frames, "parameters": parameters, "steps": steps, "seed": seed}
+    found["speedup"] = found["frames_per_second"] / single
+    found["efficiency"] = found["speedup"] / learners
+    return asked | found | {"wall_seconds": time.perf_counter() - wall}
+
+
+def _drive(algorithm: Strategy, race: Race, frames: float, steps: int) -> int:
+    """Go through one learner's batches; how many there were."""
+    if algorithm.lockstep:
+        for _ in range(steps):
+            algorithm.step(frames)
+            race.stepped()
+        return steps
+    if not frames:
+        algorithm.step(frames)  # a server begins to serve
+        return 0
+    taken = 0
+    while True:
+        algorithm.step(frames)
+        taken += 1
+        if algorithm.together(race.stepped()):
+            return taken
+
+
+def _alone(cluster: Cluster, frames: float, steps: int, seed: int) -> float:
+    """Frames per second of one learner that never waits, and that is no straggler."""
+    compute = ComputeTime(dataclasses.replace(cluster.compute, stragglers=[]), 0, seed)
+    steps = max(steps, 1000)
+    return frames * steps / sum(compute.seconds(frames) for _ in range(steps))
+
+
+def _summary(race: Race, paces: list[Pace], tallies: list[Tally], batch: float, frames: float) -> dict[str, Any]:
+    """What all learners did together."""
+    seconds, taken = race.end - race.begin, sum(p.steps for p in paces)
+    rate, frames = race.quota * batch / seconds, frames or race.quota * batch
+    counts = [t.counts["staleness"] for t in tallies if "staleness" in t.counts]
+    return {
+        "frames": frames,
+        "seconds": frames / rate,
+        "hours": frames / rate / 3600,
+        "frames_per_second": rate,
+        "seconds_equal_shares": max(p.seconds / p.steps for p in paces) * frames / batch / len(paces),
+        "bytes_per_step": sum(p.sent for p in paces) / taken,
+        "bytes_sent": sum(p.sent for p in paces) / taken * frames / batch,
+        "exposed_share": max(0.0, sum(1 - p.busy / p.seconds for p in paces) / len(paces)),
+        "staleness": _together(counts) if counts else None,
+        "trace_checksum": race.world.checksum,
+    }
+
+
+def _together(counts: list[Count]) -> dict[str, Any]:
+    histogram: dict[int, int] = {}
+    for count in counts:
+        for at, number in count.histogram.items():
+            histogram[at] = histogram.get(at, 0) + number
+    return {
+        "mean": sum(c.total for c in counts) / sum(c.number for c in counts),
+        "max": max(c.greatest for c in counts),
+        "histogram": dict(sorted(histogram.items())),
+    }

@@ -1,0 +1,141 @@
+"""What a study's YAML file may hold."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asrpar.config import load_config
+from asrpar.errors import ConfigError
+
+
+@dataclass
+class BaseConfig:
+    """What all cells share.
+
+    Attributes:
+        config: training settings in YAML, later files override earlier ones; relative to the study's file.
+        set: single settings such as ``model.channels: 128``, which override the files.
+    """
+
+    config: list[str] = field(default_factory=list)
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class StudyData:
+    """Folders of the recipe's stages 1 to 4, relative to ``--data-dir``, and the names of the sets.
+
+    Attributes:
+        manifests: as the reference for scores; empty to score against what was decoded.
+        dev: LM scale and beam are chosen on it.
+        tests: decoded once with that choice.
+    """
+
+    feats: str = "feats"
+    lang: str = "lang"
+    graph: str = "graph"
+    manifests: str = "manifests"
+    dev: str = "dev"
+    tests: list[str] = field(default_factory=lambda: ["test"])
+
+
+@dataclass
+class ClusterChoice:
+    """The virtual cluster.
+
+    Attributes:
+        preset: name of a preset; or
+        config: a cluster file, relative to the study's file.
+        set: single settings that override it, such as ``nodes: 8``.
+    """
+
+    preset: str = ""
+    config: str = ""
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class DecodingConfig:
+    """Settings of ``asrpar decode``: files, relative to the study's, and single ones."""
+
+    config: list[str] = field(default_factory=list)
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TimelineChoice:
+    """Cells whose first seed is traced, for a picture of who did what when.
+
+    Attributes:
+        cells: rules as in ``only``; none for no timelines.
+        ranks: so many learners are shown.
+        steps: about so many gradients of a learner.
+    """
+
+    cells: list[Any] = field(default_factory=list)
+    ranks: int = 4
+    steps: int = 8
+
+
+@dataclass
+class StudyConfig:
+    """A study.
+
+    Attributes:
+        name: a short word, for file names and titles.
+        title: one line; the name by default.
+        question: a paragraph for the report: what is asked, and how it is answered.
+        grid: axes: name to a list of values, or of bundles ``{label: ..., set: {...}, cluster: {...}}``.
+        only: rules, mappings of axis to value or values; if there are any, a cell must fit one of them.
+        skip: rules; a cell that fits one is left out.
+        when: settings for some cells, ``{cells: [rules], set: {...}, cluster: {...}}``; they override the axes'.
+        reference: the rule of the cells that others are compared with.
+        margin: a dev loss is as good as the reference's if it exceeds it by at most this share; 0 for no comparison.
+        decode: decode and score dev and test sets of each cell.
+    """
+
+    name: str = ""
+    title: str = ""
+    question: str = ""
+    base: BaseConfig = field(default_factory=BaseConfig)
+    data: StudyData = field(default_factory=StudyData)
+    cluster: ClusterChoice = field(default_factory=ClusterChoice)
+    grid: dict[str, Any] = field(default_factory=dict)
+    only: list[Any] = field(default_factory=list)
+    skip: list[Any] = field(default_factory=list)
+    when: list[Any] = field(default_factory=list)
+    reference: dict[str, Any] = field(default_factory=lambda: {"strategy": "single"})
+    margin: float = 0.0
+    decode: bool = False
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    timelines: TimelineChoice = field(default_factory=TimelineChoice)
+
+
+def load_study(path: str | Path) -> StudyConfig:
+    """Read and check a study's file; files that it names become absolute.
+
+    Raises:
+        ConfigError: what cannot be used, and where.
+    """
+    path = Path(path)
+    study = load_config(StudyConfig, path)
+    if not study.name or not all(c.isalnum() or c in "-_" for c in study.name):
+        raise ConfigError(f"{path}: name is '{study.name}': a word of letters, digits, - and _ is needed")
+    if not study.grid:
+        raise ConfigError(f"{path}: grid has no axes, such as 'strategy: [ssgd, adpsgd]'")
+    if bool(study.cluster.preset) == bool(study.cluster.config):
+        raise ConfigError(f"{path}: cluster needs either a preset or a config")
+    if not study.margin >= 0:
+        raise ConfigError(f"{path}: margin is {study.margin}: it is a share of the reference's dev loss")
+    if study.timelines.ranks < 1 or study.timelines.steps < 1:
+        raise ConfigError(f"{path}: timelines need at least 1 of ranks and 1 of steps")
+    study.title = study.title or study.name
+    here = path.resolve().parent
+    study.base.config = [str(here / name) for name in study.base.config]
+    study.decoding.config = [str(here / name) for name in study.decoding.config]
+    if study.cluster.config:
+        study.cluster.config = str(here / study.cluster.config)
+    for file in [*study.base.config, *study.decoding.config, *filter(None, [study.cluster.config])]:
+        if not Path(file).is_file():
+            raise ConfigError(f"{path}: there is no file {file}")
+    return study

@@ -1,0 +1,134 @@
+"""A training on a virtual cluster: the trainer of `asrpar train`, once for each learner, in one process."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from asrpar.config import load_config, save_config
+from asrpar.errors import ConfigError, TrainingError, require_file
+from asrpar.log import get_logger, setup_logging
+from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.record import Entry, read_recording
+from asrpar.parallel.virtual.cluster import Cluster
+from asrpar.train.config import TrainConfig, check_config
+from asrpar.train.experiment import claim, look, run, strategy_settings
+
+log = get_logger(__name__)
+
+
+class FirstLearner(logging.Filter):
+    """Of all learners in this process only the first one tells what it does; all may warn."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        import greenlet
+
+        return record.levelno >= logging.WARNING or getattr(greenlet.getcurrent(), "rank", 0) == 0
+
+
+def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: list[list[Entry]] | None = None) -> None:
+    """Train in ``config.exp`` with ``learners`` learners on ``cluster``; leaves what `train` leaves there.
+
+    Args:
+        config: settings of the training.
+        cluster: where.
+        learners: how many.
+        recorded: events of each rank that are to happen in their recorded order.
+
+    Raises:
+        AsrparError: settings or data that cannot be used; training that cannot go on.
+    """
+    import torch
+
+    check_config(config)
+    check_simulated(config, learners)
+    cluster.validate(learners)
+    settings = strategy_settings(config)
+    exp = Path(config.exp)
+    require_file(config.data.feats, "stage 2 (asrpar extract-features)")
+    require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
+    exp.mkdir(parents=True, exist_ok=True)
+    logger = setup_logging(exp / "log" / "train.0.log")
+    for handler in logger.handlers:
+        handler.addFilter(FirstLearner())
+    torch.set_num_threads(config.threads or 1)
+    config.strategies = {config.strategy: asdict(settings)}
+    with claim(exp, LocalComm()):
+        finished, error = look(exp, config)
+        error = error or other_cluster(exp, cluster, learners)
+        if error:
+            raise ConfigError(error)
+        if finished:
+            log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
+            return
+        save_config(cluster, exp / "cluster.yaml")
+        run_all(exp, config, cluster, settings, learners, recorded)
+
+
+def replay(recorded: Path, exp: Path) -> None:
+    """Let the training in ``recorded``, which was recorded under MPI, happen once more in ``exp``, in the same order.
+
+    Raises:
+        AsrparError: nothing was recorded; or the same order led to other weights, or could not be kept.
+    """
+    require_file(recorded / "record" / "rank-0.tsv", "asrpar train --set record=true")
+    config = load_config(TrainConfig, recorded / "config.yaml")
+    first, _ = read_recording(recorded / "record" / "rank-0.tsv")
+    ranks = [read_recording(recorded / "record" / f"rank-{rank}.tsv") for rank in range(first["learners"])]
+    nodes = [facts["node"] for facts, _ in ranks]
+    cluster = Cluster("replay", nodes=max(nodes) + 1, devices_per_node=max(map(nodes.count, nodes)))
+    cluster.compute.frames_per_second = 1e6
+    config.exp, config.record = str(exp), False
+    simulate(config, cluster, len(ranks), [entries for _, entries in ranks])
+    was, now = (json.loads((folder / "train.json").read_text(encoding="utf-8")) for folder in (recorded, exp))
+    if not was["complete"]:
+        log.warning("%s is not complete: its weights cannot be compared", recorded)
+    elif was["checksum"] != now["checksum"]:
+        raise TrainingError(f"the replay of {recorded} ended with other weights: another machine, library or program?")
+    else:
+        log.info("the same weights as in %s, bit for bit (SHA-256 %s)", recorded, now["checksum"])
+
+
+def run_all(
+    exp: Path,
+    config: TrainConfig,
+    cluster: Cluster,
+    settings: object,
+    learners: int,
+    recorded: list[list[Entry]] | None = None,
+) -> None:
+    """All learners, in virtual time."""
+    from asrpar.parallel.comm.virtual import Shared
+    from asrpar.parallel.virtual.clock import World
+    from asrpar.parallel.virtual.network import Network
+    from asrpar.train.virtual import VirtualParts
+
+    world = World()
+    parts = VirtualParts(config, cluster, recorded)
+    log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
+    for comm in Shared(world, Network(cluster)).learners(learners):
+        world.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
+    world.run()
+
+
+def check_simulated(config: TrainConfig, learners: int) -> None:
+    """`ConfigError` for what there is no use for, or no way to do, in virtual time."""
+    if learners < 1:
+        raise ConfigError(f"{learners} learners: it takes at least one")
+    for name in ("die_rank", "hang_rank"):
+        if getattr(config.faults, name):
+            raise ConfigError(f"faults.{name} ends or stops a process: a simulated learner has none of its own")
+
+
+def other_cluster(exp: Path, cluster: Cluster, learners: int) -> str:
+    """Why ``exp`` holds another simulation than the one that is asked for; empty if it does not."""
+    if not (exp / "train.json").exists():
+        return ""
+    before = json.loads((exp / "train.json").read_text(encoding="utf-8"))
+    known = exp / "cluster.yaml"
+    if not before.get("virtual") or not known.exists():
+        return f"{exp} holds a training that was not simulated: choose another exp folder"
+    if before["learners"] != learners or load_config(Cluster, known) != cluster:
+        return f"{exp} holds a simulation of another cluster or number of learners: choose another exp folder"
+    return ""

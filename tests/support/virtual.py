@@ -1,0 +1,44 @@
+"""Programs and functions that run on virtual learners."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import greenlet
+
+import asrpar.parallel.comm
+from asrpar.parallel.comm.virtual import Shared, VirtualComm
+from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.cluster import Cluster
+from asrpar.parallel.virtual.network import Network
+
+
+def on_virtual(size: int, run: Callable[[VirtualComm], None], cluster: Cluster | None = None) -> World:
+    """Call ``run(comm)`` for each of ``size`` learners; the clock afterwards."""
+    world = World()
+    for comm in Shared(world, Network(cluster or Cluster(nodes=size))).learners(size):
+        world.begin(lambda comm=comm: run(comm), comm.rank, "learner")
+    world.run()
+    return world
+
+
+def run_program(size: int, program: Path, *arguments: object, cluster: Cluster | None = None) -> None:
+    """Run a program that mpirun would start ``size`` times; it gets its learner from `asrpar.parallel.comm.world`."""
+    comms: list[VirtualComm] = [None] * size
+
+    def run(comm: VirtualComm) -> None:
+        comms[comm.rank] = comm
+        # It asks for its learner when it is imported: each learner imports it anew.
+        sys.modules.pop("ranks", None)
+        runpy.run_path(str(program), run_name="__main__")
+
+    with (
+        patch.object(asrpar.parallel.comm, "world", lambda: comms[greenlet.getcurrent().rank]),
+        patch.object(sys, "argv", [str(program), *map(str, arguments)]),
+    ):
+        try:
+            on_virtual(size, run, cluster)
+        finally:
+            sys.modules.pop("ranks", None)
