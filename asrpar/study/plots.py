@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# A loss that is so many times the best is off the chart, so that it does not flatten the others.
+# What is so many times the best is off the chart, so that it does not flatten the others.
 OFF_CHART = 4.0
+BEYOND = f" Values above {OFF_CHART:g} times the best are beyond the edge."
 # Of a histogram, the last class is open.
 CLASSES = 16
 
@@ -79,18 +80,19 @@ def _curves(known: Known, groups: Sequence[Group], x: str, y: str) -> Plot | Non
             lowest, drawn = min(lowest, *means), True
         ax.set(title=panel.title, xlabel="frames seen by all learners" if x == "frames" else "virtual seconds")
         ax.set_yscale("log" if y == "consensus_distance" else "linear")
+        # The single learner takes many times as long as the others.
+        ax.set_xscale("log" if x == "seconds" else "linear")
     if not drawn:
         return None
     title = {"dev_loss": "dev loss (nats a frame)", "consensus_distance": "consensus distance"}[y]
     figure.supylabel(title, fontsize="medium")
     if y == "dev_loss":
-        for ax in pairs:
-            ax.set_ylim(0.9 * lowest, min(ax.get_ylim()[1], OFF_CHART * lowest))
+        _near(pairs, [lowest])
     legend(figure, pairs)
     against = "frames" if x == "frames" else "virtual time"
     bands = "Means over seeds; bands reach from the least to the greatest."
     what = {
-        "dev_loss": f"Dev loss against {against}.",
+        "dev_loss": f"Dev loss against {against}." + BEYOND,
         "consensus_distance": "Mean distance of a learner from the mean of all, relative to the mean's norm, over each "
         "epoch.",
     }[y]
@@ -156,6 +158,14 @@ def _reference(ax: "Axes", found: Sequence[tuple[float, Interval | None] | None]
         ax.axhspan(*found[0][1], color=REFERENCE, alpha=0.07, linewidth=0)
 
 
+def _near(pairs: Sequence["Axes"], values: Sequence[float]) -> None:
+    """Show what is near the best of the values."""
+    best = max(min(values), 1e-9)
+    for ax in pairs:
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(low, 0.9 * best), max(min(high, OFF_CHART * best), 1.1 * best))
+
+
 def _against(axis: str | None) -> str:
     return "" if axis is None else f" against {column_of(axis)}"
 
@@ -171,11 +181,10 @@ def _rates(known: Known, groups: Sequence[Group], name: str) -> Plot | None:
     made = _points(known, groups, value, axis)
     if made is None:
         return None
+    _near(made[1], [words.rate for g in groups if (words := g.words(name))])
     made[0].supylabel(f"{name} WER (%)", fontsize="medium")
-    caption = (
-        f"Word error rate of {name}{_against(axis)}, errors of all seeds pooled, with 95 % bootstrap intervals over "
-    )
-    return Plot(f"wer_{name}", caption + "utterances.", made[0])
+    caption = f"Word error rate of {name}{_against(axis)}, errors of all seeds pooled, with 95 % bootstrap intervals."
+    return Plot(f"wer_{name}", caption + BEYOND, made[0])
 
 
 def _losses(study: StudyConfig, known: Known, groups: Sequence[Group]) -> Plot | None:
@@ -200,10 +209,9 @@ def _losses(study: StudyConfig, known: Known, groups: Sequence[Group]) -> Plot |
     if made is None:
         return None
     losses = [loss for g in groups if (loss := g.mean("dev_loss")) is not None]
-    for ax in made[1]:
-        ax.set_ylim(0.9 * min(losses), min(ax.get_ylim()[1], OFF_CHART * min(losses)))
+    _near(made[1], losses)
     made[0].supylabel("final dev loss (nats a frame)", fontsize="medium")
-    caption = f"Dev loss of the shipped model{_against(axis)}, with 95 % t-intervals over seeds."
+    caption = f"Dev loss of the shipped model{_against(axis)}, with 95 % t-intervals over seeds." + BEYOND
     return Plot("dev_loss_batch" if axis == "batch" else "dev_loss_final", caption, made[0])
 
 

@@ -109,7 +109,7 @@ def grid_of(number: int, *, same_y: bool = True, columns: int = 3) -> tuple["Fig
 
     wide = min(number, columns)
     high = math.ceil(number / wide)
-    figure = Figure(figsize=(WIDTH * wide, HEIGHT * high + 0.5), layout="constrained")
+    figure = Figure(figsize=(max(WIDTH * wide, 5.5), HEIGHT * high + 0.5), layout="constrained")
     made = figure.subplots(high, wide, squeeze=False, sharey=same_y).ravel().tolist()
     for axes in made[number:]:
         axes.set_visible(False)
@@ -123,7 +123,9 @@ def legend(figure: "Figure", pairs: Sequence["Axes"]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(len(found), 4))
+        figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=max(1, int(figure.get_figwidth() / 1.7))
+        )
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
