@@ -142,7 +142,15 @@ def test_signals_end_all_processes(tmp_path, number):
     search = str(FAKE.parent)
     environment = {**os.environ, "FAKE_CALLS": str(tmp_path / "calls"), "PYTHONPATH": search}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(tmp_path / "slow.yaml")]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs in the background of a script begins with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     log, done = tmp_path / "exp" / "ssgd_n2_seed99" / "cell.log", tmp_path / "exp" / CELL / "train.json"
     deadline = time.monotonic() + 60
     while not (log.exists() and "last line" in log.read_text() and done.exists()):
