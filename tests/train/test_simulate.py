@@ -75,7 +75,7 @@ def test_three_simulations_are_one(mini, tmp_path, cluster):
     for number in range(3):
         exp = tmp_path / f"run{number}"
         changes = ("--set-cluster", "compute.jitter={kind: lognormal, share: 0.3}")
-        simulate(mini, exp, cluster, 5, *changes, strategy="adpsgd", epochs=2)
+        simulate(mini, exp, cluster, 16, *changes, strategy="adpsgd", epochs=2)
         found.add((summary(exp)["checksum"], summary(exp)["trace_checksum"], summary(exp)["virtual_seconds"]))
     assert len(found) == 1
 
