@@ -1,7 +1,7 @@
 """Batches for learners: loading, normalising, augmenting and padding, ahead of the trainer in a background thread."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from asrpar.errors import ConfigError
 from asrpar.feats.augment import SpecAugment, step_generator
 from asrpar.feats.config import BatchConfig
-from asrpar.feats.plan import BatchPlan
+from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.prefetch import prefetch
 from asrpar.feats.store import FeatureStore
 
@@ -30,6 +30,7 @@ class Batch:
     global_frames: int  # of the whole global batch over all learners, without padding
     epoch: int
     step: int  # in the epoch
+    share: int = -1  # in the epoch: step · learners + the learner that it was made for
 
 
 class BatchLoader:
@@ -58,7 +59,10 @@ class BatchLoader:
     def share(self, num_learners: int, rank: int) -> "BatchLoader":
         """The loader of another learner, from the same open files and in the same memory; it runs no thread."""
         other = copy.copy(self)
-        other._plan = BatchPlan(self._store.lengths, self._config, self._seed, num_learners, rank)
+        if num_learners == self._plan.num_learners:
+            other._plan = self._plan.of(rank)
+        else:
+            other._plan = BatchPlan(self._store.lengths, self._config, self._seed, num_learners, rank)
         other._rank, other._depth = rank, 0
         return other
 
@@ -71,6 +75,11 @@ class BatchLoader:
     def num_utterances(self) -> int:
         """Utterances of an epoch, over all learners."""
         return len(self._store.utterances)
+
+    @property
+    def num_learners(self) -> int:
+        """How many learners share each global batch."""
+        return self._plan.num_learners
 
     @property
     def texts(self) -> list[str]:
@@ -95,16 +104,34 @@ class BatchLoader:
 
         Abandoning the iterator (``close()`` or no reference left) ends its thread.
         """
-        shares, frames = self._plan.epoch(epoch), self._plan.global_frames(epoch)
-        if not 0 <= start_step <= len(shares):
-            raise ConfigError(f"epoch {epoch} has {len(shares)} steps, it cannot go on from step {start_step}")
+        frames, learners = self._plan.global_frames(epoch), self._plan.num_learners
+        if not 0 <= start_step <= len(frames):
+            raise ConfigError(f"epoch {epoch} has {len(frames)} steps, it cannot go on from step {start_step}")
+        steps = range(start_step, len(frames))
+        return prefetch(self._load(epoch, ((s * learners + self._rank, frames[s]) for s in steps)), self._depth)
 
-        def make() -> Iterator[Batch]:
-            for step in range(start_step, len(shares)):
-                generator = step_generator(self._seed, epoch, step, self._rank) if self._augment else None
-                yield collate(self._store, shares[step], frames[step], epoch, step, self._augment, generator)
+    def share_frames(self, epoch: int) -> list[int]:
+        """Frames of every learner's shares of an epoch, by their numbers: step · learners + rank."""
+        lengths = self._store.lengths
+        return [sum(lengths[i] for i in share) for shares in self._plan.shares(epoch) for share in shares]
 
-        return prefetch(make(), self._depth)
+    def chosen(self, epoch: int, shares: Iterator[tuple[int, int]]) -> Generator[Batch, None, None]:
+        """Shares of an epoch, whoever they were made for, as `epoch` gives them.
+
+        Args:
+            epoch: which.
+            shares: numbers, as in `share_frames`, with the `Batch.global_frames` to give each; read one batch ahead.
+        """
+        return prefetch(self._load(epoch, shares), min(self._depth, 1))
+
+    def _load(self, epoch: int, shares: Iterator[tuple[int, int]]) -> Iterator[Batch]:
+        plan = self._plan.shares(epoch)
+        for share, frames in shares:
+            step, rank = divmod(share, self._plan.num_learners)
+            generator = step_generator(self._seed, epoch, step, rank) if self._augment else None
+            batch = collate(self._store, plan[step][rank], frames, epoch, step, self._augment, generator)
+            batch.share = share
+            yield batch
 
 
 def eval_batches(
@@ -157,7 +184,7 @@ def collate(
     """
     utterances = [store.utterances[i] for i in indices]
     lens = np.array([u.num_frames for u in utterances], dtype=np.int64)
-    batch = np.empty((len(indices), int(lens.max(initial=0)), store.num_features), dtype=np.float32)
+    batch = np.empty((len(indices), padded(int(lens.max(initial=0))), store.num_features), dtype=np.float32)
     masks = augment.draw(lens, store.num_features, generator) if augment and len(indices) else None
     for n, index in enumerate(indices):
         features = store.load(index)

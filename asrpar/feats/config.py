@@ -85,7 +85,10 @@ class BatchConfig:
     unit: str = "frames"  # what `size` counts: frames (without padding) | utterances
     size: int = 20000
     per: str = "global"  # global: `size` over all learners, whatever their number | learner: `size` for each
-    max_frames_per_learner: int = 0  # with padding; bounds memory. 0: no bound
+    # equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready | auto:
+    # on_demand where learners go at their own pace
+    deal: str = "auto"
+    max_frames_per_learner: int = 0  # with padding to the longest utterance; bounds memory. 0: no bound
     num_buckets: int = 20  # groups of like length from which batches are drawn
     cache_mb: int = 2000  # normalised features kept in memory by each learner
     prefetch: int = 4  # batches made ahead of the trainer
@@ -95,6 +98,7 @@ class BatchConfig:
         """Raise ConfigError for values that cannot be used."""
         _choice("unit", self.unit, ("frames", "utterances"))
         _choice("per", self.per, ("global", "learner"))
+        _choice("deal", self.deal, ("auto", "equal", "on_demand"))
         for name in ("size", "num_buckets", "prefetch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} of batches must be at least 1, not {getattr(self, name)}")

@@ -1,11 +1,21 @@
 """Which utterances go into which step, and to which learner: a pure function of lengths, settings and the seed."""
 
+import copy
 import heapq
 
 import numpy as np
 
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
+
+# Batches are as long as a multiple of this. oneDNN makes a kernel for each new shape and keeps about a thousand: of
+# short batches of any length, a third of the training time would go into making kernels.
+LENGTH_UNIT = 32
+
+
+def padded(frames: int) -> int:
+    """The length of a batch whose longest utterance has so many frames."""
+    return -(-frames // LENGTH_UNIT) * LENGTH_UNIT
 
 
 class BatchPlan:
@@ -51,22 +61,41 @@ class BatchPlan:
         # With fewer batches than buckets every epoch would group the same utterances.
         self._buckets = max(1, min(config.num_buckets, total // self._size // 2))
         self._seed, self._num_learners, self._rank = seed, num_learners, rank
-        self._epoch: tuple[int, list[list[int]], list[int]] | None = None
+        # The newest epoch's shares and frames; one for all plans that differ in rank alone.
+        self._made: dict[int, tuple[list[list[list[int]]], list[int]]] = {}
+
+    def of(self, rank: int) -> "BatchPlan":
+        """The plan of another learner of the same number of learners; what is made for one serves all."""
+        if not 0 <= rank < self._num_learners:
+            raise ConfigError(f"rank {rank} is not one of {self._num_learners} learners")
+        other = copy.copy(self)
+        other._rank = rank
+        return other
+
+    @property
+    def num_learners(self) -> int:
+        """How many learners share each global batch."""
+        return self._num_learners
 
     def epoch(self, epoch: int) -> list[list[int]]:
         """For each step of ``epoch`` the utterances (indices into ``lengths``) of this learner; may be empty."""
+        return [shares[self._rank] for shares in self.shares(epoch)]
+
+    def shares(self, epoch: int) -> list[list[list[int]]]:
+        """For each step of ``epoch`` the utterances of each learner."""
         return self._make(epoch)[0]
 
     def global_frames(self, epoch: int) -> list[int]:
         """For each step of ``epoch`` the frames of the whole global batch, without padding."""
         return self._make(epoch)[1]
 
-    def _make(self, epoch: int) -> tuple[list[list[int]], list[int]]:
-        if self._epoch is None or self._epoch[0] != epoch:
+    def _make(self, epoch: int) -> tuple[list[list[list[int]]], list[int]]:
+        if epoch not in self._made:
             batches = self._global_batches(epoch)
-            shares = [self._deal(batch, step)[self._rank] for step, batch in enumerate(batches)]
-            self._epoch = epoch, shares, [int(self._lengths[batch].sum()) for batch in batches]
-        return self._epoch[1], self._epoch[2]
+            shares = [self._deal(batch, step) for step, batch in enumerate(batches)]
+            self._made.clear()
+            self._made[epoch] = shares, [int(self._lengths[batch].sum()) for batch in batches]
+        return self._made[epoch]
 
     def _global_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self._seed, epoch])

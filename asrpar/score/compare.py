@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,23 @@ GROUP_KEYS = ("config_digest", "model", "parameters", "strategy", "learners", "e
 
 @dataclass
 class Experiment:
-    """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training."""
+    """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training, ``times`` what
+    ``train.json`` says on messages."""
 
     name: str
     folder: Path
     numbers: dict[str, Any]
+    times: dict[str, Any] = field(default_factory=dict)
+
+    def sent(self) -> str:
+        """Bytes that all learners have sent, in GB."""
+        total = sum(rank.get("bytes_sent", 0) for rank in self.times.get("ranks", []))
+        return f"{total / 1e9:.1f}" if total else "-"
+
+    def staleness(self) -> str:
+        """Mean and greatest staleness."""
+        found = self.times.get("staleness")
+        return f"{found['mean']:.2f}, {found['max']}" if found else "-"
 
     @property
     def training(self) -> dict[str, Any]:
@@ -57,7 +69,11 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
             raise ValueError("ci95")
     except (ValueError, KeyError, TypeError) as e:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
-    return Experiment(exp.name or exp.resolve().name, folder, numbers)
+    try:
+        times = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("time", {})
+    except (OSError, ValueError):
+        times = {}
+    return Experiment(exp.name or exp.resolve().name, folder, numbers, times)
 
 
 def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
@@ -68,7 +84,10 @@ def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
     """
     metric = _metric(experiments)
     rows = [
-        ("experiment", "strategy", "learners", "seed", f"{metric} %", "95 % interval", "SER %", "train", "frames/s")
+        (
+            *("experiment", "strategy", "learners", "seed", f"{metric} %", "95 % interval", "SER %", "train"),
+            *("frames/s", "GB sent", "staleness"),
+        )
     ]
     for e in experiments:
         t, n = e.training, e.numbers
@@ -82,6 +101,8 @@ def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
                 f"{n['ser']:.2f}" if "ser" in n else "-",
                 f"{seconds:.0f} s" if seconds else "-",
                 f"{speed:.0f}" if speed else "-",
+                e.sent(),
+                e.staleness(),
             )
         )
     return rows

@@ -50,10 +50,13 @@ class CellFolder:
         study: checked settings.
         cell: of its grid.
         exp_dir: of all cells.
+
+    Attributes:
+        both: train so that both models of an average over time are kept.
     """
 
     def __init__(self, study: StudyConfig, cell: Cell, exp_dir: Path) -> None:
-        self.study, self.cell = study, cell
+        self.study, self.cell, self.both = study, cell, False
         self.path = exp_dir.absolute() / cell.name
         self.log = self.path / LOG
         # What decides the words: a change of it costs decoding, not training.
@@ -111,6 +114,8 @@ class CellFolder:
         found += [f"--set-cluster={item}" for item in settings(cell.cluster)]
         found += [f"--set=exp={self.path}", f"--set=data.feats={places.feats}", f"--set=data.lang={places.lang}"]
         found.append(f"--set=data.dev={study.data.dev}")
+        if self.both:
+            found.append("--set=ema.both=true")
         if self.is_traced():
             # The step of a gossiping learner has two activities, with messages in each.
             found += ["--set=trace.enabled=true", f"--set=trace.max_events={EVENTS_PER_STEP * study.timelines.steps}"]

@@ -18,6 +18,7 @@ from typing import IO
 from asrpar.errors import AsrparError, ConfigError
 from asrpar.launch import progress_stream
 from asrpar.study.folder import CellFolder, Places, read_json
+from asrpar.study.twins import derive, in_order, twins
 
 PROGRAM = (sys.executable, "-m", "asrpar")
 # Seconds that a process has to end itself.
@@ -120,10 +121,11 @@ def ending_on_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_cell(folder: CellFolder, places: Places, processes: Processes) -> str:
-    """Do what is left of one cell; returns what went wrong, or an empty string."""
+def run_cell(folder: CellFolder, places: Places, processes: Processes, twin: CellFolder | None = None) -> str:
+    """Do what is left of one cell; returns what went wrong, or an empty string. It may be derived from a ``twin``."""
     try:
-        if not (folder.is_ours() and folder.trained()):
+        trained = folder.is_ours() and folder.trained()
+        if not trained and not (twin is not None and derive(twin, folder)):
             folder.begin()
             if processes.run(folder.training(places), folder.log):
                 return folder.last_line()
@@ -182,19 +184,34 @@ def run_study(
     if done:
         say(f"{done} of {len(folders)} cells are finished already")
     failed: dict[str, str] = {}
+    pairs = twins(folders)
+    for twin in pairs.values():
+        twin.both = True
+    begun: dict[str, Future] = {}
+
+    def work(folder: CellFolder) -> str:
+        twin = pairs.get(folder.cell.name)
+        if twin is not None and twin.cell.name in begun:
+            # It was begun before this one, so it does not wait for a place among the processes.
+            wait([begun[twin.cell.name]])
+        return run_cell(folder, places, processes, twin)
+
     with claim(exp_dir) as lock, ending_on_signals(), Bar(len(folders), done) as bar:
         processes = Processes(program, lock)
         with ThreadPoolExecutor(jobs) as pool:
-            waiting = {pool.submit(run_cell, folder, places, processes): folder for folder in left}
+            waiting = {}
+            for folder in in_order(left, pairs):
+                begun[folder.cell.name] = pool.submit(work, folder)
+                waiting[begun[folder.cell.name]] = folder
             try:
                 for future in _as_they_end(set(waiting)):
                     folder, done, wrong = waiting[future], done + 1, future.result()
-                    name, begun = folder.cell.name, f"[{done}/{len(folders)}]"
+                    name, count = folder.cell.name, f"[{done}/{len(folders)}]"
                     if wrong:
                         failed[name] = wrong
-                        bar.say(f"{begun} {name} failed: {wrong}", say, always=True)
+                        bar.say(f"{count} {name} failed: {wrong}", say, always=True)
                     else:
-                        bar.say(f"{begun} {name}: {outcome(folder)}", say)
+                        bar.say(f"{count} {name}: {outcome(folder)}", say)
                     bar.step(len(failed))
             except BaseException:
                 for future in waiting:

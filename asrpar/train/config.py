@@ -72,10 +72,12 @@ class EmaConfig:
     Attributes:
         enabled: keep θ̄ and ship it.
         decay_epochs: time constant in epochs' worth of frames, so that it means the same for every corpus.
+        both: when enabled, evaluate the model without the average, too, and keep it as ``unaveraged.pt``.
     """
 
     enabled: bool = False
     decay_epochs: float = 1.0
+    both: bool = False
 
 
 @dataclass
@@ -128,6 +130,7 @@ class TrainConfig:
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; all are checked, one is used.
         compression: of what learners send.
+        init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
         epochs: passes over the training set.
         autocast: ``none`` (fp32) or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -157,6 +160,7 @@ class TrainConfig:
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     # Write the order of events into EXP/record, for `asrpar simulate --replay`.
     record: bool = False
+    init_from: str = ""
     epochs: int = 10
     autocast: str = "none"
     device: str = "auto"
@@ -173,7 +177,7 @@ class TrainConfig:
 FREE_ON_RESUME = (
     "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "threads", "dev_max_frames",
     "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog", "faults",
-    "record",
+    "record", "ema.both",
 )  # fmt: skip
 
 

@@ -139,6 +139,10 @@ class AcousticLearner:
             self.module.constrain()
         return True
 
+    def own_module(self) -> nn.Module:
+        """The module, with this learner's weights in it."""
+        return self.module
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """See `FlatParameters.on_gradient`."""
         self.flat.on_gradient(done)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Size, Tensor, nn
 
-from asrpar.errors import AsrparError, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, replacing, require_file
 from asrpar.nn import ModelConfig, build_model
 
 
@@ -61,3 +61,24 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
             raise
         raise AsrparError(f"{path} is not an acoustic model of asrpar ({type(e).__name__}): train again") from e
     return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}
+
+
+def initial_weights(path: str | Path, shapes: list[Size]) -> Tensor:
+    """(P,) the weights of a trained model, to begin a training with.
+
+    Args:
+        path: ``final.pt``, or the folder that it is in.
+        shapes: of the parameters that the training has.
+
+    Raises:
+        AsrparError: the file is not a model of ours, or one of another make.
+    """
+    path = Path(path) / "final.pt" if Path(path).is_dir() else Path(path)
+    parameters = list(load_acoustic_model(path)[0].parameters())
+    if [p.shape for p in parameters] != shapes:
+        there, here = sum(p.numel() for p in parameters), sum(s.numel() for s in shapes)
+        raise ConfigError(
+            f"init_from: {path} is a model of other layers or units ({there} parameters) than this training's "
+            f"({here}): give both the same settings of the model, features and language"
+        )
+    return nn.utils.parameters_to_vector(parameters).detach()

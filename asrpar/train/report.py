@@ -38,6 +38,9 @@ def report(trainer: "Trainer") -> None:
         "frames_per_second": frames_per_second,
         "lr": learner.lr,
     }
+    if trainer.ema is not None and trainer.config.ema.both:
+        plain = trainer.evaluate(averaged=False)
+        values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
     p.history.append(values)
     extra = f", {left_out:.0f} utterances too short for their transcript" if left_out else ""
     extra += f", updates skipped so far as not finite, by rank: {skipped}" if any(skipped) else ""

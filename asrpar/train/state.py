@@ -16,7 +16,10 @@ log = get_logger(__name__)
 
 @dataclass
 class Position:
-    """Where a run is: finished epochs, consumed steps of the current one, and totals over all learners."""
+    """Where a run is: finished epochs, consumed steps of the current one, and totals over all learners.
+
+    Where shares are dealt on demand, ``done`` are the shares of later steps that have been consumed already.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -25,6 +28,7 @@ class Position:
     ema_frames: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
 
 
 def whole_state(trainer: "Trainer") -> dict[str, Any]:

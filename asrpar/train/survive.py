@@ -21,11 +21,29 @@ class Members:
     Args:
         comm: the learners, by whose ranks the epoch's batches are dealt.
         step: where this learner begins. Collective.
+
+    Attributes:
+        lost: the ranks that are gone.
     """
 
     def __init__(self, comm: Comm, step: int) -> None:
         self.rank, self.size = comm.rank, comm.size
+        self.lost: list[int] = []
         self.steps = comm.allgather_object(step)
+
+
+def regroup(trainer: "Trainer", members: Members) -> Comm:
+    """The learners that are left, after one was lost; the trainer's transport and strategy are replaced."""
+    comm = trainer.comm.survivors()
+    left = comm.allgather_object(members.rank)
+    members.lost = [r for r in range(members.size) if r not in left]
+    log.warning(
+        "rank%s %s of %d lost; going on with %d learner(s), who share its batches of this epoch",
+        "" if len(members.lost) == 1 else "s", ", ".join(map(str, members.lost)), members.size, comm.size,
+    )  # fmt: skip
+    comm.trace = trainer.trace
+    trainer.rebuild(comm)
+    return comm
 
 
 def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch: Batch | None) -> Iterator[Batch]:
@@ -40,21 +58,13 @@ def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch:
         batches: what this learner had not begun.
         batch: what it was working on.
     """
-    comm = trainer.comm.survivors()
-    left = comm.allgather_object(members.rank)
-    lost = [r for r in range(members.size) if r not in left]
-    log.warning(
-        "rank%s %s of %d lost; going on with %d learner(s), who share its batches of this epoch",
-        "" if len(lost) == 1 else "s", ", ".join(map(str, lost)), members.size, comm.size,
-    )  # fmt: skip
-    comm.trace = trainer.trace
-    trainer.rebuild(comm)
+    comm = regroup(trainer, members)
 
     def rest() -> Iterator[Batch]:
         if batch is not None:
             yield batch
         yield from batches
-        for rank in lost:
+        for rank in members.lost:
             loader = make_loader(trainer.config, members.size, rank)
             share = loader.epoch(trainer.position.epoch, start_step=members.steps[rank])
             for number, inherited in enumerate(share):

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from asrpar.feats import Batch
-from asrpar.parallel.comm import Comm, LearnerLost
+from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress import make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.strategies import algorithm_class, make_strategy
-from asrpar.train.build import Parts, check_transcripts, without_speech
+from asrpar.train.build import Parts, check_transcripts
 from asrpar.train.config import TrainConfig
+from asrpar.train.dealing import make_shares
 from asrpar.train.evaluate import Evaluation, evaluate
-from asrpar.train.model_io import save_acoustic_model
+from asrpar.train.model_io import initial_weights, save_acoustic_model
 from asrpar.train.progress import Progress
 from asrpar.train.report import report
 from asrpar.train.schedules import learning_rate
 from asrpar.train.state import Position, restore, whole_state
-from asrpar.train.survive import Members, go_on
 from asrpar.train.timing import Timing
 
 # Steps between two looks at stop signals: agreeing costs a message of a few bytes.
@@ -59,11 +59,14 @@ class Trainer:
         wire = make_wire(config.compression, self.learner.shapes, self.learner.weights)
         seen = self.parts.witness(*with_faults(self.learner, comm, config.faults))
         self.strategy = make_strategy(config.strategy, settings, *seen, wire)
+        self.shares = make_shares(config.batch.deal, self.strategy, seen[1], workers)
         self.watchdog = self.parts.watchdog(comm, self.timing, self.strategy)
         self.ema: Ema | None = None
         self.position = Position()
         self.checkpoints = self.parts.checkpoints(comm)
         self.batch: Batch | None = None
+        # Shares of the epoch that this learner has consumed since the last quiet moment.
+        self.taken: list[int] = []
         self.bereft = False
         self.stop_checked = 0
         self.stopped_by = 0
@@ -92,6 +95,8 @@ class Trainer:
         """Take up the newest checkpoint, or start afresh."""
         config = self.config
         if not self.resume(allow_learner_change):
+            if config.init_from:
+                self.learner.weights.copy_(initial_weights(config.init_from, self.learner.shapes))
             self.strategy.start()
             if config.ema.enabled:
                 self.ema = Ema(self.strategy.observed(), config.ema.decay_epochs * self.loader.frames_per_epoch)
@@ -108,24 +113,15 @@ class Trainer:
         """One pass over the data, or what is left of it; returns the signal that stopped it within the pass, else 0."""
         p, config = self.position, self.config
         self.timing.begin()
-        seen = sum(self.loader.global_frames(p.epoch)[: p.step])
-        self.progress.begin_epoch(p.epoch + 1, config.epochs, seen)
-        batches = self.loader.epoch(p.epoch, start_step=p.step)
-        batches = without_speech(batches) if self.serves else batches
-        members = Members(self.comm, p.step)
-        while True:
-            try:
-                number = self.consume(batches)
-                break
-            except LearnerLost:
-                batches = go_on(self, members, batches, self.batch)
+        self.progress.begin_epoch(p.epoch + 1, config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
+        number = self.shares.run(self)
         self.observe()
         self.progress.end_epoch()
         self.lap()
         return number
 
     def consume(self, batches: Iterator[Batch]) -> int:
-        """Take all batches of an epoch; returns the signal that stopped it, else 0."""
+        """Take all batches of an epoch, or of a part of one; returns the signal that stopped it, else 0."""
         p, config = self.position, self.config
         while True:
             with self.trace.span("data"):
@@ -140,6 +136,7 @@ class Trainer:
                 p.step += 1
                 p.steps += 1
                 p.frames += batch.global_frames
+                self.taken.append(batch.share)
                 self.timing.frames += batch.num_frames
                 self.strategy.wire.advance(batch.global_frames)
                 self.progress.step(batch.global_frames, self.running_loss(), self.learner.lr)
@@ -169,7 +166,7 @@ class Trainer:
         """Dev loss, checkpoint and stop signals where they are due within an epoch; True to stop."""
         p, config = self.position, self.config
         # Who shares the batches of a lost learner is no longer at the same step as the others.
-        due = 0 if self.bereft else p.steps
+        due = p.steps if self.shares.alike and not self.bereft else 0
         dev = config.dev_every_steps and due and due % config.dev_every_steps == 0
         save = config.checkpoint.every_steps and due and due % config.checkpoint.every_steps == 0
         if self.strategy.lockstep:
@@ -183,22 +180,27 @@ class Trainer:
         if look:
             self.stop_checked = p.steps
             self.stopped_by = self.stop.agreed()
-        if dev or save or self.stopped_by:
-            self.lap()
-        if dev and not self.stopped_by:
-            found = self.evaluate()
-            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, p.frames)
-        if save and not self.stopped_by:
-            self.save()
-        if dev or save:
-            self.timing.begin()
+        self.pause(dev and not self.stopped_by, save and not self.stopped_by)
         return bool(self.stopped_by)
+
+    def pause(self, dev: bool, save: bool) -> None:
+        """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
+        if not (dev or save):
+            return
+        self.lap()
+        if dev:
+            found = self.evaluate()
+            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, self.position.frames)
+        if save:
+            self.save()
+        self.timing.begin()
 
     def end_epoch(self) -> None:
         """Count the epoch, report on it, and save where that is due."""
         p = self.position
         p.epoch += 1
         p.step = 0
+        self.taken.clear()
         if self.bereft:
             p.steps, p.frames = self.comm.broadcast_object((p.steps, p.frames))
             p.ema_frames, self.bereft = p.frames, False
@@ -222,12 +224,12 @@ class Trainer:
         """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model. Collective."""
         return self.strategy.consensus(self.ema.mean) if self.ema is not None else self.strategy.model()
 
-    def evaluate(self) -> Evaluation:
-        """Dev loss and token error rate of the shipped model."""
+    def evaluate(self, averaged: bool = True) -> Evaluation:
+        """Dev loss and token error rate of the shipped model, or of the one that is not ``averaged`` over time."""
         config = self.config
         return evaluate(
             self.learner,
-            self.shipped(),
+            self.shipped() if averaged else self.strategy.model(),
             self.comm,
             self.feats,
             config.data.dev,
@@ -254,17 +256,17 @@ class Trainer:
     def finish(self) -> None:
         """Write the model that is shipped (rank 0)."""
         self.result = self.shipped()
-        self.learner.weights.copy_(self.result)
+        if self.ema is not None and self.config.ema.both:
+            self.write(self.strategy.model(), "unaveraged.pt")
+        self.write(self.result, "final.pt")
         self.strategy.close()
+        self.comm.barrier()
+
+    def write(self, weights: Tensor, name: str) -> None:
+        """Save a model (rank 0); its weights stay in the module."""
+        self.learner.weights.copy_(weights)
         if self.comm.rank == 0:
             p, config = self.position, self.config
             notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
-            save_acoustic_model(
-                self.exp / "final.pt",
-                self.learner.module,
-                config.model,
-                self.loader.num_features,
-                self.num_classes,
-                notes,
-            )
-        self.comm.barrier()
+            module, features = self.learner.own_module(), self.loader.num_features
+            save_acoustic_model(self.exp / name, module, config.model, features, self.num_classes, notes)

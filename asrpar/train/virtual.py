@@ -115,6 +115,11 @@ class VirtualLearner(AcousticLearner):
         self.shared.use(self)
         return super().apply()
 
+    def own_module(self) -> nn.Module:
+        """The one that all share, taken over."""
+        self.shared.use(self)
+        return self.module
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """Called in virtual time, not while torch computes."""
         self.done = done

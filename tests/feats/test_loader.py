@@ -14,6 +14,7 @@ from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError
 from asrpar.feats.batches import Batch, BatchLoader, eval_batches
 from asrpar.feats.config import AugmentConfig, BatchConfig
+from asrpar.feats.plan import padded
 from asrpar.feats.prefetch import prefetch
 from asrpar.feats.store import FeatureStore
 
@@ -43,13 +44,17 @@ def test_batches(feats: Path):
     assert sum(b.num_frames for b in batches) == loader.frames_per_epoch == sum(b.global_frames for b in batches)
     for batch in batches:
         assert batch.epoch == 4 and batch.features.dtype == torch.float32 and batch.feature_lens.dtype == torch.int64
-        assert batch.features.shape == (len(batch.ids), batch.feature_lens.max(), loader.num_features)
+        assert batch.features.shape == (len(batch.ids), padded(int(batch.feature_lens.max())), loader.num_features)
         assert batch.num_frames == batch.feature_lens.sum() <= 1500
         for n, utterance in enumerate(batch.ids):
             frames = batch.feature_lens[n]
             np.testing.assert_array_equal(batch.features[n, :frames].numpy(), store.load(by_id[utterance]))
             assert (batch.features[n, frames:] == 0).all()
             assert batch.texts[n] == f"TEXT OF {utterance[-5:].upper()}"
+
+
+def test_lengths_of_batches_are_few():
+    assert [padded(n) for n in (0, 1, 32, 33)] == [0, 32, 32, 64]
 
 
 @pytest.mark.parametrize("cache_mb", [0, 2000])

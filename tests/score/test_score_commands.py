@@ -108,14 +108,17 @@ def test_mistakes(experiment, tmp_path):
 
 
 def test_compare(experiment, tmp_path):
-    exps = [experiment(f"bmuf_{s}", 2 + s, seed=s) for s in (1, 2, 3)]
-    exps.append(experiment("ssgd_1", 12, strategy="ssgd", seed=1))
+    sent = {"ranks": [{"bytes_sent": 2e9}, {"bytes_sent": 1.5e9}]}
+    exps = [experiment(f"bmuf_{s}", 2 + s, seed=s, time=sent) for s in (1, 2, 3)]
+    exps.append(experiment("ssgd_1", 12, strategy="ssgd", seed=1, time={"staleness": {"mean": 1.251, "max": 7}}))
     for exp in exps:
         run("score", "--exp", exp)
     out = run("compare", *exps, "--markdown", tmp_path / "table.md")
     lines = out.splitlines()
     assert lines[0].split()[:4] == ["experiment", "strategy", "learners", "seed"]
-    assert lines[1].split()[:5] == ["bmuf_1", "bmuf", "2", "1", "6.25"] and lines[1].split()[-3:] == ["50", "s", "2000"]
+    assert lines[1].split()[:5] == ["bmuf_1", "bmuf", "2", "1", "6.25"]
+    assert lines[1].split()[-5:] == ["50", "s", "2000", "3.5", "-"]
+    assert lines[4].split()[-3:] == ["-", "1.25,", "7"]
     assert "bmuf, 2 learners, model tdnn, 3 runs, seeds 1, 2, 3: WER 8.33 ± 2.08 %" in out
     assert "ssgd, 2" not in out
     assert "bmuf_1 better than ssgd_1: probability 1.000 (significant at 5 %)" in out

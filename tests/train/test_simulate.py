@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from minidata import asrpar, train_options
+from torch.nn.utils import parameters_to_vector
 
 from asrpar.config import load_config, save_config
 from asrpar.parallel.strategies import STRATEGIES, algorithm_class
 from asrpar.parallel.virtual.cluster import Cluster, Compute
 from asrpar.train.config import TrainConfig
+from asrpar.train.experiment import checksum
+from asrpar.train.model_io import load_acoustic_model
 from asrpar.train.simulate import replay
 from asrpar.train.simulate import simulate as run_simulation
 
@@ -20,6 +23,11 @@ AT_ITS_PACE = sorted(name for name in STRATEGIES if not algorithm_class(name).lo
 
 def summary(exp):
     return json.loads((exp / "train.json").read_text())
+
+
+def saved(path):
+    """The checksum of a saved model's weights."""
+    return checksum(parameters_to_vector(load_acoustic_model(path)[0].parameters()))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +85,20 @@ def test_three_simulations_are_one(mini, tmp_path, cluster):
         changes = ("--set-cluster", "compute.jitter={kind: lognormal, share: 0.3}")
         simulate(mini, exp, cluster, 16, *changes, strategy="adpsgd", epochs=2)
         found.add((summary(exp)["checksum"], summary(exp)["trace_checksum"], summary(exp)["virtual_seconds"]))
+        assert saved(exp / "final.pt") == summary(exp)["checksum"]
     assert len(found) == 1
+
+
+def test_with_and_without_the_average_over_time(mini, tmp_path, cluster):
+    settings = {"strategy": "adpsgd", "epochs": 2, "batch__size": 600, "dev_max_frames": 1}
+    simulate(mini, tmp_path / "both", cluster, 4, ema__both="true", **settings)
+    simulate(mini, tmp_path / "without", cluster, 4, ema__enabled="false", **settings)
+    both, without = summary(tmp_path / "both"), summary(tmp_path / "without")
+    assert saved(tmp_path / "both" / "final.pt") == both["checksum"] != without["checksum"]
+    assert saved(tmp_path / "both" / "unaveraged.pt") == without["checksum"]
+    for a, b in zip(both["history"], without["history"], strict=True):
+        assert a["dev_loss_unaveraged"] == b["dev_loss"] != a["dev_loss"]
+        assert a["dev_ter_unaveraged"] == b["dev_ter"] and a["train_loss"] == b["train_loss"]
 
 
 def test_a_straggler_holds_up_those_in_lockstep_alone(mini, tmp_path, cluster):

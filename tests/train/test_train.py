@@ -72,6 +72,25 @@ def test_ssgd_on_two_learners_takes_the_steps_of_one(mini, alone, tmp_path):
     assert result["dev_loss"] == pytest.approx(summary(alone)["dev_loss"], rel=1e-3)
 
 
+def test_a_training_can_begin_with_the_weights_of_another(mini, alone, tmp_path):
+    settings = DETERMINISTIC | {"epochs": 1, "optimizer__lr": 1e-9}
+    train(mini, tmp_path / "warm", init_from=alone, **settings)
+    assert torch.allclose(weights(tmp_path / "warm"), weights(alone), atol=1e-6)
+    refused = train(mini, tmp_path / "other", init_from=alone, model__channels=24, check=False, **settings)
+    assert refused.returncode != 0
+    assert "a model of other layers or units" in refused.stderr.strip().splitlines()[-1]
+    missing = train(mini, tmp_path / "none", init_from=tmp_path / "nowhere", check=False, **settings)
+    assert "nowhere" in missing.stderr.strip().splitlines()[-1] and "Traceback" not in missing.stderr
+    assert not (tmp_path / "other" / "config.yaml").exists()
+
+
+@pytest.mark.mpi
+def test_all_learners_begin_with_those_weights(mini, alone, tmp_path):
+    settings = DETERMINISTIC | {"epochs": 1, "optimizer__lr": 1e-9, "strategy": "asgd"}
+    train(mini, tmp_path, learners=2, init_from=alone / "final.pt", **settings)
+    assert torch.allclose(weights(tmp_path), weights(alone), atol=1e-6)
+
+
 def test_average_of_the_model_does_not_interfere(mini, tmp_path):
     found = []
     for name in ("true", "false"):

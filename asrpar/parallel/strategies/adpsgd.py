@@ -46,6 +46,7 @@ class Algorithm(Gossip):
     """ADPSGD; between two steps `replica` holds x_i, and ``learner.weights`` are x̂."""
 
     lockstep = False
+    own_pace = True
     kept = ("exchanges",)
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

@@ -53,6 +53,7 @@ class Algorithm(Strategy):
     """Downpour SGD."""
 
     lockstep = False
+    own_pace = True
     kept = ("pulled",)
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
@@ -64,9 +65,8 @@ class Algorithm(Strategy):
         self.message, self.steps = torch.empty_like(learner.weights), 0
         hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
         self.server = ParameterServer(comm, learner.weights, hosts, self.learners, self.update, bound)
-        # What each learner pulled last, for delay compensation.
-        backups = self.learners if settings.delay_compensation else 0
-        self.backups = [torch.empty_like(self.server.shard) for _ in range(backups)]
+        pulls = self.learners if settings.delay_compensation else 0  # what each learner pulled last
+        self.backups = [torch.empty_like(self.server.shard) for _ in range(pulls)]
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:

@@ -60,13 +60,14 @@ class Strategy(ABC):
         wire: how vectors travel.
 
     Attributes:
-        lockstep: all learners take their k-th step together, and all learn of the end of data in the same step. Else
-            each goes at its own pace, `step` without a batch returns False at once, and only `finish` brings the
-            learners together. It may be called at any moment; all learners must come to it.
+        lockstep: all learners take their k-th step together and learn of the end of data in the same step. Else `step`
+            without a batch returns False at once, and only `finish`, to which all must come, brings them together.
+        own_pace: every single learner may take any number of steps between two `finish`.
         kept: names of the attributes that make up the strategy's state in a quiet moment.
     """
 
     lockstep: ClassVar[bool] = True
+    own_pace: ClassVar[bool] = False
     kept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

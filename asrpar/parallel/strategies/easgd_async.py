@@ -42,6 +42,7 @@ class Algorithm(Strategy):
     """Asynchronous EASGD."""
 
     lockstep = False
+    own_pace = True
     kept = ("centre", "steps")
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

@@ -161,8 +161,8 @@ def simulate_timing(
     """Run a strategy on a cluster, and time it.
 
     Learners that go at their own pace take the next batch when they are done with one, until all together have done
-    ``steps`` for each; so a slow learner does less. Where each is given an equal share of the data, as the trainer
-    does it, `seconds_equal_shares` is the time.
+    ``steps`` for each; so a slow learner does less. With `batch.deal=equal`, where each is given an equal share of the
+    data, `seconds_equal_shares` is the time.
 
     Args:
         cluster: its description.

@@ -25,7 +25,7 @@ def run(name: str, exp: Path, *sets: str) -> dict:
     settings = [
         f"exp={exp}", f"data.feats={feats}", f"data.lang={lang}", f"strategy={name}", "threads=1", "epochs=2",
         "model.channels=16", "model.dilations=[1]", "model.conv_maps=4", "batch.size=1000", "checkpoint.every_steps=3",
-        "checkpoint.keep=100", "ema.enabled=true", "watchdog.timeout_seconds=60", *sets,
+        "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true", "watchdog.timeout_seconds=60", *sets,
     ]  # fmt: skip
     assert train(load_config(TrainConfig, None, settings), comm) == 0
     comm.barrier()
@@ -46,6 +46,8 @@ for name in sys.argv[4:]:
     comm.barrier()
     resumed = run(name, exp)
     assert resumed["frames"] == whole["frames"], f"{name}: {resumed['frames']} frames, not {whole['frames']}"
+    taken = sum(rank["frames"] for rank in resumed["time"]["ranks"])
+    assert taken == resumed["frames"], f"{name}: {taken} frames used, not {resumed['frames']}"
     lockstep = algorithm_class(name).lockstep
     if lockstep and resumed["checksum"] != whole["checksum"]:
         print(f"{name}: the resumed run ended with other weights", flush=True)

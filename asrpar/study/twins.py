@@ -1,0 +1,67 @@
+"""Two cells from one training: with the average over time, and without.
+
+The average never flows back into the training (Tian et al. 2017), so a training that evaluates and keeps both models
+(``ema.both``) gives, bit for bit, what a second one without the average would give.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from asrpar.config import load_config, save_config
+from asrpar.errors import replacing
+from asrpar.study.folder import CellFolder, read_json
+from asrpar.study.grid import digest
+
+MODEL = "unaveraged.pt"
+
+
+def twins(folders: Sequence[CellFolder]) -> dict[str, CellFolder]:
+    """By the name of each cell without the average, the one that differs from it by having it, if there is one."""
+    averaged = {_key(folder): folder for folder in folders if folder.cell.config.ema.enabled}
+    without = [folder for folder in folders if not folder.cell.config.ema.enabled]
+    return {folder.cell.name: averaged[key] for folder in without if (key := _key(folder)) in averaged}
+
+
+def derive(twin: CellFolder, folder: CellFolder) -> bool:
+    """Fill ``folder`` from its trained ``twin``; False, and nothing done, if that has not kept both models."""
+    from asrpar.train.config import TrainConfig
+    from asrpar.train.experiment import config_digest
+
+    train = read_json(twin.path / "train.json")
+    if not (twin.is_ours() and twin.trained() and (twin.path / MODEL).exists()):
+        return False
+    if not all("dev_loss_unaveraged" in epoch for epoch in train["history"]):
+        return False
+    folder.begin()
+    config = load_config(TrainConfig, twin.path / "config.yaml")
+    config = replace(config, exp=str(folder.path), ema=folder.cell.config.ema)
+    save_config(config, folder.path / "config.yaml")
+    shutil.copy(twin.path / "cluster.yaml", folder.path / "cluster.yaml")
+    shutil.copy(twin.path / MODEL, folder.path / "final.pt")
+    for epoch in train["history"]:
+        epoch["dev_loss"], epoch["dev_ter"] = epoch.pop("dev_loss_unaveraged"), epoch.pop("dev_ter_unaveraged")
+    last = train["history"][-1]
+    train |= {"ema": False, "dev_loss": last["dev_loss"], "dev_ter": last["dev_ter"], "checksum": None}
+    train |= {"config_digest": config_digest(config), "trained_in": twin.cell.name}
+    with replacing(folder.path / "train.json") as temporary:
+        temporary.write_text(json.dumps(train, indent=2) + "\n", encoding="utf-8")
+    folder.log.write_text(f"the model without the average of {twin.cell.name}\n", encoding="utf-8")
+    return True
+
+
+def in_order(left: Sequence[CellFolder], pairs: dict[str, CellFolder]) -> list[CellFolder]:
+    """The same folders, none before the twin that it is derived from."""
+    waiting, ordered = {f.cell.name: f for f in left}, []
+    for folder in left:
+        twin = pairs.get(folder.cell.name)
+        for f in (twin, folder):
+            if f is not None and f.cell.name in waiting:
+                ordered.append(waiting.pop(f.cell.name))
+    return ordered
+
+
+def _key(folder: CellFolder) -> str:
+    cell = folder.cell
+    return digest([asdict(cell.config) | {"ema": None}, cell.learners, cell.cluster])

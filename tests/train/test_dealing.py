@@ -1,0 +1,90 @@
+"""Shares of an epoch: each is used once, by whoever is ready where learners go at their own pace."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from minidata import asrpar, train_options
+
+from asrpar.config import load_config
+from asrpar.feats import BatchLoader
+from asrpar.feats.config import BatchConfig
+from asrpar.parallel.virtual.cluster import Cluster, Compute, Straggler
+from asrpar.train.config import TrainConfig
+from asrpar.train.dealing import next_stop
+from asrpar.train.simulate import simulate
+
+
+def summary(exp):
+    return json.loads((exp / "train.json").read_text())
+
+
+def frames_by_rank(exp):
+    return [rank["frames"] for rank in summary(exp)["time"]["ranks"]]
+
+
+def simulated(mini, exp, strategy, learners, **settings):
+    """Train with learner 1 five times slower than the others."""
+    compute = Compute(frames_per_second=2e4, stragglers=[Straggler(rank=1, factor=5.0)])
+    cluster = Cluster("slow", devices_per_node=learners, compute=compute)
+    options = train_options(mini, exp, strategy=strategy, **settings)
+    options = [option.removeprefix("--set=") for option in options]
+    simulate(load_config(TrainConfig, None, options), cluster, learners)
+    return summary(exp)
+
+
+@pytest.mark.parametrize("strategy", ["adpsgd", "asgd", "easgd_async"])
+def test_a_slow_learner_takes_less_and_holds_nobody_up(mini, tmp_path, strategy):
+    # Of 24 utterances most shares hold one.
+    settings = {"epochs": 2, "batch__size": 400, "ema__enabled": "false"}
+    equal = simulated(mini, tmp_path / "equal", strategy, 4, batch__deal="equal", **settings)
+    dealt = simulated(mini, tmp_path / "dealt", strategy, 4, **settings)
+    assert equal["frames"] == dealt["frames"] == sum(frames_by_rank(tmp_path / "dealt"))
+    # It takes two or three shares of 24 in place of six.
+    assert dealt["train_seconds"] < 0.7 * equal["train_seconds"]
+    by_rank = frames_by_rank(tmp_path / "dealt")
+    assert by_rank[1] < 0.7 * min(by_rank[0], *by_rank[2:])
+    assert dealt["history"][-1]["train_loss"] < dealt["history"][0]["train_loss"]
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("strategy", ["adpsgd", "asgd"])
+def test_a_run_that_is_stopped_within_an_epoch_uses_each_share_once(mini, tmp_path, strategy):
+    server = {"strategies__asgd__server": "dedicated"} if strategy == "asgd" else {}
+    settings = {"epochs": 20, "strategy": strategy, "batch__size": 700, "dev_every_steps": 4, **server}
+    exp = tmp_path / "exp"
+    options = train_options(mini, exp, checkpoint__every_steps=7, **settings)
+    command = [sys.executable, "-m", "asrpar", "launch", "--learners", "3", "--", "train", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list((exp / "checkpoints").glob("epoch-0001-*")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert "stopped by signal" in err
+    epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
+    stopped = summary(exp)
+    assert not stopped["complete"] and stopped["frames"] == sum(frames_by_rank(exp)) < 20 * epoch
+    asrpar("launch", "--learners", 3, "--", "train", *options)
+    finished = summary(exp)
+    assert finished["complete"] and finished["frames"] == sum(frames_by_rank(exp)) == 20 * epoch
+    assert finished["steps"] == 20 * BatchLoader(mini / "feats", "train", BatchConfig(size=700), 0).steps(0)
+
+
+def test_steps_taken_together_are_not_dealt_on_demand(mini, tmp_path):
+    for strategy in ("ssgd", "hadpsgd"):
+        options = train_options(mini, tmp_path / strategy, strategy=strategy, batch__deal="on_demand")
+        done = asrpar("train", *options, check=False)
+        assert done.returncode != 0 and "batch.deal is on_demand" in done.stderr.strip().splitlines()[-1]
+        assert "Traceback" not in done.stderr and not (tmp_path / strategy / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "everies", "expected"),
+    [(0, 10, [0, 0], 10), (0, 10, [4, 0], 4), (4, 10, [4, 6], 6), (8, 10, [4, 0], 10), (7, 20, [4, 7], 8)],
+)
+def test_parts_of_an_epoch_end_where_something_is_due(begin, end, everies, expected):
+    assert next_stop(begin, end, everies) == expected
