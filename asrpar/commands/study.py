@@ -15,12 +15,23 @@ from asrpar.errors import ConfigError
     "--data-dir", default="exp/data", show_default=True, metavar="DIR", help="Features, language and graph of a recipe."
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Cells side by side.")
+@click.option(
+    "--reuse", multiple=True, metavar="DIR", help="--exp-dir of another study: its cells serve where they are the same."
+)
 @click.option("--output", metavar="DIR", help="Where the report goes; default EXP_DIR/report.")
 @click.option("--dry-run", is_flag=True, help="List the cells and what is left to do.")
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is finished.")
 @click.option("--renew", is_flag=True, help="Run cells anew that were made with other settings.")
 def command(
-    conf: str, exp_dir: str, data_dir: str, jobs: int, output: str | None, dry_run: bool, report_only: bool, renew: bool
+    conf: str,
+    exp_dir: str,
+    data_dir: str,
+    jobs: int,
+    reuse: tuple[str, ...],
+    output: str | None,
+    dry_run: bool,
+    report_only: bool,
+    renew: bool,
 ) -> None:
     """Run a grid of simulated trainings and report on it.
 
@@ -50,7 +61,8 @@ def command(
     failed = {}
     if not report_only:
         places = Places.of(study, Path(data_dir))
-        failed = run_study(folders, places, place, jobs, lambda line: click.echo(line, err=True))
+        others = [Path(folder) for folder in reuse]
+        failed = run_study(folders, places, place, jobs, lambda line: click.echo(line, err=True), reuse=others)
     target = Path(output) if output else place / "report"
     paths = write_report(study, Path(conf), folders, failed, target)
     if paths:

@@ -18,6 +18,7 @@ from typing import IO
 from asrpar.errors import AsrparError, ConfigError
 from asrpar.launch import progress_stream
 from asrpar.study.folder import CellFolder, Places, read_json
+from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
 
 PROGRAM = (sys.executable, "-m", "asrpar")
@@ -121,10 +122,20 @@ def ending_on_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_cell(folder: CellFolder, places: Places, processes: Processes, twin: CellFolder | None = None) -> str:
-    """Do what is left of one cell; returns what went wrong, or an empty string. It may be derived from a ``twin``."""
+def run_cell(
+    folder: CellFolder,
+    places: Places,
+    processes: Processes,
+    twin: CellFolder | None = None,
+    known: Path | None = None,
+) -> str:
+    """Do what is left of one cell; returns what went wrong, or an empty string.
+
+    Its training may be derived from a ``twin``, or be ``known``, another study's cell.
+    """
     try:
         trained = folder.is_ours() and folder.trained()
+        trained = trained or take_over(known, folder, places)
         if not trained and not (twin is not None and derive(twin, folder)):
             folder.begin()
             if processes.run(folder.training(places), folder.log):
@@ -165,6 +176,7 @@ def run_study(
     jobs: int,
     say: Callable[[str], None],
     program: Sequence[str] = PROGRAM,
+    reuse: Sequence[Path] = (),
 ) -> dict[str, str]:
     """Run all cells that are not finished, ``jobs`` at a time.
 
@@ -175,6 +187,7 @@ def run_study(
         jobs: processes side by side.
         say: takes one line for each cell that ends, unless there is a terminal for a bar.
         program: what comes before the arguments of ``asrpar``.
+        reuse: other studies' folders; cells that are trained there are not trained again.
 
     Returns:
         What went wrong, by the name of the cell.
@@ -184,6 +197,7 @@ def run_study(
     if done:
         say(f"{done} of {len(folders)} cells are finished already")
     failed: dict[str, str] = {}
+    known = trained_cells(reuse)
     pairs = twins(folders)
     for twin in pairs.values():
         twin.both = True
@@ -194,7 +208,7 @@ def run_study(
         if twin is not None and twin.cell.name in begun:
             # It was begun before this one, so it does not wait for a place among the processes.
             wait([begun[twin.cell.name]])
-        return run_cell(folder, places, processes, twin)
+        return run_cell(folder, places, processes, twin, known.get(folder.cell.digest))
 
     with claim(exp_dir) as lock, ending_on_signals(), Bar(len(folders), done) as bar:
         processes = Processes(program, lock)

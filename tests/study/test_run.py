@@ -44,6 +44,43 @@ def test_finished_cells_are_left_alone(make_study):
     assert make_study.said == ["2 of 2 cells are finished already"]
 
 
+def test_what_another_study_has_trained_is_not_trained_again(make_study):
+    make_study.load(SMALL).run()
+    one, text = make_study.exp, SMALL.replace("seed: [0, 1]", "seed: [1, 2]") + "decode: true\n"
+    make_study.exp = make_study.folder / "other"
+    assert make_study.load(text).run(reuse=[one]) == {}
+    assert len(make_study.called()) == 1 and "--set=seed=2" in make_study.called()[0]
+    assert len(make_study.called("decode")) == 2
+    taken = make_study.exp / "ssgd_n2_seed1"
+    was, now = (json.loads((at / "train.json").read_text()) for at in (one / "ssgd_n2_seed1", taken))
+    assert now == was | {"trained_in": "ssgd_n2_seed1"}
+    assert f"exp: {taken}" in (taken / "config.yaml").read_text()
+    assert make_study.load(text).run() == {} and make_study.calls.read_text() == ""
+
+
+@pytest.mark.parametrize("change", ["settings", "data", "incomplete", "traced"])
+def test_what_differs_is_not_taken_from_another_study(make_study, change):
+    make_study.load(SMALL).run()
+    one, text = make_study.exp, SMALL
+    make_study.exp = make_study.folder / "other"
+    if change == "settings":
+        text = SMALL.replace("epochs: 3", "epochs: 4")
+    elif change == "data":
+        make_study.places = Places(*[make_study.folder / "elsewhere"] * 3, None)
+    elif change == "incomplete":
+        for seed in (0, 1):
+            (one / f"ssgd_n2_seed{seed}" / "final.pt").unlink()
+    else:
+        text += "timelines: {cells: [{learners: 2}]}\n"
+    assert make_study.load(text).run(reuse=[one]) == {}
+    assert len(make_study.called()) == (1 if change == "traced" else 2)
+
+
+def test_a_folder_without_cells_cannot_be_reused(make_study):
+    with pytest.raises(ConfigError, match="there is no cell of a study"):
+        make_study.load(SMALL).run(reuse=[make_study.folder])
+
+
 @pytest.mark.parametrize("damage", ["train.json", "final.pt", "incomplete", "torn", "cell.json"])
 def test_an_interrupted_cell_is_started_anew(make_study, damage):
     make_study.load(SMALL).run()

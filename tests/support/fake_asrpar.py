@@ -60,6 +60,8 @@ def simulate(given):
     value |= {"versions": {"torch": "1"}, "git": "abc", "command": "asrpar " + " ".join(sys.argv[1:])}
     (exp / "final.pt").write_bytes(b"")
     (exp / "cluster.yaml").write_text("name: fake\n")
+    data = {key: train[f"data.{key}"] for key in ("feats", "lang")}
+    (exp / "config.yaml").write_text(json.dumps({"exp": str(exp), "data": data}))
     if train.get("trace.enabled") == "true":
         trace(exp / "trace", learners, slow)
     (exp / "train.json").write_text(json.dumps(value))

@@ -44,9 +44,10 @@ class Study:
         self.folders = [CellFolder(self.study, cell, self.exp) for cell in cells(self.study)]
         return self
 
-    def run(self, jobs=2):
+    def run(self, jobs=2, reuse=()):
         self.calls.write_text("")
-        return run_study(self.folders, self.places, self.exp, jobs, self.said.append, (sys.executable, str(FAKE)))
+        program = (sys.executable, str(FAKE))
+        return run_study(self.folders, self.places, self.exp, jobs, self.said.append, program, reuse)
 
     def called(self, command="simulate"):
         return [line for line in self.calls.read_text().splitlines() if line.startswith(command)]

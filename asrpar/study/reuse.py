@@ -1,0 +1,56 @@
+"""Cells that another study has trained already.
+
+Studies of one question each share cells, such as the single learner that all compare with. A cell's name differs from
+study to study; its digest does not.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from asrpar.config import load_config, save_config
+from asrpar.errors import ConfigError, replacing
+from asrpar.study.folder import NOTE, CellFolder, Places, read_json
+
+
+def trained_cells(studies: Iterable[Path]) -> dict[str, Path]:
+    """Folders of the cells that are trained, by digest.
+
+    Raises:
+        ConfigError: one of ``studies`` holds no cell.
+    """
+    found = {}
+    for study in studies:
+        notes = sorted(study.glob(f"*/{NOTE}"))
+        if not notes:
+            raise ConfigError(f"--reuse {study}: there is no cell of a study; it must be the --exp-dir of one")
+        for note in notes:
+            complete = read_json(note.parent / "train.json").get("complete")
+            if complete and (note.parent / "final.pt").exists():
+                found.setdefault(read_json(note).get("digest"), note.parent)
+    return found
+
+
+def take_over(source: Path | None, folder: CellFolder, places: Places) -> bool:
+    """Fill ``folder`` with the training in ``source``; False, and nothing done, if that was of other data.
+
+    A cell whose timeline is wanted is not taken over, for most are not traced.
+    """
+    from asrpar.train.config import TrainConfig
+
+    if source is None or folder.is_traced():
+        return False
+    config = load_config(TrainConfig, source / "config.yaml")
+    if (config.data.feats, config.data.lang) != (str(places.feats), str(places.lang)):
+        return False
+    folder.begin()
+    save_config(replace(config, exp=str(folder.path)), folder.path / "config.yaml")
+    for name in ("cluster.yaml", "final.pt"):
+        shutil.copy(source / name, folder.path / name)
+    train = read_json(source / "train.json") | {"trained_in": source.name}
+    with replacing(folder.path / "train.json") as temporary:
+        temporary.write_text(json.dumps(train, indent=2) + "\n", encoding="utf-8")
+    folder.log.write_text(f"the model of {source}\n", encoding="utf-8")
+    return True
