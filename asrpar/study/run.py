@@ -214,7 +214,7 @@ def run_study(
         processes = Processes(program, lock)
         with ThreadPoolExecutor(jobs) as pool:
             waiting = {}
-            for folder in in_order(left, pairs):
+            for folder in in_order(left, pairs, jobs):
                 begun[folder.cell.name] = pool.submit(work, folder)
                 waiting[begun[folder.cell.name]] = folder
             try:

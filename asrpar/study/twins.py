@@ -51,14 +51,23 @@ def derive(twin: CellFolder, folder: CellFolder) -> bool:
     return True
 
 
-def in_order(left: Sequence[CellFolder], pairs: dict[str, CellFolder]) -> list[CellFolder]:
-    """The same folders, none before the twin that it is derived from."""
-    waiting, ordered = {f.cell.name: f for f in left}, []
+def in_order(left: Sequence[CellFolder], pairs: dict[str, CellFolder], jobs: int) -> list[CellFolder]:
+    """The same folders, none before the twin that it is derived from.
+
+    ``jobs`` cells come between the two, so that none of so many workers waits for a twin that has just begun.
+    """
+    names = {folder.cell.name for folder in left}
+    late: dict[str, CellFolder] = {}
+    ordered = []
     for folder in left:
         twin = pairs.get(folder.cell.name)
-        for f in (twin, folder):
-            if f is not None and f.cell.name in waiting:
-                ordered.append(waiting.pop(f.cell.name))
+        if twin is not None and twin.cell.name in names:
+            late[twin.cell.name] = folder
+        else:
+            ordered.append(folder)
+    for at in range(len(ordered) - 1, -1, -1):
+        if ordered[at].cell.name in late:
+            ordered.insert(at + 1 + jobs, late[ordered[at].cell.name])
     return ordered
 
 
