@@ -29,12 +29,16 @@ class Forwarding:
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGUSR1 and self.deadline is not None:
-            self.deadline = time.monotonic()
+            self.end()
             return
         self.received = self.received or number
         self.process.send_signal(signal.SIGUSR1)
         if number != signal.SIGUSR1:
             self.deadline = time.monotonic() + self.grace
+
+    def end(self) -> None:
+        """The job's time is up."""
+        self.deadline = time.monotonic()
 
     def enforce(self) -> None:
         """End the job when its time is up: SIGTERM, which mpirun hands on, then SIGKILL."""

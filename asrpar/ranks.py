@@ -65,6 +65,7 @@ class Ranks:
         self.noise: list[str] = []  # the launcher's own words
         self.aborted: list[int] = []  # ranks that called MPI_Abort, in order
         self.survive = job.survive
+        self.last_done: float | None = None  # when a rank last told of its end
         self._lock = threading.Lock()
 
     def read(self, stream: BinaryIO, is_err: bool) -> None:
@@ -92,6 +93,8 @@ class Ranks:
         elif RECORD in text:
             before, _, record = text.partition(RECORD)
             output.done = record.startswith("done")
+            if output.done:
+                self.last_done = time.monotonic()
             if record.startswith("begin"):
                 output.pid = int(record.split()[1])
             if before:
@@ -169,6 +172,15 @@ class Ranks:
             return None, f"its launcher ended with exit code {returncode}", returncode
         return None
 
+    def linger(self, seconds: float) -> bool:
+        """Whether ranks that went on without others have told of their end so long ago, and mpirun still runs.
+
+        After a loss the survivors may stand in MPI_Finalize for ever (seen with Open MPI 5.0.11). All that they write
+        they have written before the first of them tells of its end.
+        """
+        late = self.last_done is not None and time.monotonic() - self.last_done > seconds
+        return self.survive and late and not self.aborted
+
     def lost(self) -> list[int]:
         """Ranks that began and never ended."""
         return [rank for rank, output in sorted(self.ranks.items()) if output.pid and not output.done]
@@ -202,6 +214,7 @@ def run(
     *,
     log_dir: str | Path | None = None,
     grace: float = 60.0,
+    farewell: float = 30.0,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> Failure | None:
@@ -215,6 +228,7 @@ def run(
         job: from `build_command`.
         log_dir: folder with ``train.<rank>.log``, from which the last lines of a failed rank are taken if it wrote any.
         grace: seconds between SIGTERM and the end.
+        farewell: seconds that survivors of a lost rank have to leave MPI.
         out: where ranks' stdout goes (default sys.stdout).
         err: where ranks' stderr goes (default sys.stderr).
     """
@@ -237,19 +251,25 @@ def run(
     ]
     for reader in readers:
         reader.start()
+    stuck = False
     with Forwarding(process, grace) as forwarding:
         while process.poll() is None:
+            if not stuck and ranks.linger(farewell):
+                stuck = True
+                forwarding.end()
             forwarding.enforce()
             time.sleep(0.05)
     for reader in readers:
         reader.join(timeout=5)  # a rank's own child may hold the pipe open
-    code = process.returncode
+    code = 0 if stuck else process.returncode
     verdict = ranks.failed(128 - code if code < 0 else code)
     if verdict is None or verdict[0] is None:
         for line in ranks.noise:
             if line.strip():
                 print(line, file=ranks.err)
     if verdict is None:
+        if stuck:
+            ranks.err.write(f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end\n")
         if lost := ranks.lost():
             who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
             ranks.err.write(f"asrpar: {who} lost on the way; the other {job.learners - len(lost)} went on without\n")

@@ -258,20 +258,25 @@ def test_mpich_labels_in_the_middle_of_a_line():
 # --- real ranks
 
 PROGRAM = """
-import os, signal, sys, time
+import atexit, os, signal, sys, time
 from mpi4py import MPI
 from asrpar.launch import check_world
 
 comm, (wish, folder) = MPI.COMM_WORLD, sys.argv[1:]
 stop = []
 signal.signal(signal.SIGUSR1, lambda *_: stop.append(1))
+if wish == "linger":
+    atexit.register(time.sleep, 600)  # after the rank has told of its end, where MPI_Finalize may hang
 check_world(comm.size)
 print(f"rank {comm.rank} of {comm.size}", flush=True)
 with open(f"{folder}/train.{comm.rank}.log", "a") as log:
     for i in range(30):
         print(f"log line {i} of rank {comm.rank}", file=log)
 comm.Barrier()
-if wish == "wait":
+if wish == "linger":
+    if comm.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+elif wish == "wait":
     open(f"{folder}/ready.{comm.rank}", "w").close()
     while not stop:
         time.sleep(0.02)
@@ -342,6 +347,18 @@ def test_a_rank_that_is_killed(job, tmp_path):
     assert (failure.rank, failure.code) == (1, 137)
     assert "SIGKILL" in failure.reason
     assert failure.lines[-1] == "log line 29 of rank 1"
+
+
+@pytest.mark.mpi
+def test_survivors_that_cannot_leave_are_ended(job):
+    work = job(3, "linger", survive=True)
+    if work.launcher.kind != "openmpi":
+        pytest.skip("only Open MPI goes on without a rank")
+    failure, out, err = outcome(work, farewell=1.0)
+    assert failure is None
+    assert len(out.splitlines()) == 3
+    assert "rank 1 was lost on the way; the other 2 went on without" in err
+    assert "had not left MPI 1 s after their end" in err
 
 
 @pytest.mark.mpi
