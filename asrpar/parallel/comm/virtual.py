@@ -1,42 +1,21 @@
 """Learners in one process, in virtual time: deterministic, and as many as fit into memory."""
 
-from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import greenlet
 import torch
 from torch import Tensor
 
 from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
-from asrpar.parallel.trace import RecordingTrace, Trace, Track
+from asrpar.parallel.comm.group import Box, Group, Meeting
+from asrpar.parallel.trace import RecordingTrace, Trace
 from asrpar.parallel.virtual.clock import Activity, Event, Lock, World
 from asrpar.parallel.virtual.network import Network
+from asrpar.parallel.virtual.trace import VirtualTrace
 
 _HEADER = 8 * (2 + MAX_NUMBERS)
 # Vectors of so few numbers are counters, whatever a vector stands for.
 _COUNTERS = 4
-
-
-class VirtualTrace(RecordingTrace):
-    """A trace on the virtual clock; activities have a track each."""
-
-    def __init__(self, world: World, events: int = 0) -> None:
-        self.world = world
-        super().__init__(events, lambda: round(world.now * 1e9))
-
-    def track(self) -> Track:
-        """The track of whoever runs now."""
-        activity = greenlet.getcurrent()
-        if getattr(activity, "track", None) is None:
-            name = activity.name if self.tracks else "learner"
-            track = next((t for t in self.tracks if t.name == name and t.thread.dead), None)
-            if track is None:
-                track = Track(len(self.tracks), name)
-                self.tracks.append(track)
-            track.thread, track.open, activity.track = activity, None, track
-        return activity.track
 
 
 class Shared:
@@ -61,52 +40,6 @@ class Shared:
         """The transport of each of ``size`` learners."""
         group = Group(self, list(range(size)))
         return [VirtualComm(group, rank) for rank in range(size)]
-
-
-@dataclass
-class Meeting:
-    """A collective for which some have come.
-
-    Attributes:
-        brought: by rank.
-        waiting: who has come and waits.
-        result: what all take with them.
-        over: whether it is.
-    """
-
-    brought: dict[int, Any] = field(default_factory=dict)
-    waiting: list[Activity] = field(default_factory=list)
-    result: Any = None
-    over: bool = False
-
-
-@dataclass
-class Box:
-    """Messages that have arrived and nobody has taken; and who waits for one, and from whom."""
-
-    messages: deque[Message] = field(default_factory=deque)
-    waiting: Activity | None = None
-    source: int | None = None
-
-
-class Group:
-    """Some learners, and their messages to each other.
-
-    Args:
-        cluster: theirs.
-        ranks: in the whole job, of each.
-    """
-
-    def __init__(self, cluster: Shared, ranks: list[int]) -> None:
-        self.cluster, self.ranks, self.size = cluster, ranks, len(ranks)
-        self.meetings: dict[int, Meeting] = {}
-        self.boxes = [Box() for _ in ranks]
-        # By receiver and sender.
-        self.exchanges: dict[tuple[int, int], Box] = defaultdict(Box)
-        self.notes = [0] * self.size
-        self.channels: dict[int, Group] = {}
-        # Until when collectives that were begun before occupy the links.
-        self.taken = 0.0
 
 
 class Arrival:
