@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asrpar.study.collect import Group, Interval, Run, speed_up, target
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Value, axes, column_of
-from asrpar.study.style import REFERENCE, grid_of, legend, look, panels, x_axis_of
+from asrpar.study.style import REFERENCE, grid_of, legend, log_seconds, look, panels, x_axis_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,8 @@ def _curves(known: Known, groups: Sequence[Group], x: str, y: str) -> Plot | Non
         ax.set(title=panel.title, xlabel="frames seen by all learners" if x == "frames" else "virtual seconds")
         ax.set_yscale("log" if y == "consensus_distance" else "linear")
         # The single learner takes many times as long as the others.
-        ax.set_xscale("log" if x == "seconds" else "linear")
+        if x == "seconds":
+            log_seconds(ax)
     if not drawn:
         return None
     title = {"dev_loss": "dev loss (nats a frame)", "consensus_distance": "consensus distance"}[y]
@@ -163,7 +164,8 @@ def _near(pairs: Sequence["Axes"], values: Sequence[float]) -> None:
     best = max(min(values), 1e-9)
     for ax in pairs:
         low, high = ax.get_ylim()
-        ax.set_ylim(min(low, 0.9 * best), max(min(high, OFF_CHART * best), 1.1 * best))
+        # An interval of few seeds may reach below zero, where no loss is.
+        ax.set_ylim(max(0.0, min(low, 0.9 * best)), max(min(high, OFF_CHART * best), 1.1 * best))
 
 
 def _against(axis: str | None) -> str:

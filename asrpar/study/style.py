@@ -62,8 +62,10 @@ def panels(known: dict[str, list[Value]], groups: Sequence[Group], x_axis: str |
     parts: dict[tuple[str, ...], list[Group]] = {}
     for group in own:
         parts.setdefault(tuple(group.labels[a] for a in dividing), []).append(group)
+    places = [[value.label for value in known[a]] for a in dividing]
+    in_order = sorted(parts.items(), key=lambda part: [p.index(v) for p, v in zip(places, part[0], strict=True)])
     found = []
-    for labels, members in list(parts.items())[:MOST_PANELS]:
+    for labels, members in in_order[:MOST_PANELS]:
         names = ordered({g.labels[curve] for g in members}, known[curve]) if curve else ["all"]
         curves = {n: [g for g in members if not curve or g.labels[curve] == n] for n in names}
         title = ", ".join(value_in_words(a, v) for a, v in zip(dividing, labels, strict=True))
@@ -114,6 +116,16 @@ def grid_of(number: int, *, same_y: bool = True, columns: int = 3) -> tuple["Fig
     for axes in made[number:]:
         axes.set_visible(False)
     return figure, made[:number]
+
+
+def log_seconds(axes: "Axes") -> None:
+    """A logarithmic axis of times, with 1, 2, 5, 10 ... written out."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: "Figure", pairs: Sequence["Axes"]) -> None:

@@ -12,7 +12,10 @@ from studies import STUDY, Study
 
 from asrpar.score.significance import wer_interval
 from asrpar.study.collect import collect, largest_batches, speed_up, t_interval, to_target
+from asrpar.study.grid import axes
+from asrpar.study.plots import all_plots
 from asrpar.study.report import write_report
+from asrpar.study.style import drawing, panels
 from asrpar.study.timelines import Span, read_trace, window
 
 
@@ -108,6 +111,27 @@ def test_plots(written):
         assert (written / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert ET.parse(written / f"{name}.svg").getroot().tag.endswith("svg")
     assert {p.stem for p in written.glob("*.svg")} == set(PLOTS)
+
+
+def test_panels_follow_the_order_of_their_axis(ran, found):
+    known = axes(ran.study)
+    backwards = list(reversed(found[1].values()))
+    titles = [panel.title for panel in panels(known, backwards, "learners")]
+    assert titles == [panel.title for panel in panels(known, list(found[1].values()), "learners")]
+    assert [title.split()[-1] for title in titles] == ["8000", "32k"]
+
+
+def test_axes_of_losses_and_times(ran, found):
+    """Losses begin at zero or above, also where intervals do not; times are written as people do."""
+    with drawing():
+        for plot in all_plots(ran.study, list(found[1].values())):
+            for ax in plot.figure.axes:
+                if plot.name.startswith(("dev_loss", "wer")):
+                    assert ax.get_ylim()[0] >= 0
+                if ax.get_xlabel() == "virtual seconds":
+                    assert ax.get_xscale() == "log"
+                    plot.figure.canvas.draw()
+                    assert all(re.fullmatch(r"[0-9.]*", tick.get_text()) for tick in ax.get_xticklabels(which="both"))
 
 
 def test_the_same_results_give_the_same_bytes(ran, written, tmp_path):
