@@ -9,7 +9,7 @@ import pytest
 def recipe(repo):
     """``recipe("mini", "--stage", 3, ..., check=True)``: run a recipe's run.sh in a folder that is not its own."""
 
-    def run(corpus, *options, check=True, timeout=600, cwd="/"):
+    def run(corpus, *options, check=True, timeout=1200, cwd="/"):
         command = [str(repo / "egs" / corpus / "s5" / "run.sh"), *map(str, options)]
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr

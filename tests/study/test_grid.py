@@ -157,7 +157,11 @@ def test_mistakes_are_named(tmp_path, text, message):
 def test_the_studies_of_this_repository_can_be_read(repo, name, seeds):
     found = cells(load_study(repo / "docs" / "studies" / f"{name}.yaml"))
     assert {cell.config.seed for cell in found} == set(range(seeds))
-    assert len({cell.group for cell in found}) * seeds == len(found)
+    # A slow learner changes no weight of a strategy whose learners step together: one seed is enough there.
+    once = [cell for cell in found if cell.labels["strategy"] == "delayed" and cell.labels["straggler"] == "5"]
+    others = [cell for cell in found if cell not in once]
+    assert len({cell.group for cell in others}) * seeds == len(others)
+    assert len({cell.group for cell in once}) == len(once)
     assert f"| {len(found)} |" in next(
         line for line in (repo / "docs" / "studies.md").read_text().splitlines() if f"`studies/{name}.yaml`" in line
     )
