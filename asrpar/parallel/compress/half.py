@@ -2,7 +2,7 @@
 
 MPI cannot add bfloat16, and adds float16 slowly, so 16-bit numbers are only carried, and added up here:
 
-    N = 2:  each sends h(x_i) whole          x ← h(x_0) + h(x_1)
+    N = 2:  each sends h(x_i), in pieces     x ← h(x_0) + h(x_1)
     N > 2:  shard j of h(x_i) to rank j      y_j = x_j's own + Σ_i h(x_i)      x ← h(y_0), h(y_1), ... gathered
 
 The owner of a shard takes the rounded sum as everybody does, so all learners end with the same bits. Rounding is to
@@ -30,6 +30,9 @@ log = get_logger(__name__)
 
 # Elements turned from 16 bits at a time, so that the room for them is small.
 CHUNK = 1 << 18
+# Elements that two learners swap at a time: few enough to be in the cache still when they are sent and added, many
+# enough that a network is busy with them. A sum of 6.7 million took 9.4 ms in one piece within a node, so 8.1.
+PIECE = 1 << 20
 # Unpacked vectors kept for reuse. Dropping one frees nothing that a caller still holds.
 KEPT = 8
 
@@ -39,7 +42,7 @@ class Buffers:
     """What a sum of one length needs.
 
     Attributes:
-        shard: elements of a shard.
+        shard: elements of a shard, or for two learners of a piece.
         head: 16-bit slots before a shard that hold the exact part and the scale.
         out, into: (N, head + shard), 16 bits.
         mine: (head + shard,), 16 bits, a shard's sum.
@@ -86,12 +89,15 @@ class Half(Wire):
             self.scatter_gather(comm, body, tail, b)
 
     def swap(self, comm: Comm, body: Tensor, tail: Tensor, b: Buffers) -> None:
-        """Two learners: each adds the two rounded vectors."""
-        out, into = b.out[0], b.into[0]
-        self.write(out, b.head, body, tail)
-        comm.exchange(out, into, 1 - comm.rank)
-        tail.add_(self.tail_in(into, b.head, tail))
-        self.merge(body, out, into, b.head)
+        """Two learners: each adds the two rounded vectors, piece by piece; each piece has its own scale."""
+        for at in range(0, max(1, body.numel()), PIECE):
+            piece = body[at : at + PIECE]
+            out, into = b.out[0, : b.head + piece.numel()], b.into[0, : b.head + piece.numel()]
+            self.write(out, b.head, piece, tail)
+            comm.exchange(out, into, 1 - comm.rank)
+            if at == 0:
+                tail.add_(self.tail_in(into, b.head, tail))
+            self.merge(piece, out, into, b.head)
 
     def merge(self, body: Tensor, own: Tensor, other: Tensor, head: int) -> None:
         """``body`` ← the sum of what two learners sent. The same bits in either order of the two."""
@@ -167,7 +173,8 @@ class Half(Wire):
             width = x.element_size() // 2
             head = -(-(exact + 1) * width // 4) * 4
             rows = 1 if size == 2 else size
-            shard = x.numel() - exact if size == 2 else -(-(x.numel() - exact) // (4 * size)) * 4
+            total = x.numel() - exact
+            shard = min(total, PIECE) if size == 2 else -(-total // (4 * size)) * 4
             out = x.new_zeros((rows, head + shard), dtype=self.type)
             self.buffers[key] = Buffers(shard, head, out, torch.zeros_like(out), torch.zeros_like(out[0]))
         return self.buffers[key]

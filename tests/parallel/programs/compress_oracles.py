@@ -7,13 +7,14 @@ from torch import Size, Tensor
 from toy import ToyLearner, data, sgd
 
 from asrpar.parallel.comm import world
-from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.compress import CompressionConfig, half, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
 from asrpar.parallel.wire import Wire
 
 comm = world()
 N, RANK = comm.size, comm.rank
+half.PIECE = 1000  # so that two learners swap several
 
 # A matrix that PowerSGD factors, one of which factors would not be smaller, a tensor of three dimensions, a vector.
 SHAPES = [Size([12, 10]), Size([2, 3]), Size([8, 3, 3]), Size([7])]
