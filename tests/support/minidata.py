@@ -1,7 +1,9 @@
 """A small synthetic corpus, prepared up to its language folder: real speech features for tests of training."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -12,6 +14,18 @@ def asrpar(*args: object, check: bool = True) -> subprocess.CompletedProcess:
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def stop_after(exp: Path, checkpoint: str, *args: object) -> subprocess.CompletedProcess:
+    """Run the command line until ``exp`` has a checkpoint of such a name (with wildcards), and stop it by SIGTERM."""
+    command = [sys.executable, "-m", "asrpar", *map(str, args)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list((exp / "checkpoints").glob(checkpoint)):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, stderr=err)
 
 
 def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:

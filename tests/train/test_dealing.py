@@ -1,13 +1,9 @@
 """Shares of an epoch: each is used once, by whoever is ready where learners go at their own pace."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
-from minidata import asrpar, train_options
+from minidata import asrpar, stop_after, train_options
 
 from asrpar.config import load_config
 from asrpar.feats import BatchLoader
@@ -57,14 +53,8 @@ def test_a_run_that_is_stopped_within_an_epoch_uses_each_share_once(mini, tmp_pa
     settings = {"epochs": 20, "strategy": strategy, "batch__size": 700, "dev_every_steps": 4, **server}
     exp = tmp_path / "exp"
     options = train_options(mini, exp, checkpoint__every_steps=7, **settings)
-    command = [sys.executable, "-m", "asrpar", "launch", "--learners", "3", "--", "train", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list((exp / "checkpoints").glob("epoch-0001-*")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert "stopped by signal" in err
+    done = stop_after(exp, "epoch-0001-*", "launch", "--learners", 3, "--", "train", *options)
+    assert "stopped by signal" in done.stderr
     epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
     stopped = summary(exp)
     assert not stopped["complete"] and stopped["frames"] == sum(frames_by_rank(exp)) < 20 * epoch

@@ -11,7 +11,7 @@ import time
 
 import pytest
 import torch
-from minidata import asrpar, train_options
+from minidata import asrpar, stop_after, train_options
 
 from asrpar.train.model_io import load_acoustic_model
 
@@ -168,15 +168,9 @@ def test_a_stop_signal_saves_and_the_run_goes_on(mini, tmp_path):
     settings = {"epochs": 30, "strategy": "bmuf", "strategies__bmuf__sync_steps": 7}
     exp = tmp_path / "exp"
     options = train_options(mini, exp, **settings)
-    command = [sys.executable, "-m", "asrpar", "launch", "--learners", "2", "--", "train", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list((exp / "checkpoints").glob("epoch-*")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "stopped by signal" in err
+    done = stop_after(exp, "epoch-*", "launch", "--learners", 2, "--", "train", *options)
+    assert done.returncode != 0
+    assert "stopped by signal" in done.stderr
     assert not summary(exp)["complete"]
     assert not (exp / "final.pt").exists()
     train(mini, exp, learners=2, **settings)

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from strategies import Ours, batch_frames, launch, make_model
+from models import batch_frames, make_model
+from strategies import Ours, launch
 
 from asrpar.errors import ConfigError
 from asrpar.info import versions

@@ -17,7 +17,6 @@ what the work costs; they do not count waiting, but for waiting that burns the c
 """
 
 import argparse
-import itertools
 import json
 import os
 import statistics
@@ -29,30 +28,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from models import MODELS, Ctc, Dnn, batch_frames, make_model
+from torch import nn
 
-from asrpar.config import load_config
 from asrpar.errors import ConfigError
-from asrpar.feats import Batch
 from asrpar.info import versions
 from asrpar.launch import find_mpirun, mpi_flavour
-from asrpar.nn import CtcLoss, LossConfig, ModelConfig, build_model
 from asrpar.parallel.comm import Comm, LocalComm
 from asrpar.parallel.compress import CompressionConfig, make_wire
-from asrpar.parallel.flat import FlatParameters
 from asrpar.parallel.strategies import make_strategy, settings_class
-from asrpar.train.config import OptimizerConfig, TrainConfig
-from asrpar.train.learner import AcousticLearner, make_optimizer
 
-MODELS = ("dnn256", "dnn1024", "tdnn", "blstm")
 VARIANTS = (
     "alone", "ddp", "ssgd", "bmuf", "model_averaging", "adpsgd", "ssgd:network", "ssgd:network:bf16", "ssgd:bf16",
 )  # fmt: skip
 # Variants that the others are compared with.
 BASES = ("ddp", "alone", "ssgd:network")
-REPO = Path(__file__).resolve().parents[2]
-TDNN = REPO / "egs/an4/s5/conf/train.yaml"
 
 
 def parse() -> argparse.Namespace:
@@ -78,125 +68,6 @@ def launch(ranks: int, program: str) -> int:
     if os.geteuid() == 0:
         env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     return subprocess.run([*argv, *sys.argv[1:], "--as-rank"], env={**os.environ, **env}, check=False).returncode
-
-
-# ---- the models: each makes a learner, and a loss for DDP; a batch is the same for both
-
-
-class FrameLearner:
-    """Cross-entropy of single frames; see `asrpar.parallel.strategies.base.Learner`."""
-
-    def __init__(self, module: nn.Module, optimizer: OptimizerConfig, zeros: Callable[[int, Tensor], Tensor]) -> None:
-        self.module = module
-        self.flat = FlatParameters(module, zeros)
-        self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
-        self.shapes, self.lr = self.flat.shapes, optimizer.lr
-        self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
-
-    def gradient(self, batch: tuple[Tensor, Tensor] | None) -> float:
-        self.grad.zero_()
-        if batch is None:
-            return 0.0
-        F.cross_entropy(self.module(batch[0]), batch[1], reduction="sum").backward()
-        return float(len(batch[1]))
-
-    def apply(self) -> bool:
-        if not self.grad.norm().isfinite():
-            return False
-        self.optimizer.step()
-        return True
-
-    def on_gradient(self, done: Callable[[int, int], None]) -> None:
-        self.flat.on_gradient(done)
-
-    def reset_optimizer(self) -> None:
-        for state in self.optimizer.state.values():
-            state["momentum_buffer"].zero_()
-
-    def count_nonfinite(self) -> None:
-        raise ArithmeticError("the benchmark diverged")
-
-
-class Dnn:
-    """440 inputs, six layers, 1,000 classes, with layers of 1,024 6.7 million parameters; SGD with momentum."""
-
-    def __init__(self, frames: int, width: int = 1024) -> None:
-        self.frames, self.width = frames, width
-        self.optimizer = OptimizerConfig(name="sgd", lr=1e-3, momentum=0.9, weight_decay=0.0)
-
-    def module(self) -> nn.Module:
-        torch.manual_seed(0)
-        widths = [440] + 6 * [self.width]
-        layers = [x for a, b in itertools.pairwise(widths) for x in (nn.Linear(a, b), nn.ReLU())]
-        return nn.Sequential(*layers, nn.Linear(self.width, 1000))
-
-    def batches(self, rank: int) -> list[Any]:
-        g = torch.Generator().manual_seed(rank)
-        return [
-            (torch.randn(self.frames, 440, generator=g), torch.randint(1000, (self.frames,), generator=g))
-            for _ in range(4)
-        ]
-
-    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> FrameLearner:
-        return FrameLearner(self.module(), self.optimizer, zeros)
-
-    def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return F.cross_entropy(module(batch[0]), batch[1])
-
-
-class Ctc:
-    """An acoustic model of ours on utterances of about 300 frames; ``frames`` of them a rank and step."""
-
-    features, classes = 80, 40
-
-    def __init__(self, model: ModelConfig, optimizer: OptimizerConfig, autocast: bool, frames: int) -> None:
-        self.model, self.optimizer, self.autocast, self.frames = model, optimizer, autocast, frames
-        self.criterion = CtcLoss(LossConfig())
-
-    def module(self) -> nn.Module:
-        torch.manual_seed(0)
-        return build_model(self.model, self.features, self.classes).train()
-
-    def batches(self, rank: int) -> list[Batch]:
-        return [self.batch(torch.Generator().manual_seed(100 * rank + i)) for i in range(4)]
-
-    def batch(self, g: torch.Generator) -> Batch:
-        lens = torch.full((max(1, self.frames // 300),), 300)
-        lens -= torch.arange(len(lens)) * 4
-        features = torch.randn(len(lens), 300, self.features, generator=g)
-        # Transcripts are numbers of their own; see `encode`.
-        texts = [str(int(torch.randint(1000, (1,), generator=g))) for _ in lens]
-        frames = int(lens.sum())
-        return Batch(features, lens, texts, texts, frames, frames, 0, 0)
-
-    def encode(self, text: str) -> list[list[int]]:
-        g = torch.Generator().manual_seed(int(text))
-        return [torch.randint(1, self.classes, (25,), generator=g).tolist()]
-
-    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> AcousticLearner:
-        return AcousticLearner(
-            self.module(),
-            self.criterion,
-            self.encode,
-            self.optimizer,
-            autocast=self.autocast,
-            max_nonfinite=1,
-            zeros=zeros,
-        )
-
-    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            log_probs, lens = module(batch.features, batch.feature_lens)
-        return self.criterion(log_probs, lens, [self.encode(t) for t in batch.texts])[0] / batch.num_frames
-
-
-def make_model(name: str) -> Dnn | Ctc:
-    if name.startswith("dnn"):
-        return Dnn(*map(int, name[3:].split("x")))
-    recipe = load_config(TrainConfig, [str(TDNN)], [])
-    if name == "tdnn":
-        return Ctc(recipe.model, recipe.optimizer, recipe.autocast == "bf16", recipe.batch.size // 2)
-    return Ctc(ModelConfig(type="blstm", conv_maps=0), recipe.optimizer, False, 1200)
 
 
 # ---- the variants: run(batch) takes a step, settle() waits for all that is under way
@@ -328,10 +199,6 @@ def measure(comm: Comm, model: Dnn | Ctc, names: list[str], repeats: int, steps:
         "ratios": ratios,
         "missing": missing,
     }
-
-
-def batch_frames(batch: Any) -> int:
-    return batch.num_frames if isinstance(batch, Batch) else len(batch[1])
 
 
 def show(name: str, result: dict[str, Any]) -> None:
