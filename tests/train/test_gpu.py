@@ -1,0 +1,66 @@
+"""Training on a GPU, alone and with ranks that share it through pinned host memory, against the same on the CPU."""
+
+import json
+
+import pytest
+import torch
+from minidata import asrpar, train_options
+
+from asrpar.train.model_io import load_acoustic_model
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
+
+# A few plain steps without any randomness, so that only the order of additions differs.
+SETTINGS = {
+    "epochs": 2,
+    "model__dropout": 0.0,
+    "model__jitter": "false",
+    "batch__augment__probability": 0.0,
+    "optimizer__name": "sgd",
+    "optimizer__lr": 0.05,
+}
+STRATEGIES = [("single", 1), ("ssgd", 2), ("ssgd", 4), ("bmuf", 2), ("easgd", 2), ("dpsgd", 3), ("delayed", 2)]
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+
+
+def train(data, exp, strategy, learners, device, **settings):
+    options = train_options(data, exp, strategy=strategy, device=device, **SETTINGS | settings)
+    asrpar("launch", "--learners", learners, "--", "train", *options)
+    return json.loads((exp / "train.json").read_text())
+
+
+def weights(exp):
+    return torch.cat([p.reshape(-1) for p in load_acoustic_model(exp / "final.pt")[0].state_dict().values()])
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("strategy", "learners"), STRATEGIES)
+def test_lockstep_training_is_that_of_the_cpu(mini, tmp_path, strategy, learners):
+    here = train(mini, tmp_path / "cpu", strategy, learners, "cpu")
+    there = train(mini, tmp_path / "cuda", strategy, learners, "cuda")
+    assert there["dev_loss"] == pytest.approx(here["dev_loss"], rel=1e-4)
+    assert torch.allclose(weights(tmp_path / "cuda"), weights(tmp_path / "cpu"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("strategy", ["adpsgd", "asgd", "easgd_async", "hadpsgd"])
+def test_learners_at_their_own_pace_share_a_gpu(mini, tmp_path, strategy):
+    result = train(mini, tmp_path, strategy, 2, "cuda", epochs=4)
+    losses = [e["train_loss"] for e in result["history"]]
+    assert result["complete"] and losses[-1] < losses[0]
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("learners", [1, 2])
+def test_a_training_is_resumed_on_the_gpu(mini, tmp_path, learners):
+    strategy = "ssgd" if learners > 1 else "single"
+    train(mini, tmp_path / "whole", strategy, learners, "cuda")
+    for settings in ({"stop_after_epochs": 1}, {}):
+        train(mini, tmp_path / "parts", strategy, learners, "cuda", **settings)
+    assert "resuming from" in (tmp_path / "parts" / "log" / "train.0.log").read_text()
+    # Sums on a GPU are not made in one order.
+    assert torch.allclose(weights(tmp_path / "parts"), weights(tmp_path / "whole"), rtol=0, atol=1e-4)
