@@ -19,6 +19,8 @@ OFF_CHART = 4.0
 BEYOND = f" Values above {OFF_CHART:g} times the best are beyond the edge."
 # Of a histogram, the last class is open.
 CLASSES = 16
+# What YAML calls true and false, for people, as in the tables.
+ANSWERS = {"true": "yes", "false": "no"}
 
 Known = dict[str, list[Value]]
 
@@ -131,7 +133,7 @@ def _points(
             _reference(ax, [value(r) for r in _along(members, labels, x_axis)])
         if after is not None:
             after(ax, members)
-        ax.set_xticks(range(len(labels)), labels)
+        ax.set_xticks(range(len(labels)), [ANSWERS.get(label, label) for label in labels])
         ax.set(title=panel.title, xlabel="" if x_axis is None else column_of(x_axis))
     if not drawn:
         return None

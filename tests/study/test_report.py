@@ -177,3 +177,5 @@ def test_a_study_without_single_learners_has_no_reference(tmp_path, monkeypatch)
     paths = write_report(made.study, made.file, made.folders, {}, tmp_path / "report")
     assert {"dev_loss_final.svg", "report.html"} <= {p.name for p in paths}
     assert "speed_up.svg" not in {p.name for p in paths}
+    drawn = (tmp_path / "report" / "dev_loss_final.svg").read_text()
+    assert "<!-- yes -->" in drawn and "<!-- true -->" not in drawn

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CMU AN4: 42 minutes of spelled names, numbers and commands. Phone CTC, 3-gram LM, HLG decoding.
+# CMU AN4: 48 minutes of spelled names, numbers and commands. Phone CTC, 4-gram LM, HLG decoding.
 #   ./run.sh --corpus-dir /corpora/an4 --strategy bmuf --learners 2
 # RESULTS.md has the figures, and the commands that made them.
 set -euo pipefail
