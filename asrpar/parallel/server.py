@@ -32,14 +32,23 @@ class ParameterServer:
         update: what a push does to a shard.
         bound: a learner that has pushed ``bound`` times more than the slowest one waits for its reply (stale
             synchronous parallel, Ho et al. 2013); None for no bound.
+        remember: keep what each learner pulled last.
 
     Attributes:
         shard: this rank's part of the vector; empty if it holds none.
         version: pushes that the shard has seen.
+        pulled: by learner, the shard as it was when the learner got it last; empty unless ``remember``.
     """
 
     def __init__(
-        self, comm: Comm, like: Tensor, hosts: list[int], clients: int, update: Update, bound: int | None = None
+        self,
+        comm: Comm,
+        like: Tensor,
+        hosts: list[int],
+        clients: int,
+        update: Update,
+        bound: int | None = None,
+        remember: bool = False,
     ) -> None:
         self.comm, self.hosts, self.clients, self.update, self.bound = comm, hosts, clients, update, bound
         # Requests and replies must not meet: a rank's server and its learner receive at the same time.
@@ -50,13 +59,20 @@ class ParameterServer:
         self.own = own
         self.shard = torch.zeros_like(like[own])
         self.room = torch.empty_like(self.shard)
+        self.pulled = [torch.empty_like(self.shard) for _ in range(clients if remember else 0)]
         self.version = 0
         self.seen = [0] * len(hosts)
         self.activity = None
 
     def begin(self, vector: Tensor) -> None:
-        """The servers' first value."""
+        """The servers' first value, which the learners have, too."""
         self.shard.copy_(vector[self.own])
+        self.all_have_it()
+
+    def all_have_it(self) -> None:
+        """All learners go on from the shard as it is."""
+        for pulled in self.pulled:
+            pulled.copy_(self.shard)
 
     def open(self) -> None:
         """Let this rank's server, if it has one, begin to serve."""
@@ -91,7 +107,10 @@ class ParameterServer:
                 clocks[message.source] += 1
             slowest = min(clocks.values(), default=0)
             for rank in [r for r in waiting if self.bound is None or clocks[r] - slowest <= self.bound]:
-                self.replies.send(rank, REPLY, (self.version,), waiting.pop(rank))
+                reply = waiting.pop(rank)
+                if self.pulled:
+                    self.pulled[rank].copy_(reply)
+                self.replies.send(rank, REPLY, (self.version,), reply)
 
     def staleness(self, message: Message) -> int:
         """How many pushes of others the shard has seen since the sender's last pull."""
@@ -110,8 +129,9 @@ class ParameterServer:
         self.comm.barrier()
 
     def gather(self, into: Tensor) -> None:
-        """The servers' whole vector (P,), on all ranks. Collective; only while closed."""
+        """The servers' whole vector (P,), on all ranks, from which all go on. Collective; only while closed."""
         into[self.own].copy_(self.shard)
+        self.all_have_it()
         for host, part in zip(self.hosts, self.parts, strict=True):
             self.comm.broadcast(into[part], root=host)
         self.seen = [int(v) for v in self.comm.allgather_object(self.version)]

@@ -102,7 +102,7 @@ class Checkpoints:
                 raise ValueError(f"{learners} of {state['learners']} files are there")
         except Exception as e:
             raise TrainingError(f"cannot read {path} ({e}): remove the folder to resume from an older one") from e
-        if changed and state["position"]["step"] != 0:
+        if changed and (state["position"]["step"] or state["position"].get("done")):
             raise TrainingError(
                 f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
                 f"finish the epoch with --learners {learners} first (--set stop_after_epochs=...)"

@@ -124,7 +124,7 @@ class EqualShares:
         p = trainer.position
         batches = trainer.loader.epoch(p.epoch, start_step=p.step)
         batches = without_speech(batches) if trainer.serves else batches
-        members = Members(trainer.comm, p.step)
+        members = Members(trainer.comm, trainer.loader.num_learners, p.step)
         while True:
             try:
                 return trainer.consume(batches)
@@ -161,21 +161,21 @@ class OnDemand:
             done = set(p.done)
             todo = [i for i in range(begin * learners, end * learners) if frames[i] and i not in done]
             number, lost = self.part(trainer, loader, [(i, frames[i]) for i in todo])
-            if number or lost:
-                p.step = begin
-                p.done = sorted(done.union(*trainer.comm.allgather_object(trainer.taken)))
-            else:
-                p.step, p.done = end, []
+            whole = not (number or lost)
+            taken = set() if whole else set().union(*trainer.comm.allgather_object(trainer.taken))
+            p.step, p.done = reached(done, taken, begin, end, learners, whole=whole)
             trainer.taken = []
             p.steps = steps_before + p.step + len(p.done) // learners
             p.frames = frames_before + sum(frames[: p.step * learners]) + sum(frames[i] for i in p.done)
-            if not (number or lost) and p.step < steps:
-                trainer.pause(*(due(p.steps, every) for every in intervals))
+            # While learners were at work, this one may have counted shares that were handed back.
+            p.ema_frames = min(p.ema_frames, p.frames)
+            if whole and p.step < steps:
+                trainer.pause(*(due(steps_before + p.step, every) for every in intervals))
         return number
 
     def part(self, trainer: "Trainer", loader: BatchLoader, todo: list[Dealt]) -> tuple[int, bool]:
         """Train on the shares ``todo``, given with their frames; returns the signal and whether a learner was lost."""
-        epoch, members = trainer.position.epoch, Members(trainer.comm, 0)
+        epoch, members = trainer.position.epoch, Members(trainer.comm, self.workers, 0)
         dealt = itertools.accumulate(frames for _, frames in todo)
         self.dealer.open([(i, total) for (i, _), total in zip(todo, dealt, strict=True)], self.workers)
         asking = not trainer.serves
@@ -213,6 +213,24 @@ def make_shares(deal: str, strategy: Strategy, comm: Comm, workers: int) -> Equa
 def nothing() -> Generator[Batch, None, None]:
     """No batches, for a rank that serves."""
     yield from ()
+
+
+def reached(
+    done: set[int], taken: set[int], begin: int, end: int, learners: int, *, whole: bool
+) -> tuple[int, list[int]]:
+    """How far an epoch has come: the step before which all shares are done, and the shares of later steps that are.
+
+    Args:
+        done: shares from step ``begin`` on that were done before the part; a run whose parts were longer may have left
+            some that lie behind ``end``.
+        taken: shares of an unfinished part that were consumed.
+        begin, end: steps between which the part lies.
+        learners: shares of a step.
+        whole: whether the part was finished.
+    """
+    if whole:
+        return end, sorted(i for i in done if i >= end * learners)
+    return begin, sorted(done | taken)
 
 
 def due(steps: int, every: int) -> bool:

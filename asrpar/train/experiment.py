@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError, replacing, require_file
 from asrpar.log import get_logger, setup_logging
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import settings_class
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
@@ -122,7 +122,11 @@ def run(
             save_config(config, exp / "config.yaml")
             # A model of an earlier, shorter run must not be taken for this one's.
             (exp / "final.pt").unlink(missing_ok=True)
-        number = trainer.run()
+        try:
+            number = trainer.run()
+        except LearnerLost as e:
+            # Within training steps those that are left go on; between them a loss ends the run.
+            raise TrainingError(f"a learner was lost in a dev set or a checkpoint ({e}): run again to resume") from e
         times = trainer.timing.summary()
         trainer.timing.close()
         trainer.parts.close(trainer.comm.rank)

@@ -19,15 +19,16 @@ class Members:
     """Who takes part in an epoch, and from which step on: what the others need when one of them is gone.
 
     Args:
-        comm: the learners, by whose ranks the epoch's batches are dealt.
+        comm: all ranks.
+        workers: those by whose ranks the epoch's batches are dealt, the first ones.
         step: where this learner begins. Collective.
 
     Attributes:
         lost: the ranks that are gone.
     """
 
-    def __init__(self, comm: Comm, step: int) -> None:
-        self.rank, self.size = comm.rank, comm.size
+    def __init__(self, comm: Comm, workers: int, step: int) -> None:
+        self.rank, self.size, self.workers = comm.rank, comm.size, workers
         self.lost: list[int] = []
         self.steps = comm.allgather_object(step)
 
@@ -64,8 +65,8 @@ def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch:
         if batch is not None:
             yield batch
         yield from batches
-        for rank in members.lost:
-            loader = make_loader(trainer.config, members.size, rank)
+        for rank in [r for r in members.lost if r < members.workers]:
+            loader = make_loader(trainer.config, members.workers, rank)
             share = loader.epoch(trainer.position.epoch, start_step=members.steps[rank])
             for number, inherited in enumerate(share):
                 if number % comm.size == comm.rank:

@@ -199,7 +199,7 @@ class Trainer:
         """Count the epoch, report on it, and save where that is due."""
         p = self.position
         p.epoch += 1
-        p.step = 0
+        p.step, p.done = 0, []
         self.taken.clear()
         if self.bereft:
             p.steps, p.frames = self.comm.broadcast_object((p.steps, p.frames))
@@ -216,7 +216,7 @@ class Trainer:
     def observe(self) -> None:
         """Show the synchronised model to the observers."""
         frames = self.position.frames - self.position.ema_frames
-        if self.ema is not None and self.strategy.synchronised and frames:
+        if self.ema is not None and self.strategy.synchronised and frames > 0:
             self.ema.update(self.strategy.observed(), frames)
             self.position.ema_frames = self.position.frames
 

@@ -137,3 +137,17 @@ def test_nested_settings_are_read():
 def test_impossible_settings_are_refused(name, settings, message):
     with pytest.raises(ConfigError, match=message):
         make(name, learners=4, **settings)
+
+
+def test_a_failure_while_mixing_reaches_the_learner_in_the_same_step(monkeypatch):
+    dpsgd = make("dpsgd", topology="complete")
+    dpsgd.start()
+
+    def fail():
+        raise ArithmeticError("no mixing")
+
+    monkeypatch.setattr(dpsgd, "mix", fail)
+    # As if the activity had not come to its end yet.
+    monkeypatch.setattr(dpsgd.activity, "check", lambda: None)
+    with pytest.raises(ArithmeticError, match="no mixing"):
+        dpsgd.step(data(steps=1, rows=4)[0])

@@ -45,6 +45,11 @@ def test_other_number_of_learners_is_refused_or_taken_at_an_epochs_end(tmp_path)
     Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 6, state(3))
     with pytest.raises(TrainingError, match="within an epoch"):
         Checkpoints(tmp_path, two, keep=2).load(CPU, True)
+    # Shares that were dealt on demand: no whole step of all learners is done, but some shares are.
+    dealt = {"position": {"step": 0, "done": [0, 7]}}
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 7, dealt)
+    with pytest.raises(TrainingError, match="within an epoch"):
+        Checkpoints(tmp_path, two, keep=2).load(CPU, True)
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -10,7 +10,7 @@ from asrpar.feats import BatchLoader
 from asrpar.feats.config import BatchConfig
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Straggler
 from asrpar.train.config import TrainConfig
-from asrpar.train.dealing import next_stop
+from asrpar.train.dealing import next_stop, reached
 from asrpar.train.simulate import simulate
 
 
@@ -78,3 +78,10 @@ def test_steps_taken_together_are_not_dealt_on_demand(mini, tmp_path):
 )
 def test_parts_of_an_epoch_end_where_something_is_due(begin, end, everies, expected):
     assert next_stop(begin, end, everies) == expected
+
+
+def test_shares_of_later_parts_that_are_done_stay_done():
+    # Two learners, a part from step 2 to step 4, which is shares 4 to 7; 9 was consumed when parts were longer.
+    assert reached({5, 9}, {4}, 2, 4, 2, whole=False) == (2, [4, 5, 9])
+    assert reached({5, 9}, {4, 6, 7}, 2, 4, 2, whole=True) == (4, [9])
+    assert reached({5}, {4, 6, 7}, 2, 4, 2, whole=True) == (4, [])

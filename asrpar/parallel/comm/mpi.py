@@ -29,6 +29,8 @@ _SHORTEST, _LONGEST = 50e-6, 1e-3
 # The same where somebody rings. At the first look MPI takes in what has come, and at the second one finds it; after
 # that, only a message that is behind its bell could be missed.
 _WITH_BELL = (0.0, 0.1)
+# Buffers in pinned memory that are kept; there are more where lengths differ from message to message.
+_STAGED = 16
 # Where only the learner itself waits: seconds before the first sleep.
 _EAGER = 200e-6
 
@@ -331,6 +333,8 @@ class MpiComm(Comm):
             return x
         key = (x.numel(), x.dtype)
         if key not in self._staging:
+            if len(self._staging) >= _STAGED:
+                del self._staging[next(iter(self._staging))]
             self._staging[key] = torch.empty(x.numel(), dtype=x.dtype, pin_memory=True)
         return self._staging[key].view(x.shape).copy_(x)
 

@@ -11,7 +11,8 @@ only with bfloat16). Each float16 message is scaled by a power of two that puts 
 elements below 2^-29 of that one lose digits. The exact part and the scale travel in the same message.
 
 When to use: wherever the link is what takes the time; sums of gradients bear it, nothing is held back.
-Cost of a sum: 2 P bytes sent for N = 2, 4 P (N − 1) / N in two messages else: half of fp32.
+Cost of a sum: 2 P bytes sent for N = 2, in messages of 2^20 numbers one after the other, each of which waits for the
+link's latency; 4 P (N − 1) / N in two messages else: half of fp32.
 """
 
 import math

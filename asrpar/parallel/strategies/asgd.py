@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
 from asrpar.parallel.strategies.base import Learner, Strategy
@@ -59,14 +60,16 @@ class Algorithm(Strategy):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         need_plain_wire(self.wire, "asgd")
+        for name, least in (("staleness_bound", 0), ("delay_compensation", 0), ("push_scale", 1e-9)):
+            if (value := getattr(settings, name)) is not None and not value >= least:
+                raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         self.pulled = torch.empty_like(learner.weights)
         self.message, self.steps = torch.empty_like(learner.weights), 0
         hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
-        self.server = ParameterServer(comm, learner.weights, hosts, self.learners, self.update, bound)
-        pulls = self.learners if settings.delay_compensation else 0  # what each learner pulled last
-        self.backups = [torch.empty_like(self.server.shard) for _ in range(pulls)]
+        remember = settings.delay_compensation > 0
+        self.server = ParameterServer(comm, learner.weights, hosts, self.learners, self.update, bound, remember)
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:
@@ -82,8 +85,6 @@ class Algorithm(Strategy):
         """Go on from ``vector``, which the servers hold."""
         self.learner.weights.copy_(vector)
         self.pulled.copy_(vector)
-        for backup in self.backups:
-            backup.copy_(vector[self.server.own])
 
     def step(self, batch: Any | None) -> bool:
         """One local step; the τ-th pushes."""
@@ -108,14 +109,12 @@ class Algorithm(Strategy):
 
     def update(self, s: Tensor, push: Message) -> Tensor:
         """What a push does to a shard of the server."""
-        stale, d = self.server.staleness(push), push.payload
-        if self.backups:
-            # d = −γ g, so −γ λ g⊙g⊙(s − backup) = −(λ/γ) d⊙d⊙(s − backup).
-            ratio = self.settings.delay_compensation / push.numbers[1]
-            d.addcmul_(d * d, s - self.backups[push.source], value=-ratio)
+        stale, d, lr = self.server.staleness(push), push.payload, push.numbers[1]
+        if self.server.pulled and lr:
+            # d = −γ g, so −γ λ g⊙g⊙(s − pulled) = −(λ/γ) d⊙d⊙(s − pulled).
+            ratio = self.settings.delay_compensation / lr
+            d.addcmul_(d * d, s - self.server.pulled[push.source], value=-ratio)
         s.add_(d, alpha=self.scale / (max(1, stale) if self.settings.scale_by_staleness else 1))
-        if self.backups:
-            self.backups[push.source].copy_(s)
         return s
 
     def finish(self) -> None:

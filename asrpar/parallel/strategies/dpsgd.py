@@ -53,6 +53,7 @@ class Algorithm(Gossip):
         self.count = torch.zeros(1, dtype=torch.float64)
         self.begun, self.ended = comm.event(), comm.event()
         self.closing = False
+        self.failed: BaseException | None = None
         self.activity = comm.spawn(self.run, "dpsgd")
 
     def start(self) -> None:
@@ -68,7 +69,8 @@ class Algorithm(Gossip):
         frames = self.learner.gradient(batch)
         self.ended.wait()
         self.ended.clear()
-        self.activity.check()
+        if self.failed:
+            raise self.failed
         if self.count.item() == 0:
             return False
         if frames:
@@ -89,6 +91,9 @@ class Algorithm(Gossip):
                 self.beside.allreduce(self.count)
                 if self.count.item():
                     self.mix()
+            except BaseException as e:
+                self.failed = e  # before the learner wakes
+                raise
             finally:
                 self.ended.set()
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies import adpsgd
 from asrpar.parallel.strategies.base import Gossip, Learner
@@ -50,10 +50,11 @@ class Algorithm(Gossip):
                 "size: choose a divisor, or 0 for the learners of each node"
             )
         group = comm.rank // size if size else comm.node()
+        self.layout = comm.allgather_object(group)
         self.inside = comm.split(group)
         leads = self.inside.rank == 0
         between = comm.split(0 if leads else None)
-        self.groups = len(set(comm.allgather_object(group)))
+        self.groups = len(set(self.layout))
         self.outside = adpsgd.Algorithm(settings, learner, between, self.wire) if leads else None
 
     def step(self, batch: Any | None) -> bool:
@@ -107,10 +108,16 @@ class Algorithm(Gossip):
         return adpsgd.Algorithm(self.settings, self.learner, comm, self.wire)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `adpsgd` keeps; x_i is the learners' own."""
-        return self.outside.state_dict() if self.outside else {}
+        """What `adpsgd` keeps, and each rank's super-learner; x_i is the learners' own."""
+        return {"layout": self.layout, **(self.outside.state_dict() if self.outside else {})}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the same sequence of partners."""
+        """Go on with the same sequence of partners; `TrainingError` if as many ranks are on other nodes now."""
+        before = state.get("layout", self.layout)
+        if len(before) == len(self.layout) and before != self.layout:
+            raise TrainingError(
+                f"hadpsgd: the super-learners of ranks 0, 1, ... were {before} in the checkpoint, now they are "
+                f"{self.layout}: start on as many learners a node as before, or set super_learner_size"
+            )
         if self.outside:
             self.outside.load_state_dict(state)
