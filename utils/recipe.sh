@@ -9,6 +9,7 @@ begin_recipe() {
   data_dir=$(absolute "${data_dir:-$exp_dir/data}")
   [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")
   [[ ${config:?} == conf/* ]] || config=$(absolute "$config")
+  [[ ${decode_config:=conf/decode.yaml} == conf/* ]] || decode_config=$(absolute "$decode_config")
   cd "${here:?}" || exit 1
   [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
   exp=$exp_dir/${name:-${strategy:?}_n${learners}_seed$(setting seed 0)}
@@ -45,7 +46,7 @@ decode_sets() {
   need "$data_dir/graph/HLG.fst" 4 "the decoding graph"
   local tests
   tests=$(IFS=, && echo "${*:2}")
-  asrpar decode --config conf/decode.yaml --exp "$exp" --feats "$data_dir/feats" --graph "$data_dir/graph" \
+  asrpar decode --config "$decode_config" --exp "$exp" --feats "$data_dir/feats" --graph "$data_dir/graph" \
     --lang "$data_dir/lang" --dev "$1" --test "$tests"
 }
 
