@@ -1,5 +1,6 @@
 """MPI that outlives its ranks: user-level failure mitigation (ULFM), under Open MPI's ``mpirun --with-ft mpi``."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,8 @@ from asrpar.parallel.trace import Trace
 
 # The last one: of several requests one has failed, which here has no other cause.
 _LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED, MPI.ERR_IN_STATUS)
+# How long after an error of no kind it may take until MPI tells of the death behind it.
+_NEWS_SECONDS = 2.0
 
 
 class SurvivingComm(MpiComm):
@@ -53,13 +56,25 @@ class SurvivingComm(MpiComm):
         return SurvivingComm(part, self.trace)
 
 
+def _somebody_failed(mpi: MPI.Comm) -> bool:
+    """Whether MPI knows, or soon gets to know, of a rank of ``mpi`` that is gone."""
+    until = time.monotonic() + _NEWS_SECONDS
+    while not mpi.Get_failed().Get_size():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    def call(*args: Any, **options: Any) -> Any:
+    def call(comm: SurvivingComm, *args: Any, **options: Any) -> Any:
         try:
-            return method(*args, **options)
+            return method(comm, *args, **options)
         except MPI.Exception as e:
-            if e.Get_error_class() in _LOST:
+            kind = e.Get_error_class()
+            # Open MPI 5.0.11's barrier says ERR_OTHER where a rank has died while others stood in it.
+            if kind in _LOST or (kind == MPI.ERR_OTHER and _somebody_failed(comm.mpi)):
                 raise LearnerLost(str(e)) from e
             raise
 
