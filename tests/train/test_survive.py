@@ -30,6 +30,7 @@ def launch(mini, exp, strategy, dies, *options, **settings):
         ("adpsgd", 1, {}),
         ("adpsgd", 0, {}),
         ("asgd", 2, {}),
+        ("asgd", 1, {"strategies__asgd__server": "dedicated", "batch__deal": "equal"}),
         ("hadpsgd", 3, {"strategies__hadpsgd__super_learner_size": 2}),
     ],
 )

@@ -57,9 +57,9 @@ class SurvivingComm(MpiComm):
 
 
 def _somebody_failed(mpi: MPI.Comm) -> bool:
-    """Whether MPI knows, or soon gets to know, of a rank of ``mpi`` that is gone."""
+    """Whether MPI knows, or soon gets to know, of a loss in ``mpi``: by itself, or from a rank that has revoked it."""
     until = time.monotonic() + _NEWS_SECONDS
-    while not mpi.Get_failed().Get_size():
+    while not (mpi.Is_revoked() or mpi.Get_failed().Get_size()):
         if time.monotonic() > until:
             return False
         time.sleep(0.01)
@@ -73,7 +73,7 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(comm, *args, **options)
         except MPI.Exception as e:
             kind = e.Get_error_class()
-            # Open MPI 5.0.11's barrier says ERR_OTHER where a rank has died while others stood in it.
+            # Open MPI 5.0.11's barrier says ERR_OTHER where a rank has died, or another has revoked, meanwhile.
             if kind in _LOST or (kind == MPI.ERR_OTHER and _somebody_failed(comm.mpi)):
                 raise LearnerLost(str(e)) from e
             raise
