@@ -11,7 +11,7 @@ from asrpar.errors import ConfigError, DataError, require_file
 from asrpar.feats import Batch, BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, LocalComm
 from asrpar.parallel.record import Recording, witnessed
 from asrpar.parallel.strategies import Strategy
 from asrpar.train.checkpoint import Checkpoints
@@ -109,6 +109,19 @@ def make_learner(config: TrainConfig, lang: Lang, num_features: int, comm: Comm)
         max_nonfinite=config.max_nonfinite,
         zeros=comm.zeros,
     )
+
+
+def choose_transport(config: TrainConfig, comm: Comm) -> Comm:
+    """The learners of ``comm`` on the transport of the settings. Collective.
+
+    Raises:
+        ConfigError: it does not serve these learners.
+    """
+    if config.transport == "mpi" or isinstance(comm, LocalComm):
+        return comm
+    from asrpar.parallel.comm.nccl import joined
+
+    return joined(comm, config.transport, pick_device(config.device, comm.rank))
 
 
 def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -134,6 +134,8 @@ class TrainConfig:
         epochs: passes over the training set.
         autocast: ``none`` (fp32) or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for
+            each learner) or ``gloo`` (the same code as for ``nccl``, on hosts).
         threads: torch threads of each learner; 0 leaves the launcher's choice.
         dev_every_steps: dev loss also between epochs; 0 for epochs only.
         dev_max_frames: padded frames of a dev batch.
@@ -164,6 +166,7 @@ class TrainConfig:
     epochs: int = 10
     autocast: str = "none"
     device: str = "auto"
+    transport: str = "mpi"
     threads: int = 0
     dev_every_steps: int = 0
     dev_max_frames: int = 20000
@@ -172,12 +175,12 @@ class TrainConfig:
     stop_after_epochs: int = 0
 
 
-# These may change between the runs of one training. They do not change what is computed; another device or number of
-# threads may change the order of sums, and so the last bits: the trainer warns of that.
+# These may change between the runs of one training. They do not change what is computed; another device, number
+# of threads or transport may change the order of sums, and so the last bits: the trainer warns of that.
 FREE_ON_RESUME = (
-    "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "threads", "dev_max_frames",
-    "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog", "faults",
-    "record", "ema.both",
+    "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "transport", "threads",
+    "dev_max_frames", "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog",
+    "faults", "record", "ema.both",
 )  # fmt: skip
 
 
@@ -192,6 +195,7 @@ def check_config(config: TrainConfig) -> None:
     choices = {
         "autocast": (config.autocast, ("none", "bf16")),
         "device": (config.device, ("auto", "cpu", "cuda")),
+        "transport": (config.transport, ("mpi", "nccl", "gloo")),
         "optimizer.name": (config.optimizer.name, ("adamw", "sgd")),
         "schedule.name": (config.schedule.name, ("one_cycle", "constant", "exponential")),
     }

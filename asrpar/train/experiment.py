@@ -78,6 +78,8 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     """
     import torch
 
+    from asrpar.train.build import choose_transport
+
     check_config(config)
     settings = strategy_settings(config)
     exp = Path(config.exp)
@@ -97,7 +99,10 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
         if finished:
             log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
             return 0
-        return run(exp, config, settings, comm, allow_learner_change)
+        comm = choose_transport(config, comm)
+        number = run(exp, config, settings, comm, allow_learner_change)
+        comm.close()
+        return number
 
 
 def run(

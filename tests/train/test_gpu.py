@@ -1,4 +1,4 @@
-"""Training on a GPU, alone and with ranks that share it through pinned host memory, against the same on the CPU."""
+"""Training on GPUs, alone, with ranks that share one through pinned host memory, and with NCCL, against the CPU."""
 
 import json
 
@@ -27,9 +27,13 @@ def full_precision(monkeypatch):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
 
 
-def train(data, exp, strategy, learners, device, **settings):
+def launch(data, exp, strategy, learners, device, check=True, **settings):
     options = train_options(data, exp, strategy=strategy, device=device, **SETTINGS | settings)
-    asrpar("launch", "--learners", learners, "--", "train", *options)
+    return asrpar("launch", "--learners", learners, "--", "train", *options, check=check)
+
+
+def train(data, exp, strategy, learners, device, **settings):
+    launch(data, exp, strategy, learners, device, **settings)
     return json.loads((exp / "train.json").read_text())
 
 
@@ -64,3 +68,34 @@ def test_a_training_is_resumed_on_the_gpu(mini, tmp_path, learners):
     assert "resuming from" in (tmp_path / "parts" / "log" / "train.0.log").read_text()
     # Sums on a GPU are not made in one order.
     assert torch.allclose(weights(tmp_path / "parts"), weights(tmp_path / "whole"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("strategy", "learners"), [("ssgd", 1), ("bmuf", 1), ("ssgd", 2), ("bmuf", 2), ("hadpsgd", 2), ("delayed", 2)]
+)
+def test_nccl_is_that_of_the_cpu(mini, tmp_path, strategy, learners):
+    if learners > torch.cuda.device_count():
+        pytest.skip(f"NCCL wants a GPU for each of {learners} learners")
+    settings = {"strategies__hadpsgd__super_learner_size": 2} if strategy == "hadpsgd" else {}
+    here = train(mini, tmp_path / "cpu", strategy, learners, "cpu", **settings)
+    there = train(mini, tmp_path / "cuda", strategy, learners, "cuda", transport="nccl", **settings)
+    assert there["dev_loss"] == pytest.approx(here["dev_loss"], rel=1e-4)
+    assert torch.allclose(weights(tmp_path / "cuda"), weights(tmp_path / "cpu"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.mpi
+def test_a_training_is_resumed_with_nccl(mini, tmp_path):
+    train(mini, tmp_path / "whole", "ssgd", 1, "cuda", transport="nccl")
+    for settings in ({"stop_after_epochs": 1}, {}):
+        train(mini, tmp_path / "parts", "ssgd", 1, "cuda", transport="nccl", **settings)
+    assert "resuming from" in (tmp_path / "parts" / "log" / "train.0.log").read_text()
+    assert torch.allclose(weights(tmp_path / "parts"), weights(tmp_path / "whole"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.mpi
+def test_nccl_refuses_learners_that_share_a_gpu(mini, tmp_path):
+    learners = torch.cuda.device_count() + 1
+    done = launch(mini, tmp_path, "ssgd", learners, "cuda", check=False, transport="nccl")
+    assert done.returncode != 0
+    assert "NCCL wants one for each" in done.stderr.strip().splitlines()[-1]

@@ -225,6 +225,9 @@ class Comm(ABC):
         """The ``root``'s object, on all ranks."""
         return self.allgather_object(value if self.rank == root else None)[root]
 
+    def close(self) -> None:
+        """End what the transport began in this process, after the last message. Collective."""
+
     def fail(self, code: int) -> None:
         """This rank is about to exit with ``code`` in an error: do not leave the others waiting for it."""
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message
 from asrpar.parallel.comm.lending import Bell, LentDrafts
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
+from asrpar.parallel.comm.staging import Staging
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
 
@@ -29,8 +30,6 @@ _SHORTEST, _LONGEST = 50e-6, 1e-3
 # The same where somebody rings. At the first look MPI takes in what has come, and at the second one finds it; after
 # that, only a message that is behind its bell could be missed.
 _WITH_BELL = (0.0, 0.1)
-# Buffers in pinned memory that are kept; there are more where lengths differ from message to message.
-_STAGED = 16
 # Where only the learner itself waits: seconds before the first sleep.
 _EAGER = 200e-6
 
@@ -88,7 +87,7 @@ class MpiComm(Comm):
         self.size = self.mpi.Get_size()
         self.trace = trace or Trace()
         self._polling = polling
-        self._staging: dict[tuple[int, torch.dtype], Tensor] = {}
+        self.staging = Staging()
         self._header = np.zeros(2 + MAX_NUMBERS)
         self._board: MPI.Comm | None = None
         self._background: MPI.Comm | None = None
@@ -107,10 +106,10 @@ class MpiComm(Comm):
     def allreduce(self, x: Tensor) -> None:
         """Replace ``x`` by its sum over all ranks."""
         self._check(x, _ADDED)
-        host = self._host(x)
+        host = self.staging.outgoing(x)
         with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
             self._add_up(host)
-        self._back(host, x)
+        self.staging.arrived(host, x)
 
     def allreduce_begin(self, x: Tensor) -> Background:
         """Begin a sum over all ranks in a thread, on a communicator of its own."""
@@ -118,50 +117,49 @@ class MpiComm(Comm):
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, "allreduce")
 
+        since = self.staging.moment(x)
+
         def run() -> None:
-            host = self._host(x)
+            host = self.staging.outgoing(x, since)
             with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
                 self._add_up(host, background=True)
-            self._back(host, x)
+            self.staging.arrived(host, x)
 
         return Background(self._worker.submit(run), self, x.nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """Replace ``x`` by the ``root``'s."""
-        host = self._host(x)
+        host = self.staging.outgoing(x)
         with self.trace.span("broadcast", bytes=x.nbytes, sent=self._share(x.nbytes)):
             self._finish(self.mpi.Ibcast if self._polling else self.mpi.Bcast, _carried(host), root)
-        self._back(host, x)
+        self.staging.arrived(host, x)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         """Swap messages with ``peer``; both directions are in flight at once."""
-        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        received = self.staging.incoming(incoming)
         with self.trace.span("exchange", peer=peer, bytes=outgoing.nbytes, sent=outgoing.nbytes):
             requests = [
                 self.mpi.Irecv(_carried(received), peer, _PAYLOAD),
-                self.mpi.Isend(_carried(self._host(outgoing)), peer, _PAYLOAD),
+                self.mpi.Isend(_carried(self.staging.outgoing(outgoing)), peer, _PAYLOAD),
             ]
             self._wait_all(requests)
-        if received is not incoming:
-            incoming.copy_(received)
+        self.staging.arrived(received, incoming)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row j to rank j."""
-        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        received = self.staging.incoming(incoming)
         with self.trace.span("alltoall", bytes=outgoing.nbytes, sent=self._share(outgoing.nbytes)):
             call = self.mpi.Ialltoall if self._polling else self.mpi.Alltoall
-            self._finish(call, _carried(self._host(outgoing)), _carried(received))
-        if received is not incoming:
-            incoming.copy_(received)
+            self._finish(call, _carried(self.staging.outgoing(outgoing)), _carried(received))
+        self.staging.arrived(received, incoming)
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row i from rank i."""
-        received = incoming if incoming.device.type == "cpu" else torch.empty_like(incoming, device="cpu")
+        received = self.staging.incoming(incoming)
         with self.trace.span("allgather", bytes=incoming.nbytes, sent=self._share(incoming.nbytes)):
             call = self.mpi.Iallgather if self._polling else self.mpi.Allgather
-            self._finish(call, _carried(self._host(outgoing)), _carried(received))
-        if received is not incoming:
-            incoming.copy_(received)
+            self._finish(call, _carried(self.staging.outgoing(outgoing)), _carried(received))
+        self.staging.arrived(received, incoming)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """Small Python objects of all ranks, by rank."""
@@ -183,7 +181,7 @@ class MpiComm(Comm):
             header[1] = -1 - lent
         requests = [self.mpi.Isend(header, dest, _HEADER)]
         if payload is not None and payload.numel() and lent is None:
-            requests.append(self.mpi.Isend(_carried(self._host(payload)), dest, _PAYLOAD))
+            requests.append(self.mpi.Isend(_carried(self.staging.outgoing(payload)), dest, _PAYLOAD))
         if self._bell:
             self._bell.ring(dest)
         size = 0 if payload is None else payload.nbytes
@@ -211,11 +209,10 @@ class MpiComm(Comm):
                 f"rank {sender} sent {count} numbers, there is room for {0 if into is None else len(into)}"
             )
         room = into[:count]
-        host = room if room.device.type == "cpu" else torch.empty_like(room, device="cpu")
+        host = self.staging.incoming(room)
         with self.trace.span("receive", peer=sender, bytes=room.nbytes):
             self._wait_all([self.mpi.Irecv(_carried(host), sender, _PAYLOAD)])
-        if host is not room:
-            room.copy_(host)
+        self.staging.arrived(host, room)
         return Message(sender, kind, numbers, room)
 
     def zeros(self, numel: int, like: Tensor) -> Tensor:
@@ -324,24 +321,6 @@ class MpiComm(Comm):
     def _check(x: Tensor, types: set[torch.dtype]) -> None:
         if x.dtype not in types:
             raise TypeError(f"MPI cannot add up {x.dtype}; convert to float32 first, or use alltoall and allgather")
-
-    def _host(self, x: Tensor) -> Tensor:
-        x = x.detach()
-        if not x.is_contiguous():
-            raise ValueError("only contiguous tensors can be sent")
-        if x.device.type == "cpu":
-            return x
-        key = (x.numel(), x.dtype)
-        if key not in self._staging:
-            if len(self._staging) >= _STAGED:
-                del self._staging[next(iter(self._staging))]
-            self._staging[key] = torch.empty(x.numel(), dtype=x.dtype, pin_memory=True)
-        return self._staging[key].view(x.shape).copy_(x)
-
-    @staticmethod
-    def _back(host: Tensor, x: Tensor) -> None:
-        if x.device.type != "cpu":
-            x.detach().copy_(host, non_blocking=True)
 
 
 def _carried(x: Tensor) -> np.ndarray:
