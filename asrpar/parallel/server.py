@@ -57,7 +57,8 @@ class ParameterServer:
         self.parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
         own = self.parts[hosts.index(comm.rank)] if comm.rank in hosts else slice(0, 0)
         self.own = own
-        self.shard = torch.zeros_like(like[own])
+        # In host memory, from where it is sent, and where no GPU is busy with something else.
+        self.shard = torch.zeros_like(like[own], device="cpu")
         self.room = torch.empty_like(self.shard)
         self.pulled = [torch.empty_like(self.shard) for _ in range(clients if remember else 0)]
         self.version = 0

@@ -43,7 +43,7 @@ class Parts:
 
     def learner(self, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""
-        return make_learner(self.config, lang, num_features, comm)
+        return make_learner(self.config, lang, num_features, comm, pick_device(self.config.device, comm.rank))
 
     def checkpoints(self, comm: Comm) -> Checkpoints:
         """Where states are kept."""
@@ -95,9 +95,10 @@ def make_loader(config: TrainConfig, workers: int, rank: int) -> BatchLoader:
     return loader
 
 
-def make_learner(config: TrainConfig, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
-    """The model of one rank, on its device. Collective."""
-    device = pick_device(config.device, comm.rank)
+def make_learner(
+    config: TrainConfig, lang: Lang, num_features: int, comm: Comm, device: torch.device
+) -> AcousticLearner:
+    """The model of one rank. Collective."""
     module = build_model(config.model, num_features, lang.num_tokens).to(device)
     return AcousticLearner(
         module,

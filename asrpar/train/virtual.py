@@ -15,7 +15,7 @@ from asrpar.parallel.comm.virtual import VirtualComm
 from asrpar.parallel.record import Entry, Replay, witnessed
 from asrpar.parallel.strategies import Strategy
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
-from asrpar.train.build import Parts, make_learner, make_loader
+from asrpar.train.build import Parts, make_learner, make_loader, pick_device
 from asrpar.train.config import TrainConfig
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.timing import Timing
@@ -204,7 +204,8 @@ class VirtualParts(Parts):
     def learner(self, lang: Lang, num_features: int, comm: VirtualComm) -> VirtualLearner:
         """A learner that begins as its like under MPI would."""
         self.comm = comm
-        learner = make_learner(self.config, lang, num_features, comm)
+        # All are on the first device, for they share one module.
+        learner = make_learner(self.config, lang, num_features, comm, pick_device(self.config.device, 0))
         seconds = ComputeTime(self.cluster.compute, comm.rank, self.config.seed)
         return VirtualLearner.adopt(learner, self.module, comm, seconds)
 

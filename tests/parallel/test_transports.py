@@ -2,14 +2,11 @@
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from asrpar.errors import ConfigError
 from asrpar.parallel.comm import staging
-from asrpar.parallel.comm.nccl import joined
 from asrpar.parallel.comm.staging import Staging
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -37,11 +34,21 @@ def test_oracles_on_other_transports(mpirun, repo, kind, program, ranks):
     assert done.stdout.count("passed") == ranks
 
 
-def test_nccl_is_refused_where_learners_share_a_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="GPU-1"))
-    comm = SimpleNamespace(node=lambda: 0, allgather_object=lambda place: [place, place])
-    with pytest.raises(ConfigError, match=r"2 learners have 1 GPU\(s\), and NCCL wants one for each"):
-        joined(comm, "nccl", torch.device("cuda", 0))
+@pytest.mark.mpi
+def test_nccl_is_refused_where_learners_share_a_gpu(mpirun):
+    program = """
+from types import SimpleNamespace
+import torch
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import world
+from asrpar.parallel.comm.nccl import joined
+torch.cuda.get_device_properties = lambda device: SimpleNamespace(uuid="GPU-1")
+try:
+    joined(world(), "nccl", torch.device("cuda", 0))
+except ConfigError as e:
+    print(e)
+"""
+    assert mpirun(2, program).stdout.count("2 learners have 1 GPU(s), and NCCL wants one for each") == 2
 
 
 class CopyAll(Staging):

@@ -19,6 +19,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 REGRESSION = [
     *("ssgd", "model_averaging:sync_steps=4", "bmuf:sync_steps=4", "slowmo:sync_steps=4", "diloco:sync_steps=10"),
+    *("model_averaging:sync_steps=4,overlap_steps=4", "bmuf:sync_steps=4,overlap_steps=2"),
     *("easgd", "dpsgd", "dpsgd:topology=complete", "sgp", "adpsgd", "adpsgd:neighbours=random", "hadpsgd", "delayed"),
     *("asgd:push_scale=null", "easgd_async"),
 ]

@@ -19,7 +19,29 @@ SETTINGS = {
     "optimizer__name": "sgd",
     "optimizer__lr": 0.05,
 }
-STRATEGIES = [("single", 1), ("ssgd", 2), ("ssgd", 4), ("bmuf", 2), ("easgd", 2), ("dpsgd", 3), ("delayed", 2)]
+BUCKETS = {"strategies__ssgd__bucket_mb": 0.01}
+SIXTEEN_BITS = {"compression__method": "bf16"}
+STRATEGIES = [
+    ("single", 1, {}),
+    ("ssgd", 2, {}),
+    ("ssgd", 2, BUCKETS),
+    ("ssgd", 4, {}),
+    ("bmuf", 2, {}),
+    ("bmuf", 2, {"strategies__bmuf__sync_steps": 4, "strategies__bmuf__overlap_steps": 2}),
+    ("easgd", 2, {}),
+    ("dpsgd", 3, {}),
+    ("delayed", 2, {}),
+]
+WITH_NCCL = [
+    ("ssgd", 1, {}),
+    ("bmuf", 1, {}),
+    ("ssgd", 2, {}),
+    ("ssgd", 2, BUCKETS),
+    ("bmuf", 2, {}),
+    ("sgp", 2, {}),
+    ("delayed", 2, {}),
+    ("hadpsgd", 2, {"strategies__hadpsgd__super_learner_size": 2}),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -37,23 +59,30 @@ def train(data, exp, strategy, learners, device, **settings):
     return json.loads((exp / "train.json").read_text())
 
 
+def need_gpus(learners):
+    if learners > torch.cuda.device_count():
+        pytest.skip(f"NCCL wants a GPU for each of {learners} learners")
+
+
 def weights(exp):
     return torch.cat([p.reshape(-1) for p in load_acoustic_model(exp / "final.pt")[0].state_dict().values()])
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(("strategy", "learners"), STRATEGIES)
-def test_lockstep_training_is_that_of_the_cpu(mini, tmp_path, strategy, learners):
-    here = train(mini, tmp_path / "cpu", strategy, learners, "cpu")
-    there = train(mini, tmp_path / "cuda", strategy, learners, "cuda")
+@pytest.mark.parametrize(("strategy", "learners", "settings"), STRATEGIES)
+def test_lockstep_training_is_that_of_the_cpu(mini, tmp_path, strategy, learners, settings):
+    here = train(mini, tmp_path / "cpu", strategy, learners, "cpu", **settings)
+    there = train(mini, tmp_path / "cuda", strategy, learners, "cuda", **settings)
     assert there["dev_loss"] == pytest.approx(here["dev_loss"], rel=1e-4)
     assert torch.allclose(weights(tmp_path / "cuda"), weights(tmp_path / "cpu"), rtol=0, atol=1e-4)
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("strategy", ["adpsgd", "asgd", "easgd_async", "hadpsgd"])
-def test_learners_at_their_own_pace_share_a_gpu(mini, tmp_path, strategy):
-    result = train(mini, tmp_path, strategy, 2, "cuda", epochs=4)
+@pytest.mark.parametrize(
+    ("strategy", "learners"), [("adpsgd", 2), ("asgd", 2), ("asgd", 3), ("easgd_async", 2), ("hadpsgd", 2)]
+)
+def test_learners_at_their_own_pace_share_a_gpu(mini, tmp_path, strategy, learners):
+    result = train(mini, tmp_path, strategy, learners, "cuda", epochs=4)
     losses = [e["train_loss"] for e in result["history"]]
     assert result["complete"] and losses[-1] < losses[0]
 
@@ -71,17 +100,23 @@ def test_a_training_is_resumed_on_the_gpu(mini, tmp_path, learners):
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(
-    ("strategy", "learners"), [("ssgd", 1), ("bmuf", 1), ("ssgd", 2), ("bmuf", 2), ("hadpsgd", 2), ("delayed", 2)]
-)
-def test_nccl_is_that_of_the_cpu(mini, tmp_path, strategy, learners):
-    if learners > torch.cuda.device_count():
-        pytest.skip(f"NCCL wants a GPU for each of {learners} learners")
-    settings = {"strategies__hadpsgd__super_learner_size": 2} if strategy == "hadpsgd" else {}
+@pytest.mark.parametrize(("strategy", "learners", "settings"), WITH_NCCL)
+def test_nccl_is_that_of_the_cpu(mini, tmp_path, strategy, learners, settings):
+    need_gpus(learners)
     here = train(mini, tmp_path / "cpu", strategy, learners, "cpu", **settings)
     there = train(mini, tmp_path / "cuda", strategy, learners, "cuda", transport="nccl", **settings)
     assert there["dev_loss"] == pytest.approx(here["dev_loss"], rel=1e-4)
     assert torch.allclose(weights(tmp_path / "cuda"), weights(tmp_path / "cpu"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("learners", "strategy"), [(2, "ssgd"), (3, "ssgd"), (2, "hadpsgd")])
+def test_learners_with_nccl_get_better(mini, tmp_path, learners, strategy):
+    need_gpus(learners)
+    settings = SIXTEEN_BITS if strategy == "ssgd" else {"strategies__hadpsgd__super_learner_size": 1}
+    result = train(mini, tmp_path, strategy, learners, "cuda", transport="nccl", epochs=4, **settings)
+    losses = [e["train_loss"] for e in result["history"]]
+    assert result["complete"] and losses[-1] < losses[0]
 
 
 @pytest.mark.mpi

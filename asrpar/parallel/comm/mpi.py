@@ -123,16 +123,18 @@ class MpiComm(Comm):
             host = self.staging.outgoing(x, since)
             with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
                 self._add_up(host, background=True)
-            self.staging.arrived(host, x)
+            self.staging.arrived(host, x, since)
 
         return Background(self._worker.submit(run), self, x.nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """Replace ``x`` by the ``root``'s."""
-        host = self.staging.outgoing(x)
+        sends = self.rank == root
+        host = self.staging.outgoing(x) if sends else self.staging.incoming(x)
         with self.trace.span("broadcast", bytes=x.nbytes, sent=self._share(x.nbytes)):
             self._finish(self.mpi.Ibcast if self._polling else self.mpi.Bcast, _carried(host), root)
-        self.staging.arrived(host, x)
+        if not sends:
+            self.staging.arrived(host, x)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         """Swap messages with ``peer``; both directions are in flight at once."""

@@ -1,6 +1,7 @@
 """NCCL between GPUs through torch.distributed, started by the ranks of an MPI job; Gloo runs the same code on hosts."""
 
 import datetime
+import os
 import socket
 from typing import Any
 
@@ -43,13 +44,19 @@ class TorchComm(MpiComm):
         device: of this rank's model.
         group: of torch.distributed for these ranks; None for all it was started for.
         trace: of this learner.
+        store: through which the ranks found each other; rank 0's must outlive all groups.
     """
 
     def __init__(
-        self, comm: MPI.Comm, device: torch.device, group: dist.ProcessGroup | None = None, trace: Trace | None = None
+        self,
+        comm: MPI.Comm,
+        device: torch.device,
+        group: dist.ProcessGroup | None = None,
+        trace: Trace | None = None,
+        store: dist.Store | None = None,
     ) -> None:
         super().__init__(comm, trace)
-        self.device, self.group = device, group
+        self.device, self.group, self.store = device, group, store
 
     def allreduce(self, x: Tensor) -> None:
         """Replace ``x`` by its sum over all ranks."""
@@ -112,7 +119,9 @@ class TorchComm(MpiComm):
             self._settle()
 
     def split(self, color: int | None, name: str = "") -> "TorchComm | None":
-        """A communicator for each color."""
+        """A communicator for each color. torch.distributed makes groups only with all of its ranks."""
+        if self.group is not None:
+            raise NotImplementedError("a part of the ranks cannot be split again")
         colors = self.allgather_object((color, dist.get_rank()))
         own = None
         # All ranks make all groups, in one order.
@@ -129,6 +138,8 @@ class TorchComm(MpiComm):
     def close(self) -> None:
         """End torch.distributed in this process. Collective; nothing may be on its way."""
         dist.destroy_process_group()
+        self.barrier()
+        self.store = None
 
     def _ours(self, x: Tensor) -> bool:
         if not x.is_contiguous():
@@ -174,8 +185,9 @@ def joined(comm: MpiComm, backend: str, device: torch.device) -> TorchComm:
         )
     if not (dist.is_nccl_available() if backend == "nccl" else dist.is_gloo_available()):
         raise ConfigError(f"transport is {backend}, which this build of torch does not have: set transport=mpi")
-    # Names of machines need not be known within one.
-    host = "127.0.0.1" if len({p[1] for p in places}) == 1 else socket.gethostname()
+    # Names of machines need not be known within one, and between them the usual one may lead to the wrong network.
+    several = len({p[1] for p in places}) > 1
+    host = os.environ.get("MASTER_ADDR", socket.gethostname()) if several else "127.0.0.1"
     try:
         store = dist.TCPStore(host, 0, comm.size, True, wait_for_workers=False) if comm.rank == 0 else None
         host, port = comm.broadcast_object((host, store.port) if store else None)
@@ -191,4 +203,4 @@ def joined(comm: MpiComm, backend: str, device: torch.device) -> TorchComm:
         )
     except (RuntimeError, ValueError) as e:
         raise LaunchError(f"torch.distributed ({backend}) does not start: {e}; set transport=mpi to do without") from e
-    return TorchComm(comm.mpi, device, None, comm.trace)
+    return TorchComm(comm.mpi, device, None, comm.trace, store)

@@ -13,8 +13,8 @@ KEPT = 16
 class Staging:
     """Host copies of tensors; what is in host memory already travels from where it is.
 
-    Each thread has buffers and a stream of its own, so that none overwrites what another one still sends, and copies do
-    not queue behind what is computed meanwhile. All copies are complete when a method returns.
+    Each thread has buffers and a stream of its own, so that none overwrites what another one still sends. A copy waits
+    for what is computed when it is asked for, or was since a `moment`, and is complete when the method returns.
     """
 
     def __init__(self) -> None:
@@ -39,10 +39,10 @@ class Staging:
         """Room on the host for what ``x`` is to become; see `arrived`."""
         return x if self.stays(x) else self._room("in", x)
 
-    def arrived(self, host: Tensor, x: Tensor) -> None:
-        """Fill ``x`` from ``host``, which `outgoing` or `incoming` has given for it."""
+    def arrived(self, host: Tensor, x: Tensor, since: Any = None) -> None:
+        """Fill ``x``, which nobody has used ``since``, from what `outgoing` or `incoming` gave for it."""
         if not self.stays(x):
-            self.move(host, x.detach(), x.device)
+            self.move(host, x.detach(), x.device, since)
 
     def stays(self, x: Tensor) -> bool:
         """Whether ``x`` needs no copy."""
@@ -56,6 +56,8 @@ class Staging:
         """Copy between ``device`` and the host, after what was computed before (``since``), beside all else."""
         stream = getattr(self._own, "stream", None)
         if stream is None:
+            # A thread begins on the first GPU, and would take memory of it for nothing.
+            torch.cuda.set_device(device)
             stream = self._own.stream = torch.cuda.Stream(device)
         stream.wait_event(since or torch.cuda.current_stream(device).record_event())
         with torch.cuda.stream(stream):

@@ -17,9 +17,9 @@ import math
 from dataclasses import dataclass
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.blocks import BlockSettings, BlockStrategy
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.strategies.outer import BlockSettings, BlockStrategy
 from asrpar.parallel.wire import Wire
 
 

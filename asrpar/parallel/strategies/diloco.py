@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.blocks import BlockSettings, BlockStrategy
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.strategies.outer import BlockSettings, BlockStrategy
 from asrpar.parallel.wire import Wire
 
 

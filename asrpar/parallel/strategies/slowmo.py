@@ -15,9 +15,9 @@ Cost of a block: one allreduce of P + 2 numbers.
 from dataclasses import dataclass
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.blocks import BlockSettings, BlockStrategy
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.strategies.outer import BlockSettings, BlockStrategy
 from asrpar.parallel.wire import Wire
 
 

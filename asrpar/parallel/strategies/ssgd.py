@@ -48,16 +48,24 @@ class Algorithm(Strategy):
 
     def step(self, batch: Any | None) -> bool:
         """Sum the gradients and the frames over all learners, and update."""
-        message = self.learner.message
         if self.buckets:
             self.buckets.sum_gradient(batch)
         else:
-            message[-1] = self.learner.gradient(batch)
-            self.wire.allreduce(self.comm, message, exact=1)
-        frames = message[-1].item()
-        if frames == 0:
-            return False
-        self.learner.grad.div_(frames)
+            sum_gradient(self.learner, self.comm, self.wire, batch)
+        return update(self.learner) > 0
+
+
+def sum_gradient(learner: Learner, comm: Comm, wire: Wire, batch: Any | None) -> None:
+    """``learner.message``: the gradient of ``batch`` and its frames, summed over all learners."""
+    learner.message[-1] = learner.gradient(batch)
+    wire.allreduce(comm, learner.message, exact=1)
+
+
+def update(learner: Learner) -> float:
+    """A local step with the mean gradient in ``learner.message``; returns the frames behind it, all learners' alike."""
+    frames = learner.message[-1].item()
+    if frames:
+        learner.grad.div_(frames)
         # A gradient that is not finite on one learner is not finite in the sum: all learners skip it alike.
-        self.learner.apply()
-        return True
+        learner.apply()
+    return frames

@@ -97,6 +97,36 @@ check(
     cbm,
 )
 
+# Sums that hide behind the next block's steps, against the equations with every learner's x_i written out.
+for name, settings, eta, look, overlap in (
+    ("model_averaging", {}, 0.0, False, 1),
+    ("model_averaging", {}, 0.0, False, TAU),
+    ("bmuf", {"block_momentum": 0.6}, 0.6, True, 2),
+    ("bmuf", {"block_momentum": 0.6, "nesterov": False}, 0.6, False, TAU),
+):
+    hidden = make(name, learner := fresh(), sync_steps=TAU, overlap_steps=overlap, **settings)
+    hidden.start()
+    x, w, w_g, delta = START.repeat(N, 1), START.clone(), START.clone(), torch.zeros_like(START)
+    n = torch.tensor(uneven, dtype=torch.float64)[:, None]
+    sums, y = None, None
+    for step, batch in enumerate(batches, 1):
+        x = x - LR * gradients(x, batch, uneven)
+        if sums is not None and step % TAU == overlap % TAU:
+            delta = eta * delta + sums
+            w = w + delta
+            w_g = w + eta * delta if look else w
+            x, sums = x + w_g - y, None
+        if step % TAU == 0:
+            sums, y = (n * (x - w_g)).sum(0) / n.sum(), x
+        hidden.step(share(batch, uneven))
+        require(hidden.due == (sums is not None), f"{name}: a sum is due or not at step {step}")
+    what = f"{name} behind {overlap} steps, momentum {eta}"
+    check(f"{what}: W", hidden.model(), w)
+    check(f"{what}: learners", gathered(learner.weights), x)
+    require(bool((gathered(learner.weights) != learner.weights).any()) == (N > 1), "learners went their own ways")
+    end(hidden)
+    require(bool((gathered(learner.weights) == learner.weights).all()), f"{what}: one base when all is quiet")
+
 # SlowMo when the rate changes between blocks: u is in units of a gradient.
 slow = make("slowmo", learner := fresh(), sync_steps=TAU, slow_momentum=0.6)
 slow.start()
@@ -225,6 +255,8 @@ for name in ("dpsgd", "sgp"):
 CASES = {
     "model_averaging": {"sync_steps": TAU},
     "bmuf": {"sync_steps": TAU, "warmup_frames": 2.5 * N},
+    "bmuf overlapping": {"sync_steps": TAU, "overlap_steps": 2},
+    "slowmo overlapping": {"sync_steps": TAU, "overlap_steps": TAU},
     "slowmo": {"sync_steps": TAU},
     "diloco": {"sync_steps": TAU},
     "easgd": {"sync_steps": TAU},

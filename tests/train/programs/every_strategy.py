@@ -1,6 +1,6 @@
 """Run under mpirun: every strategy trains, stops within an epoch, and goes on.
 
-    every_strategy.py FEATS LANG EXP STRATEGY...
+    every_strategy.py FEATS LANG EXP STRATEGY[:KEY=VALUE...]...
 
 Where learners go in lockstep the resumed run must end bit-identically; where they do not, it must use all data and end
 with one model on all ranks. Exits 1 on the first failure.
@@ -21,11 +21,14 @@ feats, lang, out = sys.argv[1:4]
 comm = world()
 
 
-def run(name: str, exp: Path, *sets: str) -> dict:
+def run(spec: str, exp: Path, *sets: str) -> dict:
+    name, *own = spec.split(":")
+    sets = (*sets, *(f"strategies.{name}.{setting}" for setting in own))
     settings = [
         f"exp={exp}", f"data.feats={feats}", f"data.lang={lang}", f"strategy={name}", "threads=1", "epochs=2",
-        "model.channels=16", "model.dilations=[1]", "model.conv_maps=4", "batch.size=1000", "checkpoint.every_steps=3",
-        "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true", "watchdog.timeout_seconds=60", *sets,
+        "device=cpu", "model.channels=16", "model.dilations=[1]", "model.conv_maps=4", "batch.size=1000",
+        "checkpoint.every_steps=3", "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true",
+        "watchdog.timeout_seconds=60", *sets,
     ]  # fmt: skip
     assert train(load_config(TrainConfig, None, settings), comm) == 0
     comm.barrier()
@@ -48,7 +51,7 @@ for name in sys.argv[4:]:
     assert resumed["frames"] == whole["frames"], f"{name}: {resumed['frames']} frames, not {whole['frames']}"
     taken = sum(rank["frames"] for rank in resumed["time"]["ranks"])
     assert taken == resumed["frames"], f"{name}: {taken} frames used, not {resumed['frames']}"
-    lockstep = algorithm_class(name).lockstep
+    lockstep = algorithm_class(name.split(":")[0]).lockstep
     if lockstep and resumed["checksum"] != whole["checksum"]:
         print(f"{name}: the resumed run ended with other weights", flush=True)
         sys.exit(1)

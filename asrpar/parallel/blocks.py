@@ -1,0 +1,180 @@
+"""Blocks of local steps and an outer optimizer between them: behind local SGD, BMUF, SlowMo and DiLoCo.
+
+Every learner starts block t from the base W_g(t−1) and trains alone for τ steps; then
+
+    W̄ = Σ_i (n_i / Σ n) x_i              G = W̄ − W_g(t−1)              G → W(t), W_g(t): see `asrpar.parallel.outer`
+
+n_i are the frames that learner i saw in the block; the epoch ends with a block in which Σ n = 0.
+
+The sum may hide behind d steps of the next block: these go on from y_i, the learner's own x_i at the block's end, and
+then x_i ← x_i + W_g(t) − y_i. They are part of the next G, nothing is lost or counted twice. For local SGD this is
+DaSGD (Zhou et al. 2020, arXiv 2006.00441), for DiLoCo it comes from Douillard et al. 2025 (arXiv 2501.18512).
+
+Cost of a block: one allreduce of P + 2 numbers. Extra memory: 3 P, looking ahead and overlapping P more each.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm.base import Pending
+from asrpar.parallel.outer import OuterOptimizer
+from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.strategies.ssgd import sum_gradient, update
+from asrpar.parallel.wire import Wire, need_plain_wire
+
+
+@dataclass
+class BlockSettings:
+    """What all block algorithms share.
+
+    Attributes:
+        sync_steps: τ, local steps of a block.
+        overlap_steps: d, steps of the next block behind which the sum hides, at most τ; 0 waits for it.
+        warmup_frames: train by synchronised SGD, as `ssgd` does, until all learners together have seen so many frames.
+        keep_local_momentum: do not reset the local optimizer's momenta when a block ends.
+    """
+
+    sync_steps: int = 16
+    overlap_steps: int = 0
+    warmup_frames: float = 0.0
+    keep_local_momentum: bool = True
+
+
+class BlockStrategy(Strategy):
+    """Local steps, and an outer step when the block ends.
+
+    Attributes:
+        name: as users know it, for error messages.
+        look_ahead: whether W_g is not W.
+    """
+
+    name: ClassVar[str]
+    look_ahead: bool = False
+    kept = ("w", "w_g", "delta", "frames", "seen", "rates", "steps", "synchronised", "warmup")
+
+    def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+        super().__init__(settings, learner, comm, wire)
+        if settings.sync_steps < 1:
+            raise ConfigError(f"{self.name}.sync_steps is {settings.sync_steps}: a block has at least 1 step")
+        if settings.warmup_frames < 0:
+            raise ConfigError(f"{self.name}.warmup_frames is {settings.warmup_frames}: it must not be negative")
+        if not 0 <= settings.overlap_steps <= settings.sync_steps:
+            raise ConfigError(
+                f"{self.name}.overlap_steps is {settings.overlap_steps}: it lies between 0 and sync_steps"
+            )
+        self.optimizer = OuterOptimizer(learner.weights, look_ahead=self.look_ahead)
+        self.w, self.w_g, self.delta = self.optimizer.w, self.optimizer.w_g, self.optimizer.delta
+        # Σ n_i (x_i − W_g), Σ n_i, and the frames of all batches, also of those whose update was skipped.
+        self.message = comm.zeros(learner.weights.numel() + 2, learner.weights)
+        self.frames = self.seen = self.rates = self.steps = self.rate = 0
+        self.warmup = settings.warmup_frames
+        self.sum: Pending | None = None
+        self.due = False
+        if settings.overlap_steps:
+            need_plain_wire(self.wire, f"{self.name} with overlap_steps")
+            self.before = torch.empty_like(learner.weights)
+            self.kept = (*self.kept, "before", "message", "rate", "due")
+
+    @abstractmethod
+    def outer(self, frames: float, lr: float) -> tuple[float, float, float]:
+        """(μ, a, r) of a block of ``frames``; ``lr`` is the mean local rate."""
+
+    def start(self) -> None:
+        """W(0) = W_g(0) = rank 0's weights, Δ(0) = 0; once more when the warm-up has ended."""
+        super().start()
+        self.optimizer.begin(self.learner.weights)
+
+    def step(self, batch: Any | None) -> bool:
+        """One local step; the τ-th ends the block."""
+        if self.warmup > 0:
+            return self.warmup_step(batch)
+        frames = self.learner.gradient(batch) if batch is not None else 0.0
+        if frames:
+            self.learner.grad.div_(frames)
+            if self.learner.apply():
+                self.frames += frames
+        self.seen += frames
+        self.rates += self.learner.lr
+        self.steps += 1
+        overlap, last = self.settings.overlap_steps, self.steps == self.settings.sync_steps
+        more, self.synchronised = True, (self.due and self.steps == overlap) or (last and not overlap)
+        if self.due and self.synchronised:
+            more = self.outer_step(overlapped=True)
+        if last:
+            self.end_block(overlap=bool(overlap))
+            more = more if overlap else self.outer_step()
+        return more
+
+    def warmup_step(self, batch: Any | None) -> bool:
+        """A step of synchronised SGD."""
+        sum_gradient(self.learner, self.comm, self.wire, batch)
+        frames = update(self.learner)
+        self.warmup -= frames
+        if frames and self.warmup <= 0:
+            # What is held back of gradients is no displacement.
+            self.wire.forget()
+            self.start()
+        return frames > 0
+
+    def end_block(self, *, overlap: bool = False) -> None:
+        """Average, or begin to."""
+        # W̄ − W_g as the mean of x_i − W_g: adding up the weights themselves would cancel digits.
+        torch.sub(self.learner.weights, self.w_g, out=self.message[:-2]).mul_(self.frames)
+        self.message[-2], self.message[-1] = self.frames, self.seen
+        self.rate = self.rates / max(self.steps, 1)
+        self.frames = self.seen = self.rates = self.steps = 0
+        if overlap:
+            self.before.copy_(self.learner.weights)
+            self.sum, self.due = self.comm.allreduce_begin(self.message), True
+        else:
+            self.wire.allreduce(self.comm, self.message, exact=2)
+
+    def wait(self) -> None:
+        """Let the sum that is on its way arrive."""
+        if self.sum is not None:
+            self.sum.wait()
+            self.sum = None
+
+    def outer_step(self, *, overlapped: bool = False) -> bool:
+        """Take the outer step, hand W_g to every learner. False if none had seen a frame in the block."""
+        self.wait()
+        self.due = False
+        frames, seen = self.message[-2:].tolist()
+        if seen == 0:
+            return False
+        x = self.learner.weights
+        done = self.optimizer.step(self.message[:-2], frames, *self.outer(frames, self.rate))
+        if done and overlapped:
+            x.add_(torch.sub(self.w_g, self.before, out=self.before))
+        else:
+            x.copy_(self.w_g)
+        if not done:  # Local steps skip what is not finite, so weights overflowed: forget the block, all alike.
+            self.learner.count_nonfinite()
+        if not self.settings.keep_local_momentum:
+            self.learner.reset_optimizer()
+        return True
+
+    def finish(self) -> None:
+        """End a block that has begun."""
+        if self.due:
+            self.outer_step(overlapped=True)
+        self.end_block()
+        self.outer_step()
+        if self.warmup <= 0:
+            # Where sums were hidden, x + W_g − y with x = y is W_g but for a rounding, another one on each learner.
+            self.learner.weights.copy_(self.w_g)
+        self.synchronised = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """With nothing on its way."""
+        self.wait()
+        return super().state_dict()
+
+    def observed(self) -> torch.Tensor:
+        """W, as of the last block, which all learners hold alike."""
+        return self.learner.weights if self.warmup > 0 else self.w
