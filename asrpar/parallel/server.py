@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.carrier import make_carrier
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.wire import Wire
 
 PUSH, REPLY, DONE = 1, 2, 3
 
@@ -33,6 +35,8 @@ class ParameterServer:
         bound: a learner that has pushed ``bound`` times more than the slowest one waits for its reply (stale
             synchronous parallel, Ho et al. 2013); None for no bound.
         remember: keep what each learner pulled last.
+        wire: how pushes and replies travel; `ConfigError` unless it is plain or bf16.
+        vectors: pushes are whole vectors and replies displacements, not the other way round.
 
     Attributes:
         shard: this rank's part of the vector; empty if it holds none.
@@ -49,6 +53,9 @@ class ParameterServer:
         update: Update,
         bound: int | None = None,
         remember: bool = False,
+        wire: Wire | None = None,
+        *,
+        vectors: bool = False,
     ) -> None:
         self.comm, self.hosts, self.clients, self.update, self.bound = comm, hosts, clients, update, bound
         # Requests and replies must not meet: a rank's server and its learner receive at the same time.
@@ -59,7 +66,7 @@ class ParameterServer:
         self.own = own
         # In host memory, from where it is sent, and where no GPU is busy with something else.
         self.shard = torch.zeros_like(like[own], device="cpu")
-        self.room = torch.empty_like(self.shard)
+        self.carrier = make_carrier(wire or Wire(), like, self.shard, clients, vectors=vectors)
         self.pulled = [torch.empty_like(self.shard) for _ in range(clients if remember else 0)]
         self.version = 0
         self.seen = [0] * len(hosts)
@@ -68,12 +75,13 @@ class ParameterServer:
     def begin(self, vector: Tensor) -> None:
         """The servers' first value, which the learners have, too."""
         self.shard.copy_(vector[self.own])
-        self.all_have_it()
+        self.all_have(vector)
 
-    def all_have_it(self) -> None:
-        """All learners go on from the shard as it is."""
+    def all_have(self, vector: Tensor) -> None:
+        """All learners go on from ``vector``, which the shards hold."""
         for pulled in self.pulled:
             pulled.copy_(self.shard)
+        self.carrier.begin(vector)
 
     def open(self) -> None:
         """Let this rank's server, if it has one, begin to serve."""
@@ -87,22 +95,25 @@ class ParameterServer:
         One server at a time, all learners in the same order: so there is no circle in which all wait.
         """
         self.open()
+        sent, room = self.carrier.push(push), self.carrier.reply_room(reply)
         for k, (host, part) in enumerate(zip(self.hosts, self.parts, strict=True)):
-            self.requests.send(host, PUSH, (self.seen[k], lr), push[part])
-            message = self.replies.receive(reply[part], source=host)
+            self.requests.send(host, PUSH, (self.seen[k], lr), sent[part])
+            message = self.replies.receive(room[part], source=host)
             self.seen[k] = int(message.numbers[0])
+        self.carrier.take(room, reply)
 
     def serve(self) -> None:
         """Serve until every learner is done."""
         clocks = dict.fromkeys(range(self.clients), 0)
         waiting: dict[int, Tensor] = {}
         while clocks:
-            message = self.requests.receive(self.room)
+            message = self.requests.receive(self.carrier.room)
             if message.kind == DONE:
                 del clocks[message.source]
             else:
-                if message.payload is None:  # more servers than parameters: this one has nothing
-                    message.payload = self.room
+                # With more servers than parameters this one may have nothing.
+                payload = self.carrier.room if message.payload is None else message.payload
+                message.payload = self.carrier.pushed(payload, message.source)
                 waiting[message.source] = self.update(self.shard, message)
                 self.version += 1
                 clocks[message.source] += 1
@@ -111,7 +122,7 @@ class ParameterServer:
                 reply = waiting.pop(rank)
                 if self.pulled:
                     self.pulled[rank].copy_(reply)
-                self.replies.send(rank, REPLY, (self.version,), reply)
+                self.replies.send(rank, REPLY, (self.version,), self.carrier.reply(reply, rank))
 
     def staleness(self, message: Message) -> int:
         """How many pushes of others the shard has seen since the sender's last pull."""
@@ -132,9 +143,9 @@ class ParameterServer:
     def gather(self, into: Tensor) -> None:
         """The servers' whole vector (P,), on all ranks, from which all go on. Collective; only while closed."""
         into[self.own].copy_(self.shard)
-        self.all_have_it()
         for host, part in zip(self.hosts, self.parts, strict=True):
             self.comm.broadcast(into[part], root=host)
+        self.all_have(into)
         self.seen = [int(v) for v in self.comm.allgather_object(self.version)]
         self.seen = [self.seen[host] for host in self.hosts]
 

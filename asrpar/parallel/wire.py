@@ -70,9 +70,10 @@ def need_weights_wire(wire: Wire, strategy: str) -> None:
         )
 
 
-def need_plain_wire(wire: Wire, strategy: str) -> None:
-    """For strategies that do not use the wire: `ConfigError` if it compresses."""
+def need_plain_wire(wire: Wire, strategy: str, instead: str = "") -> None:
+    """For strategies that do not use the wire: `ConfigError` if it compresses, which may say what to do ``instead``."""
     if wire.method != "none":
         raise ConfigError(
             f"strategy '{strategy}' has no compression, but compression.method is '{wire.method}': set it to none"
+            + (f", {instead}" if instead else "")
         )

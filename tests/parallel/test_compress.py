@@ -239,7 +239,14 @@ def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
     assert second.residual.abs().sum() == 0
 
 
-@pytest.mark.parametrize("name", ["asgd", "easgd_async", "delayed"])
-def test_strategies_that_do_not_use_the_wire_refuse_compression(name):
-    with pytest.raises(ConfigError, match=f"'{name}' has no compression"):
-        make_strategy(name, settings_class(name)(), ToyLearner(), LocalComm(), wire("bf16"))
+@pytest.mark.parametrize(
+    ("name", "method", "message"),
+    [
+        ("delayed", "bf16", "'delayed' has no compression.*or take dpsgd with topology complete"),
+        ("asgd", "fp16", "cannot travel as compression.method 'fp16' says: set it to bf16"),
+        ("easgd_async", "topk", "cannot travel as compression.method 'topk' says: set it to bf16"),
+    ],
+)
+def test_strategies_refuse_the_compression_that_they_do_not_have(name, method, message):
+    with pytest.raises(ConfigError, match=message):
+        make_strategy(name, settings_class(name)(), ToyLearner(), LocalComm(), wire(method))

@@ -12,7 +12,7 @@ Staleness of a push = pushes that the server has seen since the learner's last p
 
 When to use: learners of unequal speed, one shared model wanted at all times. κ = 1 takes N learners' whole steps, as
 the papers do; κ = 1/N moves the server as far for the same frames as one step of `ssgd`.
-Cost of a push: 2 P numbers to and from the servers. Extra memory: 2 P, and N P / shards for delay compensation.
+Cost of a push: 2 P numbers to and from the servers. Extra memory: 2 P, N P / shards each for compensation and for bf16.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
 from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire, need_plain_wire
+from asrpar.parallel.wire import Wire
 
 
 @dataclass
@@ -59,7 +59,6 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        need_plain_wire(self.wire, "asgd")
         for name, least in (("staleness_bound", 0), ("delay_compensation", 0), ("push_scale", 1e-9)):
             if (value := getattr(settings, name)) is not None and not value >= least:
                 raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
@@ -69,7 +68,9 @@ class Algorithm(Strategy):
         self.message, self.steps = torch.empty_like(learner.weights), 0
         hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
         remember = settings.delay_compensation > 0
-        self.server = ParameterServer(comm, learner.weights, hosts, self.learners, self.update, bound, remember)
+        self.server = ParameterServer(
+            comm, learner.weights, hosts, self.learners, self.update, bound, remember, self.wire
+        )
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:

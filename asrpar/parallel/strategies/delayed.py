@@ -28,7 +28,7 @@ class Algorithm(Gossip):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        need_plain_wire(self.wire, "delayed")
+        need_plain_wire(self.wire, "delayed", "or take dpsgd with topology complete, which is the same algorithm")
         self.sum = comm.zeros(learner.weights.numel() + 1, learner.weights)
 
     def step(self, batch: Any | None) -> bool:
