@@ -16,7 +16,11 @@ from asrpar.parallel.virtual.timing import simulate_timing
 STRATEGIES: list[tuple[str, dict[str, int]]] = [
     ("ssgd", {}),
     ("model_averaging", {"sync_steps": 4}),
+    ("model_averaging", {"sync_steps": 4, "overlap_steps": 1}),
+    ("model_averaging", {"sync_steps": 4, "overlap_steps": 2}),
+    ("model_averaging", {"sync_steps": 4, "overlap_steps": 4}),
     ("model_averaging", {"sync_steps": 16}),
+    ("model_averaging", {"sync_steps": 16, "overlap_steps": 4}),
     ("bmuf", {"sync_steps": 4}),
     ("bmuf", {"sync_steps": 16}),
     ("delayed", {}),
@@ -26,6 +30,7 @@ STRATEGIES: list[tuple[str, dict[str, int]]] = [
     ("easgd_async", {"sync_steps": 4}),
     ("asgd", {"sync_steps": 1}),
 ]
+SYMBOLS = {"sync_steps": "τ", "overlap_steps": "d"}
 
 
 def main() -> None:
@@ -57,7 +62,7 @@ def main() -> None:
                 cells.append(f"{found['efficiency']:.2f}")
                 # On the first cluster, all learners alike: who waits for a slow network sends less often.
                 sent = sent or found["bytes_per_step"] / 1e6
-        label = ", ".join([name, *(f"τ = {steps}" for steps in changes.values())])
+        label = ", ".join([name, *(f"{SYMBOLS[key]} = {steps}" for key, steps in changes.items())])
         print(f"| {label} | {' | '.join(cells)} | {sent:.0f} |", flush=True)
 
 
