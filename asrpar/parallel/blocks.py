@@ -8,7 +8,8 @@ n_i are the frames that learner i saw in the block; the epoch ends with a block 
 
 The sum may hide behind d steps of the next block: these go on from y_i, the learner's own x_i at the block's end, and
 then x_i ← x_i + W_g(t) − y_i. They are part of the next G, nothing is lost or counted twice. For local SGD this is
-DaSGD (Zhou et al. 2020, arXiv 2006.00441), for DiLoCo it comes from Douillard et al. 2025 (arXiv 2501.18512).
+DaSGD (Zhou et al. 2020, arXiv 2006.00441). Douillard et al. 2025 (arXiv 2501.18512) overlap in DiLoCo, too, but mix x_i
+with W_g.
 
 Cost of a block: one allreduce of P + 2 numbers. Extra memory: 3 P, looking ahead and overlapping P more each.
 """
@@ -36,7 +37,7 @@ class BlockSettings:
         sync_steps: τ, local steps of a block.
         overlap_steps: d, steps of the next block behind which the sum hides, at most τ; 0 waits for it.
         warmup_frames: train by synchronised SGD, as `ssgd` does, until all learners together have seen so many frames.
-        keep_local_momentum: do not reset the local optimizer's momenta when a block ends.
+        keep_local_momentum: do not reset the local optimizer's momenta when W_g(t) arrives.
     """
 
     sync_steps: int = 16
@@ -153,7 +154,9 @@ class BlockStrategy(Strategy):
             x.add_(torch.sub(self.w_g, self.before, out=self.before))
         else:
             x.copy_(self.w_g)
-        if not done:  # Local steps skip what is not finite, so weights overflowed: forget the block, all alike.
+        if not done:
+            # Local steps skip what is not finite, so weights overflowed: forget what was done from W_g on, all alike.
+            self.frames = 0
             self.learner.count_nonfinite()
         if not self.settings.keep_local_momentum:
             self.learner.reset_optimizer()

@@ -6,8 +6,8 @@ the rounding would cost the last digits. So of the vector v only what is new tra
     r = bf16(v − k)        k ← k + r        on both sides, and the receiver takes k for v,
 
 where k is what both of them know: the receiver misses 2^-8 of the last difference, never more, for the next difference
-has it. ASGD pushes displacements, EASGD vectors. Memory: k, P / shards for each learner on each server; P on a learner
-that pushes vectors.
+has it. ASGD pushes displacements, EASGD vectors. Memory: k, P / shards for each learner on each server, P on a learner
+that pushes vectors; and P / 2 on each learner and 2 P / shards on each server for messages.
 """
 
 import torch
@@ -55,6 +55,10 @@ class Carrier:
         """What the server sends of a reply to learner ``dest``; valid until the next call."""
         return x
 
+    def taken(self, x: Tensor, dest: int) -> Tensor:
+        """What learner ``dest`` makes of reply ``x``, once that has been sent."""
+        return x
+
 
 class Rounded(Carrier):
     """They travel in bfloat16.
@@ -71,7 +75,7 @@ class Rounded(Carrier):
         self.mine = torch.empty_like(like) if vectors else None
         self.exact = torch.empty_like(shard)
         self.room, self.outgoing = torch.empty_like(shard, dtype=TYPE), torch.empty_like(shard, dtype=TYPE)
-        self.packed, self.arrived = torch.empty_like(like, dtype=TYPE), torch.empty_like(like, dtype=TYPE)
+        self.packed = torch.empty_like(like, dtype=TYPE)
 
     def begin(self, vector: Tensor) -> None:
         """All k are ``vector``; the shard is its part."""
@@ -89,8 +93,8 @@ class Rounded(Carrier):
         return self.packed
 
     def reply_room(self, reply: Tensor) -> Tensor:
-        """Room of its own."""
-        return self.arrived
+        """Where the push was: each part of it has been sent when that of the reply comes."""
+        return self.packed
 
     def take(self, room: Tensor, reply: Tensor) -> None:
         """A displacement, or what is new in the vector that was the last reply."""
@@ -114,6 +118,10 @@ class Rounded(Carrier):
             self.outgoing.copy_(x - self.known[dest])
             self.known[dest].add_(self.outgoing)
         return self.outgoing
+
+    def taken(self, x: Tensor, dest: int) -> Tensor:
+        """The displacement, or k."""
+        return self.outgoing if self.vectors else self.known[dest]
 
 
 def make_carrier(wire: Wire, like: Tensor, shard: Tensor, clients: int, *, vectors: bool) -> Carrier:

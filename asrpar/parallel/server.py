@@ -90,7 +90,7 @@ class ParameterServer:
         self.activity.check()
 
     def visit(self, push: Tensor, reply: Tensor, lr: float) -> None:
-        """Push one vector (P,) and receive one (P,), shard by shard; they may be the same.
+        """Push one vector (P,) and receive one (P,), shard by shard. ``reply`` still holds the reply before.
 
         One server at a time, all learners in the same order: so there is no circle in which all wait.
         """
@@ -120,9 +120,10 @@ class ParameterServer:
             slowest = min(clocks.values(), default=0)
             for rank in [r for r in waiting if self.bound is None or clocks[r] - slowest <= self.bound]:
                 reply = waiting.pop(rank)
+                sent = self.carrier.reply(reply, rank)
                 if self.pulled:
-                    self.pulled[rank].copy_(reply)
-                self.replies.send(rank, REPLY, (self.version,), self.carrier.reply(reply, rank))
+                    self.pulled[rank].copy_(self.carrier.taken(reply, rank))
+                self.replies.send(rank, REPLY, (self.version,), sent)
 
     def staleness(self, message: Message) -> int:
         """How many pushes of others the shard has seen since the sender's last pull."""

@@ -40,6 +40,10 @@ def strategy_settings(config: TrainConfig) -> Any:
     return chosen
 
 
+# Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
+ADDED = ("overlap_steps",)
+
+
 def leaves(config: TrainConfig) -> dict[str, Any]:
     """All settings that matter for the result, as ``{"optimizer.lr": 0.004, ...}``."""
 
@@ -49,6 +53,8 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
             path = f"{prefix}{key}"
             # Settings of strategies that are not in use cannot matter.
             if path in FREE_ON_RESUME or (prefix == "strategies." and key != config.strategy):
+                continue
+            if key in ADDED and not value:
                 continue
             found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
         return found

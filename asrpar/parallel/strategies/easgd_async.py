@@ -7,7 +7,7 @@ Every learner, at its own pace, τ local steps and then, with the x_i and the ce
 With a local optimizer that has Nesterov momentum this is EAMSGD. The model is c.
 
 When to use: as `asgd`, where learners should explore: x_i is pulled towards c, not replaced by it.
-Cost of an exchange: 2 P numbers to and from the servers. Extra memory: 2 P, with bf16 P + N P / shards more.
+Cost of an exchange: 2 P numbers to and from the servers. Extra memory: 2 P; bf16 takes P + N P / shards more.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class Algorithm(Strategy):
         """x_i to the servers, e from them."""
         weights = self.learner.weights
         self.server.visit(weights, self.elastic, self.learner.lr)
-        # c after the exchange is c + e, and c = x_i − e / α.
+        # c after the exchange is c + e, and c = x_i − e / α; with bf16 but for roundings, until the next quiet moment.
         torch.add(weights, self.elastic, alpha=1.0 - 1.0 / self.settings.alpha, out=self.centre)
         weights.sub_(self.elastic)
         self.steps = 0

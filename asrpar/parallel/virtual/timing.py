@@ -199,6 +199,8 @@ def simulate_timing(
         settings = settings_class(strategy)(**(settings or {}))
     workers = algorithm_class(strategy).workers(settings, learners)
     steps += -steps % max(1, getattr(settings, "sync_steps", 1))
+    # Until the last block's sum has arrived.
+    steps += getattr(settings, "overlap_steps", 0)
     elements = max(ELEMENTS, SHARD * learners if hasattr(settings, "server") else 0)
     elements += -elements % PIECES
     scale = parameters / elements * bytes_per_parameter / torch.get_default_dtype().itemsize

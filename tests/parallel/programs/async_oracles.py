@@ -131,7 +131,7 @@ check("asgd invariant", s.model(), start + total(learner.updates), 1e-9)
 learner = Recorder(jitter=0.0005, seed=RANK)
 s = run("easgd_async", batches, learner, epochs=2, sync_steps=2, alpha=0.3)
 check("easgd invariant", total(learner.weights) + s.model(), (N + 1) * start + total(learner.updates), 1e-9)
-# The same with 16 bits on the wire: what is rounded off stays with the centre. ASGD loses it, but pulls exactly.
+# The same with 16 bits on the wire: what is rounded off stays with the centre. ASGD loses it of its pushes.
 learner = Recorder(jitter=0.0005, seed=RANK)
 half = make_wire(CompressionConfig(method="bf16"), learner.shapes, learner.weights)
 s = run("easgd_async", batches, learner, epochs=2, sync_steps=2, alpha=0.3, wire=half)

@@ -24,9 +24,8 @@ def timing(strategy, settings=None, learners=8, steps=20, description=None, **mo
         settings,
         learners=learners,
         batch_frames=1000,
-        parameters=PARAMETERS,
         steps=steps,
-        **more,
+        **{"parameters": PARAMETERS} | more,
     )
 
 
@@ -52,6 +51,13 @@ def test_ssgd_hides_buckets_behind_backward():
     found = timing("ssgd", {"bucket_mb": 5.9})
     # All but the last bucket (6.25 MB, one sixteenth) are summed while backward goes on.
     assert found["seconds"] == pytest.approx(20 * (1.0 + 14 / 8 * 0.1 / 16), rel=0.002)
+
+
+@pytest.mark.parametrize(("parameters", "overlap", "waits"), [(25e6, 1, 0.0), (250e6, 1, 0.75), (250e6, 2, 0.0)])
+def test_blocks_wait_for_what_their_overlap_does_not_hide(parameters, overlap, waits):
+    found = timing("model_averaging", {"sync_steps": 4, "overlap_steps": overlap}, parameters=parameters)
+    # Five blocks, and the steps behind which the last one's sum is hidden; it takes 1.75 steps with 1 GB.
+    assert found["seconds"] == pytest.approx(20 + overlap + 5 * waits, rel=0.003)
 
 
 def test_ssgd_waits_for_the_slowest():

@@ -1,0 +1,22 @@
+"""An experiment's folder: which trainings are the same."""
+
+from asrpar.train.config import TrainConfig
+from asrpar.train.experiment import config_digest, differences
+
+
+def bmuf(**settings):
+    return TrainConfig(strategy="bmuf", strategies={"bmuf": {"sync_steps": 8, **settings}})
+
+
+def test_a_training_from_before_a_setting_was_there_is_the_same():
+    assert differences(bmuf(), bmuf(overlap_steps=0)) == []
+    assert config_digest(bmuf()) == config_digest(bmuf(overlap_steps=0))
+    assert differences(bmuf(), bmuf(overlap_steps=2)) == ["strategies.bmuf.overlap_steps: None -> 2"]
+    assert config_digest(bmuf()) != config_digest(bmuf(overlap_steps=2))
+
+
+def test_settings_of_other_strategies_and_of_the_run_do_not_matter():
+    other = bmuf()
+    other.strategies["slowmo"] = {"slow_momentum": 0.9}
+    other.transport, other.device, other.exp = "gloo", "cpu", "elsewhere"
+    assert differences(bmuf(), other) == []
