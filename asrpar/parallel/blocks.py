@@ -102,13 +102,15 @@ class BlockStrategy(Strategy):
         self.seen += frames
         self.rates += self.learner.lr
         self.steps += 1
-        overlap, last = self.settings.overlap_steps, self.steps == self.settings.sync_steps
-        more, self.synchronised = True, (self.due and self.steps == overlap) or (last and not overlap)
-        if self.due and self.synchronised:
+        more, overlap = True, self.settings.overlap_steps
+        arrives, ends = self.due and self.steps == overlap, self.steps == self.settings.sync_steps
+        if arrives:
             more = self.outer_step(overlapped=True)
-        if last:
-            self.end_block(overlap=bool(overlap))
-            more = more if overlap else self.outer_step()
+        if ends:
+            self.end_block(overlap=overlap > 0)
+        if ends and not overlap:
+            more = self.outer_step()
+        self.synchronised = arrives or (ends and not overlap)
         return more
 
     def warmup_step(self, batch: Any | None) -> bool:

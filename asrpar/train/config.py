@@ -135,7 +135,7 @@ class TrainConfig:
         autocast: ``none`` (fp32) or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
         transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for
-            each learner) or ``gloo`` (the same code as for ``nccl``, on hosts).
+            each learner) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
         threads: torch threads of each learner; 0 leaves the launcher's choice.
         dev_every_steps: dev loss also between epochs; 0 for epochs only.
         dev_max_frames: padded frames of a dev batch.

@@ -41,7 +41,7 @@ def strategy_settings(config: TrainConfig) -> Any:
 
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
-ADDED = ("overlap_steps",)
+NEUTRAL_AT_ZERO = ("overlap_steps",)
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
             # Settings of strategies that are not in use cannot matter.
             if path in FREE_ON_RESUME or (prefix == "strategies." and key != config.strategy):
                 continue
-            if key in ADDED and not value:
+            if key in NEUTRAL_AT_ZERO and not value:
                 continue
             found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
         return found

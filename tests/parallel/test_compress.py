@@ -250,3 +250,8 @@ def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
 def test_strategies_refuse_the_compression_that_they_do_not_have(name, method, message):
     with pytest.raises(ConfigError, match=message):
         make_strategy(name, settings_class(name)(), ToyLearner(), LocalComm(), wire(method))
+
+
+def test_hidden_sums_of_blocks_are_not_compressed():
+    with pytest.raises(ConfigError, match=r"bmuf with overlap_steps.*compression.method is 'bf16'"):
+        make_strategy("bmuf", settings_class("bmuf")(overlap_steps=1), ToyLearner(), LocalComm(), wire("bf16"))

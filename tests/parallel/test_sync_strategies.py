@@ -121,6 +121,8 @@ def test_nested_settings_are_read():
     ("name", "settings", "message"),
     [
         ("model_averaging", {"sync_steps": 0}, "model_averaging.sync_steps is 0"),
+        ("model_averaging", {"overlap_steps": -1}, "overlap_steps is -1: it lies between 0 and sync_steps"),
+        ("bmuf", {"sync_steps": 4, "overlap_steps": 5}, "overlap_steps is 5: it lies between 0 and sync_steps"),
         ("bmuf", {"warmup_frames": -1.0}, "bmuf.warmup_frames is -1.0"),
         ("slowmo", {"slow_momentum": 1.0}, "slowmo.slow_momentum"),
         ("slowmo", {"slow_lr": 0.0}, "slowmo.slow_lr"),
@@ -151,3 +153,18 @@ def test_a_failure_while_mixing_reaches_the_learner_in_the_same_step(monkeypatch
     monkeypatch.setattr(dpsgd.activity, "check", lambda: None)
     with pytest.raises(ArithmeticError, match="no mixing"):
         dpsgd.step(data(steps=1, rows=4)[0])
+
+
+def test_weights_that_overflow_are_forgotten_with_the_steps_behind_which_the_sum_was_hidden():
+    batches = data(steps=3, rows=4)
+    strategy = make("bmuf", learner := ToyLearner(), sync_steps=2, overlap_steps=1, block_momentum=0.5)
+    strategy.start()
+    before = learner.weights.clone()
+    strategy.step(batches[0])
+    learner.weights[0] = torch.inf
+    strategy.step(None)
+    assert strategy.due
+    strategy.step(batches[2])
+    assert torch.equal(learner.weights, before)
+    assert torch.equal(strategy.model(), before)
+    assert strategy.frames == 0

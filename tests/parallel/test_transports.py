@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from copies import CopyAll
 
 from asrpar.parallel.comm import staging
 from asrpar.parallel.comm.staging import Staging
@@ -49,19 +50,6 @@ except ConfigError as e:
     print(e)
 """
     assert mpirun(2, program).stdout.count("2 learners have 1 GPU(s), and NCCL wants one for each") == 2
-
-
-class CopyAll(Staging):
-    """As if everything came from a GPU."""
-
-    def stays(self, x):
-        return False
-
-    def allocate(self, x):
-        return torch.empty(x.numel(), dtype=x.dtype)
-
-    def move(self, source, target, device, since=None):
-        target.copy_(source)
 
 
 def test_what_is_on_the_host_is_not_copied():

@@ -119,9 +119,9 @@ class TorchComm(MpiComm):
             self._settle()
 
     def split(self, color: int | None, name: str = "") -> "TorchComm | None":
-        """A communicator for each color. torch.distributed makes groups only with all of its ranks."""
+        """A communicator for each color; `ValueError` if this is one of them already."""
         if self.group is not None:
-            raise NotImplementedError("a part of the ranks cannot be split again")
+            raise ValueError("torch.distributed makes groups with all of its ranks: split the whole, not a part of it")
         colors = self.allgather_object((color, dist.get_rank()))
         own = None
         # All ranks make all groups, in one order.

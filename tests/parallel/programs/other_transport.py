@@ -4,28 +4,11 @@ import runpy
 import sys
 
 import torch
+from copies import CopyAll
 
 from asrpar.parallel import comm as transports
 from asrpar.parallel.comm import mpi
 from asrpar.parallel.comm.nccl import TorchComm, joined
-from asrpar.parallel.comm.staging import Staging
-
-
-class CopyAll(Staging):
-    """Lets host tensors travel as if they were a GPU's."""
-
-    def stays(self, x):
-        return False
-
-    def moment(self, x):
-        return None
-
-    def allocate(self, x):
-        return torch.empty(x.numel(), dtype=x.dtype)
-
-    def move(self, source, target, device, since=None):
-        target.copy_(source)
-
 
 kind, program = sys.argv[1:]
 if kind == "staged":
