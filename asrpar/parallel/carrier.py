@@ -1,81 +1,104 @@
-"""How the pushes and replies of a parameter server travel: as they are, or in bfloat16.
+"""How the pushes and replies of a parameter server travel: as they are, or compressed.
 
-Of the two one is a displacement, which may be rounded (relative error at most 2^-8), and one a whole vector, of which
-the rounding would cost the last digits. So of the vector v only what is new travels,
+Of the two one is a displacement and one a whole vector. Nothing that compression C leaves out is lost:
 
-    r = bf16(v − k)        k ← k + r        on both sides, and the receiver takes k for v,
+    a vector v          r = C(v − k) travels, k ← k + r on both sides, and the receiver takes k for v; the next
+                        difference has what this one lacks (so Richtárik et al. 2021, arXiv 2106.05203, for gradients)
+    ASGD's push d       c = C(d + e) travels, e ← d + e − c: error feedback, the learner adds e to its next push
+    EASGD's reply d     C(d) travels; what it lacks stays in the shard, which it would have left
 
-where k is what both of them know: the receiver misses 2^-8 of the last difference, never more, for the next difference
-has it. ASGD pushes displacements, EASGD vectors. Memory: k, P / shards for each learner on each server, P on a learner
-that pushes vectors; and P / 2 on each learner and 2 P / shards on each server for messages.
+ASGD pushes displacements, EASGD vectors. Learners and servers begin each epoch with the same k, the whole vector.
+During ``compression.warmup_frames`` whole vectors travel; which, each message says.
+
+Memory: k, P / shards for each learner on each server, P on a learner that pushes vectors; e, P; room for messages.
 """
 
 import torch
 from torch import Tensor
 
-from asrpar.errors import ConfigError
+from asrpar.parallel.codec import Codec, Whole
+from asrpar.parallel.comm import Comm
 from asrpar.parallel.wire import Wire
-
-TYPE = torch.bfloat16
 
 
 class Carrier:
     """They travel as they are.
 
     Args:
-        like: (P,) a learner's vector.
         shard: this rank's part of the server.
 
     Attributes:
         room: for a push to arrive in.
     """
 
-    def __init__(self, like: Tensor, shard: Tensor) -> None:
+    def __init__(self, shard: Tensor) -> None:
         self.room = torch.empty_like(shard)
 
     def begin(self, vector: Tensor) -> None:
         """Learner and servers know ``vector`` (P,) now, as in every quiet moment."""
 
-    def push(self, x: Tensor) -> Tensor:
-        """What a learner sends of a push (P,); valid until the next call."""
-        return x
+    def push(self, x: Tensor, part: slice) -> tuple[Tensor, int]:
+        """What a learner sends of a part of its push (P,), valid until the next call, and a number that goes along."""
+        return x[part], 0
 
-    def reply_room(self, reply: Tensor) -> Tensor:
-        """Where a learner receives what is to become ``reply`` (P,)."""
-        return reply
+    def reply_room(self, reply: Tensor, part: slice) -> Tensor:
+        """Where a learner receives what is to become a part of ``reply`` (P,)."""
+        return reply[part]
 
-    def take(self, room: Tensor, reply: Tensor) -> None:
-        """Make ``reply`` of what has arrived; it still is the reply before."""
+    def take(self, payload: Tensor | None, reply: Tensor, part: slice) -> None:
+        """Make that part of ``reply``, which still is the one before, of what has arrived."""
 
-    def pushed(self, payload: Tensor, source: int) -> Tensor:
+    def pushed(self, payload: Tensor | None, source: int, number: int) -> Tensor:
         """The push of learner ``source``, which the server may overwrite."""
-        return payload
+        # With more servers than parameters this one may have nothing.
+        return self.room if payload is None else payload
 
     def reply(self, x: Tensor, dest: int) -> Tensor:
         """What the server sends of a reply to learner ``dest``; valid until the next call."""
         return x
 
     def taken(self, x: Tensor, dest: int) -> Tensor:
-        """What learner ``dest`` makes of reply ``x``, once that has been sent."""
+        """What learner ``dest`` has made of its last reply, ``x``."""
         return x
 
 
-class Rounded(Carrier):
-    """They travel in bfloat16.
+class Compressed(Carrier):
+    """They travel through a `Codec`.
 
     Args:
+        like: (P,) a learner's vector.
+        shard: this rank's part of the server.
+        parts: of the vector, one for each server.
         clients: number of learners.
-        vectors: pushes are vectors and replies displacements, not the other way round. What is rounded off a
-            displacement that leaves the shard stays in the shard.
+        wire: says how, and holds back what a displacement lacks.
+        comm: all ranks.
+        vectors: pushes are vectors and replies displacements, not the other way round.
     """
 
-    def __init__(self, like: Tensor, shard: Tensor, clients: int, *, vectors: bool) -> None:
-        self.shard, self.vectors = shard, vectors
+    def __init__(
+        self, like: Tensor, shard: Tensor, parts: list[slice], clients: int, wire: Wire, comm: Comm, *, vectors: bool
+    ) -> None:
+        self.shard, self.wire, self.comm, self.vectors = shard, wire, comm, vectors
+        # A rank's server and its learner are two activities.
+        self.learning, self.serving = wire.codec(), wire.codec()
+        self.whole = Whole()
         self.known = [torch.empty_like(shard) for _ in range(clients)]
+        self.plainly = [False] * clients
         self.mine = torch.empty_like(like) if vectors else None
-        self.exact = torch.empty_like(shard)
-        self.room, self.outgoing = torch.empty_like(shard, dtype=TYPE), torch.empty_like(shard, dtype=TYPE)
-        self.packed = torch.empty_like(like, dtype=TYPE)
+        self.exact, self.rest = torch.empty_like(shard), torch.empty_like(shard)
+        self.room, self.outgoing = self.bytes_for(shard), self.bytes_for(shard)
+        largest = max((like[part] for part in parts), key=len)
+        self.left = torch.empty_like(largest)
+        self.packed, self.arriving = self.bytes_for(largest), self.bytes_for(largest)
+        self.warming = False
+
+    def bytes_for(self, x: Tensor) -> Tensor:
+        """Room for any message about ``x``."""
+        return torch.empty(max(self.learning.most_bytes(x), x.nbytes), dtype=torch.uint8, device=x.device)
+
+    def codec(self, learning: bool, plainly: bool) -> Codec:
+        """Of an activity's next message."""
+        return self.whole if plainly else self.learning if learning else self.serving
 
     def begin(self, vector: Tensor) -> None:
         """All k are ``vector``; the shard is its part."""
@@ -84,53 +107,62 @@ class Rounded(Carrier):
         if self.mine is not None:
             self.mine.copy_(vector)
 
-    def push(self, x: Tensor) -> Tensor:
-        """Rounded, of a vector what is new."""
-        if self.mine is None:
-            return self.packed.copy_(x)
-        self.packed.copy_(x - self.mine)
-        self.mine.add_(self.packed)
-        return self.packed
+    def push(self, x: Tensor, part: slice) -> tuple[Tensor, int]:
+        """The displacement and what was held back, or what is new in the vector."""
+        self.warming = self.wire.warming
+        codec, x = self.codec(True, self.warming), x[part]
+        if self.mine is not None:
+            left = torch.sub(x, self.mine[part], out=self.left[: len(x)])
+            message = codec.encode(left, self.packed)
+            codec.decode(message, self.mine[part])
+            return message, int(self.warming)
+        if self.wire.residual is None:
+            left = self.left[: len(x)].copy_(x)
+        else:
+            self.wire.belong(self.comm)
+            left = self.wire.residual[part].add_(x)
+        return codec.encode(left, self.packed), int(self.warming)
 
-    def reply_room(self, reply: Tensor) -> Tensor:
-        """Where the push was: each part of it has been sent when that of the reply comes."""
-        return self.packed
+    def reply_room(self, reply: Tensor, part: slice) -> Tensor:
+        """Bytes."""
+        return self.arriving
 
-    def take(self, room: Tensor, reply: Tensor) -> None:
+    def take(self, payload: Tensor | None, reply: Tensor, part: slice) -> None:
         """A displacement, or what is new in the vector that was the last reply."""
         if self.vectors:
-            reply.copy_(room)
-        else:
-            reply.add_(room)
+            reply[part].zero_()
+        if payload is not None:
+            self.codec(True, self.warming).decode(payload, reply[part])
 
-    def pushed(self, payload: Tensor, source: int) -> Tensor:
+    def pushed(self, payload: Tensor | None, source: int, number: int) -> Tensor:
         """In the shard's type."""
-        if self.vectors:
-            return self.exact.copy_(self.known[source].add_(payload))
-        return self.exact.copy_(payload)
+        self.plainly[source] = bool(number)
+        total = self.known[source] if self.vectors else self.exact.zero_()
+        if payload is not None:
+            self.codec(False, self.plainly[source]).decode(payload, total)
+        return self.exact.copy_(total) if self.vectors else total
 
     def reply(self, x: Tensor, dest: int) -> Tensor:
-        """Rounded, of a vector what is new."""
+        """A displacement, or what is new in the vector."""
+        codec = self.codec(False, self.plainly[dest])
         if self.vectors:
-            self.outgoing.copy_(x)
-            self.shard.add_(self.outgoing).sub_(x)
+            message = codec.encode(self.rest.copy_(x), self.outgoing)
+            self.shard.sub_(self.rest)
         else:
-            self.outgoing.copy_(x - self.known[dest])
-            self.known[dest].add_(self.outgoing)
-        return self.outgoing
+            message = codec.encode(torch.sub(x, self.known[dest], out=self.rest), self.outgoing)
+            # As the learner does, to the same bits.
+            codec.decode(message, self.known[dest])
+        return message
 
     def taken(self, x: Tensor, dest: int) -> Tensor:
-        """The displacement, or k."""
-        return self.outgoing if self.vectors else self.known[dest]
+        """k, or the displacement."""
+        return x - self.rest if self.vectors else self.known[dest]
 
 
-def make_carrier(wire: Wire, like: Tensor, shard: Tensor, clients: int, *, vectors: bool) -> Carrier:
-    """As ``wire`` says; `ConfigError` if that is not possible."""
-    if wire.method == "none":
-        return Carrier(like, shard)
-    if wire.method != "bf16":
-        raise ConfigError(
-            f"what goes to a server and back cannot travel as compression.method '{wire.method}' says: set it to bf16, "
-            "or to none"
-        )
-    return Rounded(like, shard, clients, vectors=vectors)
+def make_carrier(
+    wire: Wire, like: Tensor, shard: Tensor, parts: list[slice], clients: int, comm: Comm, *, vectors: bool
+) -> Carrier:
+    """As ``wire`` says; `ConfigError` if that is not possible. A learner that is alone compresses nothing."""
+    if wire.codec() is None or comm.size == 1:
+        return Carrier(shard)
+    return Compressed(like, shard, parts, clients, wire, comm, vectors=vectors)

@@ -35,7 +35,7 @@ class ParameterServer:
         bound: a learner that has pushed ``bound`` times more than the slowest one waits for its reply (stale
             synchronous parallel, Ho et al. 2013); None for no bound.
         remember: keep what each learner pulled last.
-        wire: how pushes and replies travel; `ConfigError` unless it is plain or bf16.
+        wire: how pushes and replies travel; `ConfigError` if they cannot.
         vectors: pushes are whole vectors and replies displacements, not the other way round.
 
     Attributes:
@@ -66,7 +66,7 @@ class ParameterServer:
         self.own = own
         # In host memory, from where it is sent, and where no GPU is busy with something else.
         self.shard = torch.zeros_like(like[own], device="cpu")
-        self.carrier = make_carrier(wire or Wire(), like, self.shard, clients, vectors=vectors)
+        self.carrier = make_carrier(wire or Wire(), like, self.shard, self.parts, clients, comm, vectors=vectors)
         self.pulled = [torch.empty_like(self.shard) for _ in range(clients if remember else 0)]
         self.version = 0
         self.seen = [0] * len(hosts)
@@ -95,12 +95,12 @@ class ParameterServer:
         One server at a time, all learners in the same order: so there is no circle in which all wait.
         """
         self.open()
-        sent, room = self.carrier.push(push), self.carrier.reply_room(reply)
         for k, (host, part) in enumerate(zip(self.hosts, self.parts, strict=True)):
-            self.requests.send(host, PUSH, (self.seen[k], lr), sent[part])
-            message = self.replies.receive(room[part], source=host)
+            sent, number = self.carrier.push(push, part)
+            self.requests.send(host, PUSH, (self.seen[k], lr, number), sent)
+            message = self.replies.receive(self.carrier.reply_room(reply, part), source=host)
+            self.carrier.take(message.payload, reply, part)
             self.seen[k] = int(message.numbers[0])
-        self.carrier.take(room, reply)
 
     def serve(self) -> None:
         """Serve until every learner is done."""
@@ -111,9 +111,7 @@ class ParameterServer:
             if message.kind == DONE:
                 del clocks[message.source]
             else:
-                # With more servers than parameters this one may have nothing.
-                payload = self.carrier.room if message.payload is None else message.payload
-                message.payload = self.carrier.pushed(payload, message.source)
+                message.payload = self.carrier.pushed(message.payload, message.source, int(message.numbers[2]))
                 waiting[message.source] = self.update(self.shard, message)
                 self.version += 1
                 clocks[message.source] += 1

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
 
 
@@ -16,10 +17,14 @@ class Wire:
     Attributes:
         method: its name in the settings.
         carries_weights: whether `pack` and `unpack` may be used; see `need_weights_wire`.
+        residual: (P,) what was held back of this learner's vectors and is to be added to the next; None if nothing is.
+        warming: whether vectors travel as they are for now.
     """
 
     method: ClassVar[str] = "none"
     carries_weights: ClassVar[bool] = True
+    residual: Tensor | None = None
+    warming = False
 
     def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
         """Replace ``x`` (P + exact,), in place, by its sum over all learners.
@@ -43,6 +48,17 @@ class Wire:
     def unpack(self, packed: Tensor) -> Tensor:
         """What `pack` packed, in the type of the weights; valid until the same memory is unpacked again."""
         return packed
+
+    def codec(self) -> Codec | None:
+        """For messages to one other learner that are not `pack`ed; None if they travel as they are.
+
+        Raises:
+            ConfigError: if there can be none.
+        """
+        return None
+
+    def belong(self, comm: Comm) -> None:
+        """What is held back must be this learner's among those of ``comm``; what is not, is dropped."""
 
     def advance(self, frames: float) -> None:
         """``frames`` more have been seen by all learners: ends a warm-up without compression.

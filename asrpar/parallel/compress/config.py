@@ -16,10 +16,10 @@ class CompressionConfig:
     """How vectors travel between learners.
 
     Attributes:
-        method: ``none``; ``bf16``, for all that is sent; ``fp16``, for all but what goes to a server; or, for sums of
-            gradients only, ``onebit``, ``threshold``, ``topk`` or ``powersgd``, which keep back what they do not send
-            and add it to the next.
-        warmup_frames: no compression of sums until all learners together have seen so many frames.
+        method: ``none``; ``bf16`` or ``fp16``, for all that is sent; or, for sums of gradients and for what goes to a
+            server and back, ``onebit``, ``threshold``, ``topk`` or (sums only) ``powersgd``, which keep back what they
+            do not send and add it to the next.
+        warmup_frames: no compression of these until all learners together have seen so many frames.
         block: of ``onebit``, elements that share two reconstruction values; a multiple of 8.
         threshold: τ of ``threshold``: what passes it in magnitude is sent as ±τ. In the unit of what is summed: for
             gradients, the loss gradient summed over a learner's frames of a step.

@@ -50,15 +50,19 @@ class ErrorFeedback(Wire):
         body = x[: x.numel() - exact]
         if body.shape != self.residual.shape:
             raise ValueError(f"{body.numel()} elements to compress; this wire was made for {self.residual.numel()}")
+        self.belong(comm)
+        if comm.size == 1 or self.warming:
+            self.plain(comm, x, exact)
+        elif self.agree(comm, body, x[body.numel() :]):
+            self.reduce(comm, body)
+
+    def belong(self, comm: Comm) -> None:
+        """Drop another learner's residual."""
         if self.place != [comm.rank, comm.size]:
             if self.place:
                 log.warning("the learners are others than before: what %s held back is dropped", self.method)
                 self.forget()
             self.place = [comm.rank, comm.size]
-        if comm.size == 1 or self.frames < self.warmup_frames:
-            self.plain(comm, x, exact)
-        elif self.agree(comm, body, x[body.numel() :]):
-            self.reduce(comm, body)
 
     def plain(self, comm: Comm, x: Tensor, exact: int) -> None:
         """The sum without compression."""
@@ -87,6 +91,11 @@ class ErrorFeedback(Wire):
         """Refused: a weight that is held back has no next message to be added to."""
         need_weights_wire(self, "in use")
         return x
+
+    @property
+    def warming(self) -> bool:
+        """Until enough frames have been seen."""
+        return self.frames < self.warmup_frames
 
     def advance(self, frames: float) -> None:
         """Count towards the end of the warm-up."""

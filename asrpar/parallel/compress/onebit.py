@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
@@ -29,63 +30,34 @@ GATHER = 0x0102040810204080
 COPIES, ONE_EACH = 0x0101010101010101, 0x8040201008040201 - (1 << 64)
 
 
-class OneBit(ErrorFeedback):
+class Signs(Codec):
     """Signs with two reconstruction values for each block.
+
+    A message is two numbers for each block, then the bits; its length keeps rows of messages aligned.
 
     Args:
         block: elements of a block, a multiple of 8.
-        warmup_frames: no compression before all learners together have seen so many.
-        like: (P,) the vectors to come.
-
-    Attributes:
-        owned: (shard,) r_j, what this learner as the owner of a shard held back; None before the first sum.
     """
 
-    method = "onebit"
-
-    def __init__(self, block: int, warmup_frames: float, like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
+    def __init__(self, block: int) -> None:
         self.block = block
-        self.owned: Tensor | None = None
-        self.rows: tuple[Tensor, Tensor] | None = None
 
-    def reduce(self, comm: Comm, body: Tensor) -> None:
-        """Signs to the owners, signs of the sums back."""
-        self.residual.add_(body)
-        blocks = -(-body.numel() // (self.block * comm.size))
-        shard = blocks * self.block
-        out, into = self.messages(comm.size, blocks, body)
-        for j, row in enumerate(out):
-            self.encode(self.residual[j * shard : (j + 1) * shard], row, blocks)
-        comm.alltoall(out, into)
-        if self.owned is None or self.owned.numel() != shard:
-            self.owned = body.new_zeros(shard)
-        own = self.owned[: max(0, min(shard, body.numel() - comm.rank * shard))]
-        for row in into:
-            self.decode(row, blocks, own, add=True)
-        self.encode(own, out[0], blocks)
-        comm.allgather(out[0], into)
-        for j, row in enumerate(into):
-            self.decode(row, blocks, body[j * shard : (j + 1) * shard])
+    def most_bytes(self, x: Tensor) -> int:
+        """Of every message about vectors like ``x`` (n,)."""
+        blocks = -(-x.numel() // self.block)
+        return -(-blocks * (2 * x.element_size() + self.block // 8) // 8) * 8
 
-    def messages(self, size: int, blocks: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Two tensors (N, bytes); a row is two numbers for each of its blocks, then the bits."""
-        length = blocks * (2 * like.element_size() + self.block // 8)
-        length = -(-length // 8) * 8
-        if self.rows is None or self.rows[0].shape != (size, length):
-            out = torch.zeros(size, length, dtype=torch.uint8, device=like.device)
-            self.rows = out, torch.zeros_like(out)
-        return self.rows
-
-    def pieces(self, row: Tensor, blocks: int, type_: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The parts of a row: levels (blocks, 2) and bits (blocks, block / 8)."""
+    def pieces(self, message: Tensor, type_: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The parts of a message: levels (blocks, 2) and bits (blocks, block / 8)."""
+        blocks = message.numel() // (2 * type_.itemsize + self.block // 8)
         end = blocks * 2 * type_.itemsize
-        bits = row[end : end + blocks * self.block // 8]
-        return row[:end].view(type_).view(blocks, 2), bits.view(blocks, self.block // 8)
+        bits = message[end : end + blocks * self.block // 8]
+        return message[:end].view(type_).view(blocks, 2), bits.view(blocks, self.block // 8)
 
-    def encode(self, x: Tensor, row: Tensor, blocks: int) -> None:
-        """Write C(x) into ``row`` and leave x − C(x) in ``x``, which may end within a block."""
-        levels, bits = self.pieces(row, blocks, x.dtype)
+    def encode(self, x: Tensor, out: Tensor) -> Tensor:
+        """Write C(x) and leave x − C(x) in ``x``, which may end within a block."""
+        message = out[: self.most_bytes(x)]
+        levels, bits = self.pieces(message, x.dtype)
         whole, step = x.numel() // self.block, max(1, CHUNK // self.block)
         for a in range(0, whole, step):
             b = min(whole, a + step)
@@ -93,8 +65,9 @@ class OneBit(ErrorFeedback):
         if rest := x.numel() - whole * self.block:
             last = x.new_zeros(1, self.block)
             last[0, :rest] = x[-rest:]
-            self.encode_blocks(last, rest, levels[whole : whole + 1], bits[whole : whole + 1])
+            self.encode_blocks(last, rest, levels[whole:], bits[whole:])
             x[-rest:] = last[0, :rest]
+        return message
 
     def encode_blocks(self, x: Tensor, filled: int, levels: Tensor, bits: Tensor) -> None:
         """``x`` (n, block), of which ``filled`` columns count and the others are 0."""
@@ -112,19 +85,67 @@ class OneBit(ErrorFeedback):
         """What ``signs`` (n, block) of 0 and 1 stand for; they are overwritten."""
         return signs.mul_(levels[:, 1:]).add_(levels[:, :1])
 
-    def decode(self, row: Tensor, blocks: int, x: Tensor, *, add: bool = False) -> None:
-        """Fill ``x`` with what ``row`` says, or add it."""
-        levels, bits = self.pieces(row, blocks, x.dtype)
+    def decode(self, message: Tensor, x: Tensor) -> None:
+        """Add; ``message`` may be followed by something else."""
+        levels, bits = self.pieces(message[: self.most_bytes(x)], x.dtype)
         step = max(1, CHUNK // self.block)
         for a in range(0, -(-x.numel() // self.block), step):
-            b = min(blocks, a + step)
+            b = a + step
             signs = bits[a:b].to(torch.int64).mul_(COPIES).bitwise_and_(ONE_EACH).view(torch.uint8).clamp_(max=1)
             part = x[a * self.block : b * self.block]
-            values = self.read(signs.to(x.dtype), levels[a:b]).view(-1)[: part.numel()]
-            if add:
-                part.add_(values)
-            else:
-                part.copy_(values)
+            part.add_(self.read(signs.to(x.dtype), levels[a:b]).view(-1)[: part.numel()])
+
+
+class OneBit(ErrorFeedback):
+    """Sums of signs.
+
+    Args:
+        block: elements of a block, a multiple of 8.
+        warmup_frames: no compression before all learners together have seen so many.
+        like: (P,) the vectors to come.
+
+    Attributes:
+        owned: (shard,) r_j, what this learner as the owner of a shard held back; None before the first sum.
+    """
+
+    method = "onebit"
+
+    def __init__(self, block: int, warmup_frames: float, like: Tensor) -> None:
+        super().__init__(warmup_frames, like)
+        self.signs = Signs(block)
+        self.owned: Tensor | None = None
+        self.rows: tuple[Tensor, Tensor] | None = None
+
+    def codec(self) -> Codec:
+        """Signs."""
+        return Signs(self.signs.block)
+
+    def reduce(self, comm: Comm, body: Tensor) -> None:
+        """Signs to the owners, signs of the sums back."""
+        self.residual.add_(body)
+        shard = -(-body.numel() // (self.signs.block * comm.size)) * self.signs.block
+        if self.owned is None or self.owned.numel() != shard:
+            self.owned = body.new_zeros(shard)
+        out, into = self.messages(comm.size)
+        for j, row in enumerate(out):
+            self.signs.encode(self.residual[j * shard : (j + 1) * shard], row)
+        comm.alltoall(out, into)
+        own = self.owned[: max(0, min(shard, body.numel() - comm.rank * shard))]
+        for row in into:
+            self.signs.decode(row, own)
+        self.signs.encode(own, out[0])
+        comm.allgather(out[0], into)
+        body.zero_()
+        for j, row in enumerate(into):
+            self.signs.decode(row, body[j * shard : (j + 1) * shard])
+
+    def messages(self, size: int) -> tuple[Tensor, Tensor]:
+        """Two tensors (N, bytes); a row is a message about a shard."""
+        length = self.signs.most_bytes(self.owned)
+        if self.rows is None or self.rows[0].shape != (size, length):
+            out = torch.zeros(size, length, dtype=torch.uint8, device=self.owned.device)
+            self.rows = out, torch.zeros_like(out)
+        return self.rows
 
     def forget(self) -> None:
         """Drop what is held back."""

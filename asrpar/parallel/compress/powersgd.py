@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 
+from asrpar.errors import ConfigError
+from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
@@ -82,6 +84,13 @@ class PowerSgd(ErrorFeedback):
             else:
                 self.whole.append((place, self.first[a : a + n * m]))
             a, b = a + n * (r or m), b + m * r
+
+    def codec(self) -> Codec:
+        """Refused: a part of the vectors has no matrices."""
+        raise ConfigError(
+            "compression.method 'powersgd' is for sums over all learners, and this strategy sends from one to another: "
+            "set it to onebit, topk, threshold, bf16, fp16 or none"
+        )
 
     def reduce(self, comm: Comm, body: Tensor) -> None:
         """One power iteration."""

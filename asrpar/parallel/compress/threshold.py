@@ -12,8 +12,50 @@ Cost of a sum: 4 bytes for each element sent by the learner that sends most, and
 import torch
 from torch import Tensor
 
+from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.feedback import ErrorFeedback
+
+
+class Beyond(Codec):
+    """Elements beyond ±τ, as ±τ.
+
+    A message is a number of 32 bits for each: k for +τ at place k, ~k = −k − 1 for −τ.
+
+    Args:
+        threshold: τ.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def most_bytes(self, x: Tensor) -> int:
+        """If all are."""
+        return 4 * x.numel()
+
+    def take(self, x: Tensor) -> Tensor:
+        """The numbers (k,) of a message; ``x`` becomes x − C(x)."""
+        places = (torch.abs(x, out=self.spare(x)) > self.threshold).nonzero().view(-1)
+        codes = torch.where(x[places] < 0, ~places, places).to(torch.int32)
+        self.add(codes, x, -1)
+        return codes
+
+    def add(self, codes: Tensor, x: Tensor, alpha: int = 1) -> None:
+        """x ← x + alpha C."""
+        negative = codes < 0
+        signed = (1 - 2 * negative.to(x.dtype)) * self.threshold
+        x.index_add_(0, torch.where(negative, ~codes, codes), signed, alpha=alpha)
+
+    def encode(self, x: Tensor, out: Tensor) -> Tensor:
+        """As many bytes as it takes."""
+        codes = self.take(x)
+        message = out[: codes.nbytes]
+        message.view(torch.int32).copy_(codes)
+        return message
+
+    def decode(self, message: Tensor, x: Tensor) -> None:
+        """Add."""
+        self.add(message.view(torch.int32), x)
 
 
 class Threshold(ErrorFeedback):
@@ -29,30 +71,24 @@ class Threshold(ErrorFeedback):
 
     def __init__(self, threshold: float, warmup_frames: float, like: Tensor) -> None:
         super().__init__(warmup_frames, like)
-        self.threshold = threshold
+        self.beyond = Beyond(threshold)
+
+    def codec(self) -> Codec:
+        """The same choice of elements."""
+        return Beyond(self.beyond.threshold)
 
     def reduce(self, comm: Comm, body: Tensor) -> None:
         """Everybody's list to everybody, and each adds them up."""
-        v = self.residual.add_(body)
-        # body is free now: it holds the magnitudes, then the sum.
-        places = (torch.abs(v, out=body) > self.threshold).nonzero().view(-1)
-        negative = v[places] < 0
-        v.index_add_(0, places, self.signed(negative, v), alpha=-1)
+        self.beyond.room = body
+        codes = self.beyond.take(self.residual.add_(body))
         counts = torch.zeros(comm.size, 1, dtype=torch.int64)
-        comm.allgather(torch.tensor([places.numel()]), counts)
+        comm.allgather(torch.tensor([codes.numel()]), counts)
         out = torch.zeros(int(counts.max()), dtype=torch.int32, device=body.device)
-        # ~k = −k − 1: a negative number for a negative element, also for the first one.
-        out[: places.numel()] = torch.where(negative, ~places, places)
+        out[: codes.numel()] = codes
         into = out.new_empty(comm.size, out.numel())
         body.zero_()
         if out.numel():
             comm.allgather(out, into)
         # Learner by learner: within one list no place comes twice, so the order of sums is the same everywhere.
         for row, count in zip(into, counts.view(-1).tolist(), strict=True):
-            codes = row[:count]
-            negative = codes < 0
-            body.index_add_(0, torch.where(negative, ~codes, codes), self.signed(negative, body))
-
-    def signed(self, negative: Tensor, like: Tensor) -> Tensor:
-        """±τ, in the type of ``like``."""
-        return (1 - 2 * negative.to(like.dtype)) * self.threshold
+            self.beyond.add(row[:count], body)

@@ -17,11 +17,54 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asrpar.errors import ConfigError
+from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
 # Elements looked at to guess how large the k-th largest is.
 SAMPLE = 1 << 14
+
+
+class Largest(Codec):
+    """The k elements of largest magnitude, with their places.
+
+    A message is k values, then k places.
+
+    Args:
+        density: k / n.
+    """
+
+    def __init__(self, density: float) -> None:
+        self.density = density
+
+    def most_bytes(self, x: Tensor) -> int:
+        """Of every message about vectors like ``x`` (n,); a multiple of 8 keeps rows of messages aligned."""
+        k = min(x.numel(), max(1, round(self.density * x.numel())))
+        return -(-k * (x.element_size() + 4) // 8) * 8
+
+    def encode(self, x: Tensor, out: Tensor) -> Tensor:
+        """Write the largest elements and clear them."""
+        message = out[: self.most_bytes(x)]
+        if not message.numel():
+            return message
+        values, where = self.parts(message, x.dtype)
+        places = largest(x, len(values), self.spare(x))
+        torch.index_select(x, 0, places, out=values)
+        where.copy_(places)
+        x.index_fill_(0, places, 0)
+        return message
+
+    def decode(self, message: Tensor, x: Tensor) -> None:
+        """Add."""
+        values, where = self.parts(message, x.dtype)
+        x.index_add_(0, where, values)
+
+    def parts(self, message: Tensor, type_: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Values (k,) and places (k,)."""
+        k = message.numel() // (type_.itemsize + 4)
+        end = k * type_.itemsize
+        return message[:end].view(type_), message[end : end + 4 * k].view(torch.int32)
 
 
 class TopK(ErrorFeedback):
@@ -43,11 +86,17 @@ class TopK(ErrorFeedback):
         super().__init__(warmup_frames, like)
         self.momentum = momentum
         self.velocity = torch.zeros_like(like) if momentum else None
-        self.k = max(1, round(density * like.numel()))
-        # A message: k values, then k places; its length keeps rows of messages aligned.
-        self.split = self.k * like.element_size()
-        self.out = torch.zeros(-(-(self.split + 4 * self.k) // 8) * 8, dtype=torch.uint8, device=like.device)
+        self.largest = Largest(density)
+        self.out = torch.zeros(self.largest.most_bytes(like), dtype=torch.uint8, device=like.device)
         self.into = self.out.new_empty(0)
+
+    def codec(self) -> Codec:
+        """The same choice of elements; `ConfigError` with momentum correction, which is for gradients."""
+        if self.momentum:
+            raise ConfigError(
+                "compression.momentum is for sums of gradients, and this strategy makes none: set it to 0"
+            )
+        return Largest(self.largest.density)
 
     def plain(self, comm: Comm, x: Tensor, exact: int) -> None:
         """The sum without compression, of velocities if there is momentum."""
@@ -63,25 +112,17 @@ class TopK(ErrorFeedback):
         """Everybody's list to everybody, and each adds them up."""
         v = self.residual
         v.add_(body if self.velocity is None else self.velocity.mul_(self.momentum).add_(body))
-        places = largest(v, self.k, body)
-        values, where = self.parts(self.out, body.dtype)
-        values.copy_(v[places])
-        where.copy_(places)
-        v.index_fill_(0, places, 0)
+        self.largest.room = body
+        message = self.largest.encode(v, self.out)
         if self.velocity is not None:
-            self.velocity.index_fill_(0, places, 0)
+            self.velocity.index_fill_(0, self.largest.parts(message, body.dtype)[1].long(), 0)
         if len(self.into) != comm.size:
             self.into = self.out.new_zeros(comm.size, self.out.numel())
         comm.allgather(self.out, self.into)
         body.zero_()
         # Learner by learner: within one list no place comes twice, so the order of sums is the same everywhere.
         for row in self.into:
-            values, where = self.parts(row, body.dtype)
-            body.index_add_(0, where, values)
-
-    def parts(self, row: Tensor, type_: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Values (k,) and places (k,) of a message."""
-        return row[: self.split].view(type_), row[self.split : self.split + 4 * self.k].view(torch.int32)
+            self.largest.decode(row, body)
 
     def forget(self) -> None:
         """Drop what is held back, momentum too."""

@@ -12,7 +12,7 @@ Staleness of a push = pushes that the server has seen since the learner's last p
 
 When to use: learners of unequal speed, one shared model wanted at all times. κ = 1 takes N learners' whole steps, as
 the papers do; κ = 1/N moves the server as far for the same frames as one step of `ssgd`.
-Cost of a push: 2 P numbers to and from the servers. Extra memory: 2 P; compensation and bf16 N P / shards more each.
+Cost of a push: 2 P numbers to and from the servers. Extra memory: 2 P; compensation, compression N P / shards more.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ Every learner, at its own pace, τ local steps and then, with the x_i and the ce
 With a local optimizer that has Nesterov momentum this is EAMSGD. The model is c.
 
 When to use: as `asgd`, where learners should explore: x_i is pulled towards c, not replaced by it.
-Cost of an exchange: 2 P numbers to and from the servers. Extra memory: 2 P; bf16 takes P + N P / shards more.
+Cost of an exchange: 2 P numbers to and from the servers. Extra memory: 2 P; compression takes P + N P / shards more.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,55 @@
+"""Compression of what one learner sends to one other, where nothing is added up on the way.
+
+    message = C(v)        v ← v − C(v)        on the other side        x ← x + C(v)
+
+The sender is left with what the message lacks. Who sends decides what becomes of it; see `asrpar.parallel.carrier`.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Codec(ABC):
+    """C. It has room of its own: one for each activity."""
+
+    room: Tensor | None = None
+
+    def spare(self, x: Tensor) -> Tensor:
+        """Room like ``x`` (n,), the same at each call."""
+        room = self.room
+        if room is None or room.dtype != x.dtype or room.device != x.device or len(room) < len(x):
+            room = self.room = torch.empty_like(x)
+        return room[: len(x)]
+
+    @abstractmethod
+    def most_bytes(self, x: Tensor) -> int:
+        """Of any message about vectors like ``x`` (n,)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, out: Tensor) -> Tensor:
+        """Write C(x) to the beginning of ``out`` (bytes) and return that part; ``x`` (n,), finite, becomes x − C(x)."""
+
+    @abstractmethod
+    def decode(self, message: Tensor, x: Tensor) -> None:
+        """Add what ``message`` (bytes) says to ``x`` (n,)."""
+
+
+class Whole(Codec):
+    """Nothing is lost."""
+
+    def most_bytes(self, x: Tensor) -> int:
+        """Just these."""
+        return x.nbytes
+
+    def encode(self, x: Tensor, out: Tensor) -> Tensor:
+        """``x`` becomes zero."""
+        message = out[: x.nbytes]
+        message.view(x.dtype).copy_(x)
+        x.zero_()
+        return message
+
+    def decode(self, message: Tensor, x: Tensor) -> None:
+        """Add."""
+        x.add_(message.view(x.dtype))
