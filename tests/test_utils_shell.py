@@ -333,3 +333,21 @@ def test_slurm_launcher_without_slurm(utils, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert "no sbatch on PATH" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["--{}={}", "--{} {}"])
+def test_a_comparison_passes_on_the_options_of_its_recipe(tmp_path, utils, form):
+    recipe, exp = tmp_path / "recipe", tmp_path / "exp"
+    recipe.mkdir()
+    (recipe / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
+    (recipe / "run.sh").chmod(0o755)
+    (recipe / "path.sh").write_text("")
+    options = [word for key, value in (("exp-dir", exp), ("learners", 4)) for word in form.format(key, value).split()]
+    command = ["bash", utils / "run_strategies.sh", "--runs", "single:0 ssgd:1", recipe, *options]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    # The stub scores nothing.
+    assert "nothing was scored" in done.stderr
+    first, single, ssgd = (tmp_path / "calls").read_text().splitlines()
+    assert first.endswith("--stop-stage 4")
+    assert "--strategy single --learners 1 --name single_n1_seed0" in single
+    assert "--strategy ssgd --learners 4 --name ssgd_n4_seed1" in ssgd

@@ -17,9 +17,13 @@ utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 recipe=$(absolute "$1")
 shift
 options=("$@") exp_dir='' learners=2
-while [[ $# -gt 1 ]]; do
-  [[ $1 != --exp-dir ]] || exp_dir=$(absolute "$2")
-  [[ $1 != --learners ]] || learners=$2
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --exp-dir) exp_dir=$(absolute "${2-}") ;;
+    --exp-dir=*) exp_dir=$(absolute "${1#*=}") ;;
+    --learners) learners=${2-} ;;
+    --learners=*) learners=${1#*=} ;;
+  esac
   shift
 done
 [[ -n $exp_dir ]] || die "give --exp-dir DIR: all experiments of the comparison go there"

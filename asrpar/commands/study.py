@@ -21,7 +21,7 @@ from asrpar.errors import ConfigError
 @click.option("--output", metavar="DIR", help="Where the report goes; default EXP_DIR/report.")
 @click.option("--dry-run", is_flag=True, help="List the cells and what is left to do.")
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is finished.")
-@click.option("--renew", is_flag=True, help="Run cells anew that were made with other settings.")
+@click.option("--renew", is_flag=True, help="Run cells anew that were made with other settings or of other data.")
 def command(
     conf: str,
     exp_dir: str,
@@ -52,15 +52,17 @@ def command(
         for folder in folders:
             click.echo(f"{folder.cell.name}\t{'finished' if folder.finished() else 'to do'}")
         return
+    places = None if report_only else Places.of(study, Path(data_dir))
+    for folder in folders:
+        folder.places = places
     other = [folder.cell.name for folder in folders if folder.trained() and not folder.is_ours()]
     if other and not renew and not report_only:
         raise ConfigError(
-            f"{len(other)} finished cells in {exp_dir}, such as {other[0]}, were made with other settings: give "
-            "--renew to run them anew, or another --exp-dir"
+            f"{len(other)} finished cells in {exp_dir}, such as {other[0]}, were made with other settings or of "
+            "other data: give --renew to run them anew, or another --exp-dir"
         )
     failed = {}
-    if not report_only:
-        places = Places.of(study, Path(data_dir))
+    if places is not None:
         others = [Path(folder) for folder in reuse]
         failed = run_study(folders, places, place, jobs, lambda line: click.echo(line, err=True), reuse=others)
     target = Path(output) if output else place / "report"

@@ -59,6 +59,8 @@ def _add_optional_silence(
 def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVectorFst, int]:
     """G: one state per history, word arcs, and back-off arcs that read #0 and write nothing.
 
+    A history that nothing listed follows has no state if backing off from it costs nothing.
+
     As in any graph with back-off arcs, a path may back off although the n-gram is listed. It then costs more for that
     word (estimated n-grams are never below backing off), but goes on with a shorter history.
 
@@ -72,6 +74,7 @@ def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVe
     known = [(gram, p) for grams in lm.grams for gram, (p, _) in grams.items() if all(w in word_ids for w in gram)]
     arcs = [(gram, prob) for gram, prob in known if prob > LOG_ZERO and gram[-1] != BOS]
     histories: set[NGram] = {(), *(gram[:-1] for gram, _ in arcs)}
+    histories |= {gram for gram, _ in known if len(gram) < lm.order and lm.grams[len(gram) - 1][gram][1] != 0}
     fst = kaldifst.StdVectorFst()
     states = {history: fst.add_state() for history in sorted(histories, key=lambda h: (len(h), h))}
     fst.start = states[_longest_known((BOS,), histories)]

@@ -6,7 +6,8 @@ from pathlib import Path
 from asrpar.errors import DataError
 from asrpar.textfile import text_lines
 
-_TRN = re.compile(r"(?:(.*)\s)?\(([^()\s]+)\)\s*")
+# The id may have parentheses of its own, as in utt(1).
+_TRN = re.compile(r"(?:(.*)\s)?\(((?:[^()\s]|\([^()\s]*\))+)\)\s*")
 
 
 def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, list[str]]:

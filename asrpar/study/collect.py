@@ -197,14 +197,9 @@ def collect(study: StudyConfig, folders: Sequence[CellFolder]) -> tuple[list[Run
 def _compare(study: StudyConfig, groups: Sequence[Group]) -> None:
     """Give each group its reference: of those that fit the rule, the one with which it shares most."""
     known = axes(study)
-    rule = {axis: wanted for axis, wanted in study.reference.items() if axis in known}
-    labels = {axis: {value.label for value in values} for axis, values in known.items()}
-    # The default rule says nothing about a study without single learners.
-    if not rule or any(
-        str(wanted) not in labels[axis] for axis, wanted in rule.items() if not isinstance(wanted, list)
-    ):
+    if not study.reference and "single" not in [value.label for value in known.get("strategy", [])]:
         return
-    rules = check_rules("reference", [rule], known)
+    rules = check_rules("reference", [study.reference or {"strategy": "single"}], known)
     references = [group for group in groups if fits(group.labels, rules)]
     for group in groups:
         group.is_reference = any(group is r for r in references)

@@ -89,7 +89,8 @@ class StudyConfig:
         only: rules, mappings of axis to value or values; if there are any, a cell must fit one of them.
         skip: rules; a cell that fits one is left out.
         when: settings for some cells, ``{cells: [rules], set: {...}, cluster: {...}}``; they override the axes'.
-        reference: the rule of the cells that others are compared with.
+        reference: the rule of the cells that others are compared with; none takes ``{strategy: single}``, if there are
+            such cells.
         margin: a dev loss is as good as the reference's if it exceeds it by at most this share; 0 for no comparison.
         decode: decode and score dev and test sets of each cell.
     """
@@ -104,7 +105,7 @@ class StudyConfig:
     only: list[Any] = field(default_factory=list)
     skip: list[Any] = field(default_factory=list)
     when: list[Any] = field(default_factory=list)
-    reference: dict[str, Any] = field(default_factory=lambda: {"strategy": "single"})
+    reference: dict[str, Any] = field(default_factory=dict)
     margin: float = 0.0
     decode: bool = False
     decoding: DecodingConfig = field(default_factory=DecodingConfig)

@@ -53,10 +53,12 @@ class CellFolder:
 
     Attributes:
         both: train so that both models of an average over time are kept.
+        places: the data, where they are known; what was made of others is not this cell's then.
     """
 
     def __init__(self, study: StudyConfig, cell: Cell, exp_dir: Path) -> None:
         self.study, self.cell, self.both = study, cell, False
+        self.places: Places | None = None
         self.path = exp_dir.absolute() / cell.name
         self.log = self.path / LOG
         # What decides the words: a change of it costs decoding, not training.
@@ -78,14 +80,15 @@ class CellFolder:
 
     def is_ours(self) -> bool:
         """Whether what it holds is this cell's."""
-        return self.note().get("digest") == self.cell.digest
+        return self.note().get("digest") == self.cell.digest and self._same("feats", "lang")
 
     def scored(self) -> bool:
         """Whether all sets are scored, with these settings."""
         if not self.study.decode:
             return True
         files = [self.path / f"decode_{name}" / "wer.json" for name in self.sets]
-        return self.note().get("decoding") == self.decoding and all(file.exists() for file in files)
+        same = self.note().get("decoding") == self.decoding and self._same("graph")
+        return same and all(file.exists() for file in files)
 
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
@@ -101,9 +104,17 @@ class CellFolder:
 
     def write_note(self, **more: Any) -> None:
         """Note what this cell is, and ``more``."""
-        note = {"digest": self.cell.digest, "values": self.cell.labels, **more}
+        data = {name: str(getattr(self.places, name)) for name in ("feats", "lang", "graph")} if self.places else {}
+        note = {"digest": self.cell.digest, "values": self.cell.labels, "data": data, **more}
         with replacing(self.path / NOTE) as temporary:
             temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+    def _same(self, *names: str) -> bool:
+        """Whether these places, if it was noted, are those of now."""
+        data = self.note().get("data", {})
+        return self.places is None or all(
+            data.get(n, now) == now for n in names for now in [str(getattr(self.places, n))]
+        )
 
     def training(self, places: Places) -> list[str]:
         """Arguments of ``asrpar`` that train it."""

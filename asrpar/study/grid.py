@@ -169,6 +169,7 @@ def cells(study: StudyConfig) -> list[Cell]:
     """
     known = axes(study)
     only, skip = check_rules("only", study.only, known), check_rules("skip", study.skip, known)
+    check_rules("reference", [study.reference], known)
     exceptions = special(study, known)
     order = sorted(known, key=lambda axis: axis != "seed")
     ready: dict[tuple[str, ...], Any] = {}

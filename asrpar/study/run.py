@@ -192,6 +192,8 @@ def run_study(
     Returns:
         What went wrong, by the name of the cell.
     """
+    for folder in folders:
+        folder.places = places
     left = [folder for folder in folders if not folder.finished()]
     done = len(folders) - len(left)
     if done:

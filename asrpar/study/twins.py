@@ -57,17 +57,17 @@ def in_order(left: Sequence[CellFolder], pairs: dict[str, CellFolder], jobs: int
     ``jobs`` cells come between the two, so that none of so many workers waits for a twin that has just begun.
     """
     names = {folder.cell.name for folder in left}
-    late: dict[str, CellFolder] = {}
+    late: dict[str, list[CellFolder]] = {}
     ordered = []
     for folder in left:
         twin = pairs.get(folder.cell.name)
         if twin is not None and twin.cell.name in names:
-            late[twin.cell.name] = folder
+            late.setdefault(twin.cell.name, []).append(folder)
         else:
             ordered.append(folder)
     for at in range(len(ordered) - 1, -1, -1):
-        if ordered[at].cell.name in late:
-            ordered.insert(at + 1 + jobs, late[ordered[at].cell.name])
+        place = at + 1 + jobs
+        ordered[place:place] = late.get(ordered[at].cell.name, [])
     return ordered
 
 

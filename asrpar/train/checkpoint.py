@@ -5,6 +5,7 @@ has written; one that is to go is renamed before it is emptied. So a folder with
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from asrpar.parallel.comm import Comm
 
 log = get_logger(__name__)
 FORMAT = 1
+_NAME = re.compile(r"epoch-(\d+)-step-(\d+)(?:-(\d+))?")
 
 
 class Checkpoints:
@@ -32,14 +34,17 @@ class Checkpoints:
         self.folder = folder
         self.comm = comm
         self.keep = keep
+        # Where this rank was when it saved or loaded last.
+        self.place: tuple[int, ...] | None = None
 
     def save(self, epoch: int, step: int, state: dict[str, Any]) -> Path:
         """Save this rank's ``state`` after ``epoch`` whole epochs and ``step`` steps in all; all ranks call it.
 
-        Returns the folder. Saving at the same place again leaves it as it is.
+        Returns the folder. If no rank has got any further, it is left as it is.
         """
-        # Rank 0's place names it: learners that go at their own pace are at others.
-        final = self.folder / self.comm.broadcast_object(f"epoch-{epoch:04d}-step-{step:08d}")
+        place = _place(state)
+        still = all(self.comm.allgather_object(place == self.place))
+        final = self.folder / self.comm.broadcast_object(self._name(epoch, step, still))
         temporary = final.with_suffix(".tmp")
         if self.comm.broadcast_object(final.exists()):
             return final
@@ -69,12 +74,23 @@ class Checkpoints:
             raise TrainingError(
                 f"cannot write checkpoint {final} ({'; '.join(failed)}): free space, then run again to resume"
             )
+        self.place = place
         self.comm.barrier()
         return final
 
     def complete(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        return sorted(p for p in self.folder.glob("epoch-*") if p.suffix != ".tmp" and p.is_dir())
+        found = [path for path in self.folder.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
+        return sorted(found, key=_numbers)
+
+    def _name(self, epoch: int, step: int, still: bool) -> str:
+        """Of this rank's next checkpoint; that of the last one at this place if all ``still`` are where they were."""
+        name = f"epoch-{epoch:04d}-step-{step:08d}"
+        there = [path for path in self.complete() if _numbers(path)[:2] == (epoch, step)]
+        if there:
+            # Learners that go at their own pace may have got further while rank 0, whose place this is, has not.
+            return there[-1].name if still else f"{name}-{_numbers(there[-1])[2] + 1}"
+        return name
 
     def load(self, device: torch.device, allow_learner_change: bool) -> dict[str, Any] | None:
         """This rank's state from the newest checkpoint; None if there is none.
@@ -107,5 +123,17 @@ class Checkpoints:
                 f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
                 f"finish the epoch with --learners {learners} first (--set stop_after_epochs=...)"
             )
+        self.place = None if changed else _place(state)
         log.info("resuming from %s", newest)
         return state
+
+
+def _place(state: dict[str, Any]) -> tuple[int, ...]:
+    """Epochs, steps, and shares of later steps."""
+    position = state["position"]
+    return position["epoch"], position["steps"], len(position.get("done", ()))
+
+
+def _numbers(path: Path) -> tuple[int, ...]:
+    """Epochs, steps of rank 0, and how many were saved there before, of a checkpoint."""
+    return tuple(int(number or 0) for number in _NAME.fullmatch(path.name).groups())

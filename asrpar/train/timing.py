@@ -172,13 +172,20 @@ class Timing:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run adds to."""
-        return {"seconds": self.seconds, "frames": self.frames, "spans": self._spans, "counts": self.counts()}
+        return {
+            "seconds": self.seconds,
+            "frames": self.frames,
+            "spans": self._spans,
+            "counts": self.counts(),
+            "epoch": self._epoch,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Add to an earlier run's."""
         self.seconds, self.frames = state["seconds"], state["frames"]
         self._spans, self._earlier = state["spans"], state["counts"]
-        self._epoch = (self._spans, self.seconds, self.frames, self.counts())
+        # Earlier versions did not save it.
+        self._epoch = state.get("epoch") or (self._spans, self.seconds, self.frames, self.counts())
 
 
 def table(summary: dict[str, Any]) -> str:

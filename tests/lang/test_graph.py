@@ -222,6 +222,27 @@ def test_words_outside_the_table_are_left_out():
     assert graph_size(g)[0] == 3  # (), <s>, A
 
 
+def test_backing_off_costs_also_where_only_words_outside_the_table_follow(searches, one_hot, tmp_path):
+    (tmp_path / "x.arpa").write_text(
+        "\\data\\\nngram 1=5\nngram 2=3\nngram 3=1\n\n"
+        "\\1-grams:\n-9\t<s>\t-0.3\n-1.0\t</s>\n-0.5\tA\t-0.7\n-0.6\tB\n-0.8\tC\t-0.2\n\n"
+        "\\2-grams:\n-0.1\tA\tC\t-0.4\n-0.2\t<s>\tC\n-0.3\tB\tA\t-0.9\n\n"
+        "\\3-grams:\n-0.1\tB\tA\tC\n\n\\end\\\n"
+    )
+    lm = read_arpa(tmp_path / "x.arpa")
+    lexicon = Lexicon([Pronunciation("A", 1.0, ("a",)), Pronunciation("B", 1.0, ("b",))])
+    lang = Lang(["<blk>", "a", "b"], ["<eps>", "A", "B", "#0", "<s>", "</s>"], lexicon, LangConfig())
+    g, dropped = grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
+    assert dropped == 4  # C; A C; <s> C; B A C
+    fst = searches[0](compose_hlg("ctc", compose_lg(lexicon_fst(lang), g, lang.num_tokens)))
+    for words in ("", "A", "B", "A A", "B A", "B A B", "A B B A"):
+        units = [lang.token_id(word.lower()) for word in words.split()]
+        cost = fst.best(one_hot(frames_of(units, random.Random(1)), lang.num_tokens))[0]
+        assert cost == pytest.approx(graph_lm_cost(lm, tuple(words.split())), abs=1e-3), words
+        if "B A" not in words:  # which is listed, and costs more than to back off
+            assert cost == pytest.approx(-lm.sentence_log_prob(words.split()), abs=1e-3), words
+
+
 def chain(*arcs, final):
     fst = kaldifst.StdVectorFst()
     for _ in range(final + 1):

@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from asrpar.cli import cli
+from asrpar.decode.output import trn_line
 from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
+from asrpar.score.trn import read_transcripts
 
 
 def run(*args, expect=None):
@@ -18,6 +20,11 @@ def run(*args, expect=None):
     if result.exception:
         raise result.exception
     return result.output
+
+
+def test_ids_with_parentheses_are_read_back(tmp_path):
+    (tmp_path / "x.trn").write_text(trn_line("A (NOISE)", "utt(1)") + trn_line("", "(2)u") + trn_line("B", "utt3"))
+    assert read_transcripts(tmp_path / "x.trn") == {"utt(1)": ["A", "(NOISE)"], "(2)u": [], "utt3": ["B"]}
 
 
 REFS = {f"s{i % 3}-{i:02d}": ["ONE", "TWO", "THREE", "FOUR"] for i in range(12)}

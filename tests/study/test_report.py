@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from studies import STUDY, Study
 
+from asrpar.errors import ConfigError
 from asrpar.score.significance import wer_interval
 from asrpar.study.collect import collect, largest_batches, speed_up, t_interval, to_target
 from asrpar.study.grid import axes
@@ -165,6 +166,29 @@ def test_the_window_begins_after_the_first_gradient():
     assert window([spans, spans[:1]], 3) == (0.0, 6.0)
     assert window([spans], 3) == (2.0, 8.0)
     assert window([[]], 3) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("grid", "rule", "wanted"),
+    [
+        # A rule takes the place of the default one, and is not added to it.
+        ("strategy: [ssgd, bmuf], learners: 2, batch: [8000, 9000]", "batch: 8000", 2),
+        ("strategy: ssgd, learners: 2, ema: [false, true]", "ema: false", 1),
+        ("strategy: ssgd, learners: 2, optimizer.lr: [1.0, 2.0]", "optimizer.lr: 1.0", 1),
+    ],
+)
+def test_a_reference_is_what_the_study_says(make_study, grid, rule, wanted):
+    made = make_study.load(f"name: s\ncluster: {{preset: h200}}\ngrid: {{{grid}}}\nreference: {{{rule}}}\n")
+    assert made.run() == {}
+    groups = collect(made.study, made.folders)[1]
+    assert sum(group.is_reference for group in groups) == wanted
+    assert all(group.reference is not None for group in groups)
+
+
+@pytest.mark.parametrize("rule", ["strategy: adpsgd", "stratgy: ssgd"])
+def test_a_reference_that_no_cell_can_be_is_refused_before_any_runs(make_study, rule):
+    with pytest.raises(ConfigError, match="reference: "):
+        make_study.load(f"name: s\ncluster: {{preset: h200}}\ngrid: {{strategy: ssgd}}\nreference: {{{rule}}}\n")
 
 
 def test_a_study_without_single_learners_has_no_reference(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def study(mini, tmp_path_factory):
             *("study", folder / "s.yaml", "--exp-dir", folder / "exp", "--data-dir", mini), *options, check=check
         )
 
-    start.folder = folder
+    start.folder, start.data = folder, mini
     start.first = start("--jobs", 2, check=False)
     return start
 
@@ -91,6 +91,11 @@ def test_results_of_other_settings_are_kept(study):
     assert done.returncode == 1
     assert "2 finished cells" in done.stderr and "--renew" in done.stderr
     assert (study.folder / "exp" / "single_n1_seed0" / "final.pt").exists()
+    # The same data under another name may be others.
+    (study.folder / "other").symlink_to(study.data)
+    done = study("--data-dir", study.folder / "other", check=False)
+    assert done.returncode == 1
+    assert "2 finished cells" in done.stderr and "of other data" in done.stderr
 
 
 def test_mistakes_end_in_one_line(tmp_path):

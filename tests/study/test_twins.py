@@ -43,6 +43,15 @@ def test_a_model_without_the_average_comes_from_the_training_with_it(mini, tmp_p
     assert "--set=ema.both=true" not in (tmp_path / "one" / WITHOUT / "cell.log").read_text()
 
 
+def test_none_is_forgotten_where_two_have_one_twin(make_study):
+    grid = "{strategy: ssgd, learners: 2, ema: [false, true], ema.decay_epochs: [0.5, 2]}"
+    folders = make_study.load(f"name: s\ncluster: {{preset: h200}}\ngrid: {grid}\n").folders
+    pairs = twins(folders)
+    assert len(pairs) == 2 and len({twin.cell.name for twin in pairs.values()}) == 1
+    ordered = in_order(folders, pairs, 1)
+    assert sorted(f.cell.name for f in ordered) == sorted(f.cell.name for f in folders)
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 3, 20])
 def test_no_worker_waits_for_a_twin_that_has_just_begun(make_study, jobs):
     folders = make_study.load(ORDER).folders

@@ -10,8 +10,9 @@ from asrpar.train.checkpoint import Checkpoints
 CPU = torch.device("cpu")
 
 
-def state(step):
-    return {"position": {"step": step}, "x": torch.full((3,), float(step))}
+def state(step, steps=7, done=()):
+    position = {"epoch": 1, "step": step, "steps": steps, "done": list(done)}
+    return {"position": position, "x": torch.full((3,), float(step))}
 
 
 def test_newest_is_loaded_and_old_ones_go(tmp_path):
@@ -46,8 +47,7 @@ def test_other_number_of_learners_is_refused_or_taken_at_an_epochs_end(tmp_path)
     with pytest.raises(TrainingError, match="within an epoch"):
         Checkpoints(tmp_path, two, keep=2).load(CPU, True)
     # Shares that were dealt on demand: no whole step of all learners is done, but some shares are.
-    dealt = {"position": {"step": 0, "done": [0, 7]}}
-    Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 7, dealt)
+    Checkpoints(tmp_path, LocalComm(), keep=2).save(1, 7, state(0, done=[0, 7]))
     with pytest.raises(TrainingError, match="within an epoch"):
         Checkpoints(tmp_path, two, keep=2).load(CPU, True)
 
@@ -82,6 +82,28 @@ def test_the_same_place_is_not_written_twice(tmp_path):
     # An epoch's end comes after its last step, and newer is what has more whole epochs.
     c.save(2, 7, state(3))
     assert c.load(CPU, False)["position"]["step"] == 3
+
+
+@pytest.mark.parametrize("further", [{"steps": 8}, {"done": [9]}])
+def test_a_rank_that_got_further_is_saved_though_rank_0_has_not_moved(tmp_path, further):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    c.save(1, 7, state(1))
+    for number in (2, 3, 4):
+        # Another process each time, as after a stop.
+        c = Checkpoints(tmp_path, LocalComm(), keep=2)
+        c.load(CPU, False)
+        further = {key: value + (1 if key == "steps" else [number]) for key, value in further.items()}
+        c.save(1, 7, state(number, **further))
+        assert c.load(CPU, False)["position"]["step"] == number
+    assert [p.name for p in c.complete()] == [f"epoch-0001-step-00000007-{n}" for n in (2, 3)]
+
+
+def test_newest_is_who_has_the_larger_numbers_not_the_longer_names(tmp_path):
+    c = Checkpoints(tmp_path, LocalComm(), keep=2)
+    for epoch in (9999, 10000, 10001):
+        c.save(epoch, 5, state(epoch))
+        assert c.load(CPU, False)["position"]["step"] == epoch
+    assert [p.name[:11] for p in c.complete()] == ["epoch-10000", "epoch-10001"]
 
 
 def test_a_checkpoint_with_a_file_too_many_is_refused(tmp_path):

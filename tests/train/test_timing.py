@@ -114,6 +114,25 @@ def test_epochs_are_told_apart_and_a_resumed_run_adds_up(make):
     }
 
 
+def test_an_epoch_in_which_a_run_was_resumed_is_counted_whole(make):
+    timing = make(others=1)
+    timing.begin()
+    timing.trace.count("staleness", 1)
+    timing.lap()
+    timing.end_epoch()
+    for value in (2, 4):
+        timing.trace.count("staleness", value)
+        spend(timing, "compute", value)
+        timing.lap()
+        state = timing.state_dict()
+        timing = make(others=1)
+        timing.load_state_dict(state)
+        timing.begin()
+    timing.trace.count("staleness", 6)
+    timing.lap()
+    assert timing.end_epoch()["time/staleness"] == 4.0
+
+
 def test_the_table_shows_the_extremes_of_many_ranks(make):
     timing = make(others=39)
     timing.begin()
