@@ -49,6 +49,8 @@ def mixing_matrices(name: str, settings: MixingSettings, size: int, check: Calla
         size: N.
         check: raises `ConfigError` if a matrix is not fit for the strategy.
     """
+    if (settings.matrix or settings.matrix_file) and settings.topology != "matrix":
+        raise ConfigError(f"{name} has a matrix, but {name}.topology is {settings.topology}: set it to matrix")
     if settings.topology == "matrix":
         if bool(settings.matrix) == bool(settings.matrix_file):
             raise ConfigError(f"{name}.topology is matrix: give {name}.matrix or {name}.matrix_file, one of them")

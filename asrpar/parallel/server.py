@@ -148,6 +148,21 @@ class ParameterServer:
         self.seen = [int(v) for v in self.comm.allgather_object(self.version)]
         self.seen = [self.seen[host] for host in self.hosts]
 
+    def left_with(self, comm: Comm, weights: Tensor) -> Tensor:
+        """(P,) what those who are left, the ranks of ``comm``, go on from: the server's vector, if it was all on one
+        that is left and did not learn; else the mean of the learners' ``weights``, for a lost shard has no better copy.
+        """
+        serves = self.comm.rank >= self.clients
+        vector = weights.clone()
+        kept = comm.allgather_object(serves)
+        if any(kept):
+            if serves:
+                vector.copy_(self.shard)
+            comm.broadcast(vector, root=kept.index(True))
+            return vector
+        comm.allreduce(vector)
+        return vector.div_(comm.size)
+
     def mean_of_learners(self, x: Tensor) -> Tensor:
         """The mean of a vector over the ranks that learn. Collective."""
         mean = x.clone() if self.comm.rank < self.clients else torch.zeros_like(x)

@@ -18,12 +18,14 @@ class Wire:
         method: its name in the settings.
         carries_weights: whether `pack` and `unpack` may be used; see `need_weights_wire`.
         residual: (P,) what was held back of this learner's vectors and is to be added to the next; None if nothing is.
+        momentum: of momentum correction, which makes a sum of gradients one of velocities.
         warming: whether vectors travel as they are for now.
     """
 
     method: ClassVar[str] = "none"
     carries_weights: ClassVar[bool] = True
     residual: Tensor | None = None
+    momentum: float = 0.0
     warming = False
 
     def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:

@@ -220,9 +220,20 @@ def check_config(config: TrainConfig) -> None:
             raise ConfigError(f"{key} is {value}: it must not be negative")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
+    if o.nesterov and (o.name != "sgd" or not o.momentum):
+        raise ConfigError(
+            "optimizer.nesterov is true, but that is a kind of SGD's momentum: set optimizer.name=sgd and "
+            "optimizer.momentum, such as 0.9"
+        )
     if config.compression.momentum and (o.name != "sgd" or o.momentum):
         raise ConfigError(
             "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and optimizer.momentum=0"
+        )
+    compensated = (config.strategies.get("asgd") or {}).get("delay_compensation")
+    if config.strategy == "asgd" and compensated and (o.name != "sgd" or o.momentum):
+        raise ConfigError(
+            "strategies.asgd.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd and "
+            "optimizer.momentum=0, or delay_compensation=0"
         )
     if not 0 <= config.schedule.warmup <= 1:
         raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")

@@ -118,18 +118,23 @@ class EqualShares:
     """
 
     alike = True
+    members: Members | None = None
 
     def run(self, trainer: "Trainer") -> int:
         """Train on what is left of the epoch; returns the signal that stopped it, else 0."""
         p = trainer.position
         batches = trainer.loader.epoch(p.epoch, start_step=p.step)
         batches = without_speech(batches) if trainer.serves else batches
-        members = Members(trainer.comm, trainer.loader.num_learners, p.step)
+        self.members = Members(trainer.comm, trainer.loader.num_learners, p.step)
         while True:
             try:
                 return trainer.consume(batches)
             except LearnerLost:
-                batches = go_on(trainer, members, batches, trainer.batch)
+                batches = go_on(trainer, self.members, batches, trainer.batch)
+
+    def quiet(self, step: int) -> None:
+        """All learners have taken ``step`` steps of this epoch, and what these have brought is with all."""
+        self.members.steps = [step] * self.members.size
 
 
 class OnDemand:
@@ -172,6 +177,9 @@ class OnDemand:
             if whole and p.step < steps:
                 trainer.pause(*(due(steps_before + p.step, every) for every in intervals))
         return number
+
+    def quiet(self, step: int) -> None:
+        """A part has ended; nobody inherits of it."""
 
     def part(self, trainer: "Trainer", loader: BatchLoader, todo: list[Dealt]) -> tuple[int, bool]:
         """Train on the shares ``todo``, given with their frames; returns the signal and whether a learner was lost."""

@@ -148,7 +148,13 @@ def run(
             write_summary(exp, config, trainer, times, complete=not number)
         # The first rank that exits with an error code ends the others.
         comm.barrier()
-    if number:
+    if number and trainer.bereft:
+        log.warning(
+            "stopped by signal %d in an epoch in which a learner was lost, of which nothing is saved: start as many "
+            "learners as before to go on from the last checkpoint",
+            number,
+        )
+    elif number:
         log.warning("stopped by signal %d after saving a checkpoint; run the same command again to go on", number)
     else:
         log.info("wrote %s", exp / "final.pt")

@@ -7,6 +7,7 @@ import torch
 
 from asrpar.log import get_logger
 from asrpar.parallel.ema import Ema
+from asrpar.parallel.strategies.base import Gossip
 
 if TYPE_CHECKING:
     from asrpar.train.trainer import Trainer
@@ -39,6 +40,7 @@ def whole_state(trainer: "Trainer") -> dict[str, Any]:
         "position": {**vars(trainer.position)},
         "learner": trainer.learner.state_dict(),
         "strategy": trainer.strategy.state_dict(),
+        "consensus": consensus(trainer),
         "wire": trainer.strategy.wire.state_dict(),
         "ema": trainer.ema.state_dict() if trainer.ema is not None else None,
         "timing": trainer.timing.state_dict(),
@@ -49,6 +51,20 @@ def whole_state(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
+def consensus(trainer: "Trainer") -> dict[str, Any] | None:
+    """Of learners that hold different weights, what another number of learners would begin with; only on rank 0.
+
+    Collective. None where that is not possible, within an epoch, or not needed.
+    """
+    p, strategy = trainer.position, trainer.strategy
+    if p.step or p.done or not isinstance(strategy, Gossip):
+        return None
+    found = {"weights": strategy.consensus(strategy.observed())}
+    if trainer.ema is not None:
+        found["ema"] = strategy.consensus(trainer.ema.mean)
+    return found if trainer.comm.rank == 0 else None
+
+
 def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     """Take up a state of `whole_state`, which another number of learners may have saved at an epoch's end."""
     trainer.position = Position(**state["position"])
@@ -56,12 +72,18 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     if before != now:
         log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
     trainer.learner.load_state_dict(state["learner"])
+    # Checkpoints of earlier versions do not have it.
+    mean = state.get("consensus") if state["learners"] != trainer.comm.size else None
+    if mean is not None:
+        trainer.learner.weights.copy_(mean["weights"])
     trainer.strategy.load_state_dict(state["strategy"])
     trainer.strategy.wire.load_state_dict(state["wire"])
     if state["ema"] is not None:
         decay = trainer.config.ema.decay_epochs * trainer.loader.frames_per_epoch
         trainer.ema = Ema(trainer.strategy.observed(), decay)
         trainer.ema.load_state_dict(state["ema"])
+        if mean is not None:
+            trainer.ema.mean.copy_(mean["ema"])
     trainer.watchdog.beat(trainer.position.steps)
     if state["learners"] == trainer.comm.size:
         if "timing" in state:

@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 class Members:
-    """Who takes part in an epoch, and from which step on: what the others need when one of them is gone.
+    """Who takes part in an epoch, and where all stood at its last quiet moment: what is needed when one is gone.
 
     Args:
         comm: all ranks.
@@ -25,6 +25,7 @@ class Members:
 
     Attributes:
         lost: the ranks that are gone.
+        steps: of each rank, at that moment.
     """
 
     def __init__(self, comm: Comm, workers: int, step: int) -> None:

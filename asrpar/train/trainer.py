@@ -67,6 +67,7 @@ class Trainer:
         self.batch: Batch | None = None
         # Shares of the epoch that this learner has consumed since the last quiet moment.
         self.taken: list[int] = []
+        # A learner was lost in this epoch.
         self.bereft = False
         self.stop_checked = 0
         self.stopped_by = 0
@@ -187,6 +188,7 @@ class Trainer:
         """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
         if not (dev or save):
             return
+        self.shares.quiet(self.position.step)
         self.lap()
         if dev:
             found = self.evaluate()
@@ -242,7 +244,12 @@ class Trainer:
         return self.learner.loss_sum / self.learner.loss_frames if self.learner.loss_frames else None
 
     def save(self) -> None:
-        """Write a checkpoint of everything, on all ranks."""
+        """Write a checkpoint of everything, on all ranks; not in what is left of an epoch in which a learner was lost.
+
+        Who has taken which of its batches is known to nobody who would resume there.
+        """
+        if self.bereft:
+            return
         self.checkpoints.save(self.position.epoch, self.position.steps, whole_state(self))
         self.watchdog.beat()
 

@@ -10,6 +10,7 @@ from virtual import on_virtual
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import LocalComm, Message
 from asrpar.parallel.strategies import make_strategy, settings_class
+from asrpar.parallel.trace import RecordingTrace
 from asrpar.parallel.virtual.cluster import Cluster
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -30,6 +31,9 @@ def test_nothing_is_lost_in_many_exchanges(mpirun, repo, seed):
     program = PROGRAMS / "gossip_soak.py"
     done = mpirun(4, program, 400, 0, seed, env={"PYTHONPATH": f"{repo}:{repo / 'tests/support'}"}, timeout=180)
     assert done.stdout.count("passed") == 4
+
+
+NOTHING = tuple(x[:0] for x in data(steps=1, rows=1)[0])
 
 
 def alone(name, learner=None, **settings):
@@ -123,6 +127,7 @@ def test_local_steps_between_pushes_are_the_learners_own():
         ("asgd", {"sync_steps": 0}, "asgd.sync_steps"),
         ("asgd", {"staleness_bound": -1}, "asgd.staleness_bound"),
         ("asgd", {"delay_compensation": -0.1}, "asgd.delay_compensation"),
+        ("asgd", {"delay_compensation": 0.1, "sync_steps": 2}, "set asgd.sync_steps to 1"),
         ("asgd", {"push_scale": 0.0}, "asgd.push_scale"),
         ("easgd_async", {"alpha": 1.0}, "easgd_async.alpha"),
         ("adpsgd", {"neighbours": "all"}, "adpsgd.neighbours"),
@@ -155,3 +160,99 @@ def test_hadpsgd_does_not_go_on_with_other_super_learners():
     on_virtual(4, save, Cluster(nodes=2, devices_per_node=2))
     on_virtual(4, same, Cluster(nodes=2, devices_per_node=2))
     on_virtual(4, other, Cluster(nodes=4))
+
+
+def test_learners_that_went_on_alone_begin_again_with_their_mean():
+    after = []
+
+    def load(comm):
+        strategy = make_strategy("hadpsgd", settings_class("hadpsgd")(super_learner_size=2), ToyLearner(), comm)
+        strategy.learner.weights.fill_(comm.rank)
+        # As `adpsgd` saves it, in whose way those go on that are left after a loss.
+        strategy.load_state_dict({"exchanges": 5})
+        after.append(strategy.learner.weights.tolist())
+
+    on_virtual(4, load)
+    assert after == [[1.5] * 6] * 4
+
+
+@pytest.mark.parametrize(("server", "lost"), [("dedicated", 1), ("dedicated", 3), ("sharded", 1)])
+def test_after_a_loss_asgd_goes_on_from_what_the_server_has(server, lost):
+    found = {}
+
+    def run(comm):
+        settings = settings_class("asgd")(server=server, push_scale=None, sync_steps=2)
+        asgd = make_strategy("asgd", settings, ToyLearner(seed=comm.rank), comm)
+        asgd.start()
+        for batch in data(steps=21, rows=4):
+            asgd.step(batch if comm.rank < asgd.learners else NOTHING)
+            comm.sleep(0.01 * (comm.rank + 1))
+        comm.sleep(10)
+        left = comm.split(None if comm.rank == lost else 0)
+        if left is not None:
+            before = (
+                asgd.server.shard.clone() if server == "dedicated" and comm.rank == 3 else asgd.learner.weights.clone()
+            )
+            found[comm.rank] = before, asgd.survive(left).pulled
+        if comm.rank == 0:
+            comm.world.stop()
+        comm.sleep(1)
+
+    on_virtual(4, run)
+    before = {rank: weights for rank, (weights, _) in found.items()}
+    expected = before[3] if server == "dedicated" and lost != 3 else sum(before.values()) / 3
+    assert sorted(found) == [rank for rank in range(4) if rank != lost]
+    for _, after in found.values():
+        assert torch.allclose(after, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("adpsgd", {}), ("hadpsgd", {"super_learner_size": 1}), ("hadpsgd", {"super_learner_size": 2})],
+)
+def test_every_exchange_makes_somebodys_gradient_stale(name, settings):
+    found = {}
+
+    def run(comm):
+        comm.trace = RecordingTrace()
+        strategy = make_strategy(name, settings_class(name)(**settings), ToyLearner(seed=comm.rank), comm)
+        strategy.start()
+        for batch in data(steps=20, rows=4):
+            # Exchanges go on while a learner waits for data.
+            comm.sleep(0.5 if comm.rank == 0 else 0.3)
+            strategy.step(batch)
+        outside = strategy if name == "adpsgd" else strategy.outside
+        if outside is not None:
+            counted = sum(count.total for count in comm.trace.counts()["staleness"])
+            found[comm.rank] = counted, outside.exchanges
+        strategy.finish()
+
+    on_virtual(4, run)
+    assert len(found) == (2 if settings.get("super_learner_size") == 2 else 4)
+    for counted, exchanges in found.values():
+        # The last ones have met no update yet.
+        assert exchanges - 3 <= counted <= exchanges and exchanges > 10
+
+
+@pytest.mark.parametrize(("learners", "server"), [(1, "sharded"), (2, "sharded"), (4, "sharded"), (3, "dedicated")])
+def test_what_a_rank_keeps_for_itself_is_not_counted_as_sent(learners, server):
+    sent = []
+
+    def run(comm):
+        comm.trace = RecordingTrace()
+        asgd = make_strategy("asgd", settings_class("asgd")(server=server), ToyLearner(), comm)
+        asgd.start()
+        before = sum(size for _, _, size in comm.trace.totals().values())
+        for batch in data(steps=4, rows=4):
+            asgd.step(batch if comm.rank < asgd.learners else NOTHING)
+        comm.sleep(10)
+        sent.append(sum(size for _, _, size in comm.trace.totals().values()) - before)
+        comm.world.stop()
+
+    ranks = learners + (server == "dedicated")
+    on_virtual(ranks, run)
+    # 6 numbers of 8 bytes each way, but for the own shard; and less than 64 bytes of header for each message.
+    elsewhere = 1.0 if server == "dedicated" else 1 - 1 / ranks
+    payload = learners * 4 * 2 * 48 * elsewhere
+    shards = 1 if server == "dedicated" else ranks - 1
+    assert payload <= sum(sent) <= payload + learners * 4 * 2 * shards * 64

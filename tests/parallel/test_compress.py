@@ -217,6 +217,20 @@ def test_settings_of_a_training():
         check_config(config)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["optimizer.nesterov=true"], r"set optimizer\.name=sgd and optimizer\.momentum"),
+        (["optimizer.nesterov=true", "optimizer.name=sgd", "optimizer.momentum=0"], r"optimizer\.momentum"),
+        (["strategy=asgd", "strategies.asgd.delay_compensation=0.1"], r"delay_compensation .* plain SGD"),
+    ],
+)
+def test_settings_that_would_be_ignored_or_wrong_are_refused(changes, message):
+    config = load_config(TrainConfig, None, ["exp=e", "data.feats=f", "data.lang=l", *changes])
+    with pytest.raises(ConfigError, match=message):
+        check_config(config)
+
+
 @pytest.mark.parametrize("method", [m for m in FEEDBACK if m != "powersgd"])
 def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
     settings = {"momentum": 0.5} if method == "topk" else {"block": 8} if method == "onebit" else {}
@@ -248,6 +262,11 @@ def test_state_is_restored_in_place_and_can_be_saved(method, tmp_path):
 def test_strategies_refuse_the_compression_that_they_do_not_have(name, method, message):
     with pytest.raises(ConfigError, match=message):
         make_strategy(name, settings_class(name)(), ToyLearner(), LocalComm(), wire(method))
+
+
+def test_easgd_has_no_gradients_to_give_momentum():
+    with pytest.raises(ConfigError, match="easgd has none: set it to 0"):
+        make_strategy("easgd", settings_class("easgd")(), ToyLearner(), LocalComm(), wire("topk", momentum=0.5))
 
 
 def test_hidden_sums_of_blocks_are_not_compressed():

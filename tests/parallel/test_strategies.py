@@ -87,6 +87,7 @@ def test_bmuf_skips_a_block_whose_average_is_not_finite():
         ({"block_momentum": 1.0}, "block_momentum"),
         ({"block_momentum": 0.5, "momentum_frames": 1.0}, "not both"),
         ({"momentum_frames": -1.0}, "momentum_frames"),
+        ({"block_lr": 0.0}, "block_lr"),
     ],
 )
 def test_bmuf_refuses_impossible_settings(settings, message):

@@ -132,6 +132,8 @@ def test_nested_settings_are_read():
         ("easgd", {"alpha": 0.25}, "with 4 learners it must lie between 0 and 1/4"),
         ("easgd", {"alpha": 0.0}, "easgd.alpha is 0.0"),
         ("dpsgd", {"topology": "star"}, "dpsgd.topology is 'star'"),
+        ("dpsgd", {"matrix": [[0.25] * 4] * 4}, "dpsgd has a matrix, but dpsgd.topology is ring"),
+        ("sgp", {"matrix_file": "x"}, "sgp has a matrix, but sgp.topology is exponential"),
         ("sgp", {"topology": "star"}, "sgp.topology is 'star'"),
         ("sgp", {"topology": "matrix", "matrix": [[0.5] * 4] * 4}, "column 0 .* adds up to 2"),
     ],

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -18,9 +19,14 @@ def asrpar(*args: object, check: bool = True) -> subprocess.CompletedProcess:
 
 def stop_after(exp: Path, checkpoint: str, *args: object) -> subprocess.CompletedProcess:
     """Run the command line until ``exp`` has a checkpoint of such a name (with wildcards), and stop it by SIGTERM."""
+    return stop_when(lambda: any((exp / "checkpoints").glob(checkpoint)), *args)
+
+
+def stop_when(ready: Callable[[], bool], *args: object) -> subprocess.CompletedProcess:
+    """Run the command line until it is ``ready``, and stop it by SIGTERM."""
     command = [sys.executable, "-m", "asrpar", *map(str, args)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list((exp / "checkpoints").glob(checkpoint)):
+    while not ready():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)

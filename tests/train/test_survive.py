@@ -1,9 +1,10 @@
 """A learner dies: who can goes on without it, who cannot says so, and nobody waits for ever."""
 
+import itertools
 import json
 
 import pytest
-from minidata import asrpar, train_options
+from minidata import asrpar, stop_when, train_options
 
 from asrpar.config import load_config
 from asrpar.errors import TrainingError
@@ -15,6 +16,10 @@ from asrpar.train.experiment import train
 from asrpar.train.trainer import Trainer
 
 SETTINGS = {"epochs": 2, "model__dilations": "[1]", "batch__size": 1000, "watchdog__timeout_seconds": 60}
+
+
+def read(path):
+    return path.read_text() if path.exists() else ""
 
 
 def launch(mini, exp, strategy, dies, *options, **settings):
@@ -45,6 +50,44 @@ def test_the_others_take_over_the_data_of_a_dead_learner(mini, tmp_path, strateg
     epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
     assert taken == result["frames"] == 2 * epoch
     assert result["history"][-1]["train_loss"] < result["history"][0]["train_loss"]
+
+
+@pytest.mark.mpi
+def test_nothing_is_saved_within_an_epoch_in_which_a_learner_was_lost(mini, tmp_path):
+    settings = {"checkpoint__every_steps": 2, "checkpoint__keep": 99, "batch__size": 150, "batch__per": "learner"}
+    done = launch(mini, tmp_path, "adpsgd", 1, "--survive", **settings | {"faults__die_step": "[4]"})
+    assert done.returncode == 0, done.stderr
+    saved = sorted((p.name[:10], len(list(p.glob("rank-*.pt")))) for p in (tmp_path / "checkpoints").iterdir())
+    # At the second step, by all; at the end of that epoch, and from then on by those who were left.
+    assert ("epoch-0000", 4) in saved and ("epoch-0000", 3) not in saved
+    assert saved.count(("epoch-0001", 3)) > 1 and saved[-1] == ("epoch-0002", 3)
+
+
+@pytest.mark.mpi
+def test_a_stop_in_an_epoch_in_which_a_learner_was_lost_says_how_to_go_on(mini, tmp_path):
+    # Those who are left take a second for each step.
+    slow = {"faults__straggler_rank": "[0,2,3]", "faults__straggler_factor": "[50,50,50]", "batch__size": 300}
+    settings = SETTINGS | {"faults__die_rank": "[1]", "faults__die_step": "[2]"} | slow
+    options = train_options(mini, tmp_path, strategy="adpsgd", **settings)
+    done = stop_when(
+        lambda: "going on with 3 learner" in read(tmp_path / "log" / "train.0.log"),
+        *("launch", "--learners", 4, "--survive", "--", "train", *options),
+    )
+    assert done.returncode != 0
+    assert "start as many learners as before" in done.stderr
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+@pytest.mark.mpi
+def test_of_a_dead_learner_what_came_before_the_last_checkpoint_is_not_used_again(mini, tmp_path):
+    settings = {"batch__deal": "equal", "batch__per": "learner", "batch__size": 150, "epochs": 1}
+    settings |= {"checkpoint__every_steps": 3, "faults__die_step": "[5]"}
+    done = launch(mini, tmp_path, "adpsgd", 1, "--survive", **settings)
+    assert done.returncode == 0, done.stderr
+    loader = BatchLoader(mini / "feats", "train", BatchConfig(size=150, per="learner"), 0, 4, 1)
+    first = sum(batch.num_frames for batch in itertools.islice(loader.epoch(0), 3))
+    result = json.loads((tmp_path / "train.json").read_text())
+    assert sum(rank["frames"] for rank in result["time"]["ranks"]) == loader.frames_per_epoch - first > 0
 
 
 @pytest.mark.mpi

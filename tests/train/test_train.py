@@ -190,6 +190,27 @@ def test_number_of_learners_can_change_at_an_epochs_end_only_when_asked(mini, tm
     assert summary(tmp_path)["epochs"] == 3
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize("strategy", ["adpsgd", "sgp"])
+def test_another_number_of_learners_begins_with_the_consensus(mini, tmp_path, strategy):
+    train(mini, tmp_path, learners=3, strategy=strategy, stop_after_epochs=1)
+    saved = max((tmp_path / "checkpoints").iterdir())
+    ranks = [torch.load(saved / f"rank-{r}.pt", weights_only=True) for r in range(3)]
+    mean = sum(rank["learner"]["weights"] for rank in ranks) / 3
+    assert not torch.allclose(ranks[0]["learner"]["weights"], mean)
+    first = ranks[0]["consensus"]
+    assert torch.allclose(first["weights"], mean, atol=1e-6)
+    assert torch.allclose(first["ema"], sum(rank["ema"]["mean"] for rank in ranks) / 3, atol=1e-6)
+    assert [rank["consensus"] for rank in ranks[1:]] == [None, None]
+    before = torch.load(tmp_path / "final.pt", weights_only=True)
+    (tmp_path / "final.pt").unlink()
+    train(mini, tmp_path, "--allow-learner-change", learners=2, strategy=strategy, stop_after_epochs=1)
+    after = torch.load(tmp_path / "final.pt", weights_only=True)
+    assert before["weights"].keys() == after["weights"].keys()
+    for name, x in before["weights"].items():
+        assert torch.allclose(x, after["weights"][name], atol=1e-6), name
+
+
 def test_a_finished_training_is_left_alone(mini, alone):
     before = (alone / "final.pt").stat().st_mtime_ns
     done = train(mini, alone, **DETERMINISTIC)

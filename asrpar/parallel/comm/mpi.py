@@ -13,6 +13,7 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
+from asrpar.errors import LaunchError
 from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message
 from asrpar.parallel.comm.lending import Bell, LentDrafts
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
@@ -82,6 +83,11 @@ class MpiComm(Comm):
     """
 
     def __init__(self, comm: MPI.Comm | None = None, trace: Trace | None = None, *, polling: bool = False) -> None:
+        if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+            raise LaunchError(
+                "this MPI library was started without MPI_THREAD_MULTIPLE, which communication beside computing needs: "
+                "build it with thread support, and unset MPI4PY_RC_THREAD_LEVEL"
+            )
         self.mpi = (comm or MPI.COMM_WORLD).Dup()
         self.rank = self.mpi.Get_rank()
         self.size = self.mpi.Get_size()
@@ -187,7 +193,7 @@ class MpiComm(Comm):
         if self._bell:
             self._bell.ring(dest)
         size = 0 if payload is None else payload.nbytes
-        with self.trace.span("send", peer=dest, bytes=size, sent=size + header.nbytes):
+        with self.trace.span("send", peer=dest, bytes=size, sent=size + header.nbytes if dest != self.rank else 0):
             self._wait_all(requests)
 
     def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:

@@ -160,7 +160,7 @@ class VirtualComm(Comm):
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Return when the sender's end of the link is free of the message."""
         size = self.cluster.bytes(payload)
-        with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER):
+        with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER if dest != self.rank else 0):
             free = self._deliver(dest, self.group.boxes[dest], kind, numbers, payload)
             if free > self.world.now:
                 self.world.sleep(free - self.world.now)

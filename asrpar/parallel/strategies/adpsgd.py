@@ -57,6 +57,8 @@ class Algorithm(Gossip):
             raise ConfigError(f"adpsgd.neighbours is '{settings.neighbours}'; known: fixed, random")
         self.channel, self.lock, self.stepped = comm.channel(), comm.lock(), comm.event()
         self.activity, self.finishing, self.exchanges = None, False, 0
+        # Exchanges that the weights have in them.
+        self.seen = 0
         self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
         self.replica = Replica(learner.weights, self.channel, self.wire, self.lock, lent=min(2, comm.size - 1))
 
@@ -65,21 +67,25 @@ class Algorithm(Gossip):
         if batch is None:
             return False
         self.run()
-        before = self.exchanges
         frames = self.learner.gradient(batch)
         self.learner.grad.div_(max(frames, 1.0))
         with self.lock:
-            self.replica.fold()
+            self.fold()
             if frames:
                 self.learner.apply()
-            # How many exchanges came between a gradient's weights and its update.
-            self.comm.trace.count("staleness", self.exchanges - before)
         self.stepped.set()
         return True
+
+    def fold(self) -> None:
+        """weights = x_i, before a gradient is applied; the lock is held. Counts the exchanges since its weights."""
+        self.replica.fold()
+        self.comm.trace.count("staleness", self.exchanges - self.seen)
+        self.seen = self.exchanges
 
     def run(self) -> None:
         """Let communicating begin, if it has not; raise what it failed with."""
         if self.activity is None:
+            self.seen = self.exchanges
             self.activity = self.comm.spawn(self.seek if self.comm.rank % 2 else self.accept, "exchange")
         self.activity.check()
 

@@ -62,15 +62,15 @@ class Algorithm(Strategy):
         for name, least in (("staleness_bound", 0), ("delay_compensation", 0), ("push_scale", 1e-9)):
             if (value := getattr(settings, name)) is not None and not value >= least:
                 raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
+        if settings.delay_compensation and settings.sync_steps > 1:
+            raise ConfigError("asgd.delay_compensation takes pushes of one gradient: set asgd.sync_steps to 1")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         self.pulled = torch.empty_like(learner.weights)
         self.message, self.steps = torch.empty_like(learner.weights), 0
         hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
-        remember = settings.delay_compensation > 0
-        self.server = ParameterServer(
-            comm, learner.weights, hosts, self.learners, self.update, bound, remember, self.wire
-        )
+        like, remember = learner.weights, settings.delay_compensation > 0
+        self.server = ParameterServer(comm, like, hosts, self.learners, self.update, bound, remember, self.wire)
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:
@@ -139,9 +139,9 @@ class Algorithm(Strategy):
         return self.pulled
 
     def survive(self, comm: Comm) -> "Algorithm":
-        """Go on from the mean of what those who are left have; a shard that was lost has no better copy."""
+        """Go on from the server's vector, if that is still there."""
         other = Algorithm(dataclasses.replace(self.settings, server="sharded"), self.learner, comm, self.wire)
-        other.load_state_dict({"pulled": other.server.mean_of_learners(self.learner.weights)})
+        other.load_state_dict({"pulled": self.server.left_with(comm, self.learner.weights)})
         return other
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

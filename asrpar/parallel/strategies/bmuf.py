@@ -56,6 +56,8 @@ class Algorithm(BlockStrategy):
             raise ConfigError(f"bmuf.block_momentum is {settings.block_momentum}: it must be in [0, 1)")
         if settings.momentum_frames is not None and settings.momentum_frames <= 0:
             raise ConfigError(f"bmuf.momentum_frames is {settings.momentum_frames}: it must be positive")
+        if not settings.block_lr > 0:
+            raise ConfigError(f"bmuf.block_lr is {settings.block_lr}: it must be positive")
 
     def eta(self, frames: float) -> float:
         """Block momentum η of a block of ``frames``."""

@@ -50,6 +50,9 @@ class Algorithm(Strategy):
                 f"easgd.alpha is {self.alpha}: with {comm.size} learners it must lie between 0 and 1/{comm.size}, "
                 "for the centre moves by the sum of their pulls"
             )
+        if self.wire.momentum:
+            # It would move the centre by up to 1 / (1 - m) times what the learners are pulled.
+            raise ConfigError("compression.momentum is for sums of gradients, and easgd has none: set it to 0")
         self.centre = torch.empty_like(learner.weights)
         self.pull = torch.empty_like(learner.weights)
         # Σ (x_i − c), and the frames seen since the last exchange.

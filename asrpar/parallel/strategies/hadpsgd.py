@@ -47,7 +47,7 @@ class Algorithm(Gossip):
         if size < 0 or (size and comm.size % size):
             raise ConfigError(
                 f"hadpsgd.super_learner_size is {size}, but {comm.size} learners do not divide into groups of that "
-                "size: choose a divisor, or 0 for the learners of each node"
+                "size: choose a divisor, or 0 for the learners of each node (if one was lost, start as many as before)"
             )
         group = comm.rank // size if size else comm.node()
         self.layout = comm.allgather_object(group)
@@ -70,7 +70,7 @@ class Algorithm(Gossip):
         if self.outside:
             self.outside.run()
             with self.outside.lock:
-                self.outside.replica.fold()
+                self.outside.fold()
         self.inside.broadcast(learner.weights)
         with self.outside.lock if self.outside else nullcontext():
             if self.outside:
@@ -112,8 +112,13 @@ class Algorithm(Gossip):
         return {"layout": self.layout, **(self.outside.state_dict() if self.outside else {})}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the same sequence of partners; `TrainingError` if as many ranks are on other nodes now."""
+        """Go on with the same sequence of partners; `TrainingError` if as many ranks are on other nodes now.
+
+        Where a learner had been lost, the others went on as super-learners of one: all begin with their mean.
+        """
         before = state.get("layout", self.layout)
+        if "layout" not in state:
+            self.learner.weights.copy_(Gossip.consensus(self, self.learner.weights))
         if len(before) == len(self.layout) and before != self.layout:
             raise TrainingError(
                 f"hadpsgd: the super-learners of ranks 0, 1, ... were {before} in the checkpoint, now they are "
