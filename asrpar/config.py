@@ -118,5 +118,9 @@ def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:
 
 
 def _first_line(error: Exception) -> str:
+    from yaml import MarkedYAMLError
+
+    if isinstance(error, MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -24,9 +24,11 @@ from mistakes import (
     manifests,
     mute,
     one_token_more,
+    other_file,
     rare_word,
     score,
     short_arpa,
+    spoil,
     spoilt,
     synthesize,
     unlink,
@@ -50,7 +52,11 @@ CASES = [
     Case("wrong-type", r"--set lm\.order=many: lm\.order: .*'many'", lambda w: w.lang_of(lm__order="many")),
     Case("section-expected", r"--set lm=3: lm is a section: .*lm\.order", lambda w: w.lang_of(lm=3)),
     Case("no-config-file", r"no configuration file conf/x\.yaml", lambda w: w.lang_of("--config", "conf/x.yaml")),
-    Case("invalid-yaml", r"x\.yaml is not readable YAML", lambda w: w.lang_of("--config", w.file("x.yaml", "a: [1,"))),
+    Case(
+        "invalid-yaml",
+        r"x\.yaml is not readable YAML: line \d: ",
+        lambda w: w.lang_of("--config", w.file("x.yaml", "a: [1,")),
+    ),
     Case(
         "yaml-of-a-list", r"x\.yaml: expected 'key: value'", lambda w: w.lang_of("--config", w.file("x.yaml", "- 1\n"))
     ),
@@ -203,12 +209,18 @@ CASES = [
     Case("train-before-stage-2", r"nowhere is missing: run stage 2", lambda w: w.train(data__feats="nowhere")),
     Case("train-before-stage-3", r"is missing: run stage 3", lambda w: w.train(data__lang=w.here)),
     Case("train-no-such-set", r"cuts_dev2.jsonl.gz is missing", lambda w: w.train(data__dev="dev2")),
-    Case("train-unknown-strategy", r"no strategy 'bmfu'; did you mean 'bmuf'", lambda w: w.train("--strategy", "bmfu")),
+    Case("train-unknown-strategy", r"no strategy 'bmfu'; did you mean 'bmuf'", lambda w: w.train(strategy="bmfu")),
     Case(
         "train-strategy-setting",
-        r"unknown key 'sync_step'; did you mean 'sync_steps'",
-        lambda w: w.train("--strategy", "bmuf", "--set", "strategies.bmuf.sync_step=3"),
+        r"strategies\.bmuf\.sync_step=3: unknown key 'sync_step'; did you mean 'sync_steps'",
+        lambda w: w.train(strategy="bmuf", strategies__bmuf__sync_step=3),
     ),
+    Case("train-two-strategies", r"give one of them", lambda w: w.train("--strategy", "bmuf")),
+    Case("train-large-seed", r"seed is \d+: it must be at most 2147483647", lambda w: w.train(seed=10**22)),
+    Case("train-many-threads", r"threads is 100000: it must be at most \d+", lambda w: w.train(threads=100000)),
+    Case("train-no-end-of-rates", r"schedule\.final is -1.*not be negative", lambda w: w.train(schedule__final=-1)),
+    Case("train-infinite-rate", r"optimizer\.lr is inf", lambda w: w.train(optimizer__lr="inf")),
+    Case("train-no-batch", r"batch\.size must be at least 1", lambda w: w.train(batch__size=0)),
     Case("train-bad-model", r"model\.kernel is 2: it must be odd", lambda w: w.train(model__kernel=2)),
     Case(
         "train-empty-set", r"cuts_train\.jsonl\.gz holds no utterances", lambda w: w.train(data__feats=keep_lines(w, 0))
@@ -235,10 +247,20 @@ CASES = [
         r"exp holds a training that cannot",
         lambda w: (empty(w.copy("exp") / "config.yaml", "a: ["), w.resume())[1],
     ),
-    Case("train-damaged-checkpoint", r"cannot read .*rank-0\.pt", lambda w: (cut_off(checkpoint(w)), w.resume())[1]),
     Case(
-        "train-checkpoint-of-another-number",
-        r"step-\d+ was saved by 2 learners, now there are 1: start with --learners 2",
+        "train-damaged-checkpoint",
+        r"rank-0\.pt is cut short or damaged: remove",
+        lambda w: (cut_off(checkpoint(w)), w.resume())[1],
+    ),
+    Case(
+        "train-spoilt-checkpoint",
+        r"rank-0\.pt is cut short or damaged",
+        lambda w: (spoil(checkpoint(w)), w.resume())[1],
+    ),
+    Case("train-other-file", r"rank-0\.pt is no checkpoint", lambda w: (other_file(checkpoint(w)), w.resume())[1]),
+    Case(
+        "train-checkpoint-with-a-file-too-many",
+        r"step-\d+: 2 of 1 files are there: remove the folder",
         lambda w: (copy(checkpoint(w), "rank-1.pt"), w.resume())[1],
     ),
     # Several learners
@@ -269,12 +291,17 @@ CASES = [
     ),
     Case(
         "decode-damaged-model",
-        r"final\.pt is not an acoustic model",
+        r"final\.pt is cut short or damaged: train again",
         lambda w: w.decode(exp=cut_off(w.copy("exp") / "final.pt").parent),
     ),
     Case(
+        "decode-spoilt-model",
+        r"final\.pt is cut short or damaged: train again",
+        lambda w: w.decode(exp=spoil(w.copy("exp") / "final.pt").parent),
+    ),
+    Case(
         "decode-pickle",
-        r"final\.pt is not an acoustic model",
+        r"final\.pt is cut short or damaged: train again",
         lambda w: w.decode(exp=empty(w.copy("exp") / "final.pt", PICKLE).parent),
     ),
     Case("decode-unknown-engine", r"engine: 'kladi' is none of kaldi", lambda w: w.decode("--engine", "kladi")),

@@ -122,6 +122,32 @@ def test_options_may_have_any_name(tmp_path, utils):
     assert "--here" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--set", "seed=3", "epochs=1", "--strategy", "bmuf"], "'epochs=1' is no option"),
+        (["-stage", "7"], "'-stage' is no option"),
+        (["--set", "strategy=bmuf"], "give --strategy bmuf"),
+        (["--set", "exp=x"], "give --exp-dir DIR"),
+        (["--set", "data.feats=x"], "give --data-dir DIR"),
+        (["--learners", "08"], "expected a whole number, not '08'"),
+    ],
+)
+def test_a_recipe_ignores_nothing(repo, tmp_path, args, says):
+    command = ["bash", repo / "egs/mini/s5/run.sh", "--exp-dir", tmp_path / "exp", *args]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert says in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "exp").exists()
+
+
+def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
+    command = ["bash", repo / "utils/run_strategies.sh", "--runs", "ssgd:0 bmuf", repo / "egs/mini/s5", "--exp-dir"]
+    done = subprocess.run([*map(str, command), str(tmp_path / "exp")], capture_output=True, text=True)
+    assert done.returncode == 1 and "bmuf: expected STRATEGY:SEED" in done.stderr
+    assert not (tmp_path / "exp").exists()
+
+
 def common(utils, code, *args):
     return subprocess.run(
         ["bash", "-c", f"set -euo pipefail; . {utils}/common.sh; {code}", "recipe", *args],

@@ -92,7 +92,8 @@ _po_assign() { # NAME VALUE WHERE: check and set one option
       ;;
     *[!0-9-]* | '' | -) ;;
     *)
-      [[ $2 =~ ^-?[0-9]+$ ]] || _po_die "$3: expected a whole number, not '$2'"
+      # Bash takes 08 for octal.
+      [[ $2 =~ ^-?(0|[1-9][0-9]*)$ ]] || _po_die "$3: expected a whole number, not '$2'"
       ;;
   esac
   printf -v "$_po_name" '%s' "$2"

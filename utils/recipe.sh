@@ -3,8 +3,18 @@
 # shellcheck source=utils/common.sh
 . "${root:?}/utils/common.sh"
 
-# begin_recipe: after the options are parsed. Makes paths absolute, enters the recipe's folder, names the experiment.
+# begin_recipe "$@": after the options are parsed, with what is left. Makes paths absolute, enters the recipe's folder,
+# names the experiment.
 begin_recipe() {
+  local item
+  (($# == 0)) || die "'$1' is no option, and nothing behind it would be read: is a dash missing, or --set before it?"
+  for item in ${sets[@]+"${sets[@]}"}; do
+    case $item in
+      strategy=*) die "--set $item: give --strategy ${item#*=}" ;;
+      exp=*) die "--set $item: give --exp-dir DIR, and --name for its folder there" ;;
+      data.feats=* | data.lang=*) die "--set $item: give --data-dir DIR, which has feats and lang" ;;
+    esac
+  done
   exp_dir=$(absolute "${exp_dir:?}")
   data_dir=$(absolute "${data_dir:-$exp_dir/data}")
   [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")

@@ -27,6 +27,9 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 [[ -n $exp_dir ]] || die "give --exp-dir DIR: all experiments of the comparison go there"
+for run in $runs; do
+  [[ $run == ?*:?* ]] || die "--runs: $run: expected STRATEGY:SEED,SEED..."
+done
 # shellcheck source=/dev/null
 . "$recipe/path.sh"
 
@@ -34,7 +37,6 @@ done
 experiments=()
 for run in $runs; do
   what=${run%:*} seeds=${run##*:}
-  [[ $run == *:* ]] || die "$run: expected STRATEGY:SEED,SEED..."
   strategy=${what%%+*} settings=()
   while [[ $what == *+* ]]; do
     settings+=(--set "strategies.$strategy.${what##*+}")

@@ -85,12 +85,12 @@ def command(
 
 
 def report(failure: "Failure", learners: int) -> None:
-    """Tell on stderr which rank failed, with the last lines of its log; the last line says it all."""
+    """Tell on stderr which rank failed, with the last lines of its log unless the one line of a mistake says it all."""
     rank, log, lines = failure.rank, failure.log, failure.lines
     if failure.stopped:
         click.echo(f"asrpar: stopped by {failure.stopped}", err=True)
         return
-    if lines:
+    if lines and not failure.mistake:
         click.echo(f"--- last lines of {log or f'what rank {rank} said'}", err=True)
         for line in lines:
             click.echo(line, err=True)

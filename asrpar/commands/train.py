@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asrpar.config import config_options, load_config
+from asrpar.errors import ConfigError
 
 if TYPE_CHECKING:
     from asrpar.parallel.comm import Comm
@@ -48,6 +49,9 @@ def _train(
     from asrpar.train.experiment import train
 
     if strategy:
+        others = [item for item in overrides if item.startswith("strategy=") and item != f"strategy={strategy}"]
+        if others:
+            raise ConfigError(f"--strategy {strategy} and --set {others[0]}: give one of them")
         overrides = (*overrides, f"strategy={strategy}")
     config = load_config(TrainConfig, config_path, overrides)
     number = train(config, comm, allow_learner_change=allow_learner_change)

@@ -19,11 +19,9 @@ import shutil
 import tempfile
 import wave
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, u
 from asrpar.corpus.synthetic_words import draw_sentence, lexicon_text, spoken_text
 from asrpar.errors import DataError, naming
 from asrpar.log import get_logger
+from asrpar.workers import Workers, workers
 
 log = get_logger(__name__)
 
@@ -67,18 +66,14 @@ def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | Non
 
 
 @contextmanager
-def _processes(num_jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _processes(num_jobs: int) -> Iterator[Workers]:
     """Processes for espeak-ng, which can crash, and whose state must be nobody else's.
 
     They are spawned: a fork would inherit the locks of whatever threads the caller runs.
     """
     try:
-        with ProcessPoolExecutor(num_jobs, mp_context=get_context("spawn"), initializer=_mute) as pool:
-            try:
-                yield pool
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        with workers(num_jobs, "spawn", begin=_mute) as pool:
+            yield pool
     except BrokenProcessPool as e:
         raise DataError(
             "espeak-ng crashed: its files are damaged, pip install --force-reinstall espeakng-loader"
@@ -98,7 +93,7 @@ def _check_voices(config: SyntheticConfig) -> str:
     return version
 
 
-def _replace(config: SyntheticConfig, header: dict[str, Any], output: Path, pool: ProcessPoolExecutor) -> None:
+def _replace(config: SyntheticConfig, header: dict[str, Any], output: Path, pool: Workers) -> None:
     if output.exists() and not (output / "corpus.json").is_file() and (output.is_file() or any(output.iterdir())):
         raise DataError(f"{output} exists and is not a synthetic corpus: give another --output, or remove it")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +119,7 @@ def _is_made(output: Path, header: dict[str, Any]) -> bool:
         return False
 
 
-def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, pool: ProcessPoolExecutor) -> None:
+def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, pool: Workers) -> None:
     tasks = [(split, index) for split, s in config.splits().items() for index in range(s.utterances)]
     for split, settings in config.splits().items():
         for voice in settings.voices:

@@ -72,10 +72,10 @@ class AugmentConfig:
         """Raise ConfigError for values that cannot be used."""
         for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins", "time_warp"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"augment.{name} must not be negative, not {getattr(self, name)}")
+                raise ConfigError(f"batch.augment.{name} must not be negative, not {getattr(self, name)}")
         for name in ("probability", "time_mask_fraction"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} must lie between 0 and 1, not {getattr(self, name)}")
+                raise ConfigError(f"batch.augment.{name} must lie between 0 and 1, not {getattr(self, name)}")
 
 
 @dataclass
@@ -96,15 +96,15 @@ class BatchConfig:
 
     def validate(self) -> None:
         """Raise ConfigError for values that cannot be used."""
-        _choice("unit", self.unit, ("frames", "utterances"))
-        _choice("per", self.per, ("global", "learner"))
-        _choice("deal", self.deal, ("auto", "equal", "on_demand"))
+        _choice("batch.unit", self.unit, ("frames", "utterances"))
+        _choice("batch.per", self.per, ("global", "learner"))
+        _choice("batch.deal", self.deal, ("auto", "equal", "on_demand"))
         for name in ("size", "num_buckets", "prefetch"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name} of batches must be at least 1, not {getattr(self, name)}")
+                raise ConfigError(f"batch.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("max_frames_per_learner", "cache_mb"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"{name} of batches must not be negative, not {getattr(self, name)}")
+                raise ConfigError(f"batch.{name} must not be negative, not {getattr(self, name)}")
         self.augment.validate()
 
 

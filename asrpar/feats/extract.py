@@ -1,13 +1,14 @@
 """Feature extraction of whole splits over several processes."""
 
 import contextlib
+import fcntl
 import gzip
 import json
-import multiprocessing
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extra
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
 from asrpar.log import get_logger
+from asrpar.workers import workers
 
 log = get_logger(__name__)
 
@@ -51,15 +53,32 @@ def extract_features(
     cuts = {split: load_cuts(manifests, split) for split in splits}
     sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
     config = _settle(config, cuts, sources, output)
-    (output / "storage").mkdir(parents=True, exist_ok=True)
-    for split in splits:
-        # Cuts of earlier settings must not outlive the description of how they were made.
-        (output / f"cuts_{split}.jsonl.gz").unlink(missing_ok=True)
-    if not list(output.glob("cuts_*.jsonl.gz")):
-        for name in ("stats.pt", "report.txt"):
-            (output / name).unlink(missing_ok=True)
-    save_config(config, output / "feats.yaml")
-    return {split: _extract_split(config, cuts[split], sources.get(split, {}), output, split, jobs) for split in splits}
+    with _alone(output):
+        (output / "storage").mkdir(parents=True, exist_ok=True)
+        for split in splits:
+            # Cuts of earlier settings must not outlive the description of how they were made.
+            (output / f"cuts_{split}.jsonl.gz").unlink(missing_ok=True)
+        if not list(output.glob("cuts_*.jsonl.gz")):
+            for name in ("stats.pt", "report.txt"):
+                (output / name).unlink(missing_ok=True)
+        save_config(config, output / "feats.yaml")
+        return {
+            split: _extract_split(config, cuts[split], sources.get(split, {}), output, split, jobs) for split in splits
+        }
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Hold a FEATS folder: who else writes there would remove what is being made."""
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AsrparError(
+                f"another asrpar extract-features is writing to {output}: wait for it, or choose another folder"
+            ) from None
+        yield
 
 
 def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
@@ -209,18 +228,13 @@ def _results(tasks: list[ShardTask], jobs: int) -> Iterator[tuple[ShardResult, S
         for task in tasks:
             yield extract_shard(task), task
         return
-    # A fork of a process with threads may hang; the server is started fresh, imports once, and forks from there.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["asrpar.feats.shard"])
-    pool = ProcessPoolExecutor(jobs, mp_context=context)
     try:
-        futures = {pool.submit(extract_shard, task): task for task in tasks}
-        for future in as_completed(futures):
-            yield future.result(), futures[future]
+        with workers(jobs, "forkserver", preload=["asrpar.feats.shard"]) as pool:
+            futures = {pool.submit(extract_shard, task): task for task in tasks}
+            for future in as_completed(futures):
+                yield future.result(), futures[future]
     except BrokenProcessPool as e:
         raise AsrparError("a feature extraction process died (out of memory?): try fewer --jobs") from e
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_cuts(cuts: list[MonoCut], path: Path) -> None:

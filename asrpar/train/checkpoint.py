@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import TrainingError
+from asrpar.errors import DataError, TrainingError
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
+from asrpar.train.model_io import load_saved
 
 log = get_logger(__name__)
 FORMAT = 1
@@ -102,29 +103,43 @@ class Checkpoints:
         newest = self.comm.broadcast_object(str(self.complete()[-1]) if self.complete() else "")
         if not newest:
             return None
-        learners = len(list(Path(newest).glob("rank-*.pt")))
-        changed = learners != self.comm.size
+        files = sorted(Path(newest).glob("rank-*.pt"))
+        changed = len(files) != self.comm.size
+        path = Path(newest) / f"rank-{self.comm.rank}.pt"
+        # One that is missing is another thing than another number of learners; any that is there can tell.
+        state = self._read(files[0] if changed and files else path, device)
+        if state["learners"] != len(files):
+            raise TrainingError(
+                f"{newest}: {len(files)} of {state['learners']} files are there: remove the folder to resume from an "
+                "older one"
+            )
         if changed and not allow_learner_change:
             raise TrainingError(
-                f"{newest} was saved by {learners} learners, now there are {self.comm.size}: start with --learners "
-                f"{learners}, or give --allow-learner-change to go on from an epoch boundary with other shares"
+                f"{newest} was saved by {len(files)} learners, now there are {self.comm.size}: start with --learners "
+                f"{len(files)}, or give --allow-learner-change to go on from an epoch boundary with other shares"
             )
-        path = Path(newest) / f"rank-{0 if changed else self.comm.rank}.pt"
-        try:
-            state = torch.load(path, map_location=device, weights_only=True)
-            if state["format"] != FORMAT:
-                raise ValueError(f"format {state['format']}")
-            if state["learners"] != learners:
-                raise ValueError(f"{learners} of {state['learners']} files are there")
-        except Exception as e:
-            raise TrainingError(f"cannot read {path} ({e}): remove the folder to resume from an older one") from e
         if changed and (state["position"]["step"] or state["position"].get("done")):
             raise TrainingError(
                 f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
-                f"finish the epoch with --learners {learners} first (--set stop_after_epochs=...)"
+                f"finish the epoch with --learners {len(files)} first (--set stop_after_epochs=...)"
             )
         self.place = None if changed else _place(state)
         log.info("resuming from %s", newest)
+        return state
+
+    def _read(self, path: Path, device: torch.device) -> dict[str, Any]:
+        try:
+            state = load_saved(path, device)
+            if not isinstance(state, dict) or state.get("format") != FORMAT:
+                raise DataError(f"{path} is no checkpoint of this version of asrpar")
+        except OSError as e:
+            raise TrainingError(
+                f"cannot read {path} ({e.strerror}): remove its folder to resume from an older one"
+            ) from e
+        except DataError as e:
+            raise TrainingError(f"{e}: remove its folder to resume from an older one") from e
+        except Exception as e:  # torch has many kinds for what is not its own
+            raise TrainingError(f"{path} is no checkpoint: remove its folder to resume from an older one") from e
         return state
 
 

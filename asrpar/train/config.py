@@ -1,6 +1,8 @@
 """Settings of ``asrpar train``."""
 
-from dataclasses import dataclass, field
+import math
+import os
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from asrpar.errors import ConfigError
@@ -128,7 +130,7 @@ class TrainConfig:
     Attributes:
         exp: folder of the experiment.
         strategy: name of the parallel algorithm.
-        strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; all are checked, one is used.
+        strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
         init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
         epochs: passes over the training set.
@@ -203,21 +205,28 @@ def check_config(config: TrainConfig) -> None:
         if value not in known:
             raise ConfigError(f"{key} is '{value}'; known: {', '.join(known)}")
     positive = {"epochs": config.epochs, "optimizer.lr": config.optimizer.lr, "checkpoint.keep": config.checkpoint.keep}
-    positive |= {"trace.max_events": config.trace.max_events}
+    positive |= {"trace.max_events": config.trace.max_events, "optimizer.eps": config.optimizer.eps}
     positive |= {"dev_max_frames": config.dev_max_frames, "max_nonfinite": config.max_nonfinite}
     positive |= {"checkpoint.every_epochs": config.checkpoint.every_epochs, "ema.decay_epochs": config.ema.decay_epochs}
     for key, value in positive.items():
-        if not value > 0:
-            raise ConfigError(f"{key} is {value}: it must be greater than 0")
+        if not 0 < value < math.inf:
+            raise ConfigError(f"{key} is {value}: it must be greater than 0, and finite")
     o = config.optimizer
-    least = {"seed": config.seed, "threads": config.threads, "optimizer.momentum": o.momentum, "optimizer.eps": o.eps}
+    least = {"seed": config.seed, "threads": config.threads, "optimizer.momentum": o.momentum}
+    least |= {
+        f"schedule.{f.name}": getattr(config.schedule, f.name) for f in fields(config.schedule) if f.type is float
+    }
     least |= {"optimizer.weight_decay": o.weight_decay, "optimizer.clip_norm": o.clip_norm}
     least |= {"dev_every_steps": config.dev_every_steps, "checkpoint.every_steps": config.checkpoint.every_steps}
     least |= {"watchdog.timeout_seconds": config.watchdog.timeout_seconds}
     least |= {"time_limit_minutes": config.time_limit_minutes, "stop_after_epochs": config.stop_after_epochs}
     for key, value in least.items():
-        if not value >= 0:
-            raise ConfigError(f"{key} is {value}: it must not be negative")
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{key} is {value}: it must not be negative, and finite")
+    most = {"seed": (config.seed, 2**31 - 1), "threads": (config.threads, os.cpu_count() or math.inf)}
+    for key, (value, limit) in most.items():
+        if value > limit:
+            raise ConfigError(f"{key} is {value}: it must be at most {limit} on this machine")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
     if o.nesterov and (o.name != "sgd" or not o.momentum):

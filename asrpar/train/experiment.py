@@ -34,7 +34,11 @@ def strategy_settings(config: TrainConfig) -> Any:
         schema = settings_class(name)
         if block is not None and not isinstance(block, dict):
             raise ConfigError(f"strategies.{name} must be 'key: value' lines, not {block!r}")
-        loaded = load_config(schema, None, [f"{k}={'null' if v is None else v}" for k, v in (block or {}).items()])
+        try:
+            loaded = load_config(schema, None, [f"{k}={'null' if v is None else v}" for k, v in (block or {}).items()])
+        except ConfigError as e:
+            # They may come from a file.
+            raise ConfigError(f"strategies.{name}.{str(e).removeprefix('--set ')}") from e
         if name == config.strategy:
             chosen = loaded
     return chosen
@@ -92,12 +96,13 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     require_file(config.data.feats, "stage 2 (asrpar extract-features)")
     require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
     exp.mkdir(parents=True, exist_ok=True)
-    setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
     if config.threads:
         torch.set_num_threads(config.threads)
     # Whole, so that a later version with other defaults still repeats this run.
     config.strategies = {config.strategy: asdict(settings)}
     with claim(exp, comm) as ours:
+        # Only now: the log of another training is that one's.
+        setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
         # Rank 0 looks for all: on a network file system the others might see something else.
         finished, error = comm.broadcast_object(look(exp, config) if ours else None)
         if error:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Size, Tensor, nn
 
-from asrpar.errors import AsrparError, ConfigError, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError, replacing, require_file
 from asrpar.nn import ModelConfig, build_model
 
 
@@ -18,6 +19,24 @@ def save_atomically(value: Any, path: Path) -> None:
     torch.save(value, packed)
     with replacing(path) as temporary:
         temporary.write_bytes(packed.getbuffer())
+
+
+def load_saved(path: str | Path, device: str | torch.device = "cpu") -> Any:
+    """What `torch.save` wrote, without pickled code; checks that nothing of it has changed, which torch does not.
+
+    Raises:
+        DataError: it is cut short or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            whole = packed.testzip() is None
+    except OSError:
+        raise
+    except Exception:  # zipfile has many kinds for what is no archive
+        whole = False
+    if not whole:
+        raise DataError(f"{path} is cut short or damaged")
+    return torch.load(path, map_location=device, weights_only=True)
 
 
 def save_acoustic_model(
@@ -53,10 +72,12 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     """
     require_file(path, "stage 6 (asrpar train)")
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
+        saved = load_saved(path, device)
         module = build_model(ModelConfig(**saved["model"]), saved["num_features"], saved["num_classes"])
         module.load_state_dict(saved["weights"])
     except Exception as e:
+        if isinstance(e, DataError):
+            raise AsrparError(f"{e}: train again") from e
         if isinstance(e, AsrparError):
             raise
         raise AsrparError(f"{path} is not an acoustic model of asrpar ({type(e).__name__}): train again") from e

@@ -1,3 +1,4 @@
+import fcntl
 import gzip
 import hashlib
 import shutil
@@ -9,7 +10,7 @@ import torch
 from lhotse import CutSet, Fbank, FbankConfig
 
 from asrpar.config import load_config
-from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
 from asrpar.feats.batches import BatchLoader, eval_batches
 from asrpar.feats.config import BatchConfig, FeatureConfig
 from asrpar.feats.extract import extract_features
@@ -229,3 +230,11 @@ def test_missing_and_damaged_inputs(feats: Path, manifests: Path, tmp_path: Path
     (broken / "cuts_dev.jsonl.gz").write_bytes((broken / "cuts_dev.jsonl.gz").read_bytes()[:200])
     with pytest.raises(DataError, match="not a manifest of cuts with features"):
         eval_batches(broken, "dev", 1000)
+
+
+def test_a_folder_that_somebody_is_writing_to_is_left_alone(manifests, tmp_path):
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(AsrparError, match="another asrpar extract-features is writing to"):
+            extract_features(FeatureConfig(fbank=SMALL), manifests, tmp_path, ["dev"])
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -130,7 +130,7 @@ def test_all_learners_have_work_in_full_batches():
         ([100, 900], BatchConfig(max_frames_per_learner=800), 1, "longest utterance has 900 frames"),
         ([100], BatchConfig(unit="frame"), 1, "did you mean 'frames'"),
         ([100], BatchConfig(per="rank"), 1, "per: 'rank' is not known"),
-        ([100], BatchConfig(size=0), 1, "size of batches must be at least 1"),
+        ([100], BatchConfig(size=0), 1, "batch.size must be at least 1"),
         ([100, 0], BatchConfig(), 1, "no frames"),
         ([], BatchConfig(), 1, "more than the 0 utterances"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import soundfile
+import torch
 from minidata import asrpar
 
 PICKLE = "cos\nsystem\n(S'touch ran'\ntR."
@@ -15,6 +16,15 @@ def cut_off(path: Path, share: float = 0.5) -> Path:
     """Leave the first part of a file, as a full disk does."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def spoil(path: Path) -> Path:
+    """Turn some bytes in the middle of a file round, as a bad disk does; it keeps its length."""
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 2, len(data) // 2 + 100):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
     return path
 
 
@@ -123,3 +133,9 @@ def one_token_more(w):
 def wide_features(w):
     asrpar(*w.features("--set", "fbank.num_filters=40", "--set", "speeds=[1.0]", "--splits", "train,dev,test"))
     return w.out
+
+
+def other_file(path):
+    """Something else that torch has written."""
+    torch.save({"x": torch.zeros(3)}, path)
+    return path

@@ -185,6 +185,13 @@ def test_number_of_learners_can_change_at_an_epochs_end_only_when_asked(mini, tm
     refused = train(mini, tmp_path, learners=3, strategy="ssgd", check=False)
     assert refused.returncode != 0
     assert "saved by 2 learners, now there are 3" in refused.stderr
+    # The line says it all: no log's last lines before it.
+    assert "last lines" not in refused.stderr
+    (missing,) = (tmp_path / "checkpoints").glob("*/rank-0.pt")
+    missing.rename(tmp_path / "rank-0.pt")
+    refused = train(mini, tmp_path, learners=2, strategy="ssgd", check=False)
+    assert refused.returncode != 0 and "1 of 2 files are there" in refused.stderr
+    (tmp_path / "rank-0.pt").rename(missing)
     train(mini, tmp_path, "--allow-learner-change", learners=3, strategy="ssgd")
     assert summary(tmp_path)["learners"] == 3
     assert summary(tmp_path)["epochs"] == 3

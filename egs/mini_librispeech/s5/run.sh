@@ -28,7 +28,7 @@ Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 graph, 6 training, 7 de
 . "$root/utils/parse_options.sh"
 # shellcheck source=egs/mini_librispeech/s5/cmd.sh
 . "$here/cmd.sh"
-begin_recipe
+begin_recipe "$@"
 [[ -z $cmudict ]] || cmudict=$(absolute "$cmudict")
 
 if begin_stage 0 "corpus and dictionary"; then

@@ -1,0 +1,64 @@
+"""Worker processes end with whoever started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from asrpar.workers import workers
+
+def work(folder, number):
+    (folder / str(os.getpid())).touch()
+    time.sleep(0.01 if number < 0 else 600)
+    return number
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[2])
+    with workers(2, sys.argv[1], preload=["asrpar.errors"] if sys.argv[1] == "forkserver" else []) as pool:
+        print([pool.submit(work, folder, n).result() for n in (-3, -2)], flush=True)
+        for future in [pool.submit(work, folder, n) for n in range(4)]:
+            future.result()
+"""
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def until(done):
+    # The time limit of a test ends what never comes.
+    while not done():
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_no_worker_is_left_behind(tmp_path, method, number, group):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", method, folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "[-3, -2]\n"
+    until(lambda: len(list(folder.iterdir())) == 2)
+    # As a terminal does it, or somebody who knows of one process only.
+    os.killpg(process.pid, number) if group else process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode != 0
+    until(lambda: not any(alive(path.name) for path in folder.iterdir()))
+    assert err.count("Traceback") <= (number == signal.SIGINT)
