@@ -98,12 +98,15 @@ def _score_set(
 def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
     """What ``wer.json`` says beside the counts: how it was decoded and trained, and the scoring command."""
     from asrpar.info import git_hash, package_version
+    from asrpar.score.origin import check_origin
 
     facts: dict[str, Any] = {"lm_scale": None, "beam": None, "chosen_on": None, "engine": None, "unit": "words"}
     seen_versions: dict[str, str] = {}
     if decoded is not None and (decoded / "decode.json").is_file():
         decode = _read_json(decoded / "decode.json")
-        kept = (*facts, "set", "word_penalty", "blank_penalty", "partial", "real_time_factor")
+        if exp is not None:
+            check_origin(exp, decode, decoded)
+        kept = (*facts, "model", "model_sha256", "set", "word_penalty", "blank_penalty", "partial", "real_time_factor")
         facts.update({key: decode[key] for key in kept if key in decode})
         facts["decode_command"] = decode.get("command")
         seen_versions = decode.get("versions", {})

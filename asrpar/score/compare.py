@@ -10,6 +10,7 @@ from typing import Any
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.score.align import align, count
+from asrpar.score.origin import check_origin
 from asrpar.score.significance import probability_better
 from asrpar.score.trn import read_transcripts
 
@@ -69,6 +70,7 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
             raise ValueError("ci95")
     except (ValueError, KeyError, TypeError) as e:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
+    check_origin(exp, numbers, folder)
     try:
         times = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("time", {})
     except (OSError, ValueError):
