@@ -9,7 +9,7 @@ import time
 import pytest
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from asrpar.workers import workers
 
@@ -19,6 +19,8 @@ def work(folder, number):
     return number
 
 if __name__ == "__main__":
+    # A shell lets what it starts in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[2])
     with workers(2, sys.argv[1], preload=["asrpar.errors"] if sys.argv[1] == "forkserver" else []) as pool:
         print([pool.submit(work, folder, n).result() for n in (-3, -2)], flush=True)

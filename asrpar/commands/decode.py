@@ -56,7 +56,7 @@ def command(
     from asrpar.decode.engine import check_num_classes, make_engine
     from asrpar.decode.run import Job, decode_sets
     from asrpar.log import setup_logging
-    from asrpar.score.origin import file_digest
+    from asrpar.score.origin import origin
     from asrpar.train.model_io import load_acoustic_model
 
     setup_logging(Path(exp) / "log" / "decode.log")
@@ -76,7 +76,7 @@ def command(
             lambda name: _batches(feats, name, config.max_frames, facts["num_features"]),
             _reference(searcher.unit, language),
             shift,
-            {"model": str(checkpoint), "model_sha256": file_digest(checkpoint), "graph": graph, "device": device},
+            {"model": str(checkpoint), **origin(checkpoint, Path(exp)), "graph": graph, "device": device},
         )
         decode_sets(job, searcher, config, dev or None, sets, _count_errors)
 

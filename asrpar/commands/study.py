@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, MissingInputError
 
 
 @click.command("study")
@@ -48,13 +48,18 @@ def command(
     made = cells(study)
     check_rules("timelines.cells", study.timelines.cells, axes(study))
     folders = [CellFolder(study, cell, place) for cell in made]
+    try:
+        places = None if report_only else Places.of(study, Path(data_dir))
+    except MissingInputError:
+        if not dry_run:
+            raise
+        places = None
+    for folder in folders:
+        folder.places = places
     if dry_run:
         for folder in folders:
             click.echo(f"{folder.cell.name}\t{'finished' if folder.finished() else 'to do'}")
         return
-    places = None if report_only else Places.of(study, Path(data_dir))
-    for folder in folders:
-        folder.places = places
     other = [folder.cell.name for folder in folders if folder.trained() and not folder.is_ours()]
     if other and not renew and not report_only:
         raise ConfigError(

@@ -71,10 +71,12 @@ def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVe
     Returns:
         the transducer, and the number of n-grams left out.
     """
-    known = [(gram, p) for grams in lm.grams for gram, (p, _) in grams.items() if all(w in word_ids for w in gram)]
-    arcs = [(gram, prob) for gram, prob in known if prob > LOG_ZERO and gram[-1] != BOS]
+    known = [
+        (gram, *values) for grams in lm.grams for gram, values in grams.items() if all(w in word_ids for w in gram)
+    ]
+    arcs = [(gram, prob) for gram, prob, _ in known if prob > LOG_ZERO and gram[-1] != BOS]
     histories: set[NGram] = {(), *(gram[:-1] for gram, _ in arcs)}
-    histories |= {gram for gram, _ in known if len(gram) < lm.order and lm.grams[len(gram) - 1][gram][1] != 0}
+    histories |= {gram for gram, _, backoff in known if backoff and len(gram) < lm.order and gram[-1] != EOS}
     fst = kaldifst.StdVectorFst()
     states = {history: fst.add_state() for history in sorted(histories, key=lambda h: (len(h), h))}
     fst.start = states[_longest_known((BOS,), histories)]

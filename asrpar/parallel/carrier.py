@@ -58,7 +58,7 @@ class Carrier:
         return x
 
     def taken(self, x: Tensor, dest: int) -> Tensor:
-        """What learner ``dest`` has made of its last reply, ``x``."""
+        """What learner ``dest`` has made of its last reply, the vector ``x``."""
         return x
 
 
@@ -155,8 +155,8 @@ class Compressed(Carrier):
         return message
 
     def taken(self, x: Tensor, dest: int) -> Tensor:
-        """k, or the displacement."""
-        return x - self.rest if self.vectors else self.known[dest]
+        """k."""
+        return self.known[dest]
 
 
 def make_carrier(

@@ -7,10 +7,11 @@ from typing import Any
 from asrpar.errors import DataError
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def origin(model: Path, exp: Path) -> dict[str, str]:
+    """What to note about the model that an experiment is decoded with; nothing if it is somewhere else."""
+    if not model.resolve().is_relative_to(exp.resolve()):
+        return {}
+    return {"model_file": str(model.resolve().relative_to(exp.resolve())), "model_sha256": _digest(model)}
 
 
 def check_origin(exp: Path, facts: dict[str, Any], folder: Path) -> None:
@@ -18,10 +19,15 @@ def check_origin(exp: Path, facts: dict[str, Any], folder: Path) -> None:
 
     Args:
         exp: the experiment.
-        facts: of the decoding; those of earlier versions do not say which model it was, and pass.
+        facts: of the decoding, with those of `origin` if there were any.
         folder: of its results.
     """
-    model = exp / Path(facts.get("model") or "").name
-    digest = facts.get("model_sha256")
-    if digest and model.is_file() and file_digest(model) != digest:
+    model = exp / facts.get("model_file", "")
+    if model.is_file() and _digest(model) != facts.get("model_sha256"):
         raise DataError(f"{folder} has the words of an earlier {model.name}: decode again (asrpar decode, stage 7)")
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

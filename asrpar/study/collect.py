@@ -14,7 +14,7 @@ from typing import Any
 from asrpar.errors import AsrparError
 from asrpar.study.config import StudyConfig
 from asrpar.study.folder import CellFolder, read_json
-from asrpar.study.grid import Cell, axes, check_rules, fits
+from asrpar.study.grid import Cell, axes, fits, reference_rules
 
 Interval = tuple[float, float]
 
@@ -196,10 +196,7 @@ def collect(study: StudyConfig, folders: Sequence[CellFolder]) -> tuple[list[Run
 
 def _compare(study: StudyConfig, groups: Sequence[Group]) -> None:
     """Give each group its reference: of those that fit the rule, the one with which it shares most."""
-    known = axes(study)
-    if not study.reference and "single" not in [value.label for value in known.get("strategy", [])]:
-        return
-    rules = check_rules("reference", [study.reference or {"strategy": "single"}], known)
+    rules = reference_rules(study, axes(study))
     references = [group for group in groups if fits(group.labels, rules)]
     for group in groups:
         group.is_reference = any(group is r for r in references)

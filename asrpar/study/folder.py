@@ -110,11 +110,9 @@ class CellFolder:
             temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
     def _same(self, *names: str) -> bool:
-        """Whether these places, if it was noted, are those of now."""
+        """Whether what is there was made of these places; yes where it is not noted."""
         data = self.note().get("data", {})
-        return self.places is None or all(
-            data.get(n, now) == now for n in names for now in [str(getattr(self.places, n))]
-        )
+        return self.places is None or all(data.get(n) in (None, str(getattr(self.places, n))) for n in names)
 
     def training(self, places: Places) -> list[str]:
         """Arguments of ``asrpar`` that train it."""

@@ -145,6 +145,15 @@ def check_rules(where: str, rules: Iterable[Any], known: dict[str, list[Value]])
     return checked
 
 
+def reference_rules(study: StudyConfig, known: dict[str, list[Value]]) -> list[dict[str, set[str]]]:
+    """Which groups of cells, that differ in seed alone, others are compared with; `ConfigError` if none can be."""
+    groups = {axis: values for axis, values in known.items() if axis != "seed"}
+    rule = study.reference
+    if not rule and "single" in [value.label for value in groups.get("strategy", [])]:
+        rule = {"strategy": "single"}
+    return check_rules("reference", [rule], groups) if rule else []
+
+
 def fits(labels: dict[str, str], rules: Iterable[dict[str, set[str]]]) -> bool:
     """Whether one of the rules holds in all that it says."""
     return any(all(labels[axis] in wanted for axis, wanted in rule.items()) for rule in rules)
@@ -169,7 +178,7 @@ def cells(study: StudyConfig) -> list[Cell]:
     """
     known = axes(study)
     only, skip = check_rules("only", study.only, known), check_rules("skip", study.skip, known)
-    check_rules("reference", [study.reference], known)
+    reference_rules(study, known)
     exceptions = special(study, known)
     order = sorted(known, key=lambda axis: axis != "seed")
     ready: dict[tuple[str, ...], Any] = {}

@@ -7,6 +7,7 @@ has written; one that is to go is renamed before it is emptied. So a folder with
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,14 @@ class Checkpoints:
         # Where this rank was when it saved or loaded last.
         self.place: tuple[int, ...] | None = None
 
-    def save(self, epoch: int, step: int, state: dict[str, Any]) -> Path:
-        """Save this rank's ``state`` after ``epoch`` whole epochs and ``step`` steps in all; all ranks call it.
+    def save(self, epoch: int, step: int, make: Callable[[], dict[str, Any]]) -> Path:
+        """Save this rank's state, which ``make()`` makes, after ``epoch`` whole epochs and ``step`` steps in all.
+
+        All ranks call it.
 
         Returns the folder. If no rank has got any further, it is left as it is.
         """
+        state = make()
         place = _place(state)
         still = all(self.comm.allgather_object(place == self.place))
         final = self.folder / self.comm.broadcast_object(self._name(epoch, step, still))

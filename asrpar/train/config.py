@@ -223,10 +223,10 @@ def check_config(config: TrainConfig) -> None:
     for key, value in least.items():
         if not 0 <= value < math.inf:
             raise ConfigError(f"{key} is {value}: it must not be negative, and finite")
-    most = {"seed": (config.seed, 2**31 - 1), "threads": (config.threads, os.cpu_count() or math.inf)}
-    for key, (value, limit) in most.items():
-        if value > limit:
-            raise ConfigError(f"{key} is {value}: it must be at most {limit} on this machine")
+    if config.seed >= 2**31:
+        raise ConfigError(f"seed is {config.seed}: it must be less than 2147483648")
+    if config.threads > (os.cpu_count() or math.inf):
+        raise ConfigError(f"threads is {config.threads}, but this machine has {os.cpu_count()} cores")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
     if o.nesterov and (o.name != "sgd" or not o.momentum):
@@ -237,12 +237,6 @@ def check_config(config: TrainConfig) -> None:
     if config.compression.momentum and (o.name != "sgd" or o.momentum):
         raise ConfigError(
             "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and optimizer.momentum=0"
-        )
-    compensated = (config.strategies.get("asgd") or {}).get("delay_compensation")
-    if config.strategy == "asgd" and compensated and (o.name != "sgd" or o.momentum):
-        raise ConfigError(
-            "strategies.asgd.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd and "
-            "optimizer.momentum=0, or delay_compensation=0"
         )
     if not 0 <= config.schedule.warmup <= 1:
         raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")

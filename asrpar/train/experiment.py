@@ -41,6 +41,12 @@ def strategy_settings(config: TrainConfig) -> Any:
             raise ConfigError(f"strategies.{name}.{str(e).removeprefix('--set ')}") from e
         if name == config.strategy:
             chosen = loaded
+    o = config.optimizer
+    if getattr(chosen, "delay_compensation", 0) and (o.name != "sgd" or o.momentum):
+        raise ConfigError(
+            f"strategies.{config.strategy}.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd and "
+            "optimizer.momentum=0, or delay_compensation=0"
+        )
     return chosen
 
 
@@ -156,7 +162,7 @@ def run(
     if number and trainer.bereft:
         log.warning(
             "stopped by signal %d in an epoch in which a learner was lost, of which nothing is saved: start as many "
-            "learners as before to go on from the last checkpoint",
+            "learners as before to go on from the last checkpoint, or to begin anew if there is none",
             number,
         )
     elif number:

@@ -250,7 +250,7 @@ class Trainer:
         """
         if self.bereft:
             return
-        self.checkpoints.save(self.position.epoch, self.position.steps, whole_state(self))
+        self.checkpoints.save(self.position.epoch, self.position.steps, lambda: whole_state(self))
         self.watchdog.beat()
 
     def resume(self, allow_learner_change: bool) -> bool:

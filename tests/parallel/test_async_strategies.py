@@ -9,6 +9,7 @@ from virtual import on_virtual
 
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import LocalComm, Message
+from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
 from asrpar.parallel.virtual.cluster import Cluster
@@ -256,3 +257,21 @@ def test_what_a_rank_keeps_for_itself_is_not_counted_as_sent(learners, server):
     payload = learners * 4 * 2 * 48 * elsewhere
     shards = 1 if server == "dedicated" else ranks - 1
     assert payload <= sum(sent) <= payload + learners * 4 * 2 * shards * 64
+
+
+@pytest.mark.parametrize(("method", "known"), [("bf16", True), ("topk", False), ("onebit", False)])
+def test_a_centre_that_a_learner_cannot_know_is_not_observed(method, known):
+    def run(comm):
+        learner = ToyLearner(seed=comm.rank)
+        settings = {"topk": {"density": 0.2}, "onebit": {"block": 8}}.get(method, {})
+        wire = make_wire(CompressionConfig(method=method, **settings), learner.shapes, learner.weights)
+        easgd = make_strategy("easgd_async", settings_class("easgd_async")(sync_steps=1), learner, comm, wire)
+        easgd.start()
+        for batch in data(steps=5, rows=4):
+            easgd.step(batch)
+            assert easgd.synchronised == known
+        easgd.finish()
+        assert easgd.synchronised
+        assert torch.equal(easgd.observed()[easgd.server.own], easgd.server.shard)
+
+    on_virtual(3, run)

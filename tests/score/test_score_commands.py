@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from asrpar.cli import cli
 from asrpar.decode.output import trn_line
 from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
-from asrpar.score.origin import file_digest
+from asrpar.score.origin import origin
 from asrpar.score.trn import read_transcripts
 
 
@@ -27,14 +27,14 @@ def test_words_of_an_earlier_model_are_not_scored(tmp_path, experiment):
     exp = experiment("a", 2)
     (exp / "final.pt").write_bytes(b"one")
     path = exp / "decode_test" / "decode.json"
-    decode = json.loads(path.read_text()) | {"model": "/elsewhere/a/final.pt"}
-    path.write_text(json.dumps(decode | {"model_sha256": file_digest(exp / "final.pt")}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | origin(exp / "final.pt", exp)))
     run("score", "--exp", exp)
     run("compare", exp)
     (exp / "final.pt").write_bytes(b"two")
     assert "words of an earlier final.pt: decode again" in run("score", "--exp", exp, expect=DataError)
     assert "words of an earlier final.pt: decode again" in run("compare", exp, expect=DataError)
-    # Nobody knows of a model that has been removed.
+    # Nobody knows of a model that has been removed, or that is another experiment's.
+    assert origin(tmp_path / "b" / "final.pt", exp) == {}
     (exp / "final.pt").unlink()
     run("compare", exp)
 

@@ -185,7 +185,7 @@ def test_a_reference_is_what_the_study_says(make_study, grid, rule, wanted):
     assert all(group.reference is not None for group in groups)
 
 
-@pytest.mark.parametrize("rule", ["strategy: adpsgd", "stratgy: ssgd"])
+@pytest.mark.parametrize("rule", ["strategy: adpsgd", "stratgy: ssgd", "seed: 0"])
 def test_a_reference_that_no_cell_can_be_is_refused_before_any_runs(make_study, rule):
     with pytest.raises(ConfigError, match="reference: "):
         make_study.load(f"name: s\ncluster: {{preset: h200}}\ngrid: {{strategy: ssgd}}\nreference: {{{rule}}}\n")

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 def state(step, steps=7, done=()):
     position = {"epoch": 1, "step": step, "steps": steps, "done": list(done)}
-    return {"position": position, "x": torch.full((3,), float(step))}
+    return lambda: {"position": position, "x": torch.full((3,), float(step))}
 
 
 def test_newest_is_loaded_and_old_ones_go(tmp_path):

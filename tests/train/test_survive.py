@@ -55,6 +55,7 @@ def test_the_others_take_over_the_data_of_a_dead_learner(mini, tmp_path, strateg
 @pytest.mark.mpi
 def test_nothing_is_saved_within_an_epoch_in_which_a_learner_was_lost(mini, tmp_path):
     settings = {"checkpoint__every_steps": 2, "checkpoint__keep": 99, "batch__size": 150, "batch__per": "learner"}
+    settings |= {"batch__deal": "equal"}
     done = launch(mini, tmp_path, "adpsgd", 1, "--survive", **settings | {"faults__die_step": "[4]"})
     assert done.returncode == 0, done.stderr
     saved = sorted((p.name[:10], len(list(p.glob("rank-*.pt")))) for p in (tmp_path / "checkpoints").iterdir())

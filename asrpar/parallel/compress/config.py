@@ -22,7 +22,8 @@ class CompressionConfig:
         warmup_frames: no compression of these until all learners together have seen so many frames.
         block: of ``onebit``, elements that share two reconstruction values; a multiple of 8.
         threshold: τ of ``threshold``: what passes it in magnitude is sent as ±τ. In the unit of what is summed: for
-            gradients, the loss gradient summed over a learner's frames of a step.
+            gradients, the loss gradient summed over a learner's frames of a step; to a server and back, changes of the
+            weights, which are smaller by the learning rate.
         density: of ``topk``, share of the elements sent, in (0, 1]. The paper goes down to 0.001.
         momentum: of ``topk``, m in [0, 1) of momentum correction, which takes the place of the local optimizer's
             momentum; 0 sends the largest elements of plain gradients.

@@ -63,7 +63,8 @@ class Half(Wire):
     """Common to both types.
 
     Args:
-        warmup_frames: sums travel in full before all learners together have seen so many; `pack` does not wait.
+        warmup_frames: sums, and what goes to a server and back, travel in full before all learners together have seen
+            so many; `pack` does not wait.
         like: (P,) the vectors to come.
     """
 

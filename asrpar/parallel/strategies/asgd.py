@@ -62,8 +62,8 @@ class Algorithm(Strategy):
         for name, least in (("staleness_bound", 0), ("delay_compensation", 0), ("push_scale", 1e-9)):
             if (value := getattr(settings, name)) is not None and not value >= least:
                 raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
-        if settings.delay_compensation and settings.sync_steps > 1:
-            raise ConfigError("asgd.delay_compensation takes pushes of one gradient: set asgd.sync_steps to 1")
+        if settings.delay_compensation and (settings.sync_steps > 1 or self.wire.residual is not None):
+            raise ConfigError("asgd.delay_compensation takes whole pushes of one gradient: set asgd.sync_steps to 1")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         self.pulled = torch.empty_like(learner.weights)

@@ -87,7 +87,9 @@ class Algorithm(Strategy):
         """x_i to the servers, e from them."""
         weights = self.learner.weights
         self.server.visit(weights, self.elastic, self.learner.lr)
-        # c after the exchange is c + e, and c = x_i − e / α; with bf16 but for roundings, until the next quiet moment.
+        # c after the exchange is c + e, and c = x_i − e / α; with 16 bits but for roundings. Where only a part of e has
+        # arrived, nobody here knows c before the next quiet moment.
+        self.synchronised = self.wire.residual is None or self.wire.warming
         torch.add(weights, self.elastic, alpha=1.0 - 1.0 / self.settings.alpha, out=self.centre)
         weights.sub_(self.elastic)
         self.steps = 0
@@ -103,9 +105,10 @@ class Algorithm(Strategy):
         """Wait for the others, and take the centre; x_i stays."""
         self.server.close()
         self.server.gather(self.centre)
+        self.synchronised = True
 
     def observed(self) -> Tensor:
-        """c as this learner saw it last."""
+        """c as this learner saw it last, when `synchronised`."""
         return self.centre
 
     def consensus(self, x: Tensor) -> Tensor:

@@ -114,11 +114,13 @@ class Algorithm(Gossip):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the same sequence of partners; `TrainingError` if as many ranks are on other nodes now.
 
-        Where a learner had been lost, the others went on as super-learners of one: all begin with their mean.
+        Where a learner had been lost, the others went on as super-learners of one: all begin with their mean, and
+        without momenta, which were each one's own.
         """
         before = state.get("layout", self.layout)
         if "layout" not in state:
             self.learner.weights.copy_(Gossip.consensus(self, self.learner.weights))
+            self.learner.reset_optimizer()
         if len(before) == len(self.layout) and before != self.layout:
             raise TrainingError(
                 f"hadpsgd: the super-learners of ranks 0, 1, ... were {before} in the checkpoint, now they are "
