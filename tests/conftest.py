@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files_of_our_own() -> Iterator[None]:
+    """Launchers that are killed leave TMPDIR/ompi.PID behind, and Open MPI does not start where it finds its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="asrpar-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as m,
+    ):
+        m.setenv("TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

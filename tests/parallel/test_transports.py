@@ -22,10 +22,10 @@ PROGRAMS = Path(__file__).parent / "programs"
         ("gloo", "oracles", 3),
         ("gloo", "sync_oracles", 2),
         ("gloo", "compress_oracles", 3),
-        ("gloo", "async_oracles", 4),
+        ("gloo", "async_oracles", 2),
         ("staged", "sync_oracles", 3),
         ("staged", "compress_oracles", 2),
-        ("staged", "async_oracles", 4),
+        ("staged", "async_oracles", 2),
     ],
 )
 def test_oracles_on_other_transports(mpirun, repo, kind, program, ranks):

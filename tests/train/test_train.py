@@ -198,7 +198,7 @@ def test_number_of_learners_can_change_at_an_epochs_end_only_when_asked(mini, tm
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("strategy", ["adpsgd", "sgp"])
+@pytest.mark.parametrize("strategy", ["sgp"])
 def test_another_number_of_learners_begins_with_the_consensus(mini, tmp_path, strategy):
     train(mini, tmp_path, learners=3, strategy=strategy, stop_after_epochs=1)
     saved = max((tmp_path / "checkpoints").iterdir())
