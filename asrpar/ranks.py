@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -19,6 +20,10 @@ from asrpar.launch import RECORD, Job
 
 TAIL = 20  # lines of a failed rank's log that are shown
 MISTAKE = "asrpar: error: "
+# Where Open MPI keeps a folder for each job, by the launcher's process number: one that a killed launcher has left
+# there stops a later one of the same number. Who has chosen a place has chosen.
+SESSIONS = "PRTE_MCA_prte_local_tmpdir_base"
+ELSEWHERE = "PRTE_MCA_prte_tmpdir_base"
 
 # How each launcher labels a rank's output; hydra labels every piece it reads, also in the middle of a line.
 _LABELS = {
@@ -234,10 +239,11 @@ def run(
     """
     started = time.time()
     ranks = Ranks(job, out or sys.stdout, err or sys.stderr)
+    sessions = tempfile.TemporaryDirectory(prefix="asrpar-", ignore_cleanup_errors=True)
     try:
         process = subprocess.Popen(
             job.argv,
-            env={**os.environ, **job.env},
+            env={**({} if ELSEWHERE in os.environ else {SESSIONS: sessions.name}), **os.environ, **job.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -261,6 +267,7 @@ def run(
             time.sleep(0.05)
     for reader in readers:
         reader.join(timeout=5)  # a rank's own child may hold the pipe open
+    sessions.cleanup()
     code = 0 if stuck else process.returncode
     verdict = ranks.failed(128 - code if code < 0 else code)
     if verdict is None or verdict[0] is None:

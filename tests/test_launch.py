@@ -325,6 +325,19 @@ def test_ranks_that_end_well(job, learners):
 
 
 @pytest.mark.mpi
+def test_what_a_killed_launcher_has_left_stops_nobody(job, tmp_path):
+    program = tmp_path / "where.py"
+    program.write_text("import os; print(os.environ.get('PMIX_SERVER_TMPDIR', ''))")
+    failure, out, _ = outcome(build_command(LaunchSpec(1), [], program=[str(program)]))
+    assert failure is None
+    where = Path(out.strip())
+    if not where.name.startswith("ompi."):
+        pytest.skip("only Open MPI 5 names its folder by its process number")
+    # Nobody else's process number can be in a folder that was made for this job, and is gone with it.
+    assert where.parent.name.startswith("asrpar-") and not where.parent.exists()
+
+
+@pytest.mark.mpi
 def test_a_rank_that_exits(job, tmp_path):
     failure, _, err = outcome(job(2, "exit"), log_dir=tmp_path)
     assert (failure.rank, failure.reason, failure.code) == (1, "exit code 3", 3)

@@ -106,16 +106,8 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
         decode = _read_json(decoded / "decode.json")
         if exp is not None:
             check_origin(exp, decode, decoded)
-        kept = (
-            *facts,
-            "model_file",
-            "model_sha256",
-            "set",
-            "word_penalty",
-            "blank_penalty",
-            "partial",
-            "real_time_factor",
-        )
+        kept = (*facts, "model_file", "model_sha256", "set", "word_penalty", "blank_penalty", "partial")
+        kept += ("real_time_factor",)
         facts.update({key: decode[key] for key in kept if key in decode})
         facts["decode_command"] = decode.get("command")
         seen_versions = decode.get("versions", {})

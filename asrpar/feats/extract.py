@@ -1,14 +1,12 @@
 """Feature extraction of whole splits over several processes."""
 
 import contextlib
-import fcntl
 import gzip
 import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
+from asrpar.lock import try_lock
 from asrpar.log import get_logger
 from asrpar.workers import workers
 
@@ -67,17 +66,16 @@ def extract_features(
         }
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(output: Path) -> Iterator[None]:
     """Hold a FEATS folder: who else writes there would remove what is being made."""
     output.mkdir(parents=True, exist_ok=True)
-    with (output / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AsrparError(
-                f"another asrpar extract-features is writing to {output}: wait for it, or choose another folder"
-            ) from None
+    lock = try_lock(output)
+    if lock is None:
+        raise AsrparError(
+            f"another asrpar extract-features is writing to {output}: wait for it, or choose another folder"
+        )
+    with lock:
         yield
 
 

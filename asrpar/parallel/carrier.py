@@ -37,9 +37,9 @@ class Carrier:
     def begin(self, vector: Tensor) -> None:
         """Learner and servers know ``vector`` (P,) now, as in every quiet moment."""
 
-    def push(self, x: Tensor, part: slice) -> tuple[Tensor, int]:
-        """What a learner sends of a part of its push (P,), valid until the next call, and a number that goes along."""
-        return x[part], 0
+    def push(self, x: Tensor, part: slice) -> tuple[Tensor, bool]:
+        """What a learner sends of a part of its push (P,), valid until the next call; whether nothing is left out."""
+        return x[part], True
 
     def reply_room(self, reply: Tensor, part: slice) -> Tensor:
         """Where a learner receives what is to become a part of ``reply`` (P,)."""
@@ -48,8 +48,8 @@ class Carrier:
     def take(self, payload: Tensor | None, reply: Tensor, part: slice) -> None:
         """Make that part of ``reply``, which still is the one before, of what has arrived."""
 
-    def pushed(self, payload: Tensor | None, source: int, number: int) -> Tensor:
-        """The push of learner ``source``, which the server may overwrite."""
+    def pushed(self, payload: Tensor | None, source: int, plainly: bool) -> Tensor:
+        """The push of learner ``source``, which the server may overwrite; ``plainly`` as `push` said."""
         # With more servers than parameters this one may have nothing.
         return self.room if payload is None else payload
 
@@ -107,7 +107,7 @@ class Compressed(Carrier):
         if self.mine is not None:
             self.mine.copy_(vector)
 
-    def push(self, x: Tensor, part: slice) -> tuple[Tensor, int]:
+    def push(self, x: Tensor, part: slice) -> tuple[Tensor, bool]:
         """The displacement and what was held back, or what is new in the vector."""
         self.warming = self.wire.warming
         codec, x = self.codec(True, self.warming), x[part]
@@ -115,13 +115,13 @@ class Compressed(Carrier):
             left = torch.sub(x, self.mine[part], out=self.left[: len(x)])
             message = codec.encode(left, self.packed)
             codec.decode(message, self.mine[part])
-            return message, int(self.warming)
+            return message, self.warming
         if self.wire.residual is None:
             left = self.left[: len(x)].copy_(x)
         else:
             self.wire.belong(self.comm)
             left = self.wire.residual[part].add_(x)
-        return codec.encode(left, self.packed), int(self.warming)
+        return codec.encode(left, self.packed), self.warming
 
     def reply_room(self, reply: Tensor, part: slice) -> Tensor:
         """Bytes."""
@@ -134,9 +134,9 @@ class Compressed(Carrier):
         if payload is not None:
             self.codec(True, self.warming).decode(payload, reply[part])
 
-    def pushed(self, payload: Tensor | None, source: int, number: int) -> Tensor:
+    def pushed(self, payload: Tensor | None, source: int, plainly: bool) -> Tensor:
         """In the shard's type."""
-        self.plainly[source] = bool(number)
+        self.plainly[source] = plainly
         total = self.known[source] if self.vectors else self.exact.zero_()
         if payload is not None:
             self.codec(False, self.plainly[source]).decode(payload, total)

@@ -96,8 +96,8 @@ class ParameterServer:
         """
         self.open()
         for k, (host, part) in enumerate(zip(self.hosts, self.parts, strict=True)):
-            sent, number = self.carrier.push(push, part)
-            self.requests.send(host, PUSH, (self.seen[k], lr, number), sent)
+            sent, plainly = self.carrier.push(push, part)
+            self.requests.send(host, PUSH, (self.seen[k], lr, plainly), sent)
             message = self.replies.receive(self.carrier.reply_room(reply, part), source=host)
             self.carrier.take(message.payload, reply, part)
             self.seen[k] = int(message.numbers[0])
@@ -111,7 +111,7 @@ class ParameterServer:
             if message.kind == DONE:
                 del clocks[message.source]
             else:
-                message.payload = self.carrier.pushed(message.payload, message.source, int(message.numbers[2]))
+                message.payload = self.carrier.pushed(message.payload, message.source, message.numbers[2] > 0)
                 waiting[message.source] = self.update(self.shard, message)
                 self.version += 1
                 clocks[message.source] += 1

@@ -1,6 +1,5 @@
 """Run the cells of a study: processes side by side, each cell after what it needs."""
 
-import fcntl
 import os
 import shlex
 import signal
@@ -17,6 +16,7 @@ from typing import IO
 
 from asrpar.errors import AsrparError, ConfigError
 from asrpar.launch import progress_stream
+from asrpar.lock import try_lock
 from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
@@ -100,11 +100,10 @@ def _signal(process: subprocess.Popen, number: int) -> None:
 def claim(exp_dir: Path) -> Iterator[IO[str]]:
     """Hold ``exp_dir`` for one study and the processes that it starts."""
     exp_dir.mkdir(parents=True, exist_ok=True)
-    with (exp_dir / ".lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another study, or a cell that one left behind, is running in {exp_dir}") from None
+    lock = try_lock(exp_dir)
+    if lock is None:
+        raise ConfigError(f"another study, or a cell that one left behind, is running in {exp_dir}")
+    with lock:
         yield lock
 
 

@@ -1,6 +1,5 @@
 """An experiment's folder: its settings, its logs, its summary; and the run of one training in it."""
 
-import fcntl
 import hashlib
 import json
 import math
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError, replacing, require_file
+from asrpar.lock import try_lock
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.faults import FaultsConfig
@@ -175,15 +175,9 @@ def run(
 @contextmanager
 def claim(exp: Path, comm: Comm) -> Iterator[bool]:
     """Hold ``exp`` for one job; yields True on rank 0. `TrainingError` on all ranks if another job has it."""
-    free, lock = True, None
-    if comm.rank == 0:
-        lock = (exp / ".lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            free = False
+    lock = try_lock(exp) if comm.rank == 0 else None
     try:
-        if not comm.broadcast_object(free):
+        if not comm.broadcast_object(lock is not None):
             raise TrainingError(f"another training is running in {exp}: wait for it, end it, or choose another folder")
         yield comm.rank == 0
     finally:

@@ -128,7 +128,11 @@ def test_local_steps_between_pushes_are_the_learners_own():
         ("asgd", {"sync_steps": 0}, "asgd.sync_steps"),
         ("asgd", {"staleness_bound": -1}, "asgd.staleness_bound"),
         ("asgd", {"delay_compensation": -0.1}, "asgd.delay_compensation"),
-        ("asgd", {"delay_compensation": 0.1, "sync_steps": 2}, "set asgd.sync_steps to 1"),
+        (
+            "asgd",
+            {"delay_compensation": 0.1, "sync_steps": 2},
+            "set asgd.sync_steps to 1 and compression.method to none",
+        ),
         ("asgd", {"push_scale": 0.0}, "asgd.push_scale"),
         ("easgd_async", {"alpha": 1.0}, "easgd_async.alpha"),
         ("adpsgd", {"neighbours": "all"}, "adpsgd.neighbours"),

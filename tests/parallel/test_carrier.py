@@ -48,8 +48,8 @@ def travel(message):
 
 
 def push(learner, server, x, source=0):
-    message, number = learner.push(x, ALL)
-    return server.pushed(travel(message), source, number)
+    message, plainly = learner.push(x, ALL)
+    return server.pushed(travel(message), source, plainly)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -147,11 +147,11 @@ def test_until_the_warm_up_is_over_all_arrives(start, method, vectors):
 def test_a_server_without_elements(start):
     learner = pair(start, "topk", vectors=False)[1]
     nothing = slice(P, P)
-    message, number = learner.push(start, nothing)
+    message, plainly = learner.push(start, nothing)
     assert not message.numel()
     learner.take(None, start, nothing)
     small = Compressed(start, start[:0], [nothing], CLIENTS, wire("onebit"), LocalComm(), vectors=False)
-    assert not small.pushed(None, 0, number).numel()
+    assert not small.pushed(None, 0, plainly).numel()
     assert not small.reply(small.shard, 0).numel()
 
 
@@ -160,7 +160,7 @@ def test_without_compression_nothing_is_copied(start):
     assert type(carrier) is Carrier
     assert carrier.push(start, ALL)[0].data_ptr() == start.data_ptr()
     assert carrier.reply_room(start, ALL).data_ptr() == start.data_ptr()
-    assert carrier.pushed(start, 0, 0) is start
+    assert carrier.pushed(start, 0, True) is start
     assert carrier.reply(start, 0) is start
 
 
