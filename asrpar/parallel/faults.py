@@ -211,6 +211,9 @@ class SlowLinks:
         """`Comm.receive`: late because its sender was."""
         return self._comm.receive(into, source)
 
+    def pool(self, like: Tensor, count: int) -> None:
+        """None: learners with slow links between them do not share memory."""
+
     def channel(self) -> "SlowLinks":
         """`Comm.channel`, over the same links."""
         return SlowLinks(self._comm.channel(), self._seconds, self._slow, self._world)

@@ -45,6 +45,13 @@ class FlatParameters:
             p.grad = self.grad[at:end].view(p.shape)
             at = end
 
+    def move(self, weights: Tensor) -> None:
+        """From now on the parameters are views on ``weights`` (P,), and have the values that are there."""
+        sizes = [shape.numel() for shape in self.shapes]
+        for p, part, shape in zip(self.module.parameters(), weights.split(sizes), self.shapes, strict=True):
+            p.data = part.view(shape)
+        self.weights = weights
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """In each backward call ``done(begin, end)`` when ``grad[begin:end]``, one parameter's, is complete."""
         end = 0

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     Attributes:
         activity: whose; the learner's own is ``learner``.
         event: ``gradient`` begins, ``lock`` is taken, ``set``, ``clear`` and (the end of) ``wait`` of an event, and
-            ``receive`` of a message from anybody.
+            ``receive`` of a message from anybody; ``pool``: there is one.
         peer: who sent what was received; -1 for other events.
         step: gradients that have begun so far.
         read: version of the vectors when the event happened: how many events wrote them before.
@@ -250,6 +250,15 @@ class WitnessedComm:
         message = self._comm.receive(into, source)
         self._witness.turn(activity, "receive", message.source)
         return message
+
+    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+        """`Comm.pool`; that there is one, is an event."""
+        pool = self._comm.pool(like, count)
+        if pool is not None:
+            activity = self._comm.activity()
+            self._witness.before(activity, "pool")
+            self._witness.turn(activity, "pool")
+        return pool
 
     def channel(self) -> "WitnessedComm":
         """`Comm.channel`."""

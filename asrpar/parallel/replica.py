@@ -17,6 +17,9 @@ from torch import Tensor
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.wire import Wire
 
+# Kind of the messages of an exchange.
+EXCHANGE = 1
+
 
 class Replica:
     """x_i, one exchange at a time.
@@ -30,7 +33,7 @@ class Replica:
     """
 
     def __init__(self, weights: Tensor, channel: Comm, wire: Wire, lock: AbstractContextManager, lent: int) -> None:
-        self.weights, self.wire, self.lock = weights, wire, lock
+        self.weights, self.channel, self.wire, self.lock = weights, channel, wire, lock
         self.drafts = channel.drafts(weights, lent + 1)
         # s_j may be kept in one of them while the next message comes into the other.
         self.rooms = [wire.room(weights), wire.room(weights)]
@@ -46,6 +49,16 @@ class Replica:
         partner = self.partner
         taken = partner is not None and partner.payload.data_ptr() == self.rooms[0].data_ptr()
         return self.rooms[taken]
+
+    def seek(self, peer: int) -> None:
+        """Average with ``peer``."""
+        self.channel.send(peer, EXCHANGE, payload=self.snapshot())
+        self.mix(self.channel.receive(self.room(), source=peer))
+
+    def answer(self, message: Message) -> None:
+        """Average with who sent ``message``."""
+        self.channel.send(message.source, EXCHANGE, payload=self.snapshot())
+        self.mix(message)
 
     def snapshot(self) -> Tensor:
         """s_i = x_i, as it is sent."""

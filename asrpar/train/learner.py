@@ -143,6 +143,12 @@ class AcousticLearner:
         """The module, with this learner's weights in it."""
         return self.module
 
+    def move(self, weights: Tensor) -> None:
+        """Go on with another vector."""
+        self.flat.move(weights)
+        self.weights = weights
+        self.optimizer.param_groups[0]["params"][0].data = weights
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """See `FlatParameters.on_gradient`."""
         self.flat.on_gradient(done)

@@ -107,7 +107,8 @@ def run_all(
     world = World()
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
-    for comm in Shared(world, Network(cluster)).learners(learners):
+    pools = any(entry.event == "pool" for entries in recorded or () for entry in entries)
+    for comm in Shared(world, Network(cluster), pools=pools).learners(learners):
         world.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
     world.run()
 

@@ -120,6 +120,13 @@ class VirtualLearner(AcousticLearner):
         self.shared.use(self)
         return self.module
 
+    def move(self, weights: Tensor) -> None:
+        """Go on with another vector; whoever computes next lays its own ones under the parameters."""
+        super().move(weights)
+        parameters = self.module.parameters()
+        self.views = [(p.data, grad) for p, (_, grad) in zip(parameters, self.views, strict=True)]
+        self.shared.user = None
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """Called in virtual time, not while torch computes."""
         self.done = done

@@ -21,6 +21,25 @@ def test_weights_and_gradients_are_views():
     assert all((p == 0.25).all() for p in module.parameters())
 
 
+def test_a_module_that_moves_goes_on_with_what_is_there():
+    torch.manual_seed(0)
+    module, inputs = nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2)), torch.randn(5, 3)
+    flat = FlatParameters(module)
+    before, there = flat.weights, torch.randn(len(flat))
+    flat.move(there)
+    module(inputs)[0].sum().backward()
+    grad = flat.grad.clone()
+    # As a module that has had these weights from the beginning.
+    other = FlatParameters(nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2)))
+    other.weights.copy_(there)
+    other.module(inputs)[0].sum().backward()
+    assert torch.equal(grad, other.grad)
+    there.fill_(0.5)
+    before.fill_(7.0)
+    assert flat.weights is there
+    assert all((p == 0.5).all() for p in module.parameters())
+
+
 def test_backward_adds_into_the_flat_gradient():
     module = nn.Linear(2, 1, bias=False)
     flat = FlatParameters(module)

@@ -15,10 +15,12 @@ from asrpar.parallel.virtual.cluster import Cluster
 from asrpar.parallel.virtual.network import Network
 
 
-def on_virtual(size: int, run: Callable[[VirtualComm], None], cluster: Cluster | None = None) -> World:
+def on_virtual(
+    size: int, run: Callable[[VirtualComm], None], cluster: Cluster | None = None, pools: bool = False
+) -> World:
     """Call ``run(comm)`` for each of ``size`` learners; the clock afterwards."""
     world = World()
-    for comm in Shared(world, Network(cluster or Cluster(nodes=size))).learners(size):
+    for comm in Shared(world, Network(cluster or Cluster(nodes=size)), pools=pools).learners(size):
         world.begin(lambda comm=comm: run(comm), comm.rank, "learner")
     world.run()
     return world

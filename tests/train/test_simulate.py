@@ -78,6 +78,9 @@ def test_recorded_runs_happen_again_bit_for_bit(mini, tmp_path, mpirun):
         # Raises unless the weights are the same.
         replay(tmp_path / name, tmp_path / f"again_{name}")
         assert summary(tmp_path / f"again_{name}")["checksum"] == summary(tmp_path / name)["checksum"]
+        # Learners on one machine exchange in memory that they share, also when they do so again.
+        recording = (tmp_path / name / "record" / "rank-0.tsv").read_text()
+        assert ("learner\tpool\t" in recording) == (name == "adpsgd")
 
 
 def test_three_simulations_are_one(mini, tmp_path, cluster):

@@ -48,6 +48,11 @@ class FrameLearner:
         self.optimizer.step()
         return True
 
+    def move(self, weights: Tensor) -> None:
+        self.flat.move(weights)
+        self.weights = weights
+        self.optimizer.param_groups[0]["params"][0].data = weights
+
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         self.flat.on_gradient(done)
 

@@ -165,6 +165,11 @@ class Comm(ABC):
         """
         return Drafts(like)
 
+    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+        """``count`` vectors like ``like`` (P,) of each rank, by rank, which all ranks can read and write; zeros at
+        first. None, on all ranks, if there can be none. Collective."""
+        return None
+
     @abstractmethod
     def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
         """The next message from ``source``, or from whoever sent one first; waits for it.
@@ -194,7 +199,10 @@ class Comm(ABC):
 
     @abstractmethod
     def lock(self) -> AbstractContextManager:
-        """A new lock between the activities of this learner. Nobody may wait for a message while holding it."""
+        """A new lock between the activities of this learner.
+
+        Whoever holds it waits for no message but one that comes whatever this learner does.
+        """
 
     @abstractmethod
     def event(self) -> Event:

@@ -238,6 +238,13 @@ class MpiComm(Comm):
         self._drafts = LentDrafts(rows, self.rank, like, count) if rows else None
         return self._drafts or Drafts(like)
 
+    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+        """In shared memory, for activities of learners that are all on one machine, and on the host."""
+        if self._bell is None or like.device.type != "cpu":
+            return None
+        rows = self._shared_memory().rows(count * like.nbytes)
+        return {rank: list(row.view(like.dtype).view(count, -1)) for rank, row in rows.items()} or None
+
     def channel(self) -> "MpiComm":
         """A duplicate of the communicator, whose waits leave the core to others."""
         comm = MpiComm(self.mpi, self.trace, polling=True)

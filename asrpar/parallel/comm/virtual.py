@@ -25,10 +25,12 @@ class Shared:
         world: the clock.
         network: the links.
         scale: real numbers that one element of a vector stands for, where vectors are shorter than they would be.
+        pools: whether learners can read and write each other's memory, which takes no virtual time; for the replay of
+            a run whose learners could.
     """
 
-    def __init__(self, world: World, network: Network, scale: float = 1.0) -> None:
-        self.world, self.network, self.scale = world, network, scale
+    def __init__(self, world: World, network: Network, scale: float = 1.0, pools: bool = False) -> None:
+        self.world, self.network, self.scale, self.pools = world, network, scale, pools
 
     def bytes(self, x: Tensor | None) -> float:
         """That ``x`` has on its way."""
@@ -183,6 +185,17 @@ class VirtualComm(Comm):
                 self.world.sleep(self.cluster.bytes(message.payload) / rate)
             message.payload = into[:count].copy_(message.payload)
         return message
+
+    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+        """What all can reach, if the cluster has such memory."""
+
+        def finish(brought: dict[int, Tensor]) -> tuple[dict[int, list[Tensor]], float]:
+            return {rank: [torch.zeros_like(x) for _ in range(count)] for rank, x in brought.items()}, 0.0
+
+        if not self.cluster.pools:
+            return None
+        self._attend(meeting := self._come(like, finish))
+        return meeting.result
 
     def channel(self) -> "VirtualComm":
         """The same learners, other messages; the same links."""

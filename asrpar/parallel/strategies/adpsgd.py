@@ -7,13 +7,14 @@ Two activities on each learner i, at the same time:
                     s_i = x_i, s_j = x_j        x_i += (s_j − s_i) / 2        x_j += (s_i − s_j) / 2
 
 The exchange adds a difference instead of writing the average, so updates that land while it is under way are kept:
-Σ_i x_i = N x_0 + Σ of all updates at every quiet moment. Odd ranks seek a partner after each step, even ranks accept
+Σ_i x_i = N x_0 + Σ of all updates at every quiet moment. (Learners that all share memory lock updates out for the time
+of one pass over both vectors, and write the average.) Odd ranks seek a partner after each step, even ranks accept
 whoever comes: nobody waits for a certain slow learner, and there is no circle to wait in.
 
 `fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (P9, 2002.01119); its
 third form, delay-by-one, is `delayed`. When to use: learners of unequal speed, large global batches.
-Cost of a step: one exchange of P numbers with one peer, hidden behind computing; on one node nothing is sent, the peer
-reads s_i where it was written. Extra memory: 4 P.
+Cost of a step: one exchange of P numbers with one peer, hidden behind computing; within a node nothing is sent, for
+vectors are read where they were written. Extra memory: 5 P, 2 P if all learners share memory.
 """
 
 import random
@@ -21,12 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.replica import Replica
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.pooled import make_replica
+from asrpar.parallel.replica import EXCHANGE
 from asrpar.parallel.strategies.base import Gossip, Learner
 from asrpar.parallel.wire import Wire, need_weights_wire
 
-EXCHANGE, DONE = 1, 2
+DONE = EXCHANGE + 1
 
 
 @dataclass
@@ -49,7 +51,9 @@ class Algorithm(Gossip):
     own_pace = True
     kept = ("exchanges",)
 
-    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
+    def __init__(
+        self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None, pooled: bool = True
+    ) -> None:
         super().__init__(settings, learner, comm, wire)
         need_weights_wire(self.wire, "adpsgd")
         fixed = settings.neighbours == "fixed"
@@ -60,7 +64,7 @@ class Algorithm(Gossip):
         # Exchanges that the weights have in them.
         self.seen = 0
         self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
-        self.replica = Replica(learner.weights, self.channel, self.wire, self.lock, lent=min(2, comm.size - 1))
+        self.replica = make_replica(learner, self.channel, self.wire, self.lock, min(2, comm.size - 1), pooled)
 
     def step(self, batch: Any | None) -> bool:
         """Computing: one gradient, one update."""
@@ -98,9 +102,8 @@ class Algorithm(Gossip):
                 finishing = self.finishing
             if finishing:
                 break
-            peer = self.partner()
-            self.channel.send(peer, EXCHANGE, payload=self.replica.snapshot())
-            self.mix(self.channel.receive(self.replica.room(), source=peer))
+            self.replica.seek(self.partner())
+            self.exchanges += 1
         for passive in range(0, self.comm.size, 2):
             self.channel.send(passive, DONE)
 
@@ -110,14 +113,9 @@ class Algorithm(Gossip):
         while seeking:
             message = self.channel.receive(self.replica.room())
             if message.kind == EXCHANGE:
-                self.channel.send(message.source, EXCHANGE, payload=self.replica.snapshot())
-                self.mix(message)
+                self.replica.answer(message)
+                self.exchanges += 1
             seeking -= message.kind == DONE
-
-    def mix(self, message: Message) -> None:
-        """x_i += (s_j − s_i) / 2."""
-        self.replica.mix(message)
-        self.exchanges += 1
 
     def partner(self) -> int:
         """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""

@@ -15,7 +15,7 @@ class Learner(Protocol):
     """What a strategy may do with the model, the data and the optimizer of one rank.
 
     Attributes:
-        weights: (P,) the flat parameters, changed in place.
+        weights: (P,) the flat parameters, changed in place; after `move` another tensor.
         grad: (P,) the flat gradient.
         message: (P + 1,) ``grad`` and one slot behind it.
         shapes: of the parameters, in their order in ``weights``.
@@ -33,6 +33,9 @@ class Learner(Protocol):
 
         ``None`` or an empty batch (the learner has no more data in this epoch) gives zeros and 0.0.
         """
+
+    def move(self, weights: Tensor) -> None:
+        """From now on ``weights`` (P,), and what is in it, are this learner's."""
 
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """From now on `gradient` calls ``done(begin, end)`` when ``grad[begin:end]``, one parameter's, is complete."""
@@ -71,10 +74,7 @@ class Strategy(ABC):
     kept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
-        self.settings = settings
-        self.learner = learner
-        self.comm = comm
-        self.wire = wire or Wire()
+        self.settings, self.learner, self.comm, self.wire = settings, learner, comm, wire or Wire()
         self.synchronised = True
 
     @classmethod

@@ -55,7 +55,8 @@ class Algorithm(Gossip):
         leads = self.inside.rank == 0
         between = comm.split(0 if leads else None)
         self.groups = len(set(self.layout))
-        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire) if leads else None
+        # Weights do not move: between `fold` and `apply` the members take them up, and exchanges go on.
+        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire, pooled=False) if leads else None
 
     def step(self, batch: Any | None) -> bool:
         """One gradient of the super-learner, one update, alike on all its members."""

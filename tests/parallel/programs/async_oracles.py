@@ -198,12 +198,9 @@ class Paired(adpsgd.Algorithm):
         if peer is None:
             return
         if peer < RANK:
-            self.channel.send(peer, adpsgd.EXCHANGE, payload=self.replica.snapshot())
-            self.mix(self.channel.receive(self.replica.room(), source=peer))
+            self.replica.seek(peer)
         else:
-            message = self.channel.receive(self.replica.room(), source=peer)
-            self.channel.send(peer, adpsgd.EXCHANGE, payload=self.replica.snapshot())
-            self.mix(message)
+            self.replica.answer(self.channel.receive(self.replica.room(), source=peer))
 
 
 def compare(name: str, actual: list[torch.Tensor], expected: list[torch.Tensor]) -> None:

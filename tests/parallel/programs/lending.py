@@ -70,6 +70,21 @@ else:
     comm.barrier()
     comm.barrier()
 
+# Vectors that all can write.
+pool = comm.channel().pool(torch.zeros(7, dtype=torch.float64), 2)
+check((pool is not None) == expected, "a pool")
+if pool is not None:
+    check(sorted(pool) == list(range(N)) and all(len(v) == 2 for v in pool.values()), "vectors of each rank")
+    check(all(bool((x == 0).all()) and x.shape == (7,) for v in pool.values() for x in v), "zeros")
+    comm.barrier()
+    for rank in range(N):
+        pool[rank][1][RANK] = RANK + 1
+    comm.barrier()
+    for rank in range(N):
+        check(pool[rank][1][:N].tolist() == [r + 1 for r in range(N)], f"what all wrote to rank {rank}")
+        check(bool((pool[rank][0] == 0).all()), f"the other vector of rank {rank}")
+check(comm.pool(torch.zeros(7), 2) is None, "a pool of a learner's own thread")
+
 # Who waits hears of each of many messages, in whatever moment they come.
 count = 300
 comm.barrier()

@@ -1,0 +1,102 @@
+"""A learner's weights in memory that all learners can read and write: an exchange is one pass over two vectors.
+
+    x_i, x_j ← (x_i + x_j) / 2
+
+The learner that seeks the other makes the average for both, while neither can update. Each has room for three vectors:
+the weights that its gradient is being computed at, x_i if exchanges have made it another one since, and one for the
+next average. Nothing is copied: the learner goes on in another of the three. So an exchange moves 6 vectors through
+memory, where one by messages in shared memory (`Replica`) moves 12.
+"""
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.replica import EXCHANGE, Replica
+from asrpar.parallel.strategies.base import Learner
+from asrpar.parallel.wire import Wire
+
+# Vectors of each learner.
+ROOM = 3
+# Numbers that are averaged for one learner, and copied for the other while they are still in the cache.
+_CHUNK = 1 << 18
+
+
+class PooledReplica:
+    """x_i, one exchange at a time; has what `adpsgd` needs of a `Replica`.
+
+    Args:
+        learner: moves into the pool.
+        channel: for exchanges.
+        lock: held by whoever calls `fold`, until the update is done.
+        pool: `ROOM` vectors (P,) of each learner, by rank.
+    """
+
+    def __init__(
+        self, learner: Learner, channel: Comm, lock: AbstractContextManager, pool: dict[int, list[Tensor]]
+    ) -> None:
+        self.learner, self.channel, self.lock, self.pool = learner, channel, lock, pool
+        self.own = pool[channel.rank]
+        # Which of the own vectors are the learner's weights, and which is x_i.
+        self.here = self.latest = 0
+        self.own[0].copy_(learner.weights)
+        learner.move(self.own[0])
+
+    def room(self) -> None:
+        """Messages bring numbers only."""
+
+    def spare(self) -> int:
+        """Which of the own vectors nobody needs; the lock is held."""
+        return next(k for k in range(ROOM) if k not in (self.here, self.latest))
+
+    def seek(self, peer: int) -> None:
+        """Average with ``peer``, for both."""
+        self.channel.send(peer, EXCHANGE)
+        x, spare = map(int, self.channel.receive(source=peer).numbers[:2])
+        with self.lock, self.span(peer):
+            place = self.spare()
+            average(self.own[self.latest], self.pool[peer][x], self.own[place], self.pool[peer][spare])
+            self.latest = place
+        self.channel.send(peer, EXCHANGE)
+
+    def answer(self, message: Message) -> None:
+        """Let who sent ``message`` average. It does not wait for this learner then, so the lock may be held."""
+        with self.lock, self.span(message.source):
+            place = self.spare()
+            self.channel.send(message.source, EXCHANGE, (self.latest, place))
+            self.channel.receive(source=message.source)
+            self.latest = place
+
+    def span(self, peer: int) -> AbstractContextManager[None]:
+        """Of the trace. Counted as sent is what an exchange brings to the other, as if they shared no memory."""
+        return self.channel.trace.span("exchange", peer=peer, bytes=self.own[0].nbytes, sent=self.own[0].nbytes)
+
+    def fold(self) -> None:
+        """weights = x_i."""
+        if self.here != self.latest:
+            self.here = self.latest
+            self.learner.move(self.own[self.here])
+
+
+def average(x: Tensor, y: Tensor, *means: Tensor) -> None:
+    """(x + y) / 2 into two ``means``; all are (P,)."""
+    for a, b, first, second in zip(*(v.split(_CHUNK) for v in (x, y, *means)), strict=True):
+        torch.lerp(a, b, 0.5, out=first)
+        second.copy_(first)
+
+
+def make_replica(
+    learner: Learner, channel: Comm, wire: Wire, lock: AbstractContextManager, lent: int, pooled: bool
+) -> Replica | PooledReplica:
+    """Of a learner: in a pool if it may be, all learners share memory, and nothing is to be rounded. Collective.
+
+    Args:
+        learner, channel, wire, lock, lent: see `Replica`.
+        pooled: it may be.
+    """
+    pool = channel.pool(learner.weights, ROOM) if pooled and wire.method == "none" else None
+    if pool is None:
+        return Replica(learner.weights, channel, wire, lock, lent)
+    return PooledReplica(learner, channel, lock, pool)
