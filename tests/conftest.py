@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,30 @@ def _temporary_files_of_our_own() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def mpi_turn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[None]]:
+    """``with mpi_turn(): ...``: no other test has MPI ranks meanwhile; for one marked ``mpi(turn=False)``."""
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            yield
+            return
+        with open(tmp_path_factory.getbasetemp().parent / "mpi.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+            yield
+
+    return turn
+
+
 @pytest.fixture(autouse=True)
-def _one_mpi_job_at_a_time(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _one_mpi_job_at_a_time(
+    request: pytest.FixtureRequest, mpi_turn: Callable[[], AbstractContextManager[None]]
+) -> Iterator[None]:
     """Several pytest workers take turns with MPI ranks: these wait busily, and two such jobs at once crawl."""
-    uses_mpi = request.node.get_closest_marker("mpi") or "mpirun" in request.fixturenames
-    if not uses_mpi or "PYTEST_XDIST_WORKER" not in os.environ:
-        yield
-        return
-    with open(tmp_path_factory.getbasetemp().parent / "mpi.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+    mark = request.node.get_closest_marker("mpi")
+    turn = mark.kwargs.get("turn", True) if mark else "mpirun" in request.fixturenames
+    with mpi_turn() if turn else nullcontext():
         yield
 
 

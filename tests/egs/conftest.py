@@ -1,17 +1,22 @@
 """Recipes as a user runs them."""
 
 import subprocess
+from contextlib import nullcontext
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def recipe(repo):
-    """``recipe("mini", "--stage", 3, ..., check=True)``: run a recipe's run.sh in a folder that is not its own."""
+def recipe(repo, mpi_turn):
+    """``recipe("mini", "--stage", 3, ..., check=True)``: run a recipe's run.sh in a folder that is not its own.
 
-    def run(corpus, *options, check=True, timeout=1200, cwd="/"):
+    With ``ranks`` no other test has MPI ranks meanwhile.
+    """
+
+    def run(corpus, *options, check=True, timeout=1200, cwd="/", ranks=False):
         command = [str(repo / "egs" / corpus / "s5" / "run.sh"), *map(str, options)]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+        with mpi_turn() if ranks else nullcontext():
+            done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
