@@ -8,17 +8,8 @@ CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
 OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "strategy", "learners", "name"]
 OPTIONS += ["config", "decode-config", "set"]
 # A few small steps: these tests are about the stages, RESULTS.md is about the figures.
-BUDGET = [
-    "--set",
-    "epochs=1",
-    "--set",
-    "model.channels=16",
-    "--set",
-    "model.conv_maps=4",
-    "--set",
-    "model.dilations=[1]",
-]
-BUDGET += ["--set", "autocast=none"]
+SETTINGS = ("epochs=1", "model.channels=16", "model.conv_maps=4", "model.dilations=[1]", "autocast=none")
+BUDGET = [word for setting in SETTINGS for word in ("--set", setting)]
 SMALL = ["--set", "model.lstm_cells=16"]
 CMUDICT = ["--cmudict", "cmudict/cmudict.dict"]
 STAGES = [
