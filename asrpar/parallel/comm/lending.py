@@ -31,18 +31,15 @@ class LentDrafts(Drafts):
 
     def __init__(self, rows: dict[int, Tensor], rank: int, like: Tensor, count: int) -> None:
         super().__init__(like)
-        size, self.rank = _rounded(like.nbytes), rank
-        self.slots = {
-            r: [row[k * size : k * size + like.nbytes].view(like.dtype) for k in range(count)]
-            for r, row in rows.items()
-        }
+        size, self.rank = rounded(like.nbytes), rank
+        self.slots = {r: vectors(row, like, count) for r, row in rows.items()}
         # 1 while somebody reads the slot.
         self.lent = {r: row[count * size :: _LINE].numpy() for r, row in rows.items()}
 
     @staticmethod
     def bytes_needed(like: Tensor, count: int) -> int:
         """Of a row."""
-        return count * (_rounded(like.nbytes) + _LINE)
+        return count * (rounded(like.nbytes) + _LINE)
 
     def next(self) -> Tensor:
         """A slot that nobody reads; private room if there is none."""
@@ -119,5 +116,12 @@ class Bell:
             os.close(file)
 
 
-def _rounded(nbytes: int) -> int:
+def rounded(nbytes: int) -> int:
+    """Bytes up to the next cache line."""
     return -(-nbytes // _LINE) * _LINE
+
+
+def vectors(row: Tensor, like: Tensor, count: int) -> list[Tensor]:
+    """``count`` vectors like ``like`` (P,) in a row of `rounded` bytes each, from the beginnings of cache lines on."""
+    size = rounded(like.nbytes)
+    return [row[k * size : k * size + like.nbytes].view(like.dtype) for k in range(count)]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asrpar.errors import LaunchError
 from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message
-from asrpar.parallel.comm.lending import Bell, LentDrafts
+from asrpar.parallel.comm.lending import Bell, LentDrafts, rounded, vectors
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
 from asrpar.parallel.comm.staging import Staging
 from asrpar.parallel.comm.threads import Thread
@@ -242,8 +242,8 @@ class MpiComm(Comm):
         """In shared memory, for activities of learners that are all on one machine, and on the host."""
         if self._bell is None or like.device.type != "cpu":
             return None
-        rows = self._shared_memory().rows(count * like.nbytes)
-        return {rank: list(row.view(like.dtype).view(count, -1)) for rank, row in rows.items()} or None
+        rows = self._shared_memory().rows(count * rounded(like.nbytes))
+        return {rank: vectors(row, like, count) for rank, row in rows.items()} or None
 
     def channel(self) -> "MpiComm":
         """A duplicate of the communicator, whose waits leave the core to others."""

@@ -75,6 +75,7 @@ pool = comm.channel().pool(torch.zeros(7, dtype=torch.float64), 2)
 check((pool is not None) == expected, "a pool")
 if pool is not None:
     check(sorted(pool) == list(range(N)) and all(len(v) == 2 for v in pool.values()), "vectors of each rank")
+    check(all(x.data_ptr() % 64 == 0 for v in pool.values() for x in v), "vectors at cache lines, as torch's own")
     check(all(bool((x == 0).all()) and x.shape == (7,) for v in pool.values() for x in v), "zeros")
     comm.barrier()
     for rank in range(N):
