@@ -21,7 +21,7 @@ from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
-from asrpar.lock import try_lock
+from asrpar.lock import alone
 from asrpar.log import get_logger
 from asrpar.workers import workers
 
@@ -52,7 +52,7 @@ def extract_features(
     cuts = {split: load_cuts(manifests, split) for split in splits}
     sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
     config = _settle(config, cuts, sources, output)
-    with _alone(output):
+    with alone(output):
         (output / "storage").mkdir(parents=True, exist_ok=True)
         for split in splits:
             # Cuts of earlier settings must not outlive the description of how they were made.
@@ -64,19 +64,6 @@ def extract_features(
         return {
             split: _extract_split(config, cuts[split], sources.get(split, {}), output, split, jobs) for split in splits
         }
-
-
-@contextlib.contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Hold a FEATS folder: who else writes there would remove what is being made."""
-    output.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(output)
-    if lock is None:
-        raise AsrparError(
-            f"another asrpar extract-features is writing to {output}: wait for it, or choose another folder"
-        )
-    with lock:
-        yield
 
 
 def load_cuts(manifests: Path, split: str) -> list[MonoCut]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from asrpar.errors import AsrparError, ConfigError
+from asrpar.errors import AsrparError
 from asrpar.launch import progress_stream
-from asrpar.lock import try_lock
+from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
@@ -94,17 +94,6 @@ def _signal(process: subprocess.Popen, number: int) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-
-
-@contextmanager
-def claim(exp_dir: Path) -> Iterator[IO[str]]:
-    """Hold ``exp_dir`` for one study and the processes that it starts."""
-    exp_dir.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(exp_dir)
-    if lock is None:
-        raise ConfigError(f"another study, or a cell that one left behind, is running in {exp_dir}")
-    with lock:
-        yield lock
 
 
 @contextmanager
@@ -211,7 +200,7 @@ def run_study(
             wait([begun[twin.cell.name]])
         return run_cell(folder, places, processes, twin, known.get(folder.cell.digest))
 
-    with claim(exp_dir) as lock, ending_on_signals(), Bar(len(folders), done) as bar:
+    with alone(exp_dir) as lock, ending_on_signals(), Bar(len(folders), done) as bar:
         processes = Processes(program, lock)
         with ThreadPoolExecutor(jobs) as pool:
             waiting = {}

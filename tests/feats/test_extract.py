@@ -1,6 +1,6 @@
-import fcntl
 import gzip
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import torch
 from lhotse import CutSet, Fbank, FbankConfig
 
 from asrpar.config import load_config
-from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
+from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.feats.batches import BatchLoader, eval_batches
 from asrpar.feats.config import BatchConfig, FeatureConfig
 from asrpar.feats.extract import extract_features
 from asrpar.feats.store import FeatureStore
+from asrpar.lock import BusyError, alone
 
 SPLITS = ["train", "dev", "test"]
 SMALL = {"num_filters": 20}
@@ -233,8 +234,7 @@ def test_missing_and_damaged_inputs(feats: Path, manifests: Path, tmp_path: Path
 
 
 def test_a_folder_that_somebody_is_writing_to_is_left_alone(manifests, tmp_path):
-    with (tmp_path / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(AsrparError, match="another asrpar extract-features is writing to"):
+    with alone(tmp_path):
+        with pytest.raises(BusyError, match=rf"is being written by .* \(process {os.getpid()} on "):
             extract_features(FeatureConfig(fbank=SMALL), manifests, tmp_path, ["dev"])
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -11,8 +11,8 @@ import pytest
 from studies import FAKE, STUDY
 
 from asrpar.errors import ConfigError, MissingInputError
+from asrpar.lock import BusyError, alone
 from asrpar.study.folder import Places
-from asrpar.study.run import claim
 
 SMALL = """
 name: small
@@ -150,7 +150,7 @@ def test_first_seeds_of_chosen_cells_are_traced(make_study):
 
 def test_one_study_at_a_time_in_a_folder(make_study):
     make_study.load(SMALL)
-    with claim(make_study.exp), pytest.raises(ConfigError, match="another study"):
+    with alone(make_study.exp), pytest.raises(BusyError, match="is being written by"):
         make_study.run()
     assert make_study.run() == {}
 
@@ -194,10 +194,10 @@ def test_signals_end_all_processes(tmp_path, number):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     # A lock on the folder lasts as long as anything that may write to it.
-    with pytest.raises(ConfigError), claim(tmp_path / "exp"):
+    with pytest.raises(BusyError, match="is being written by "), alone(tmp_path / "exp"):
         pass
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 143 if number == signal.SIGTERM else "KeyboardInterrupt" in err, (out, err)
-    with claim(tmp_path / "exp"):
+    with alone(tmp_path / "exp"):
         pass

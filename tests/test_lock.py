@@ -1,0 +1,62 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from asrpar.lock import BusyError, Holder, alone, busy, holder, short, try_lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from asrpar.lock import try_lock
+sys.argv = ["/opt/venv/bin/asrpar", "extract-features", "--jobs", "1"]
+lock = try_lock(Path(sys.orig_argv[-1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_one_is_told_who_holds_the_folder_and_a_killed_holder_holds_nothing(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(BusyError) as told, alone(tmp_path):
+            pass
+        said = f"{tmp_path} is being written by asrpar extract-features (process {process.pid} on {os.uname().nodename}"
+        assert str(told.value).startswith(said + " since ")
+        assert str(told.value).endswith("): wait for it, end it, or choose another folder")
+        assert holder(tmp_path).pid == process.pid, "the one that failed left the record alone"
+        process.kill()
+        process.wait()
+        with alone(tmp_path):
+            assert holder(tmp_path).pid == os.getpid()
+
+
+def test_a_lock_that_outlives_its_process_says_so(tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    with alone(tmp_path) as lock:
+        lock.truncate(0)
+        lock.write(f'{{"pid": {process.pid}, "host": "{os.uname().nodename}", "command": "asrpar study", "since": 0}}')
+        lock.flush()
+        assert "is being written by what is left of asrpar study" in busy(tmp_path)
+        lock.truncate(0)
+        assert "is being written by another process: wait" in busy(tmp_path)
+
+
+def test_readers_share_and_keep_a_writer_out(tmp_path):
+    with alone(tmp_path):
+        assert try_lock(tmp_path, shared=True) is None
+    with try_lock(tmp_path, shared=True), try_lock(tmp_path, shared=True):
+        assert try_lock(tmp_path) is None
+    with alone(tmp_path):
+        pass
+
+
+def test_a_holder_in_words():
+    assert short("/x/.venv/bin/asrpar train --set 'a=b c'") == "asrpar train"
+    assert short("/x/asrpar/__main__.py launch") == "asrpar launch"
+    assert short("python 'unfinished") == "python"
+    assert str(Holder(7, "h", "asrpar train", time.time() - 864000)).startswith("asrpar train (process 7 on h since 20")
