@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from asrpar import __version__
+from asrpar.cpu import cpu
 
 # In a process of its own: importing mpi4py.MPI here with initialize=False would keep a trainer from using MPI later.
 _ASK_MPI = """
@@ -58,6 +59,7 @@ def _facts(mpi: str, k2: str, devices: str) -> dict[str, str]:
         "git": git_hash(),
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}, {available_cores()} cores",
+        "CPU": cpu(),
         "python": f"{platform.python_version()} ({sys.executable})",
         "torch": package_version("torch"),
         "lhotse": package_version("lhotse"),
@@ -145,9 +147,9 @@ def available_cores() -> int:
     """Physical cores that this process may use (hardware threads of one core counted once)."""
     cpus = os.sched_getaffinity(0)
     siblings = set()
-    for cpu in cpus:
+    for number in cpus:
         try:
-            siblings.add(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip())
+            siblings.add(Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text().strip())
         except OSError:
             return len(cpus)
     return max(1, len(siblings))

@@ -16,6 +16,8 @@ import pytest
 # Before numpy and torch are imported: two pytest workers and their MPI ranks share a few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+# So that autocast: auto is float32 on every machine that runs the tests.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 REPO = Path(__file__).resolve().parent.parent
 

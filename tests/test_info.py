@@ -22,7 +22,7 @@ def fresh():
 
 def test_info_prints_everything(asrpar_cli):
     found = json.loads(asrpar_cli("info", "--json").stdout)
-    expected = ["asrpar", "git", "host", "system", "python", "torch", "lhotse", "mpi4py", "MPI", "kaldifst"]
+    expected = ["asrpar", "git", "host", "system", "CPU", "python", "torch", "lhotse", "mpi4py", "MPI", "kaldifst"]
     expected += ["kaldi_decoder", "k2", "CUDA devices", "OpenMP threads"]
     assert list(found) == expected
     assert all(found.values())

@@ -22,6 +22,7 @@ from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter, Link, Link
 from asrpar.parallel.virtual.network import Network
 from asrpar.train.build import check_transcripts, make_learner, pick_device
 from asrpar.train.config import TrainConfig, check_config
+from asrpar.train.precision import decide_autocast
 
 log = get_logger(__name__)
 
@@ -58,11 +59,13 @@ def measure_machine(
     Raises:
         AsrparError: settings or data that cannot be used.
     """
-    check_config(dataclasses.replace(config, exp=config.exp or "none"))
+    config = dataclasses.replace(config, exp=config.exp or "none")
+    check_config(config)
     require_file(config.data.feats, "stage 2 (asrpar extract-features)")
     require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
     if config.threads:
         torch.set_num_threads(config.threads)
+    decide_autocast(config, comm)
     nodes = comm.allgather_object(comm.node())
     most = max(map(nodes.count, nodes))
     compute = measure_compute(config, comm, batch_frames, repeats)
@@ -76,7 +79,7 @@ def measure_machine(
         mixing_bandwidth=_round(rate),
         server_bandwidth=_round(rate),
         source=f"asrpar simulate --calibrate on {platform.node()}, {torch.get_num_threads()} threads a learner, model "
-        f"{config.model.type}; links reckoned from copies in memory",
+        f"{config.model.type}, autocast {config.autocast}; links reckoned from copies in memory",
     )
     if comm.size > 1:
         measure_links(comm, nodes, cluster, repeats)

@@ -134,7 +134,8 @@ class TrainConfig:
         compression: of what learners send.
         init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
         epochs: passes over the training set.
-        autocast: ``none`` (fp32) or ``bf16``.
+        autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it, and CPUs
+            with AMX unless ``blstm``), else none. ``config.yaml`` has what was chosen.
         device: ``auto``, ``cpu`` or ``cuda``.
         transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for
             each learner) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
@@ -166,7 +167,7 @@ class TrainConfig:
     record: bool = False
     init_from: str = ""
     epochs: int = 10
-    autocast: str = "none"
+    autocast: str = "auto"
     device: str = "auto"
     transport: str = "mpi"
     threads: int = 0
@@ -195,7 +196,7 @@ def check_config(config: TrainConfig) -> None:
     config.batch.validate()
     config.compression.validate()
     choices = {
-        "autocast": (config.autocast, ("none", "bf16")),
+        "autocast": (config.autocast, ("auto", "none", "bf16")),
         "device": (config.device, ("auto", "cpu", "cuda")),
         "transport": (config.transport, ("mpi", "nccl", "gloo")),
         "optimizer.name": (config.optimizer.name, ("adamw", "sgd")),

@@ -95,6 +95,7 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     import torch
 
     from asrpar.train.build import choose_transport
+    from asrpar.train.precision import decide_autocast
 
     check_config(config)
     settings = strategy_settings(config)
@@ -109,6 +110,7 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     with claim(exp, comm) as ours:
         # Only now: the log of another training is that one's.
         setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
+        decide_autocast(config, comm)
         # Rank 0 looks for all: on a network file system the others might see something else.
         finished, error = comm.broadcast_object(look(exp, config) if ours else None)
         if error:
@@ -226,6 +228,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "dev_loss": last.get("dev_loss"),
         "dev_ter": last.get("dev_ter"),
         "ema": config.ema.enabled,
+        "autocast": config.autocast,
         "config_digest": config_digest(config),
         "checksum": checksum(trainer.result),
         "host": platform.node(),

@@ -41,6 +41,8 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
     """
     import torch
 
+    from asrpar.train.precision import decide_autocast
+
     check_config(config)
     check_simulated(config, learners)
     cluster.validate(learners)
@@ -55,6 +57,7 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
     torch.set_num_threads(config.threads or 1)
     config.strategies = {config.strategy: asdict(settings)}
     with claim(exp, LocalComm()):
+        decide_autocast(config, LocalComm())
         finished, error = look(exp, config)
         error = error or other_cluster(exp, cluster, learners)
         if error:

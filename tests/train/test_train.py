@@ -13,6 +13,9 @@ import pytest
 import torch
 from minidata import asrpar, stop_after, train_options
 
+from asrpar.config import load_config
+from asrpar.cpu import cpu
+from asrpar.train.config import TrainConfig
 from asrpar.train.model_io import load_acoustic_model
 
 DETERMINISTIC = {
@@ -50,6 +53,9 @@ def test_one_learner_learns_and_leaves_its_files(mini, alone):
     assert result["complete"] and result["strategy"] == "single" and result["learners"] == 1
     losses = [e["train_loss"] for e in result["history"]]
     assert losses[-1] < losses[0]
+    assert result["autocast"] == load_config(TrainConfig, alone / "config.yaml").autocast == "none"  # of auto
+    assert result["versions"]["CPU"] == cpu()
+    assert "autocast: auto is none: " in (alone / "log" / "train.0.log").read_text()
     for name in ("config.yaml", "final.pt", "log/train.0.log", "checkpoints", "tensorboard"):
         assert (alone / name).exists()
     module, notes = load_acoustic_model(alone / "final.pt")

@@ -1,7 +1,8 @@
 """The models that benchmarks train, and their batches.
 
 Each makes a learner, and a loss for PyTorch's DDP; a batch is the same for both. A DNN of 6.7 million parameters on
-single frames; the TDNN of the AN4 recipe (bf16 autocast) and a BLSTM, both with CTC on made-up features.
+single frames; the TDNN of the AN4 recipe (bf16 autocast where that is fast) and a BLSTM, both with CTC on made-up
+features.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.config import load_config
+from asrpar.cpu import lacks_fast_bf16
 from asrpar.feats import Batch
 from asrpar.nn import CtcLoss, LossConfig, ModelConfig, build_model
 from asrpar.parallel.flat import FlatParameters
@@ -142,7 +144,7 @@ def make_model(name: str) -> Dnn | Ctc:
         return Dnn(*map(int, name[3:].split("x")))
     recipe = load_config(TrainConfig, [str(TDNN)], [])
     if name == "tdnn":
-        return Ctc(recipe.model, recipe.optimizer, recipe.autocast == "bf16", recipe.batch.size // 2)
+        return Ctc(recipe.model, recipe.optimizer, not lacks_fast_bf16(), recipe.batch.size // 2)
     return Ctc(ModelConfig(type="blstm", conv_maps=0), recipe.optimizer, False, 1200)
 
 

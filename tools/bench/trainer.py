@@ -25,6 +25,7 @@ from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import strategy_settings
+from asrpar.train.precision import decide_autocast
 from asrpar.train.trainer import Trainer
 
 
@@ -81,6 +82,7 @@ def main():
     exp = tempfile.TemporaryDirectory()
     sets = [*args.sets, f"exp={exp.name}", f"data.feats={args.feats}", f"data.lang={args.lang}", "epochs=1000"]
     config = load_config(TrainConfig, args.config, sets)
+    decide_autocast(config, LocalComm())
     lang = Lang.load(config.data.lang)
     loader = BatchLoader(config.data.feats, config.data.train, config.batch, config.seed, 1, 0, augment=True)
     minimal = MinimalLoop(config, loader.num_features, lang)
