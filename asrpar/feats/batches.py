@@ -55,6 +55,8 @@ class BatchLoader:
         self._plan = BatchPlan(self._store.lengths, config, seed, num_learners, rank)
         self._augment = SpecAugment(config.augment) if augment else None
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
+        # Each step asks for it.
+        self._frames = sum(self._store.lengths)
 
     def share(self, num_learners: int, rank: int) -> "BatchLoader":
         """The loader of another learner, from the same open files and in the same memory; it runs no thread."""
@@ -89,7 +91,7 @@ class BatchLoader:
     @property
     def frames_per_epoch(self) -> int:
         """Frames of an epoch, over all learners, without padding."""
-        return sum(self._store.lengths)
+        return self._frames
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch; the same on all learners."""

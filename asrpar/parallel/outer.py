@@ -13,6 +13,8 @@ Memory: 2 P, looking ahead 3 P.
 import torch
 from torch import Tensor
 
+from asrpar.parallel.flat import all_finite
+
 
 class OuterOptimizer:
     """W, and where the next block starts from.
@@ -39,7 +41,7 @@ class OuterOptimizer:
 
     def step(self, total: Tensor, frames: float, momentum: float, gain: float, rate: float) -> bool:
         """One step with (μ, a, r) and G = ``total`` (P,) / ``frames``; False, and nothing changed, if not finite."""
-        if not torch.stack(total.aminmax()).isfinite().all():
+        if not all_finite(total):
             return False
         self.delta.mul_(momentum).add_(total, alpha=gain / max(frames, 1.0))
         self.w.add_(self.delta, alpha=rate)

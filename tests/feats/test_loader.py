@@ -53,6 +53,12 @@ def test_batches(feats: Path):
             assert batch.texts[n] == f"TEXT OF {utterance[-5:].upper()}"
 
 
+def test_frames_of_an_epoch_are_not_added_up_in_each_step(feats: Path, monkeypatch: pytest.MonkeyPatch):
+    loader = BatchLoader(feats, "train", CONFIG, seed=1)
+    monkeypatch.setattr(FeatureStore, "lengths", property(lambda _: pytest.fail("a pass over the corpus")))
+    assert loader.frames_per_epoch == loader.share(1, 0).frames_per_epoch > 0
+
+
 def test_lengths_of_batches_are_few():
     assert [padded(n) for n in (0, 1, 32, 33)] == [0, 32, 32, 64]
 

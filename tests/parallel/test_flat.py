@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from asrpar.parallel.flat import FlatParameters
+from asrpar.parallel.flat import FlatParameters, all_finite
 
 
 def test_weights_and_gradients_are_views():
@@ -52,3 +52,12 @@ def test_backward_adds_into_the_flat_gradient():
 def test_refuses_modules_that_cannot_be_flat(module):
     with pytest.raises(ValueError, match="param"):
         FlatParameters(module)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_one_element_that_is_not_finite_is_found_wherever_it_is(bad):
+    for at in range(3):
+        x = torch.tensor([-3e38, 0.0, 3e38])
+        assert all_finite(x)
+        x[at] = bad
+        assert not all_finite(x)

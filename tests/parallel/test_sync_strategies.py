@@ -79,6 +79,15 @@ def test_easgd_keeps_overflowed_weights_from_the_centre():
     assert learner.skipped == 1
 
 
+def test_easgd_looks_for_overflow_in_one_pass(monkeypatch):
+    easgd = make("easgd", sync_steps=1)
+    easgd.start()
+    # A mask of P elements takes ten times as long.
+    monkeypatch.setattr(torch, "isfinite", lambda x: pytest.fail(f"a mask of {x.numel()} elements"))
+    monkeypatch.setattr(easgd.learner, "apply", lambda: True)
+    easgd.step(data(1, 4)[0])
+
+
 def test_local_momentum_is_reset_at_the_end_of_a_block_or_kept():
     for keep in (False, True):
         learner = ToyLearner(momentum=0.9)

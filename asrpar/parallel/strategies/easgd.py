@@ -18,6 +18,7 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.flat import all_finite
 from asrpar.parallel.strategies.base import Learner, Strategy
 from asrpar.parallel.wire import Wire
 
@@ -84,7 +85,7 @@ class Algorithm(Strategy):
         """Move the centre. False if no learner has seen a frame since the last time."""
         weights, total = self.learner.weights, self.message[:-1]
         torch.sub(weights, self.centre, out=self.pull)
-        if not torch.isfinite(self.pull).all():
+        if not all_finite(self.pull):
             # Weights that have overflowed must not reach the others: this learner begins again at the centre.
             self.learner.count_nonfinite()
             weights.copy_(self.centre)
