@@ -239,6 +239,18 @@ def test_an_old_log_does_not_hide_a_failure(utils, tmp_path):
     assert local(utils, log, "bash", "-c", "kill -9 $PPID").returncode == 1
 
 
+def test_a_log_that_is_a_link_or_a_device_stays_one(utils, tmp_path):
+    link = tmp_path / "x.log"
+    link.symlink_to("elsewhere")
+    (tmp_path / "elsewhere").write_text("# ended: exit code 0, of an earlier run\n")
+    assert local(utils, link, "true").returncode == 0
+    assert link.is_symlink() and (tmp_path / "elsewhere").read_text().startswith("# command: true")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    code = f". {utils / 'job_options.sh'}; parse_job_options {fifo} true; clear_logs"
+    assert subprocess.run(["bash", "-c", code]).returncode == 0 and fifo.is_fifo()
+
+
 def test_command_that_does_not_exist(utils, tmp_path):
     done = local(utils, tmp_path / "x.log", "no-such-program")
     assert done.returncode == 1

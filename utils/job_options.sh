@@ -64,10 +64,15 @@ job_log() { # NUMBER: the log of one job
 }
 
 clear_logs() { # the end of an earlier run must not be taken for the end of this one
-  local i
+  local i file
   for ((i = first; i <= last; i++)); do
-    mkdir -p "$(dirname "$(job_log "$i")")"
-    rm -f "$(job_log "$i")"
+    file=$(job_log "$i")
+    mkdir -p "$(dirname "$file")"
+    if [[ -L $file && -f $file ]]; then
+      : >"$file" # a link stays
+    elif [[ -f $file ]]; then
+      rm -f "$file" # and no device, such as /dev/stdout
+    fi
   done
 }
 

@@ -24,14 +24,15 @@ if ((gpu > 0 && num_tasks > 1)); then
   # share that one's GPUs. With this each step has all GPUs of the job, and `asrpar train` chooses by local rank.
   steps="unset SLURM_GPUS_PER_TASK SLURM_TRES_PER_TASK; export SLURM_GPUS=$((num_tasks * gpu))"
 fi
-cat >"$script.tmp" <<SCRIPT
+new=$script.$HOSTNAME.$$ # of its own, if the same is submitted twice at once
+cat >"$new" <<SCRIPT
 #!/usr/bin/env bash
 cd $(printf %q "$PWD") || exit 1
 export OMP_NUM_THREADS=$num_threads
 $steps
 exec $(printf '%q ' "$utils/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
 SCRIPT
-mv "$script.tmp" "$script"
+mv -f "$new" "$script"
 
 options=(--parsable --wait --job-name="$base" --ntasks="$num_tasks" --cpus-per-task="$num_threads")
 options+=(--array="$first-$last${max_jobs_run:+%$max_jobs_run}" --output="$folder/$base.%a.out")

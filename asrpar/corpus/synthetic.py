@@ -56,7 +56,7 @@ def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | Non
         ConfigError: impossible settings. DataError: espeak-ng is unusable, or ``output`` holds something else.
     """
     config.check()
-    output = Path(output)
+    output = Path(output).resolve()  # a link to a folder stays
     with _processes(num_jobs or len(os.sched_getaffinity(0))) as pool:
         header = {"settings": asdict(config), "espeak_ng": pool.submit(_check_voices, config).result()}
         if _is_made(output, header):

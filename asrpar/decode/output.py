@@ -17,6 +17,7 @@ def write_decoded(
 
     An older folder of that name is replaced whole: scores of other hypotheses must not survive beside new ones.
     """
+    folder = folder.resolve()  # a link to a folder stays
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")

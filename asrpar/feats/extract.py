@@ -142,7 +142,7 @@ def _extract_split(
     split: str,
     jobs: int,
 ) -> int:
-    final = output.resolve() / "storage" / split
+    final = (output / "storage" / split).resolve()  # a link leads to where there is more room
     folder = final.with_name(f".{split}.tmp")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

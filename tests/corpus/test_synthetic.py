@@ -171,6 +171,8 @@ def test_a_corpus_is_left_alone_replaced_or_refused(tmp_path, monkeypatch):
     def full_disk():
         raise OSError(28, "No space left on device")
 
+    (tmp_path / "disk").mkdir()
+    output.symlink_to("disk/corpus")
     assert synthesize_corpus(config, output, 1)
     assert not synthesize_corpus(config, output, 1)
     before = tree_hash(output)
@@ -187,7 +189,8 @@ def test_a_corpus_is_left_alone_replaced_or_refused(tmp_path, monkeypatch):
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match="not a synthetic corpus"):
         synthesize_corpus(config, tmp_path / "mine", 1)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "mine"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "disk", "mine"]
+    assert output.is_symlink() and [p.name for p in (tmp_path / "disk").iterdir()] == ["corpus"]
 
 
 @pytest.mark.parametrize(

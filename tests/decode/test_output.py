@@ -20,3 +20,9 @@ def test_files_and_replacement(tmp_path):
     write_decoded(folder, hypotheses[:1], {"b-2": "TWO"}, {})
     assert sorted(p.name for p in folder.iterdir()) == ["decode.json", "hyp.trn", "ref.trn", "times.ctm"]
     assert [p.name for p in tmp_path.iterdir()] == ["decode_test"]
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(folder.rename(tmp_path / "disk" / "far"))
+    write_decoded(link, hypotheses[:1], {"b-2": "ONE"}, {})
+    assert link.is_symlink() and (tmp_path / "disk" / "far" / "ref.trn").read_text() == "ONE (b-2)\n"
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["far"]

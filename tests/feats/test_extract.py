@@ -65,6 +65,12 @@ def test_running_again_gives_the_same(manifests: Path, tmp_path: Path):
     first = contents(tmp_path)
     extract_features(config, manifests, tmp_path, ["dev"])
     assert contents(tmp_path) == first
+    # Storage that was moved to a larger disk stays there.
+    link, far = tmp_path / "storage" / "dev", tmp_path / "far"
+    link.rename(far)
+    link.symlink_to(far)
+    extract_features(config, manifests, tmp_path, ["dev"])
+    assert link.is_symlink() and len(FeatureStore(tmp_path, "dev").load(0)) > 0
 
 
 def test_feats_yaml_repeats_the_run(feats: Path, manifests: Path, tmp_path: Path):
