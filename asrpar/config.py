@@ -4,6 +4,7 @@ OmegaConf does the work; this module adds errors that name the nearest known key
 """
 
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any, TypeVar, get_origin
 
 import click
 
-from asrpar.errors import ConfigError, replacing
+from asrpar.errors import ConfigError, DataError, replacing
+from asrpar.textfile import read_text
 
 T = TypeVar("T")
 
@@ -38,8 +40,10 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
         if not Path(file).is_file():
             raise ConfigError(f"no configuration file {file}")
         try:
-            sources.append((str(file), OmegaConf.load(file)))
-        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as e:
+            sources.append((str(file), OmegaConf.load(io.StringIO(read_text(file)))))
+        except DataError as e:
+            raise ConfigError(str(e)) from e
+        except (YAMLError, OmegaConfBaseException) as e:
             raise ConfigError(f"{file} is not readable YAML: {_first_line(e)}") from e
     for item in overrides:
         if "=" not in item:

@@ -68,6 +68,8 @@ def read_kaldi_dir(path: str | Path) -> KaldiDir:
         for name in ("segments", "feats.scp", "spk2gender", "utt2lang")
         if (path / name).is_file()
     }
+    if problems.lost:
+        problems.raise_if_any()
     for utt, row in utt2spk.items():
         if len(row.fields) > 1:
             problems.add("utt2spk", row.line, f"'{utt}' has more than one speaker")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asrpar.errors import DataError, replacing
+from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
 
@@ -15,10 +16,16 @@ class Problems:
 
     where: str
     found: list[str] = field(default_factory=list)
+    lost: bool = False  # a file could not be read at all, so that others seem to have lines too many
 
     def add(self, path: Path | str, line: int | None, what: str) -> None:
         """Note one problem; line numbers start at 1."""
         self.found.append(f"{Path(path).name}:{line}: {what}" if line else f"{Path(path).name}: {what}")
+
+    def unreadable(self, path: Path | str, what: str) -> None:
+        """Note, before all else, that nothing of a file could be read."""
+        self.found.insert(0, f"{Path(path).name} {what}")
+        self.lost = True
 
     def raise_if_any(self, show: int = 3) -> None:
         """Raise a `DataError` with the number of problems and the first few, if there are any."""
@@ -51,15 +58,18 @@ def read_table(path: Path, problems: Problems, empty_values: bool = False, order
         ordered: the keys have to be in the order of the C locale.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        raw = path.read_bytes()
     except OSError as e:
-        problems.add(path, None, e.strerror or "cannot be read")
+        problems.unreadable(path, f"cannot be read: {e.strerror}")
         return {}
-    except UnicodeDecodeError as e:
-        problems.add(path, None, f"is not UTF-8 (byte {e.start})")
+    fault = foreign_bytes(raw)
+    if fault is not None:
+        problems.unreadable(path, fault)
         return {}
+    if raw.startswith(BYTE_ORDER_MARK):
+        problems.add(path, 1, "begins with a byte-order mark: save it as UTF-8 without one")
     rows: dict[str, Row] = {}
-    lines = text.split("\n")
+    lines = raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8").split("\n")
     if lines and not lines[-1]:
         lines.pop()
     if not lines:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asrpar.corpus.validate_report import DataSet, Place
+from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes
 
 _BLANKS = re.compile(r"[ \t]+")
 # White space that Python splits at and Kaldi does not.
@@ -14,9 +15,13 @@ _ODD_BLANK = re.compile(r"[^\S \t]")
 def read_lines(data: DataSet, path: Path, content: bytes | None = None) -> Iterator[tuple[Place, str]]:
     """The lines of ``path`` (or of ``content``, which came from there) that are valid UTF-8, without line ends."""
     raw = path.read_bytes() if content is None else content
-    if raw.startswith(b"\xef\xbb\xbf"):
+    if raw.startswith(BYTE_ORDER_MARK):
         data.error(path, 1, "begins with a byte-order mark; save as UTF-8 without one")
-        raw = raw[3:]
+        raw = raw.removeprefix(BYTE_ORDER_MARK)
+    fault = foreign_bytes(raw[:4])  # of another kind altogether: one message, not one for each line
+    if fault is not None and not fault.startswith("is not UTF-8"):
+        data.error(path, 1, fault)
+        return
     lines = raw.split(b"\n")
     if lines[-1] == b"":
         lines.pop()

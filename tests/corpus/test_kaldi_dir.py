@@ -102,11 +102,31 @@ def test_every_mistake_has_file_and_line(tmp_path: Path, wav: Path, changes: dic
 
 
 def test_all_mistakes_are_counted(tmp_path: Path, wav: Path) -> None:
-    (make_dir(tmp_path, wav, text="z X\ny X\n") / "spk2utt").write_bytes(b"a \xff\n")
+    make_dir(tmp_path, wav, text="z X\ny X\n", spk2utt="a a-9\n")
     with pytest.raises(DataError, match=r"10 problems: .*\(and 7 more\)"):
         read_kaldi_dir(tmp_path)
     with pytest.raises(DataError, match="no Kaldi data folder"):
         read_kaldi_dir(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("text", lambda raw: b"\xef\xbb\xbf" + raw, "1 problem: text:1: begins with a byte-order mark"),
+        ("utt2spk", lambda raw: b"\xef\xbb\xbf" + raw, "1 problem: utt2spk:1: begins with a byte-order mark"),
+        (
+            "text",
+            lambda raw: raw + "c-1 é\n".encode("latin-1"),
+            r"1 problem: text is not UTF-8 text \(line 4, byte 0xe9",
+        ),
+        ("wav.scp", lambda raw: raw.decode().encode("utf-16"), "1 problem: wav.scp is UTF-16 text"),
+    ],
+)
+def test_encodings_are_named_not_their_consequences(tmp_path: Path, wav: Path, name, change, message) -> None:
+    path = make_dir(tmp_path, wav) / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DataError, match=message):
+        read_kaldi_dir(tmp_path)
 
 
 def test_segments_and_recordings(tmp_path: Path, wav: Path, caplog: pytest.LogCaptureFixture) -> None:
