@@ -182,7 +182,9 @@ CASES = [
         r"l\.txt:1: .* 7 is not in \(0, 1\]",
         lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 7 AH\n"), lexicon__format="lexiconp"),
     ),
-    Case("lang-lexicon-binary", r"l\.txt: not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))),
+    Case(
+        "lang-lexicon-binary", r"l\.txt is not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))
+    ),
     Case("lang-no-arpa", r"l\.arpa: no \\data\\", lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "hello\n"))),
     Case(
         "lang-malformed-arpa",

@@ -15,6 +15,7 @@ from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment,
 from lhotse.utils import fastcopy
 
 from asrpar.errors import ConfigError, DataError, naming, replacing, require_file
+from asrpar.textfile import nfc
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -83,6 +84,8 @@ def make_cuts(split: Split) -> list[MonoCut]:
 def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     """Write ``{recordings,supervisions,cuts}_<split>.jsonl.gz`` of every split; each byte follows from the content.
 
+    Texts are written composed (see `asrpar.textfile.nfc`).
+
     Raises:
         DataError: a split is empty, or `make_cuts` refuses it.
     """
@@ -91,6 +94,7 @@ def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     for name, split in splits.items():
         if not split.supervisions:
             raise DataError(f"split {name} has no utterances")
+        split = Split(split.recordings, [_composed(s) for s in split.supervisions])
         try:
             files[f"cuts_{name}.jsonl.gz"] = make_cuts(split)
         except DataError as e:
@@ -160,6 +164,11 @@ def check_recordings(split: Split, sampling_rate: int | None) -> None:
             f"{len(bad)} of {len(split.recordings)} recordings are not {sampling_rate} Hz mono; the first is "
             f"{r.sources[0].source} ({r.sampling_rate} Hz, {r.num_channels} channels)"
         )
+
+
+def _composed(supervision: SupervisionSegment) -> SupervisionSegment:
+    text = supervision.text
+    return supervision if text is None or nfc(text) == text else fastcopy(supervision, text=nfc(text))
 
 
 def _write_jsonl(path: Path, items: Iterable[Any]) -> None:

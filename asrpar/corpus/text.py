@@ -1,9 +1,9 @@
 """Text normalisation that several corpora share."""
 
 import re
-import unicodedata
 
 from asrpar.errors import DataError
+from asrpar.textfile import nfc
 
 _BLANKS = re.compile(r"\s+")
 
@@ -19,8 +19,7 @@ def upper_words(text: str, allowed: str, drop: frozenset[str] = frozenset()) -> 
     Raises:
         DataError: nothing is left, or a word has a character outside ``allowed``.
     """
-    text = unicodedata.normalize("NFC", text)
-    words = [w.upper() for w in _BLANKS.split(text) if w and w not in drop]
+    words = [nfc(w.upper()) for w in _BLANKS.split(nfc(text)) if w and w not in drop]
     if not words:
         raise DataError("the transcript is empty")
     for word in words:

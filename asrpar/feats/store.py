@@ -12,6 +12,7 @@ from asrpar.errors import AsrparError, DataError, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.readers import read_kaldi, read_shard
 from asrpar.feats.stats import Normalizer
+from asrpar.textfile import nfc
 
 MADE_BY = "stage 2 (asrpar extract-features)"
 
@@ -112,7 +113,7 @@ def _read_cuts(path: Path) -> list[Utterance]:
                 utterances.append(
                     Utterance(
                         cut["id"],
-                        supervision.get("text", ""),
+                        nfc(supervision.get("text") or ""),
                         supervision.get("speaker", ""),
                         features["num_frames"],
                         features["num_features"],

@@ -9,6 +9,7 @@ from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
 from asrpar.lang.text import read_lines
 from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
+from asrpar.textfile import nfc
 
 BLANK = "<blk>"
 MADE_BY = "stage 3 (asrpar prepare-lang)"
@@ -85,7 +86,7 @@ class Lang:
 
     def encodable(self, text: str) -> bool:
         """Whether `encode` accepts the text. With the OOV policy 'skip', leave out utterances where it does not."""
-        return all(self.pronounce(w) is not None for w in text.split())
+        return all(self.pronounce(w) is not None for w in nfc(text).split())
 
     def encode(self, text: str) -> list[int]:
         """CTC targets of a transcript: the classes of each word's first pronunciation.
@@ -97,7 +98,7 @@ class Lang:
             DataError: a word has no pronunciation and the OOV policy does not map it.
         """
         ids: list[int] = []
-        for word in text.split():
+        for word in nfc(text).split():
             units = self.pronounce(word)
             if units is None:
                 raise DataError(f"word '{word}' has no pronunciation (oov.policy is '{self.config.oov.policy}')")
@@ -112,7 +113,7 @@ class Lang:
         """
         # (departure from the first pronunciations, token ids); the best of each prefix are enough for the best of all.
         ranked: list[tuple[int, tuple[int, ...]]] = [(0, ())]
-        for word in text.split():
+        for word in nfc(text).split():
             first = self.pronounce(word)
             if first is None:
                 return []

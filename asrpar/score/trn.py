@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from asrpar.errors import DataError
-from asrpar.textfile import text_lines
+from asrpar.textfile import nfc, text_lines
 
 # The id may have parentheses of its own, as in utt(1).
 _TRN = re.compile(r"(?:(.*)\s)?\(((?:[^()\s]|\([^()\s]*\))+)\)\s*")
@@ -41,7 +41,7 @@ def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, 
             text = rest[0] if rest else ""
         if utt_id in found:
             raise DataError(f"{path}:{number}: utterance {utt_id} comes twice{hint}")
-        found[utt_id] = text.split()
+        found[utt_id] = nfc(text).split()
     return found
 
 

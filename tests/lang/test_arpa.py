@@ -87,7 +87,7 @@ def test_case_mapping_collision(tmp_path):
 
 
 def test_unreadable(tmp_path):
-    with pytest.raises(MissingInputError, match="no file"):
+    with pytest.raises(MissingInputError, match="is missing"):
         read_arpa(tmp_path / "none")
     (tmp_path / "cut.gz").write_bytes(gzip.compress(GOOD.encode())[:-20])
     with pytest.raises(DataError, match="damaged gzip"):

@@ -129,7 +129,7 @@ def test_lines_end_at_line_ends_only(tmp_path):
 def test_unreadable_transcripts(tmp_path):
     with pytest.raises(MissingInputError, match="asrpar decode"):
         read_transcripts(tmp_path / "t")
-    (tmp_path / "t").write_bytes(b"\xff\xfe (u)\n")
+    (tmp_path / "t").write_bytes(b"\xff (u)\n")
     with pytest.raises(DataError, match="not UTF-8"):
         read_transcripts(tmp_path / "t")
     (tmp_path / "u").write_bytes(b"a b\nc \xe9\n")
