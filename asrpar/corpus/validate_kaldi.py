@@ -9,6 +9,7 @@ from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_lines import read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
+from asrpar.corpus.validate_text import check_texts
 
 _ARCHIVE_ENTRY = re.compile(r".*:\d+(\[[^]]*\])?")
 
@@ -169,7 +170,9 @@ def _check_text(data: DataSet, path: Path, seconds: dict[str, float], limits: Li
     if not path.is_file():
         return None
     texts: dict[str, Place] = {}
-    for utterance, words, place in read_table(data, path, "utterance word word ...", 1):
+    rows = read_table(data, path, "utterance word word ...", 1)
+    check_texts(data, ((place, utterance, " ".join(words)) for utterance, words, place in rows))
+    for utterance, words, place in rows:
         texts.setdefault(utterance, place)
         data.check_transcript(place, utterance, " ".join(words), seconds.get(utterance), limits)
     return texts

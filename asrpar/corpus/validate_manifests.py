@@ -14,6 +14,7 @@ from typing import Any
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_lines import read_lines
 from asrpar.corpus.validate_report import DataSet, Limits, Place
+from asrpar.corpus.validate_text import check_texts
 
 KINDS = ("recordings", "supervisions", "cuts")
 _FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")
@@ -54,6 +55,7 @@ def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
     supervisions = records.get("supervisions", {})
     for utterance, (record, place) in supervisions.items():
         _check_supervision(data, utterance, record, place, lengths if has_recordings else None, limits)
+    check_texts(data, ((place, utterance, record["text"]) for utterance, (record, place) in supervisions.items()))
     if has_recordings:
         used = {record["recording_id"] for record, _ in supervisions.values()}
         for recording in records["recordings"].keys() - used:

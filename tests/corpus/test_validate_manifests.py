@@ -168,6 +168,7 @@ CHANGES = {
     "empty transcript": (put_supervision(2, text=" "), f"{SUP}:2", "empty transcript"),
     "too long a transcript": (put_supervision(2, text="YES" * 9), f"{SUP}:2", "27 characters in 1.00 s"),
     "double blank": (put_supervision(2, text="YES  NO"), f"{SUP}:2", "not separated by single blanks"),
+    "invisible characters": (put_supervision(2, text="YES\u200b NO"), f"{SUP}:2", "have invisible characters"),
 }
 DAMAGE = {
     "invalid UTF-8": (lambda d: replace_line(d, "cuts", 2, lambda x: x[:9] + b"\xfe"), f"{CUT}:2", "byte 0xfe"),

@@ -1,0 +1,89 @@
+"""Characters of transcripts that look like others, or like nothing: one warning for each kind and set."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+
+from asrpar.corpus.validate_report import DataSet, Place
+from asrpar.textfile import nfc
+
+_ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_MARKUP = re.compile(r"(?:^|\s)(?:[{}@]|;;\S*)(?=\s|$)")
+
+
+def check_texts(data: DataSet, texts: Iterable[tuple[Place, str, str]]) -> None:
+    """Warn of what transcripts hold that is easily overlooked.
+
+    Args:
+        data: takes the warnings.
+        texts: place, utterance and transcript.
+    """
+    found: dict[str, list[tuple[Place, str, str]]] = {}
+    for place, utterance, text in texts:
+        if text.isascii() and not _CONTROL.search(text) and not _MARKUP.search(text):
+            continue
+        for kind, (seek, _) in _KINDS.items():
+            what = seek(text)
+            if what is not None:
+                found.setdefault(kind, []).append((place, utterance, what))
+    for kind, entries in found.items():
+        place, _, what = entries[0]
+        ids = ", ".join(utterance for _, utterance, _ in entries[:3])
+        data.warn(
+            place.file,
+            place.line,
+            f"{len(entries)} transcripts have {kind}, here {what} ({ids}{', ...' if len(entries) > 3 else ''}): "
+            f"{_KINDS[kind][1]}",
+        )
+
+
+def _first(text: str, odd: Callable[[str], bool]) -> str | None:
+    char = next((c for c in text if ord(c) > 126 and odd(c)), None)
+    return None if char is None else f"U+{ord(char):04X} {unicodedata.name(char, '')}".strip()
+
+
+def _decomposed(text: str) -> str | None:
+    return next((repr(w) for w in text.split() if nfc(w) != w), None)
+
+
+def _control(text: str) -> str | None:
+    ascii_one = _CONTROL.search(text)
+    if ascii_one:
+        return f"U+{ord(ascii_one[0]):04X}"
+    return _first(text, lambda c: c == "\ufffd" or unicodedata.category(c) in ("Cc", "Co", "Cn"))
+
+
+def _wide(char: str) -> bool:
+    return "\ufb00" <= char <= "\ufb06" or unicodedata.decomposition(char).startswith(("<wide>", "<narrow>"))
+
+
+def _mixed(text: str) -> str | None:
+    for word in text.split():
+        if not word.isascii():
+            names = {unicodedata.name(c, "").split(" ")[0] for c in word}
+            if len(names.intersection(_ALPHABETS)) > 1:
+                return repr(word)
+    return None
+
+
+def _markup(text: str) -> str | None:
+    match = _MARKUP.search(text)
+    return match and repr(match[0].strip())
+
+
+# Name of the kind: how to find the first of it, and what to do.
+_KINDS: dict[str, tuple[Callable[[str], str | None], str]] = {
+    "letters that are not composed (NFC)": (_decomposed, "asrpar composes them wherever it reads text"),
+    "invisible characters": (
+        lambda text: _first(text, lambda c: unicodedata.category(c) == "Cf"),
+        "they make other words of words that look alike; take them out",
+    ),
+    "control or damaged characters": (_control, "take them out, or convert the text again"),
+    "full-width, half-width or joined letters": (
+        lambda text: _first(text, _wide),
+        "they are other letters than the plain ones; use one kind",
+    ),
+    "words of two alphabets": (_mixed, "letters that look alike may have been confused"),
+    "markup of trn files": (_markup, "asrpar score does not count it as words"),
+}

@@ -1,0 +1,60 @@
+import unicodedata
+
+import pytest
+from data_checks import write_wav
+
+from asrpar.corpus.validate import check_paths
+from asrpar.corpus.validate_report import DataSet, Place
+from asrpar.corpus.validate_text import check_texts
+
+
+def warnings(*texts):
+    data = DataSet("train", "data")
+    check_texts(data, [(Place("text", n), f"u{n}", text) for n, text in enumerate(texts, 1)])
+    assert all(p.warning for p in data.problems)
+    return [str(p) for p in data.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (unicodedata.normalize("NFD", "thé"), "letters that are not composed (NFC), here 'the\u0301'"),
+        ("A\u200bB", "invisible characters, here U+200B ZERO WIDTH SPACE"),
+        ("\ufeffA B", "invisible characters, here U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("A\u00adB", "invisible characters, here U+00AD SOFT HYPHEN"),
+        ("\u200fA", "invisible characters, here U+200F RIGHT-TO-LEFT MARK"),
+        ("A\ufffdB", "control or damaged characters, here U+FFFD"),
+        ("A\x01B", "control or damaged characters, here U+0001"),
+        ("A\x85B", "control or damaged characters, here U+0085"),
+        ("Ｂ超", "full-width, half-width or joined letters, here U+FF22 FULLWIDTH LATIN CAPITAL LETTER B"),
+        ("ﬁne", "full-width, half-width or joined letters, here U+FB01"),
+        ("YES NO\u0421", "words of two alphabets, here 'NO\u0421'"),
+        ("A { B / C }", "markup of trn files, here '{'"),
+        ("SEND @ ONCE", "markup of trn files, here '@'"),
+    ],
+)
+def test_one_warning_names_kind_character_and_utterances(text, said):
+    (warning,) = warnings("GOOD", *[text] * 5, "GOOD")
+    assert warning.startswith(f"text:2: warning: 5 transcripts have {said}")
+    assert "(u2, u3, u4, ...)" in warning
+
+
+def test_text_of_any_language_is_no_cause_to_warn():
+    assert (
+        warnings("DON'T <NOISE> A/B (LAUGHTER)", "ça über", "ё щука", "設定 二十九度", "नमस्ते", "ไทยน้ำ", "한국어") == []
+    )
+
+
+def test_a_kaldi_folder_is_told_of_it(tmp_path):
+    write_wav(tmp_path / "a.wav")
+    for name, line in (
+        ("wav.scp", f"a {tmp_path}/a.wav"),
+        ("text", "a A\u200bB"),
+        ("utt2spk", "a a"),
+        ("spk2utt", "a a"),
+    ):
+        (tmp_path / name).write_text(line + "\n", encoding="utf-8")
+    _, problems = check_paths([tmp_path])
+    assert [(p.line, p.warning, p.message[:39]) for p in problems] == [
+        (1, True, "1 transcripts have invisible characters")
+    ]
