@@ -135,7 +135,7 @@ class BlockStrategy(Strategy):
             self.before.copy_(self.learner.weights)
             self.sum, self.due = self.comm.allreduce_begin(self.message), True
         else:
-            self.wire.allreduce(self.comm, self.message, exact=2)
+            self.wire.allreduce(self.comm, self.message, exact=2, over_frames=True)
 
     def wait(self) -> None:
         """Let the sum that is on its way arrive."""

@@ -17,7 +17,8 @@ class Wire:
     Attributes:
         method: its name in the settings.
         carries_weights: whether `pack` and `unpack` may be used; see `need_weights_wire`.
-        residual: (P,) what was held back of this learner's vectors and is to be added to the next; None if nothing is.
+        residual: (P,) what was held back of this learner's vectors and is to be added to the next; of sums over frames,
+            as a mean over them; None if nothing is.
         momentum: of momentum correction, which makes a sum of gradients one of velocities.
         warming: whether vectors travel as they are for now.
     """
@@ -28,7 +29,7 @@ class Wire:
     momentum: float = 0.0
     warming = False
 
-    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
+    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0, *, over_frames: bool = False) -> None:
         """Replace ``x`` (P + exact,), in place, by its sum over all learners.
 
         Args:
@@ -36,6 +37,9 @@ class Wire:
             x: what is added up. It must be of the nature of a gradient (a displacement), so that what a compression
                 holds back now may be sent later.
             exact: so many last elements, such as counts of frames, travel without loss.
+            over_frames: ``x`` is a sum over frames, their number is the first of the exact elements, and the sum of the
+                one will be divided by that of the other. What is held back then is a part of the mean: in another sum,
+                of n frames, it counts n times.
         """
         comm.allreduce(x)
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from toy import ToyLearner, data, sgd
+from virtual import on_virtual
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
@@ -85,6 +87,87 @@ def test_topk_with_momentum_by_hand():
     assert x.tolist() == [0, 5.5, 0]
     assert top.residual.tolist() == [1, 0, 2.5]
     assert top.velocity.tolist() == [1, 0, 1.5]
+
+
+FULL, SHORT = 10000.0, 100.0
+ONE_SHORT = [*[FULL] * 30, SHORT, *[FULL] * 9]
+DRIFT = torch.randn(30, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+class Steady(ToyLearner):
+    """A learner whose mean gradient is always the same; a batch is a number of frames."""
+
+    def gradient(self, batch: float | None) -> float:
+        torch.mul(DRIFT, batch or 0.0, out=self.grad)
+        return batch or 0.0
+
+    def reset_optimizer(self) -> None:
+        """There is no momentum."""
+
+
+def way(strategy: str, method: str, learners: int = 2, **settings) -> tuple[list[float], Tensor]:
+    """How far the model goes in each step of `ONE_SHORT`, and the whole way."""
+    options = {"sync_steps": 1, "block_momentum": 0.0} if strategy == "bmuf" else {}
+    steps = []
+
+    def train(comm):
+        one = Steady(dim=29, lr=0.1)
+        compressed = make_wire(CompressionConfig(method=method, **settings), SHAPES, one.weights)
+        algorithm = make_strategy(strategy, settings_class(strategy)(**options), one, comm, compressed)
+        algorithm.start()
+        begin = one.weights.clone()
+        for frames in ONE_SHORT:
+            before = one.weights.clone()
+            algorithm.step(frames / learners)
+            if comm.rank == 0:
+                steps.append((one.weights - before).norm().item())
+        ends.append(one.weights - begin)
+
+    ends = []
+    on_virtual(learners, train)
+    return steps, ends[0]
+
+
+CARRIED = [
+    ("onebit", {"block": 8}),
+    # Of the size of a step's elements, so that some wait; those of weights are smaller by the learning rate.
+    ("threshold", {"threshold": 1e4}),
+    ("topk", {"density": 0.1}),
+    ("topk", {"density": 0.1, "momentum": 0.5}),
+    ("powersgd", {"rank": 1}),
+]
+
+
+@pytest.mark.parametrize("strategy", ["ssgd", "bmuf"])
+@pytest.mark.parametrize(("method", "settings"), CARRIED)
+def test_a_step_of_few_frames_is_no_longer_than_others(strategy, method, settings):
+    if strategy == "bmuf" and method == "threshold":
+        settings = {"threshold": 1e3}
+    steps, end = way(strategy, method, **settings)
+    others = steps[25:30] + steps[31:36]
+    assert 0.6 * min(others) < steps[30] < 1.4 * max(others)
+    # Of the whole way nothing is missing but what is still held back, some steps of what moves most slowly.
+    whole = -0.1 * len(steps) * DRIFT / (1 - settings.get("momentum", 0.0))
+    assert (end - whole).norm() < 0.3 * whole.norm()
+
+
+@pytest.mark.parametrize("learners", [1, 2])
+def test_momentum_correction_counts_frames_in_its_warm_up_too(learners):
+    steps, _ = way("ssgd", "topk", learners, momentum=0.5, warmup_frames=1e9)
+    assert steps[30] == pytest.approx(steps[29], rel=1e-6)
+    assert steps[-1] == pytest.approx(steps[29], rel=1e-6)
+
+
+def test_what_an_earlier_version_held_back_is_dropped(caplog):
+    w, fresh = wire("topk", momentum=0.5), wire("topk", momentum=0.5)
+    old = w.state_dict() | {"residual": torch.full((30,), 1e6), "velocity": torch.full((30,), 1e6)}
+    del old["unit"]
+    w.load_state_dict(old | {"place": [0, 2]})
+    assert "earlier version" in caplog.text
+    x, y = DRIFT.clone(), DRIFT.clone()
+    w.allreduce(Echo(), x)
+    fresh.allreduce(Echo(), y)
+    assert torch.equal(x, y)
 
 
 def test_threshold_by_hand():

@@ -18,12 +18,13 @@ class CompressionConfig:
     Attributes:
         method: ``none``; ``bf16`` or ``fp16``, for all that is sent; or, for sums of gradients and for what goes to a
             server and back, ``onebit``, ``threshold``, ``topk`` or (sums only) ``powersgd``, which keep back what they
-            do not send and add it to the next.
+            do not send and add it to the next, as a part of the mean gradient.
         warmup_frames: no compression of these until all learners together have seen so many frames.
         block: of ``onebit``, elements that share two reconstruction values; a multiple of 8.
         threshold: τ of ``threshold``: what passes it in magnitude is sent as ±τ. In the unit of what is summed: for
-            gradients, the loss gradient summed over a learner's frames of a step; to a server and back, changes of the
-            weights, which are smaller by the learning rate.
+            gradients, the loss gradient summed over a learner's frames of a step (in one of fewer frames than the
+            longest so far, τ is less in proportion); to a server and back, changes of the weights, which are smaller
+            by the learning rate.
         density: of ``topk``, share of the elements sent, in (0, 1]. The paper goes down to 0.001.
         momentum: of ``topk``, m in [0, 1) of momentum correction, which takes the place of the local optimizer's
             momentum; 0 sends the largest elements of plain gradients.

@@ -79,7 +79,7 @@ class Half(Wire):
         self.packed: Tensor | None = None
         self.unpacked: dict[int, Tensor] = {}
 
-    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0) -> None:
+    def allreduce(self, comm: Comm, x: Tensor, exact: int = 0, *, over_frames: bool = False) -> None:
         """Replace ``x`` by its sum over all learners, rounded, the same bits on each; exact in the last elements."""
         if comm.size == 1:
             return

@@ -120,9 +120,8 @@ class OneBit(ErrorFeedback):
         """Signs."""
         return Signs(self.signs.block)
 
-    def reduce(self, comm: Comm, body: Tensor) -> None:
+    def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
         """Signs to the owners, signs of the sums back."""
-        self.residual.add_(body)
         shard = -(-body.numel() // (self.signs.block * comm.size)) * self.signs.block
         if self.owned is None or self.owned.numel() != shard:
             self.owned = body.new_zeros(shard)
@@ -158,5 +157,5 @@ class OneBit(ErrorFeedback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore, in place."""
-        super().load_state_dict(state)
         self.owned = None if state["owned"] is None else state["owned"].to(self.residual)
+        super().load_state_dict(state)

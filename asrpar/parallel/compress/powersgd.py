@@ -1,6 +1,6 @@
 """PowerSGD: Vogels et al. 2019 (arXiv 1905.13727).
 
-For each matrix parameter, with M_i (n × m) the gradient of learner i and its error:
+For each matrix parameter, with M_i (n × m) the gradient of learner i (its part of the mean over frames) and its error:
 
     P = Σ_i M_i Q        P̂ = orthonormal columns of P (n × r)
     Q_i = M_iᵀ P̂         Q = Σ_i Q_i                            x ← P̂ Qᵀ        e_i = M_i − P̂ Q_iᵀ
@@ -92,9 +92,9 @@ class PowerSgd(ErrorFeedback):
             "set it to onebit, topk, threshold, bf16, fp16 or none"
         )
 
-    def reduce(self, comm: Comm, body: Tensor) -> None:
+    def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
         """One power iteration."""
-        e = self.residual.add_(body)
+        e = self.residual
         for matrix in self.matrices:
             torch.mm(e[matrix.place].view(matrix.shape), matrix.q.T, out=matrix.p)
         for place, view in self.whole:

@@ -3,11 +3,14 @@
     C(v)_k = +τ if v_k > τ,  −τ if v_k < −τ,  else nothing is sent for k
 
 An element is sent as one integer of 32 bits: its place and its sign. It may take several steps until an element's
-residual has been sent in portions of τ.
+residual has been sent in portions of τ. For a sum over frames they are portions of the mean, τ over the frames of the
+longest step so far: τ is in units of the sums, as in the paper, but a step of few frames goes no further than others.
 
 When to use: slow links, and a known scale of gradients. τ is the price: the smaller, the more is sent.
 Cost of a sum: 4 bytes for each element sent by the learner that sends most, and two small messages.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +65,7 @@ class Threshold(ErrorFeedback):
     """Only elements that have grown beyond ±τ are sent, as ±τ.
 
     Args:
-        threshold: τ, in the unit of the vectors.
+        threshold: τ, in the unit of the vectors; of sums over frames, of those of the longest steps.
         warmup_frames: no compression before all learners together have seen so many.
         like: (P,) the vectors to come.
     """
@@ -71,16 +74,20 @@ class Threshold(ErrorFeedback):
 
     def __init__(self, threshold: float, warmup_frames: float, like: Tensor) -> None:
         super().__init__(warmup_frames, like)
+        self.threshold = threshold
         self.beyond = Beyond(threshold)
+        self.most_frames = 0.0
 
     def codec(self) -> Codec:
         """The same choice of elements."""
-        return Beyond(self.beyond.threshold)
+        return Beyond(self.threshold)
 
-    def reduce(self, comm: Comm, body: Tensor) -> None:
+    def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
         """Everybody's list to everybody, and each adds them up."""
+        self.most_frames = max(self.most_frames, frames)
+        self.beyond.threshold = self.threshold / self.most_frames
         self.beyond.room = body
-        codes = self.beyond.take(self.residual.add_(body))
+        codes = self.beyond.take(self.residual)
         counts = torch.zeros(comm.size, 1, dtype=torch.int64)
         comm.allgather(torch.tensor([codes.numel()]), counts)
         out = torch.zeros(int(counts.max()), dtype=torch.int32, device=body.device)
@@ -92,3 +99,17 @@ class Threshold(ErrorFeedback):
         # Learner by learner: within one list no place comes twice, so the order of sums is the same everywhere.
         for row, count in zip(into, counts.view(-1).tolist(), strict=True):
             self.beyond.add(row[:count], body)
+
+    def forget(self) -> None:
+        """Drop what is held back, and what it was of."""
+        super().forget()
+        self.most_frames = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The residual, and the frames of the longest step."""
+        return super().state_dict() | {"most_frames": self.most_frames}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore, in place."""
+        self.most_frames = state.get("most_frames", 0.0)
+        super().load_state_dict(state)

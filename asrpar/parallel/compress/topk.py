@@ -1,10 +1,11 @@
 """The largest elements: deep gradient compression, Lin et al. 2018 (arXiv 1712.01887).
 
-    u_i ← m u_i + g_i        v_i ← v_i + u_i        send the k largest |v_i|; clear those elements in v_i and u_i
+    u_i ← m u_i + g_i / n    v_i ← v_i + u_i        send the k largest |v_i|; clear those elements in v_i and u_i
 
-v accumulates velocities instead of gradients ("momentum correction"), so that an element that is sent late has the
-momentum that it would have had. Clearing u ("factor masking") keeps stale momentum out. During the warm-up the sum of
-u_i is what travels: SGD with momentum. With m = 0 this is top-k with error feedback: v_i ← v_i + g_i.
+n are the frames of all learners in the step. v accumulates velocities instead of gradients ("momentum correction"), so
+that an element that is sent late has the momentum that it would have had. Clearing u ("factor masking") keeps stale
+momentum out. During the warm-up the sum of u_i is what travels: SGD with momentum. With m = 0 this is top-k with error
+feedback: v_i ← v_i + g_i / n.
 
 With m > 0 the local optimizer must have no momentum of its own.
 
@@ -98,20 +99,31 @@ class TopK(ErrorFeedback):
             )
         return Largest(self.largest.density)
 
-    def plain(self, comm: Comm, x: Tensor, exact: int) -> None:
+    def plain(self, comm: Comm, x: Tensor, exact: int, *, over_frames: bool) -> None:
         """The sum without compression, of velocities if there is momentum."""
         if self.velocity is None:
             comm.allreduce(x)
             return
-        body = x[: x.numel() - exact]
-        if self.agree(comm, body, x[body.numel() :]):
-            body.copy_(self.velocity.mul_(self.momentum).add_(body))
+        body, tail = x[: x.numel() - exact], x[x.numel() - exact :]
+        if self.agree(comm, body, tail):
+            frames = tail[0].item() if over_frames else 1.0
+            torch.mul(self.moved(body, frames), frames, out=body)
             comm.allreduce(body)
 
-    def reduce(self, comm: Comm, body: Tensor) -> None:
+    def moved(self, body: Tensor, frames: float) -> Tensor:
+        """u after one more gradient."""
+        return self.velocity.mul_(self.momentum).add_(body, alpha=1.0 / frames)
+
+    def collect(self, body: Tensor, frames: float) -> None:
+        """v."""
+        if self.velocity is None:
+            super().collect(body, frames)
+        else:
+            self.residual.add_(self.moved(body, frames))
+
+    def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
         """Everybody's list to everybody, and each adds them up."""
         v = self.residual
-        v.add_(body if self.velocity is None else self.velocity.mul_(self.momentum).add_(body))
         self.largest.room = body
         message = self.largest.encode(v, self.out)
         if self.velocity is not None:
@@ -136,9 +148,9 @@ class TopK(ErrorFeedback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore, in place."""
-        super().load_state_dict(state)
         if self.velocity is not None:
             self.velocity.copy_(state["velocity"])
+        super().load_state_dict(state)
 
 
 def largest(v: Tensor, k: int, scratch: Tensor) -> Tensor:

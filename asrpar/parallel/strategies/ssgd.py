@@ -58,7 +58,7 @@ class Algorithm(Strategy):
 def sum_gradient(learner: Learner, comm: Comm, wire: Wire, batch: Any | None) -> None:
     """``learner.message``: the gradient of ``batch`` and its frames, summed over all learners."""
     learner.message[-1] = learner.gradient(batch)
-    wire.allreduce(comm, learner.message, exact=1)
+    wire.allreduce(comm, learner.message, exact=1, over_frames=True)
 
 
 def update(learner: Learner) -> float:

@@ -55,9 +55,12 @@ def wire(method: str, size: int = P, shapes: list[Size] | None = None, **setting
 
 
 def vectors(rank: int, step: int, size: int = P) -> Tensor:
-    """A gradient and two counts, different for each rank and step."""
+    """A gradient, summed over so many frames as the last but one element says, and a count; other ones each time."""
     g = torch.Generator().manual_seed(1000 * rank + step)
-    return torch.randn(size + 2, generator=g, dtype=torch.float64)
+    x = torch.randn(size + 2, generator=g, dtype=torch.float64)
+    x[-2] = 10.0 if step % 3 else 0.3
+    x[:-2] *= x[-2]
+    return x
 
 
 def total(step: int, size: int = P) -> Tensor:
@@ -99,17 +102,17 @@ for method, u in (("bf16", 2.0**-8), ("fp16", 2.0**-11)):
     parts = [vectors(r, 1) for r in range(N)]
     check(f"{method} of float32", x.double(), total(1), 2.1 * u * sum(p.abs() for p in parts) + 1e-6)
 
-# Error feedback: what was sent and what is held back add up to what came in; the exact part is exact.
+# Error feedback: what was sent and what is held back, per frame, add up to what came in; the exact part is exact.
 for method, settings in FEEDBACK.items():
     w = wire(method, **settings)
     sent, came = torch.zeros(P, dtype=torch.float64), torch.zeros(P, dtype=torch.float64)
     for step in range(6):
         x = vectors(RANK, step)
-        w.allreduce(comm, x, exact=2)
+        w.allreduce(comm, x, exact=2, over_frames=True)
         alike(method, x)
         check(f"{method} exact part", x[P:], total(step)[P:], 1e-14)
-        sent += x[:P]
-        came += total(step)[:P]
+        sent += x[:P] / x[P]
+        came += total(step)[:P] / x[P]
     check(f"{method}: sent + held back = came in", sent + held_back(w), came)
     if N > 1 and torch.allclose(sent, came):
         fail(f"{method} held nothing back: nothing was compressed")
@@ -144,9 +147,9 @@ w = wire("topk", density=0.1, momentum=0.9, warmup_frames=100.0)
 velocity = torch.zeros(P, dtype=torch.float64)
 for step in range(4):
     x = vectors(RANK, step)
-    w.allreduce(comm, x, exact=2)
-    velocity = 0.9 * velocity + total(step)[:P]
-    check("topk with momentum, warm-up = momentum SGD", x[:P], velocity)
+    w.allreduce(comm, x, exact=2, over_frames=True)
+    velocity = 0.9 * velocity + total(step)[:P] / x[P]
+    check("topk with momentum, warm-up = momentum SGD", x[:P] / x[P], velocity)
 
 # No compression during the warm-up, which counts frames; compression after it.
 for method, settings in ALL.items():
