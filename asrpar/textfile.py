@@ -91,6 +91,18 @@ def read_lines(path: str | Path, missing: str = "") -> Iterator[tuple[int, str]]
         raise DataError(f"{path}: damaged gzip file after line {number}") from e
 
 
+def ends_with_newline(path: str | Path) -> bool:
+    """Whether the last line of a file is a whole one; True for gzip, which tells itself where it ends."""
+    with _existing(path, "").open("rb") as file:
+        if file.read(2) == _GZIP:
+            return True
+        file.seek(0, 2)
+        if file.tell() == 0:
+            return True
+        file.seek(-1, 2)
+        return file.read(1) in b"\r\n"
+
+
 def _existing(path: str | Path, missing: str) -> Path:
     if not Path(path).is_file():
         raise MissingInputError(f"{path} is missing" + (f": {missing}" if missing else ""))

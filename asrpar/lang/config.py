@@ -8,7 +8,7 @@ from asrpar.errors import ConfigError, MissingInputError
 UNITS = ("phones", "characters", "sentencepiece")
 CASES = ("keep", "upper", "lower")
 OOV_POLICIES = ("error", "unk", "skip", "spell")
-LEXICON_FORMATS = ("auto", "lexicon", "lexiconp", "cmudict")
+LEXICON_FORMATS = ("auto", "lexicon", "lexiconp", "cmudict", "mfa")
 SENTENCEPIECE_TYPES = ("unigram", "bpe", "char", "word")
 
 
@@ -18,7 +18,8 @@ class LexiconConfig:
 
     # See `Places.find` for what a relative path and {corpus_dir} mean.
     path: str | None = None
-    # lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; auto: by the file's name.
+    # lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; mfa: a probability and three
+    # figures on silence, as in dictionaries of MFA and lexiconp_silprob.txt; auto: by the content of the file.
     format: str = "auto"
     # Case of the words, so that they match the transcripts.
     case: str = "keep"

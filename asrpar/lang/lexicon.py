@@ -1,6 +1,5 @@
-"""Pronunciation lexicons: Kaldi's lexicon.txt and lexiconp.txt, and dictionaries in the style of CMUdict."""
+"""Pronunciation lexicons; `asrpar.lang.dictionary` knows the formats of their files."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrpar.errors import DataError, replacing
-from asrpar.lang.text import map_case, read_lines
+from asrpar.lang.dictionary import read_entries
+from asrpar.lang.text import map_case
 
 RESERVED_WORDS = ("<eps>", "<s>", "</s>", "#0")
-_ALTERNATIVE = re.compile(r"^(.+)\((\d+)\)$")
 
 
 class Pronunciation(NamedTuple):
@@ -75,39 +74,24 @@ def read_lexicon(path: str | Path, format: str = "auto", case: str = "keep", str
 
     Args:
         path: the file.
-        format: 'lexicon' (WORD P P), 'lexiconp' (WORD prob P P), 'cmudict' (WORD(2) P P; comments after ``;;;`` at the
-            start of a line or after `` #``), or 'auto', which goes by the file's name.
+        format: one of `asrpar.lang.dictionary`, or 'auto', which goes by the content.
         case: 'upper', 'lower' or 'keep', for the words.
         strip_stress: remove a final 0, 1 or 2 from each phone.
 
     Raises:
         DataError: a line that cannot be used, with file and line; an empty lexicon.
     """
-    format = _guess_format(Path(path)) if format == "auto" else format
     entries: dict[tuple[str, tuple[str, ...]], Pronunciation] = {}
-    for number, line in read_lines(path):
-        if format == "cmudict":
-            line = "" if line.startswith(";;;") else line.split(" #")[0]
-        fields = line.split()
-        if not fields:
-            continue
-        where = f"{path}:{number}"
-        word, *tokens = fields
-        prob = 1.0
-        if format == "lexiconp":
-            prob = _prob(tokens[0] if tokens else "", where)
-            tokens = tokens[1:]
-        elif format == "cmudict" and (match := _ALTERNATIVE.match(word)):
-            word = match[1]
+    for where, word, prob, tokens in read_entries(path, format):
         word = map_case(word, case)
         if strip_stress:
-            tokens = [t[:-1] if t[-1] in "012" and len(t) > 1 else t for t in tokens]
-        entry = Pronunciation(word, prob, tuple(tokens))
+            tokens = tuple(t[:-1] if t[-1] in "012" and len(t) > 1 else t for t in tokens)
+        entry = Pronunciation(word, prob, tokens)
         check_pronunciation(entry, where)
         # Alternatives that differed only in stress fall together; the likelier stays.
-        known = entries.get((word, entry.tokens))
+        known = entries.get((word, tokens))
         if known is None or known.prob < prob:
-            entries[word, entry.tokens] = entry
+            entries[word, tokens] = entry
     if not entries:
         raise DataError(f"{path}: no pronunciations in this lexicon")
     return Lexicon(list(entries.values()))
@@ -133,23 +117,6 @@ def disambiguate(pronunciations: Sequence[tuple[str, ...]]) -> tuple[list[int], 
         else:
             numbers.append(0)
     return numbers, max(numbers, default=0)
-
-
-def _guess_format(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith((".dic", ".dict")) or "cmudict" in name:
-        return "cmudict"
-    return "lexiconp" if name.startswith("lexiconp") else "lexicon"
-
-
-def _prob(field: str, where: str) -> float:
-    try:
-        prob = float(field)
-    except ValueError:
-        raise DataError(f"{where}: expected a probability after the word, found '{field}'") from None
-    if not 0.0 < prob <= 1.0:
-        raise DataError(f"{where}: pronunciation probability {field} is not in (0, 1]")
-    return prob
 
 
 def check_pronunciation(entry: Pronunciation, where: str) -> None:

@@ -7,12 +7,14 @@ from asrpar.config import save_config
 from asrpar.errors import ConfigError, DataError, replacing
 from asrpar.lang.arpa import ArpaLm, read_arpa
 from asrpar.lang.config import LangConfig, Places, check_lang_config
+from asrpar.lang.dictionary import VARIANT
 from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import manifest_texts, map_case, read_lines
 from asrpar.lang.units import Characters, Sentencepiece, Speller
 from asrpar.log import get_logger
+from asrpar.textfile import ends_with_newline
 
 LOG = get_logger(__name__)
 LISTED = 20
@@ -110,11 +112,23 @@ def _units(config: LangConfig, speech: Sentences, places: Places) -> tuple[Lexic
         lex = config.lexicon
         path = places.find(str(lex.path), "lexicon.path")
         lexicon = read_lexicon(path, lex.format, lex.case, lex.strip_stress)
+        _warn_of_lexicon(path, lexicon)
         return lexicon.position_dependent() if lex.position_dependent else lexicon, None
     if config.units == "characters":
         return Lexicon([]), Characters(c for words in speech for w in words for c in w)
     piece = config.sentencepiece
     return Lexicon([]), Sentencepiece.train(speech, piece.vocab_size, piece.type)
+
+
+def _warn_of_lexicon(path: Path, lexicon: Lexicon) -> None:
+    if not ends_with_newline(path):
+        LOG.warning("%s does not end with a newline: it may have been cut short", path)
+    variants = [w for w in lexicon.by_word if (m := VARIANT.fullmatch(w)) and m[1] in lexicon]
+    if variants:
+        LOG.warning(
+            "%s: %s look like second pronunciations, and are words of their own as lexicon.format says; 'auto' takes "
+            "them for pronunciations", path, _some(variants),
+        )  # fmt: skip
 
 
 def _pronounce(word: str, source: Lexicon, speller: Speller | None) -> tuple[str, ...] | None:

@@ -20,8 +20,72 @@ def test_kaldi_formats(tmp_path):
     ]
     assert read(tmp_path, "YES 1 Y EH S\nYES 0.25 Y AE\n", "lexiconp.txt")[1] == ("YES", 0.25, "Y AE")
     assert read(tmp_path, "A 0.5 A\n", "x.txt", format="lexiconp") == [("A", 0.5, "A")]
-    # In lexicon.txt a number is a unit like any other.
-    assert read(tmp_path, "ONE 1\n") == [("ONE", 1.0, "1")]
+    # Where somebody says so, a number is a unit like any other.
+    assert read(tmp_path, "ONE 1\n", format="lexicon") == [("ONE", 1.0, "1")]
+
+
+MFA = """'bout\t0.99\t0.22\t1.0\t1.0\tB AW1 T
+a\t0.9\t0.1\t1.3\t0.9\tAH0
+a\t0.35\t0.1\t1.3\t0.9\tEY1
+<cutoff>\tspn
+"""
+
+
+@pytest.mark.parametrize("name", ["english.dict", "lexicon.txt", "cmudict.dic"])
+def test_the_format_is_seen_in_the_content(tmp_path, name):
+    mfa = [("'bout", 0.99, "B AW T"), ("a", 0.9, "AH"), ("a", 0.35, "EY"), ("<cutoff>", 1.0, "spn")]
+    assert read(tmp_path, MFA, name, strip_stress=True) == mfa
+    # With a probability alone, for all words or where a column says so; Kaldi's lexiconp_silprob.txt.
+    assert read(tmp_path, "a\t0.9\tAH\nb\tB IY\n", name) == [("a", 0.9, "AH"), ("b", 1.0, "B IY")]
+    assert read(tmp_path, "a 0.9 0.1 1.3 0.9 AH\n", name) == [("a", 0.9, "AH")]
+    # Our own LANG/lexicon.txt, which writes 1 for 1.0.
+    assert read(tmp_path, "A 1 AH\nA 0.5 EY\n", name) == [("A", 1.0, "AH"), ("A", 0.5, "EY")]
+    # Variants, comments.
+    assert read(tmp_path, ";;; x\nA AH # y\nA(2) EY\nB(1) B IY\n", name) == [
+        ("A", 1.0, "AH"),
+        ("A", 1.0, "EY"),
+        ("B", 1.0, "B IY"),
+    ]
+    assert read(tmp_path, "A 0.5 AH\nA(2) 0.25 EY\n", name)[1] == ("A", 0.25, "EY")
+
+
+@pytest.mark.parametrize("format", ["auto", "lexicon", "lexiconp", "cmudict", "mfa"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A AH 0.5\n",  # the probability at the end
+        "A 0.5\n",
+        "A 0.5 0.2 AH\n",
+        "A 0.5 0.2 1.0 AH\n",
+        "A 0.9 0.1 1.3 0.9 1.0 AH\n",
+    ],
+)
+def test_numbers_of_no_format_never_become_units(tmp_path, text, format):
+    with pytest.raises(DataError, match=r"lexicon.txt:1: .*(number|no pronunciation|expected a prob)"):
+        read(tmp_path, text, format=format)
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "message"),
+    [
+        (MFA, "cmudict", r":1: '0.99' in the pronunciation of ''bout' is a number, .* seems to be 'mfa'"),
+        (MFA, "lexicon", r":1: '0.99' .* seems to be 'mfa'"),
+        (MFA, "lexiconp", r":1: '0.22' .* seems to be 'mfa'"),
+        ("A 0.5 AH\nB 1 B\n", "lexicon", r":1: '0.5' .* seems to be 'lexiconp' \(WORD prob P P\): set lexicon.format"),
+        ("A 1 AH\n", "cmudict", r":1: '1' .* seems to be 'lexiconp'"),
+        ("A AH\nB B\nC 0.5 K\n", "auto", r":3: 1 numbers follow the word 'C', and 0 follow 'A' in line 1"),
+        ("A 0.5 AH\nB B\n", "auto", r":2: 0 numbers follow the word 'B', and 1 follow 'A' in line 1"),
+        ("ONE 1\nTWO 2\n", "auto", r":1: numbers alone are the pronunciation of 'ONE'"),
+        ("A a 1\n", "auto", r":1: '1' .* is a number, not a unit; if numbers are units, set lexicon.format to lexicon"),
+        ("# words\nA AH\n", "auto", r":1: a comment\? They begin with ';;;'"),
+        (";;; words\nA AH\n", "lexicon", r":1: a comment\?"),
+        ("NEW YORK\tN UW Y AO R K\n", "auto", r":1: the word 'NEW YORK' has a blank in it"),
+        ("A 2 AH\n", "auto", r":1: pronunciation probability 2 is not in \(0, 1\]"),
+    ],
+)
+def test_what_does_not_fit_the_format(tmp_path, text, format, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, text, format=format)
 
 
 def test_cmudict(tmp_path):
@@ -36,7 +100,7 @@ def test_cmudict(tmp_path):
         ("THE", 1.0, "DH AH"),  # the alternative differed in stress only
     ]
     assert read(tmp_path, "A(2) EY\n", "an4.dic") == [("A", 1.0, "EY")]
-    assert read(tmp_path, "A(2) EY\n") == [("A(2)", 1.0, "EY")]
+    assert read(tmp_path, "A(2) EY\n", format="lexicon") == [("A(2)", 1.0, "EY")]
 
 
 def test_duplicates_keep_the_likelier(tmp_path):
@@ -49,21 +113,21 @@ def test_gzip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "message"),
+    ("text", "format", "message"),
     [
-        ("A X\nB\n", "l.txt", r"l.txt:2: word 'B' has no pronunciation"),
-        ("A X Y\n", "lexiconp.txt", r":1: expected a probability after the word, found 'X'"),
-        ("A\n", "lexiconp.txt", r":1: expected a probability"),
-        ("A 1.5 Y\n", "lexiconp.txt", r":1: pronunciation probability 1.5 is not in \(0, 1\]"),
-        ("A 0.5\n", "lexiconp.txt", r":1: word 'A' has no pronunciation"),
-        ("<s> SIL\n", "l.txt", r":1: '<s>' is a reserved word"),
-        ("A #1\n", "l.txt", r":1: '#1' is a reserved unit"),
-        ("\n\n", "l.txt", r"no pronunciations"),
+        ("A X\nB\n", "auto", r"lexicon.txt:2: word 'B' has no pronunciation"),
+        ("A X Y\n", "lexiconp", r":1: expected a probability after the word, found 'X'"),
+        ("A\n", "lexiconp", r":1: expected a probability"),
+        ("A 1.5 Y\n", "lexiconp", r":1: pronunciation probability 1.5 is not in \(0, 1\]"),
+        ("A 0.5\n", "lexiconp", r":1: word 'A' has no pronunciation"),
+        ("<s> SIL\n", "auto", r":1: '<s>' is a reserved word"),
+        ("A #1\n", "auto", r":1: '#1' is a reserved unit"),
+        ("\n\n", "auto", r"no pronunciations"),
     ],
 )
-def test_mistakes(tmp_path, text, name, message):
+def test_mistakes(tmp_path, text, format, message):
     with pytest.raises(DataError, match=message):
-        read(tmp_path, text, name)
+        read(tmp_path, text, format=format)
 
 
 def test_disambiguate():

@@ -91,6 +91,16 @@ def test_vocabulary_sources(make, tmp_path):
     assert read_arpa(tmp_path / "lang/lm.arpa").grams[1].keys() == {("<s>", "A"), ("A", "DOG"), ("DOG", "</s>")}
 
 
+def test_a_lexicon_that_may_be_cut_short_or_of_another_format(make, tmp_path, caplog):
+    (tmp_path / "other").write_text("THE DH AH\nTHE(2) DH IY\nCAT K AE T")
+    make(["THE CAT"], lexicon__path="other", lexicon__format="lexicon")
+    assert "other does not end with a newline: it may have been cut short" in caplog.text
+    assert "THE(2) look like second pronunciations" in caplog.text
+    caplog.clear()
+    make(["THE CAT"])
+    assert not caplog.records
+
+
 def test_oov_error(make):
     with pytest.raises(
         DataError, match=r"2 words have no pronunciation: BIRD CATX; extend the lexicon, or set oov.policy"

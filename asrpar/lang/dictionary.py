@@ -1,0 +1,141 @@
+"""The formats of pronunciation dictionaries: lines of a file to words, probabilities and units.
+
+lexicon     ``WORD P P``: Kaldi's lexicon.txt
+lexiconp    ``WORD prob P P``: Kaldi's lexiconp.txt, and the lexicon.txt of a LANG folder
+cmudict     ``WORD(2) P P``: the second pronunciation of WORD; comments after ``;;;`` at the start of a line or `` # ``
+mfa         ``WORD prob s1 s2 s3 P P``: dictionaries of the Montreal Forced Aligner, and Kaldi's lexiconp_silprob.txt.
+            A line may have the probability alone, or no number. The three figures on silence are not used.
+
+Names of files say nothing: a ``.dict`` may be of any kind. `guess_format` looks at all lines of a file.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asrpar.errors import DataError
+from asrpar.lang.text import read_lines
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+VARIANT = re.compile(r"(.+)\((\d+)\)")
+# How many numbers a format has between word and units.
+_NUMBERS = {"lexiconp": (1,), "mfa": (0, 1, 4)}
+_SEEMS = {1: "'lexiconp' (WORD prob P P)", 4: "'mfa' (WORD, probability, three figures on silence, P P)"}
+
+
+class Row(NamedTuple):
+    """A line: its number from 1, the word, what stands behind it, and whether tabs part word, numbers and units."""
+
+    line: int
+    word: str
+    fields: list[str]
+    tabs: bool
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers follow the word."""
+        return next((i for i, f in enumerate(self.fields) if not _NUMBER.fullmatch(f)), len(self.fields))
+
+
+class Entry(NamedTuple):
+    """A pronunciation, and where it stands."""
+
+    where: str
+    word: str
+    prob: float
+    tokens: tuple[str, ...]
+
+
+def read_entries(path: str | Path, format: str) -> list[Entry]:
+    """The pronunciations of a dictionary in the order of its lines.
+
+    Args:
+        path: the file, gzipped or not.
+        format: one of those above, or 'auto': by the content.
+
+    Raises:
+        DataError: a line that cannot be used, with file and line; a file that is of no format, or of several.
+    """
+    guess = format == "auto"
+    rows = _rows(path, comments=format in ("auto", "cmudict"))
+    format = guess_format(path, rows) if guess else format
+    return [_entry(f"{path}:{row.line}", row, format, guess) for row in rows]
+
+
+def guess_format(path: str | Path, rows: Sequence[Row]) -> str:
+    """The format that all ``rows`` of ``path`` have; `DataError` if they do not agree on one."""
+    digits = next((row for row in rows if row.fields and row.numbers == len(row.fields)), None)
+    if digits is not None:
+        raise DataError(
+            f"{path}:{digits.line}: numbers alone are the pronunciation of '{digits.word}'; if numbers are units, set "
+            "lexicon.format to lexicon"
+        )
+    counts = {row.numbers for row in rows}
+    if not counts or counts == {0}:
+        return "cmudict"  # which takes every lexicon without numbers, comments and variants
+    parted = all(row.tabs for row in rows if row.numbers)
+    if counts == {1}:
+        return "lexiconp"
+    if counts <= {0, 1, 4} and (4 in counts or parted):
+        return "mfa"
+    first = rows[0]
+    other = next((row for row in rows if row.numbers != first.numbers), first)
+    raise DataError(
+        f"{path}:{other.line}: {other.numbers} numbers follow the word '{other.word}', and {first.numbers} follow "
+        f"'{first.word}' in line {first.line}: this is no format of a lexicon; if numbers are units, set "
+        "lexicon.format to lexicon"
+    )
+
+
+def _rows(path: str | Path, comments: bool) -> list[Row]:
+    rows = []
+    for number, line in read_lines(path):
+        if comments:
+            line = "" if line.startswith(";;;") else re.split(r"\s#(?=\s|$)", line, maxsplit=1)[0]
+        fields = line.split()
+        if not fields:
+            continue
+        if fields[0] in ("#", ";;;", ";;"):
+            raise DataError(
+                f"{path}:{number}: a comment? They begin with ';;;', in lexicons of format auto and cmudict"
+            )
+        columns = [column.strip() for column in line.strip().split("\t")]
+        tabs = len(columns) > 1 and columns[:-1] == fields[: len(columns) - 1]
+        rows.append(Row(number, fields[0], fields[1:], tabs))
+        if len(columns) == 2 and len(columns[0].split()) > 1:
+            raise DataError(f"{path}:{number}: the word '{columns[0]}' has a blank in it, and words must have none")
+    return rows
+
+
+def _entry(where: str, row: Row, format: str, guessed: bool) -> Entry:
+    word, tokens, prob = row.word, row.fields, 1.0
+    if format in _NUMBERS:
+        count = row.numbers if format == "mfa" else 1
+        if format == "mfa" and count not in _NUMBERS[format]:
+            raise DataError(f"{where}: {count} numbers follow the word '{word}', and not 0, 1 or 4")
+        if count:
+            prob, tokens = _prob(tokens[0] if tokens else "", where), tokens[count:]
+    for token in tokens:
+        # Units of digits are possible where somebody says so; none has a decimal point.
+        if _NUMBER.fullmatch(token) and (guessed or format in ("cmudict", "mfa") or not token.isdigit()):
+            if guessed:
+                hint = "if numbers are units, set lexicon.format to lexicon"
+            elif row.numbers in _SEEMS:
+                hint = f"the file seems to be {_SEEMS[row.numbers]}: set lexicon.format to that, or to auto"
+            else:
+                hint = f"is the file of the format '{format}'?"
+            raise DataError(f"{where}: '{token}' in the pronunciation of '{word}' is a number, not a unit; {hint}")
+    if (guessed or format == "cmudict") and (variant := VARIANT.fullmatch(word)):
+        word = variant[1]
+    return Entry(where, word, prob, tuple(tokens))
+
+
+def _prob(field: str, where: str) -> float:
+    try:
+        prob = float(field)
+    except ValueError:
+        raise DataError(f"{where}: expected a probability after the word, found '{field}'") from None
+    if not 0.0 < prob <= 1.0:
+        raise DataError(f"{where}: pronunciation probability {field} is not in (0, 1]")
+    return prob
