@@ -12,32 +12,10 @@ from asrpar.nn import CtcLoss
 from asrpar.parallel.flat import FlatParameters
 from asrpar.parallel.trace import Trace, timed
 from asrpar.train.config import OptimizerConfig
+from asrpar.train.optimizer import make_optimizer, reset_momenta
 
 # Povey et al. 2018 bring factored layers back to semi-orthogonal every fourth update.
 CONSTRAIN_EVERY = 4
-
-
-def make_optimizer(config: OptimizerConfig, flat: Tensor, grad: Tensor) -> torch.optim.Optimizer:
-    """A torch optimizer over one flat vector (P,)."""
-    parameter = nn.Parameter(flat)
-    parameter.grad = grad
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            [parameter],
-            lr=config.lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov and config.momentum > 0,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    return torch.optim.AdamW(
-        [parameter],
-        lr=config.lr,
-        betas=(config.betas[0], config.betas[1]),
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
 
 
 def frames_in(batch: Batch, used: list[bool]) -> int:
@@ -163,11 +141,8 @@ class AcousticLearner:
             )
 
     def reset_optimizer(self) -> None:
-        """Forget momenta: SGD's buffer, AdamW's first moments. AdamW's second ones stay, they are no momenta."""
-        for state in self.optimizer.state.values():
-            for name in ("momentum_buffer", "exp_avg"):
-                if state.get(name) is not None:
-                    state[name].zero_()
+        """Forget momenta; the next steps are as long as a first one."""
+        reset_momenta(self.optimizer)
 
     def take_tally(self) -> list[float]:
         """[summed loss, frames, utterances left out] since the last call."""

@@ -1,5 +1,7 @@
 """A learner's vectors: whatever memory they are in, the same training."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,8 @@ from torch import nn
 from asrpar.feats import Batch
 from asrpar.nn import CtcLoss
 from asrpar.nn.loss import LossConfig
+from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.train.config import OptimizerConfig
 from asrpar.train.learner import AcousticLearner
 
@@ -47,3 +51,57 @@ def test_a_learner_that_moves_after_each_step_goes_on_as_one_that_stays(name):
         assert moves.weights is there
         left.fill_(torch.nan)
     torch.testing.assert_close(moves.state_dict(), stays.state_dict(), rtol=0, atol=0)
+
+
+def steady(**settings):
+    """A learner whose gradient is always the same, and which loses no weight if nothing else is said."""
+    one = learner(OptimizerConfig(name="adamw", lr=0.01, **{"weight_decay": 0.0, **settings}))
+    one.gradient = lambda batch: one.grad.fill_(3.0) is not None and 1.0
+    return one
+
+
+@pytest.mark.parametrize("block", [4, 8, 16, 64])
+@pytest.mark.parametrize("name", ["bmuf", "model_averaging", "slowmo", "diloco"])
+def test_blocks_without_the_momenta_of_the_ones_before_take_whole_steps(name, block):
+    one = steady()
+    outer = {"bmuf": {"block_momentum": 0.0}, "slowmo": {"slow_momentum": 0.0}}
+    outer |= {"diloco": {"outer_momentum": 0.0, "outer_lr": 1.0}}
+    settings = settings_class(name)(sync_steps=block, keep_local_momentum=False, **outer.get(name, {}))
+    strategy = make_strategy(name, settings, one, LocalComm())
+    strategy.start()
+    for _ in range(3):
+        begin = one.weights.clone()
+        for k in range(1, block + 1):
+            strategy.step(object())
+            torch.testing.assert_close(begin - one.weights, torch.full_like(begin, 0.01 * k), rtol=1e-3, atol=0)
+
+
+def test_what_weight_decay_takes_does_not_depend_on_resets():
+    resets, stays = steady(weight_decay=0.5), steady(weight_decay=0.5)
+    for one in (resets, stays):
+        for _ in range(3):
+            one.gradient(None)
+            one.apply()
+    stays.optimizer.state_dict()["state"][0]["exp_avg"].zero_()
+    resets.reset_optimizer()
+    before = stays.weights.clone()
+    for one in (resets, stays):
+        one.grad.zero_()
+        one.apply()
+    assert not torch.equal(stays.weights, before)
+    torch.testing.assert_close(resets.weights, stays.weights, rtol=1e-7, atol=0)
+
+
+def test_a_reset_is_in_the_state():
+    goes_on = steady()
+    for step in range(5):
+        goes_on.gradient(None)
+        goes_on.apply()
+        if step == 2:
+            goes_on.reset_optimizer()
+    restored = steady()
+    restored.load_state_dict(deepcopy(goes_on.state_dict()))
+    for one in (goes_on, restored):
+        one.gradient(None)
+        one.apply()
+    assert torch.equal(restored.weights, goes_on.weights)

@@ -33,6 +33,7 @@ class Settings(BlockSettings):
         momentum_frames: η as a time constant T in frames seen by all learners, η = exp(−(frames of the block) / T), so
             that it keeps its meaning when N or τ change; None uses ``block_momentum``.
         block_lr: ζ.
+        keep_local_momentum: not, as in CNTK, whose blocks are longer.
     """
 
     nesterov: bool = True
