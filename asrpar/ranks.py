@@ -116,8 +116,8 @@ class Ranks:
         self._write(self.err, prefix + text)
 
     def _write(self, stream: TextIO, text: str) -> None:
-        # Whoever read our output may have left (`| head`); the ranks must not be blocked by that.
-        with suppress(BrokenPipeError, ValueError):
+        # Whoever read our output may have left (`| head`), or its disk be full; that must not block the ranks.
+        with suppress(OSError, ValueError):
             stream.write(text + "\n")
             stream.flush()
 

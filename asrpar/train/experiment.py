@@ -3,9 +3,11 @@
 import hashlib
 import json
 import math
+import os
 import platform
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import ConfigError, TrainingError, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
 from asrpar.lock import try_lock
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
+from asrpar.parallel.comm.threads import FailuresEndTheRun
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import settings_class
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
@@ -119,9 +122,20 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
             log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
             return 0
         comm = choose_transport(config, comm)
-        number = run(exp, config, settings, comm, allow_learner_change)
+        with FailuresEndTheRun(lambda error: give_up(comm, error)):
+            number = run(exp, config, settings, comm, allow_learner_change)
         comm.close()
         return number
+
+
+def give_up(comm: Comm, error: BaseException) -> None:
+    """Report what an activity failed with, while the learner waits where nothing reaches it, and end the job."""
+    if isinstance(error, (AsrparError, OSError)):
+        text = "asrpar: error: " + " ".join(str(error).split()) + "\n"
+    else:
+        text = "".join(traceback.format_exception(error))
+    os.write(2, text.encode())
+    comm.abort(1)
 
 
 def run(

@@ -1,5 +1,6 @@
 """What every transport offers."""
 
+import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -238,6 +239,10 @@ class Comm(ABC):
 
     def fail(self, code: int) -> None:
         """This rank is about to exit with ``code`` in an error: do not leave the others waiting for it."""
+
+    def abort(self, code: int) -> None:
+        """End this process and the job with it, now, whatever its threads are waiting for."""
+        os._exit(code)
 
     def clock(self) -> float:
         """Seconds since some moment; virtual seconds on a virtual transport."""

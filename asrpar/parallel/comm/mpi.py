@@ -301,6 +301,10 @@ class MpiComm(Comm):
         if self.size > 1:
             set_abort_status(code)
 
+    def abort(self, code: int) -> None:
+        """End all ranks."""
+        MPI.COMM_WORLD.Abort(code)
+
     def _share(self, size: int) -> int:
         """Bytes that each of N ranks sends where ``size`` are in motion and 1/N of them at home already."""
         return size * (self.size - 1) // self.size
