@@ -5,12 +5,13 @@ module behind a command only when that command runs.
 """
 
 import importlib
+import re
 import sys
 
 import click
 
 from asrpar import __version__
-from asrpar.errors import AsrparError
+from asrpar.errors import AsrparError, system_error
 
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -79,9 +80,12 @@ def main(args: list[str] | None = None) -> None:
         cli.main(args=args, prog_name="asrpar", standalone_mode=False)
     except AsrparError as e:
         _die(str(e), 1)
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.ctx.get_help(), err=True)
+        sys.exit(2)
     except click.UsageError as e:
         where = f" ({e.ctx.command_path} --help lists the options)" if e.ctx else ""
-        _die(e.format_message().rstrip(".") + where, 2)
+        _die(_usage(e, sys.argv[1:] if args is None else args) + where, 2)
     except click.ClickException as e:
         _die(e.format_message(), e.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort) as e:
@@ -92,7 +96,28 @@ def main(args: list[str] | None = None) -> None:
         # Full disks, unwritable folders and the like are the user's to mend, and errno says it best.
         if e.errno is None:
             raise
-        _die(f"{e.strerror}: {e.filename}" if e.filename else str(e), 1)
+        _die(system_error(e), 1)
+    except (MemoryError, RuntimeError) as e:
+        # torch's error is a RuntimeError, on a GPU one of its own.
+        reason = str(e).strip().split("\n")[0]
+        if not isinstance(e, MemoryError) and not re.search("out of memory|can't allocate memory", reason):
+            raise
+        _die(f"out of memory{reason and f' ({reason})'}: smaller batches or a smaller model need less", 1)
+
+
+def _usage(error: click.UsageError, args: list[str]) -> str:
+    """The mistake in a command line, without a full stop; of options that there are, the nearest to a wrong one."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error.format_message().rstrip(".")
+    from difflib import get_close_matches
+
+    name = error.option_name
+    if len(name) == 2:  # of -learners click names one letter alone
+        words = (arg.partition("=")[0] for arg in args)
+        name = next((w for w in words if w[:1] == "-" and w[:2] != "--" and name[1] in w), name)
+    known = [option for param in error.ctx.command.get_params(error.ctx) for option in param.opts]
+    near = get_close_matches(name, known, n=1)
+    return f"No such option '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
 def _die(message: str, code: int) -> None:

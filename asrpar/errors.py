@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,42 @@ def require_file(path: str | Path, made_by: str) -> None:
     """Raise `MissingInputError` unless ``path`` exists; ``made_by`` says which stage or command makes it."""
     if not Path(path).exists():
         raise MissingInputError(f"{path} is missing: run {made_by} first")
+
+
+def check_opens(path: str | Path) -> None:
+    """Raise the system's own `OSError` if a file that is there cannot be opened, such as for want of permission.
+
+    For the moment before its content is blamed: libraries tell of both alike.
+    """
+    if Path(path).is_file():
+        open(path, "rb").close()
+
+
+def system_error(error: OSError) -> str:
+    """What the system refused, in one line: its own words, the file, and what is in the way."""
+    if error.filename is None:
+        return str(error)
+    path = Path(os.fsdecode(error.filename))
+    told = f"{error.strerror}: {path}"
+    # The folder that was to be made or entered, as far as the path leads.
+    there = next((p for p in (path, *path.parents) if os.path.lexists(p)), None)
+    if isinstance(error, FileExistsError | NotADirectoryError) and there is not None and not there.is_dir():
+        return f"{there} is no folder" + (f": {path} cannot be in it" if there != path else "; choose another")
+    if isinstance(error, PermissionError) and there is not None and error.filename2 is None:
+        return f"{told} ({_who(there)})"
+    return told
+
+
+def _who(path: Path) -> str:
+    """The user of this process, and whom ``path`` belongs to."""
+
+    def name(number: int) -> str:
+        try:
+            return pwd.getpwuid(number).pw_name
+        except KeyError:
+            return str(number)
+
+    return f"you are {name(os.geteuid())}; {path} belongs to {name(os.lstat(path).st_uid)}"
 
 
 @contextmanager

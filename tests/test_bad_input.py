@@ -205,6 +205,11 @@ CASES = [
     # Stage 4
     Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
     Case("graph-bad-tokens", r"tokens\.txt:1: ", lambda w: graph(w, empty(w.copy("lang") / "tokens.txt", "x").parent)),
+    Case(
+        "graph-too-large",
+        r"more than 10 states .*raise max_states",
+        lambda w: graph(w, w.lang, "max_states=10"),
+    ),
     Case("graph-full-disk", r"disk full\?\): .*/out/HLG", lambda w: graph(w, w.lang), file_size=2048),
     # Stage 6
     Case("train-nothing-set", r"exp is not set", lambda w: ["train"]),

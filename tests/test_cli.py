@@ -74,11 +74,42 @@ def test_mistakes_end_in_one_line(capsys, args, code, says):
     assert err.count("\n") == 1
 
 
+def test_asrpar_alone_shows_its_help(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    err = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert err.startswith("Usage: asrpar ") and "error" not in err.splitlines()[0]
+    assert all(f"\n  {name} " in err for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_misspelt_option_is_named_with_the_nearest(capsys, name):
+    """Before anything else that is wrong, such as that the option is missing."""
+    command = cli.get_command(click.Context(cli), name)
+    for option in (opt for p in command.params if isinstance(p, click.Option) for opt in p.opts if len(opt) > 4):
+        for wrong in (option[:-2] + option[-1] + "z", f"{option}x", option[1:]):
+            with pytest.raises(SystemExit) as exit_:
+                main([name, wrong, "1"])
+            err = capsys.readouterr().err
+            assert exit_.value.code == 2
+            assert err.startswith(f"asrpar: error: No such option '{wrong}'; did you mean '{option}'?"), err
+            assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
         (DataError("utt1: no audio\nin wav.scp"), 1, "asrpar: error: utt1: no audio in wav.scp\n"),
         (OSError(28, "No space left on device", "x.pt"), 1, "asrpar: error: No space left on device: x.pt\n"),
+        (FileExistsError(17, "File exists", "/dev/null"), 1, "asrpar: error: /dev/null is no folder; choose another\n"),
+        (
+            NotADirectoryError(20, "Not a directory", "/dev/null/a/b"),
+            *(1, "asrpar: error: /dev/null is no folder: /dev/null/a/b cannot be in it\n"),
+        ),
+        (OSError(40, "Too many levels of symbolic links"), 1, "asrpar: error: [Errno 40] Too many levels of symb"),
+        (MemoryError(), 1, "asrpar: error: out of memory: smaller batches or a smaller model need less\n"),
+        (RuntimeError("CUDA out of memory. Tried to\nallocate"), 1, "asrpar: error: out of memory (CUDA out of mem"),
         (KeyboardInterrupt(), 130, "asrpar: error: interrupted\n"),
         (click.ClickException("no"), 1, "asrpar: error: no\n"),
     ],
@@ -91,15 +122,16 @@ def test_exit_codes(monkeypatch, capsys, error, code, says):
     with pytest.raises(SystemExit) as exit_:
         main([])
     assert exit_.value.code == code
-    assert capsys.readouterr().err == says
+    assert capsys.readouterr().err.startswith(says)
 
 
-def test_a_programming_error_keeps_its_traceback(monkeypatch):
+@pytest.mark.parametrize("bug", [KeyError("bug"), RuntimeError("bug")])
+def test_a_programming_error_keeps_its_traceback(monkeypatch, bug):
     def fail(**_):
-        raise KeyError("bug")
+        raise bug
 
     monkeypatch.setattr(cli, "main", fail)
-    with pytest.raises(KeyError):
+    with pytest.raises(type(bug)):
         main([])
 
 

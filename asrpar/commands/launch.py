@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from asrpar.ranks import Failure
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--learners", type=int, required=True, metavar="N", help="Number of learners (MPI ranks).")
 @click.option(
     "--launcher",

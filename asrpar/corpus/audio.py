@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import soundfile
 
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError, check_opens, replacing
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -26,6 +26,7 @@ def probe(path: str | Path, recording_id: str) -> "Recording":
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, RuntimeError) as e:
+        check_opens(path)  # libsndfile says "System error" alone
         raise DataError(f"{path} is not readable as audio (recording {recording_id}): {e}") from e
     if info.frames <= 0:
         raise DataError(f"{path} holds no samples (recording {recording_id})")
@@ -56,6 +57,7 @@ def decode_to_wav(source: str | Path, target: str | Path, raw_rate: int | None =
     try:
         samples, rate = soundfile.read(str(source), dtype="int16", **(raw if raw_rate else {}))
     except (soundfile.LibsndfileError, RuntimeError) as e:
+        check_opens(source)
         raise DataError(f"{source} is not readable as audio: {e}") from e
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary:

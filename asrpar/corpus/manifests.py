@@ -14,7 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.errors import ConfigError, DataError, naming, replacing, require_file
+from asrpar.errors import ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.textfile import nfc
 
 log = logging.getLogger("asrpar.corpus")
@@ -135,6 +135,7 @@ def read_manifest(kind: Any, path: Path) -> list[Any]:
     try:
         return list(kind.from_file(path))
     except Exception as e:  # damaged gzip, JSON and manifests: each raises its own
+        check_opens(path)
         raise DataError(f"{path} is not readable as a manifest ({type(e).__name__}): make it again") from e
 
 

@@ -115,7 +115,7 @@ def _is_made(output: Path, header: dict[str, Any]) -> bool:
             return False
         with open(output / "utterances.jsonl", encoding="utf-8") as lines:
             return all((output / json.loads(line)["wav"]).is_file() for line in lines)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
 
 

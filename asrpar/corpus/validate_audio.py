@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from asrpar.corpus.validate_report import DataSet, Limits, Place
+from asrpar.errors import check_opens
 
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _BLOCK = 1 << 20
@@ -49,7 +50,15 @@ def probe_audio(path: Path, read_audio: bool = False) -> Audio:
                     return Audio(audio.rate, audio.samples, audio.channels, f"audio file {path} {fault}")
             return audio
     except (soundfile.LibsndfileError, RuntimeError, OSError) as e:
-        return Audio(fault=f"audio file {path} is not readable: {' '.join(str(e).split())}")
+        return Audio(fault=f"audio file {path} is not readable: {_reason(path, e)}")
+
+
+def _reason(path: Path, error: Exception) -> str:
+    try:
+        check_opens(path)
+    except OSError as e:  # libsndfile calls it "System error"
+        return e.strerror
+    return " ".join(str(error).split())
 
 
 def _read_through(file: soundfile.SoundFile) -> str | None:

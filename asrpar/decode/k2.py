@@ -21,7 +21,7 @@ from asrpar.decode.engine import (
 )
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.times import word_spans
-from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.lang.lang import read_symbols
 
 
@@ -85,6 +85,7 @@ class K2Engine(Engine):
             labels = int(graph.labels.max())
             words = int(graph.aux_labels.max())
         except Exception as e:
+            check_opens(path)
             raise DataError(
                 f"{path} is no usable k2 graph ({type(e).__name__}): run asrpar make-graph (stage 4) again"
             ) from e

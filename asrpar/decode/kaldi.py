@@ -29,7 +29,7 @@ from asrpar.decode.engine import (
 )
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
-from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.lang.lang import read_symbols
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
@@ -148,6 +148,7 @@ class Searcher:
         if 0.0 not in self._graphs:
             graph = kaldifst.StdVectorFst.read(self.fst)
             if graph is None or graph.start < 0:
+                check_opens(self.fst)
                 raise DataError(f"{self.fst} is no usable OpenFst graph: run asrpar make-graph (stage 4) again")
             self._check_labels(graph)
             self._graphs[0.0] = graph

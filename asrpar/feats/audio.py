@@ -12,7 +12,7 @@ from lhotse import MonoCut
 from lhotse.audio import get_audio_duration_mismatch_tolerance, set_audio_duration_mismatch_tolerance
 from lhotse.utils import fastcopy
 
-from asrpar.errors import DataError
+from asrpar.errors import DataError, check_opens
 
 UNPERTURBED = 1.0
 MISMATCH = 0.025  # s between a recording and its manifest; perturbed lengths are rounded by a sample or two
@@ -72,6 +72,9 @@ def load_samples(cut: MonoCut) -> tuple[np.ndarray | None, str]:
         if source.type == "file" and not Path(source.source).is_file():
             return None, f"unreadable: no file {source.source}"
     try:
+        for source in cut.recording.sources:
+            if source.type == "file":
+                check_opens(source.source)
         samples = cut.load_audio()
     except Exception as e:  # every reader of audio files raises its own kinds
         return None, f"unreadable: {_reason(e)}"

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from asrpar.config import load_config, save_config
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
-from asrpar.errors import AsrparError, ConfigError, DataError, naming, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
@@ -74,6 +74,7 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
         found = load_manifest(path)
         cuts = sorted(found, key=lambda c: c.id)
     except Exception as e:  # damaged gzip, JSON or manifest: each has its own kind
+        check_opens(path)
         raise DataError(f"{path} is not a readable cut manifest ({type(e).__name__}): make it again") from e
     if not isinstance(found, CutSet) or not cuts:
         raise DataError(f"{path} holds no cuts: make the manifests again")

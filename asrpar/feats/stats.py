@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrpar.errors import DataError, replacing, require_file
+from asrpar.errors import DataError, check_opens, replacing, require_file
 
 # Features are log energies with deviations of 1 to 5: a smaller one means a constant, which must not be blown up.
 STD_FLOOR = 1e-2
@@ -64,6 +64,7 @@ def load_stats(path: Path) -> dict:
     try:
         return torch.load(path, weights_only=True)
     except Exception as e:  # torch raises many kinds for a damaged file
+        check_opens(path)
         raise DataError(f"{path} is damaged ({type(e).__name__}): run asrpar extract-features again") from e
 
 

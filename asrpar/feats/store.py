@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asrpar.config import load_config
-from asrpar.errors import AsrparError, DataError, require_file
+from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.readers import read_kaldi, read_shard
 from asrpar.feats.stats import Normalizer
@@ -87,6 +87,7 @@ class FeatureStore:
         except AsrparError:
             raise
         except Exception as e:  # each kind of storage raises its own for missing and damaged files
+            check_opens(path)
             raise DataError(f"features of {utterance.id} cannot be read from {path} ({e}): run {MADE_BY} again") from e
         if features.shape != (utterance.num_frames, utterance.num_features):
             raise DataError(
@@ -123,6 +124,7 @@ def _read_cuts(path: Path) -> list[Utterance]:
                     )
                 )
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as e:
+        check_opens(path)
         raise DataError(f"{path} is not a manifest of cuts with features ({e!r}): run {MADE_BY} again") from e
     if not utterances:
         raise DataError(f"{path} holds no utterances: run {MADE_BY} again")

@@ -2,6 +2,8 @@
 
 import errno
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import kaldifst
@@ -39,24 +41,35 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
         LOG.warning(
             "%d n-grams of %s have words outside the vocabulary and are left out", dropped, lang_dir / "lm.arpa"
         )
-    lg = compose_lg(lexicon_fst(lang), g, lang.num_tokens, config.max_states)
-    if lg.start < 0:
-        raise DataError(f"{lang_dir}: lexicon and language model have no sentence in common")
-    hlg = compose_hlg(config.topology, lg)
+    with openfst(lang_dir):
+        lg = compose_lg(lexicon_fst(lang), g, lang.num_tokens, config.max_states)
+        if lg.start < 0:
+            raise DataError(f"{lang_dir}: lexicon and language model have no sentence in common")
+        hlg = compose_hlg(config.topology, lg)
     output.mkdir(parents=True, exist_ok=True)
     k2 = k2_dict(hlg)
     packed = io.BytesIO()
     torch.save(k2, packed)
     # Renamed together, so that the two never come from different runs.
-    with replacing(output / "HLG.pt") as pt, replacing(output / "HLG.fst") as openfst:
-        if not hlg.write(str(openfst)):
-            raise OSError(errno.EIO, "cannot write (is the disk full?)", str(openfst))
+    with replacing(output / "HLG.pt") as pt, replacing(output / "HLG.fst") as fst:
+        if not hlg.write(str(fst)):
+            raise OSError(errno.EIO, "cannot write (is the disk full?)", str(fst))
         pt.write_bytes(packed.getbuffer())
     write_symbols(output / "words.txt", lang.words)
     write_symbols(output / "tokens.txt", lang.tokens)
     save_config(config, output / "graph.yaml")
     LOG.info("%s: HLG.fst has %d states, %d arcs; HLG.pt has %d states, %d arcs", output, *graph_size(hlg),
              int(k2["arcs"][:, 1].max()) + 1, len(k2["arcs"]))  # fmt: skip
+
+
+@contextmanager
+def openfst(what: object) -> Iterator[None]:
+    """Let an error of OpenFst, which is several lines with places in its source, be one that names ``what``."""
+    try:
+        yield
+    except RuntimeError as e:
+        said = [line.strip() for line in str(e).splitlines() if line.strip()] or [type(e).__name__]
+        raise DataError(f"{what}: OpenFst cannot make a graph of it: {said[-1].removeprefix('[E] ')}") from e
 
 
 def compose_lg(
@@ -68,8 +81,17 @@ def compose_lg(
     lg = kaldifst.StdVectorFst(kaldifst.compose(l, g))
     if lg.start < 0:
         return lg
-    if kaldifst.determinize_star(lg, delta=DELTA, max_states=max_states):
-        raise DataError(f"LG has more than {max_states} states after determinization (see max_states)")
+    try:
+        stopped = kaldifst.determinize_star(lg, delta=DELTA, max_states=max_states)
+    except RuntimeError as e:
+        if "aborted since passed" not in str(e):
+            raise
+        stopped = True
+    if stopped:
+        raise DataError(
+            f"the graph of lexicon and language model has more than {max_states} states when it is made deterministic: "
+            "raise max_states if there is memory for it, or make a smaller language model (asrpar prepare-lang)"
+        )
     kaldifst.minimize_encoded(lg, delta=DELTA)
     lg = _without_inputs_from(lg, num_tokens)
     kaldifst.connect(lg)

@@ -73,7 +73,7 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
     check_origin(exp, numbers, folder)
     try:
         times = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("time", {})
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         times = {}
     return Experiment(exp.name or exp.resolve().name, folder, numbers, times)
 

@@ -162,6 +162,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty if there is none, or none that can be read, as after a crash."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import DataError, TrainingError
+from asrpar.errors import DataError, TrainingError, naming
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.train.model_io import load_saved
@@ -133,13 +133,12 @@ class Checkpoints:
 
     def _read(self, path: Path, device: torch.device) -> dict[str, Any]:
         try:
-            state = load_saved(path, device)
+            with naming(path):
+                state = load_saved(path, device)
             if not isinstance(state, dict) or state.get("format") != FORMAT:
                 raise DataError(f"{path} is no checkpoint of this version of asrpar")
-        except OSError as e:
-            raise TrainingError(
-                f"cannot read {path} ({e.strerror}): remove its folder to resume from an older one"
-            ) from e
+        except OSError:  # no fault of the file's: removing it would lose a good one
+            raise
         except DataError as e:
             raise TrainingError(f"{e}: remove its folder to resume from an older one") from e
         except Exception as e:  # torch has many kinds for what is not its own

@@ -134,7 +134,7 @@ class TrainConfig:
         compression: of what learners send.
         init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
         epochs: passes over the training set.
-        autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it, and CPUs
+        autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it and CPUs
             with AMX unless ``blstm``), else none. ``config.yaml`` has what was chosen.
         device: ``auto``, ``cpu`` or ``cuda``.
         transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for

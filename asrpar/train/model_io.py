@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Size, Tensor, nn
 
-from asrpar.errors import AsrparError, ConfigError, DataError, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, replacing, require_file
 from asrpar.nn import ModelConfig, build_model
 
 
@@ -76,6 +76,7 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
         module = build_model(ModelConfig(**saved["model"]), saved["num_features"], saved["num_classes"])
         module.load_state_dict(saved["weights"])
     except Exception as e:
+        check_opens(path)
         if isinstance(e, DataError):
             raise AsrparError(f"{e}: train again") from e
         if isinstance(e, AsrparError):

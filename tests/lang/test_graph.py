@@ -12,7 +12,7 @@ from asrpar.errors import DataError
 from asrpar.lang.arpa import read_arpa
 from asrpar.lang.config import LangConfig
 from asrpar.lang.fsts import grammar_fst, lexicon_fst
-from asrpar.lang.graph import compose_hlg, compose_lg, graph_size
+from asrpar.lang.graph import compose_hlg, compose_lg, graph_size, openfst
 from asrpar.lang.k2dict import k2_dict
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
@@ -289,3 +289,16 @@ def test_k2_reads_it(small, searches):
         cost, words = engine.best(log_probs[0].tolist())
         assert -float(best.get_tot_scores(True, False)[0]) == pytest.approx(cost, abs=1e-3)
         assert tuple(w for w in best.aux_labels.tolist() if w > 0) == words
+
+
+def test_what_openfst_says_is_one_line():
+    said = "^LANG: OpenFst cannot make a graph of it: Not a functional FST$"
+    with pytest.raises(DataError, match=said), openfst("LANG"):
+        raise RuntimeError("/src/det.h:void Determinize():226\n[E] Not a functional FST\n")
+
+
+def test_too_many_states():
+    lang, lm, _ = build([("A", 1.0, "ab"), ("B", 1.0, "ba")], [["A", "B"], ["B"]], 2)
+    g, _ = grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
+    with pytest.raises(DataError, match=r"more than 2 states .* raise max_states"):
+        compose_lg(lexicon_fst(lang), g, lang.num_tokens, 2)

@@ -152,6 +152,23 @@ def test_compare(experiment, tmp_path):
     assert "- bmuf_1 better than bmuf_2" in markdown
 
 
+def test_what_is_no_experiment_is_left_out(experiment, tmp_path):
+    exps = [experiment("a", 1), experiment("b", 2)]
+    run("score", "--exp", exps[0])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "table.md").touch()
+    others = [tmp_path / "data", tmp_path / "table.md", exps[1]]
+    result = CliRunner().invoke(cli, ["compare", *map(str, [*others, exps[0]])])
+    assert result.exit_code == 0
+    assert f"note: {tmp_path / 'data'} is no experiment" in result.stderr and "table.md is no exp" in result.stderr
+    assert f"{exps[1]} is not scored on 'test'" in result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["experiment", "a"]
+    nothing = run("compare", *others, expect=MissingInputError)
+    assert nothing.startswith("there is nothing to compare: ") and "asrpar score" in nothing
+    assert "data is no experiment" in run("compare", tmp_path / "data", expect=MissingInputError)
+    assert "there is no experiment nowhere" in run("compare", exps[0], "nowhere", expect=MissingInputError)
+
+
 def test_runs_of_other_settings_are_no_repetitions(experiment):
     exps = [experiment(f"{d}_{s}", 2 + s, seed=s, config_digest=d) for d in ("fast", "slow") for s in (1, 2)]
     for exp in exps:

@@ -1,0 +1,132 @@
+"""A file that may not be read is not blamed for its content, whichever library stumbles over it."""
+
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from asrpar.cli import main
+from asrpar.errors import AsrparError
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def place():
+    """A folder that every user may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="asrpar-unreadable-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@contextmanager
+def without(path):
+    """In here nobody may read ``path``."""
+    path.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        path.chmod(0o644)
+
+
+def model(path):
+    from asrpar.train.model_io import load_acoustic_model
+
+    load_acoustic_model(path)
+
+
+def checkpoint(path):
+    import torch
+
+    from asrpar.parallel.comm import LocalComm
+    from asrpar.train.checkpoint import Checkpoints
+
+    Checkpoints(path.parent, LocalComm(), 1)._read(path, torch.device("cpu"))
+
+
+def recording(path):
+    from asrpar.corpus.audio import probe
+
+    probe(path, "a")
+
+
+def decode_to_wav(path):
+    from asrpar.corpus.audio import decode_to_wav
+
+    decode_to_wav(path, path.with_suffix(".out"))
+
+
+def manifest(path):
+    from lhotse import RecordingSet
+
+    from asrpar.corpus.manifests import read_manifest
+
+    read_manifest(RecordingSet, path)
+
+
+def cuts(path):
+    from asrpar.feats.store import _read_cuts
+
+    _read_cuts(path)
+
+
+def stats(path):
+    from asrpar.feats.stats import load_stats
+
+    load_stats(path)
+
+
+def lexicon(path):
+    from asrpar.lang.lexicon import read_lexicon
+
+    read_lexicon(path)
+
+
+def settings(path):
+    from asrpar.config import load_config
+    from asrpar.train.config import TrainConfig
+
+    load_config(TrainConfig, path)
+
+
+@pytest.mark.parametrize(
+    "read", [model, checkpoint, recording, decode_to_wav, manifest, cuts, stats, lexicon, settings]
+)
+def test_no_permission_is_told_as_that(place, read):
+    path = place / ("recordings_x.jsonl.gz" if read in (manifest, cuts) else "x.wav")
+    soundfile.write(path, [0.0] * 800, 8000, format="WAV")
+    with suppress(AsrparError):
+        read(path)  # imports what it needs, which nobody may
+    with pytest.raises(PermissionError) as told, without(path):
+        read(path)
+    assert str(path) in str(told.value)
+
+
+def test_audio_without_permission_is_told_in_a_report(place):
+    from asrpar.corpus.validate_audio import probe_audio
+
+    path = place / "x.wav"
+    soundfile.write(path, [0.0] * 800, 8000)
+    with without(path):
+        assert probe_audio(path).fault == f"audio file {path} is not readable: Permission denied"
+
+
+def test_the_line_names_user_and_owner(place, capsys):
+    path = place / "conf.yaml"
+    path.write_text("max_states: 1\n")
+    command = ["make-graph", "--config", str(path), "--lang", "x", "--output", "y"]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "lang.yaml is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit), without(path):
+        main(command)
+    err = capsys.readouterr().err
+    assert err.startswith(f"asrpar: error: Permission denied: {path} (you are nobody; {path} belongs to "), err
