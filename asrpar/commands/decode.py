@@ -8,6 +8,7 @@ import click
 
 from asrpar.config import config_options, load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError, require_file
+from asrpar.lock import reading
 
 
 @click.command("decode")
@@ -66,7 +67,7 @@ def command(
     folder = Path(graph) if graph else None
     language = Path(lang) if lang else None
     shift = _frame_shift(Path(feats))
-    with make_engine(config, folder, shift * module.subsampling, language, device) as searcher:
+    with reading(feats), make_engine(config, folder, shift * module.subsampling, language, device) as searcher:
         if "num_classes" in facts:
             check_num_classes(facts["num_classes"], searcher.classes, searcher.tokens_file)
         job = Job(

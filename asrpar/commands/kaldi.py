@@ -20,19 +20,22 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
     from asrpar.corpus.kaldi_import import import_split
     from asrpar.corpus.kaldi_tables import write_table
     from asrpar.corpus.manifests import check_split_name, write_manifests
+    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()
     check_split_name(split)
     data = read_kaldi_dir(data_dir)
     work_dir = Path(output).absolute() / "audio" / split
-    made = import_split(data, work_dir, allow_pipes, where=str(Path(data_dir) / "wav.scp"))
-    write_manifests(output, {split: made})
-    feats = Path(output) / f"feats_{split}.scp"
-    if data.feats:
-        write_table(feats, data.feats)
-    else:
-        feats.unlink(missing_ok=True)  # of an earlier import
+    # Several splits may be imported side by side.
+    with alone(output, f".{split}.lock"):
+        made = import_split(data, work_dir, allow_pipes, where=str(Path(data_dir) / "wav.scp"))
+        write_manifests(output, {split: made})
+        feats = Path(output) / f"feats_{split}.scp"
+        if data.feats:
+            write_table(feats, data.feats)
+        else:
+            feats.unlink(missing_ok=True)  # of an earlier import
 
 
 @click.command(name="export-kaldi")

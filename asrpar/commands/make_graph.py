@@ -13,7 +13,10 @@ def command(config_path: tuple[str, ...], overrides: tuple[str, ...], lang: str,
     """Stage 4: the decoding graph, for OpenFst and k2."""
     from asrpar.lang.config import GraphConfig
     from asrpar.lang.graph import make_graph
+    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()
-    make_graph(load_config(GraphConfig, config_path, overrides), lang, output)
+    config = load_config(GraphConfig, config_path, overrides)
+    with alone(output):
+        make_graph(config, lang, output)

@@ -22,8 +22,11 @@ def command(
     """
     from asrpar.lang.config import LangConfig, Places
     from asrpar.lang.prepare import prepare_lang
+    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()
     config = load_config(LangConfig, config_path, overrides)
-    prepare_lang(config, manifests, output, Places(corpus_dir, tuple(str(Path(p).parent) for p in config_path)))
+    places = Places(corpus_dir, tuple(str(Path(p).parent) for p in config_path))
+    with alone(output):
+        prepare_lang(config, manifests, output, places)

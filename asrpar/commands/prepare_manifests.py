@@ -10,10 +10,12 @@ import click
 @click.option("--part", "parts", multiple=True, metavar="PART", help="Only this part; may be given repeatedly.")
 def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -> None:
     """Make recordings, supervisions and cuts of CORPUS, with its splits and its text normalisation."""
+    from contextlib import ExitStack
     from pathlib import Path
 
     from asrpar.corpus.registry import choose_parts, corpus_names, get_corpus
     from asrpar.errors import ConfigError, MissingInputError
+    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()
@@ -27,7 +29,11 @@ def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -
 
     from asrpar.corpus.manifests import check_recordings, write_manifests
 
-    splits = entry.prepare(Path(corpus_dir).absolute(), Path(output).absolute() / "audio", chosen)
-    for split in splits.values():
-        check_recordings(split, entry.sampling_rate)
-    write_manifests(output, splits)
+    with ExitStack() as held:
+        held.enter_context(alone(output))
+        splits = entry.prepare(Path(corpus_dir).absolute(), Path(output).absolute() / "audio", chosen)
+        for split in splits.values():
+            check_recordings(split, entry.sampling_rate)
+        for name in splits:  # an import of one split holds that one
+            held.enter_context(alone(output, f".{name}.lock"))
+        write_manifests(output, splits)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from asrpar.errors import ConfigError, DataError, MissingInputError, replacing
+from asrpar.lock import alone, alone_with
 
 
 @click.command("score")
@@ -52,15 +53,16 @@ def command(
     for name in names:
         folder = Path(exp) / f"decode_{name}" if exp else Path(str(output))
         results = Path(output) if output else folder
-        facts = _facts(Path(exp) if exp else None, None if hyp else folder)
-        reference = Path(ref) if ref else folder / "ref.trn"
-        if manifests:
-            if facts["unit"] == "tokens":
-                raise ConfigError(f"{folder} holds units, not words: score it without --manifests")
-            reference = results / "ref.trn"
-            speakers = _references(Path(manifests), name, reference)
-        hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
-        _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "")
+        with alone(results) if output else alone_with(folder):
+            facts = _facts(Path(exp) if exp else None, None if hyp else folder)
+            reference = Path(ref) if ref else folder / "ref.trn"
+            if manifests:
+                if facts["unit"] == "tokens":
+                    raise ConfigError(f"{folder} holds units, not words: score it without --manifests")
+                reference = results / "ref.trn"
+                speakers = _references(Path(manifests), name, reference)
+            hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
+            _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "")
 
 
 def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:

@@ -37,6 +37,7 @@ def command(
 
     Cells that are finished are left alone, so the same command goes on where an earlier one was stopped.
     """
+    from asrpar.lock import alone
     from asrpar.study.config import load_study
     from asrpar.study.folder import CellFolder, Places
     from asrpar.study.grid import axes, cells, check_rules
@@ -71,7 +72,8 @@ def command(
         others = [Path(folder) for folder in reuse]
         failed = run_study(folders, places, place, jobs, lambda line: click.echo(line, err=True), reuse=others)
     target = Path(output) if output else place / "report"
-    paths = write_report(study, Path(conf), folders, failed, target)
+    with alone(target):
+        paths = write_report(study, Path(conf), folders, failed, target)
     if paths:
         click.echo(f"{paths[-1]}: {sum(f.finished() for f in folders)} of {len(folders)} cells")
     elif not failed:

@@ -1,8 +1,6 @@
 """Stage 0: files from public addresses, resumed where they broke off, and checked against their checksums."""
 
-import contextlib
 import errno
-import fcntl
 import http.client
 import logging
 import re
@@ -13,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,6 +19,7 @@ from tqdm import tqdm
 from asrpar.corpus.registry import Archive, Corpus, choose_parts
 from asrpar.corpus.unpack import file_digest, unpack
 from asrpar.errors import AsrparError, DataError
+from asrpar.lock import alone
 from asrpar.textfile import read_text
 
 log = logging.getLogger("asrpar.corpus")
@@ -53,8 +52,7 @@ def download_corpus(
     if not corpus.parts:
         raise DataError(f"{corpus.name} is not downloaded: {corpus.made_by} makes it")
     output = Path(output).absolute()
-    output.mkdir(parents=True, exist_ok=True)
-    with _locked(output / ".download.lock"):
+    with alone(output, ".download.lock"):
         archives = [a for part in choose_parts(corpus, parts) or corpus.default_parts for a in corpus.parts[part]]
         for archive in archives:
             _obtain(archive, output, remove_archives)
@@ -281,14 +279,3 @@ def _check_disk(part: Path, have: int, remaining: int | None, expansion: float) 
             f"too little disk for {part.stem}: {need / 1e9:.1f} GB needed (unpacked too), {free / 1e9:.1f} GB free in "
             f"{part.parent}"
         )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep a second download out of the same folder; the lock goes with the process."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise DataError(f"another download into {path.parent} is running") from e
-        yield

@@ -32,6 +32,7 @@ from asrpar.corpus.synthetic_config import SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
 from asrpar.corpus.synthetic_words import draw_sentence, lexicon_text, spoken_text
 from asrpar.errors import DataError, naming
+from asrpar.lock import alone_with
 from asrpar.log import get_logger
 from asrpar.workers import Workers, workers
 
@@ -61,7 +62,8 @@ def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | Non
         header = {"settings": asdict(config), "espeak_ng": pool.submit(_check_voices, config).result()}
         if _is_made(output, header):
             return False
-        _replace(config, header, output, pool)
+        with alone_with(output):
+            _replace(config, header, output, pool)
     return True
 
 

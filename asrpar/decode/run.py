@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from asrpar.decode.output import write_decoded
 from asrpar.decode.sweep import SweepResult, grid, sweep
 from asrpar.errors import ConfigError
 from asrpar.info import git_hash, versions
+from asrpar.lock import alone_with
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
@@ -46,6 +48,10 @@ class Job:
     input_seconds: float
     notes: Mapping[str, Any]
 
+    def folder(self, name: str) -> Path:
+        """Where the results of a set go."""
+        return self.exp / f"decode_{name}"
+
 
 def decode_sets(
     job: Job, engine: Engine, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
@@ -56,7 +62,18 @@ def decode_sets(
 
     Raises:
         ConfigError: several values and no dev set. DataError: features or graph that cannot be used.
+        BusyError: something else is writing the results of one of these sets.
     """
+    sets = dict.fromkeys(name for name in (dev, *tests) if name)
+    with ExitStack() as held:
+        for name in sets:
+            held.enter_context(alone_with(job.folder(name)))
+        _decode_sets(job, engine, config, dev, tests, count_errors)
+
+
+def _decode_sets(
+    job: Job, engine: Engine, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
+) -> None:
     points = grid(config)
     if dev is None and len(points) > 1:
         raise ConfigError(
@@ -132,7 +149,7 @@ def _write(
         "dev_sweep": chosen.table if chosen else [],
         **facts,
     }
-    folder = job.exp / f"decode_{name}"
+    folder = job.folder(name)
     write_decoded(folder, hypotheses, output.texts, value)
     LOG.info(
         "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",

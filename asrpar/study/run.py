@@ -9,9 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from asrpar.errors import AsrparError
@@ -94,20 +93,6 @@ def _signal(process: subprocess.Popen, number: int) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-
-
-@contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, with the exit code that a shell gives it."""
-
-    def ended(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, ended)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_cell(
@@ -200,7 +185,7 @@ def run_study(
             wait([begun[twin.cell.name]])
         return run_cell(folder, places, processes, twin, known.get(folder.cell.digest))
 
-    with alone(exp_dir) as lock, ending_on_signals(), Bar(len(folders), done) as bar:
+    with alone(exp_dir) as lock, Bar(len(folders), done) as bar:
         processes = Processes(program, lock)
         with ThreadPoolExecutor(jobs) as pool:
             waiting = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
-from asrpar.lock import try_lock
+from asrpar.lock import reading, try_lock
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
@@ -110,7 +110,7 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
         torch.set_num_threads(config.threads)
     # Whole, so that a later version with other defaults still repeats this run.
     config.strategies = {config.strategy: asdict(settings)}
-    with claim(exp, comm) as ours:
+    with reading(config.data.feats), claim(exp, comm) as ours:
         # Only now: the log of another training is that one's.
         setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
         decide_autocast(config, comm)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError, require_file
+from asrpar.lock import reading
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.record import Entry, read_recording
@@ -56,7 +57,7 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
         handler.addFilter(FirstLearner())
     torch.set_num_threads(config.threads or 1)
     config.strategies = {config.strategy: asdict(settings)}
-    with claim(exp, LocalComm()):
+    with reading(config.data.feats), claim(exp, LocalComm()):
         decide_autocast(config, LocalComm())
         finished, error = look(exp, config)
         error = error or other_cluster(exp, cluster, learners)

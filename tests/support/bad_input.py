@@ -14,10 +14,12 @@ from pathlib import Path
 
 from minidata import asrpar, prepare, train_options
 
+from asrpar.lock import try_lock
+
 REPO = Path(__file__).resolve().parents[2]
 ERROR = re.compile(r"^(?:asrpar|run\.sh): error: ", re.MULTILINE)
 # Logs, settings and locks are written before a run can fail; everything else that is new would pass for a result.
-LOGS = re.compile(r"(.*/)?(log/.*|\.lock|config\.yaml|feats\.yaml|report\.txt|tensorboard/.*)")
+LOGS = re.compile(r"(.*/)?(log/.*|\.([\w-]+\.)?lock|config\.yaml|feats\.yaml|report\.txt|tensorboard/.*)")
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
@@ -60,6 +62,11 @@ class Workplace:
         self.out = here / "out"
         for name in ("corpus", "manifests", "feats", "lang", "graph", "exp"):
             setattr(self, name, shared / name)
+
+    def hold(self, folder: Path) -> None:
+        """Be the one that writes to a folder, as long as this place is there."""
+        folder.mkdir(parents=True)
+        self.held = try_lock(folder)
 
     def copy(self, name: str) -> Path:
         """A copy of a shared folder, to be spoilt."""
