@@ -1,41 +1,99 @@
-"""Audio files: what their headers say, and decoding of what Lhotse would start a shell for."""
+"""Audio files: the one way in which they are opened, what their headers say, and copies as wav.
 
+Whatever reads audio goes through `open_audio`: it takes plain files only, decodes with libsndfile alone, and refuses
+what is cut short.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import soundfile
 
-from asrpar.errors import DataError, check_opens, replacing
+from asrpar.corpus.audio_lengths import is_cut_short, sample_bytes, sphere_header, wav_without_length
+from asrpar.corpus.audio_streams import read_mpeg, with_flac_length, with_mpeg_length
+from asrpar.errors import DataError, replacing
 
 if TYPE_CHECKING:
     from lhotse import Recording
+
+FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
+FULL_SCALE = 8.0  # float samples are -1 to 1; processing may pass that by a few times, another unit by thousands
+_BROKEN = (RuntimeError, OSError, TypeError, ValueError)  # libsndfile's are RuntimeErrors
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file is: Hz, samples of a channel, channels."""
+
+    sampling_rate: int
+    num_samples: int
+    channels: int
+
+
+def open_audio(path: str | Path) -> soundfile.SoundFile:
+    """Open a file for reading; its ``frames`` are right also where the header does not say a length.
+
+    Raises:
+        DataError: no plain file, not readable as audio, without samples, cut short, or coded in a way not read here.
+    """
+    path = Path(path)
+    try:
+        stat = path.stat()
+        if not path.is_file():
+            raise DataError(f"{path} is not a file but a folder, a pipe or a device, which are not read as audio")
+        if stat.st_size == 0:
+            raise DataError(f"audio file {path} is empty (0 bytes)")
+        mended = _mended(str(path), stat.st_mtime_ns, stat.st_size)
+        file = soundfile.SoundFile(io.BytesIO(mended) if mended else str(path))
+    except FileNotFoundError as e:
+        raise DataError(f"no audio file {path}") from e
+    except _BROKEN as e:
+        raise DataError(f"{path} is not readable as audio: {_reason(e)}") from e
+    if file.frames <= 0:
+        file.close()
+        raise DataError(f"audio file {path} holds no samples (zero length)")
+    return file
+
+
+def inspect(path: str | Path) -> AudioInfo:
+    """Read a header. Raises `DataError` as `open_audio`."""
+    with open_audio(path) as file:
+        return AudioInfo(file.samplerate, file.frames, file.channels)
+
+
+def scale_fault(peak: float) -> str | None:
+    """What is wrong with samples whose largest magnitude is ``peak``, where full scale is 1; None if nothing is."""
+    if not peak > FULL_SCALE:
+        return None
+    bits = next((b for b in (16, 24, 32) if peak <= 2 ** (b - 1)), None)
+    seems = f": they seem to be those of {bits}-bit integers; divide them by {2 ** (bits - 1)}" if bits else ""
+    return f"has samples up to {peak:.6g}, where full scale is 1{seems}"
 
 
 def probe(path: str | Path, recording_id: str) -> "Recording":
     """Read a header into a Lhotse recording with an absolute path; every channel is listed.
 
     Raises:
-        DataError: the file is missing, unreadable or holds no samples.
+        DataError: as `open_audio`; the message names the recording.
     """
     from lhotse import Recording
     from lhotse.audio import AudioSource
 
     path = Path(path).absolute()
-    if not path.is_file():
-        raise DataError(f"no audio file {path} (recording {recording_id})")
     try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as e:
-        check_opens(path)  # libsndfile says "System error" alone
-        raise DataError(f"{path} is not readable as audio (recording {recording_id}): {e}") from e
-    if info.frames <= 0:
-        raise DataError(f"{path} holds no samples (recording {recording_id})")
+        info = inspect(path)
+    except DataError as e:
+        raise DataError(f"{e} (recording {recording_id})") from e
     return Recording(
         id=recording_id,
         sources=[AudioSource(type="file", channels=list(range(info.channels)), source=str(path))],
-        sampling_rate=info.samplerate,
-        num_samples=info.frames,
-        duration=info.frames / info.samplerate,
+        sampling_rate=info.sampling_rate,
+        num_samples=info.num_samples,
+        duration=info.num_samples / info.sampling_rate,
     )
 
 
@@ -48,18 +106,90 @@ def decode_to_wav(source: str | Path, target: str | Path, raw_rate: int | None =
         raw_rate: the source is headerless big-endian 16-bit mono at this many samples per second.
 
     Raises:
-        DataError: the source is missing or unreadable.
+        DataError: the source is missing, unreadable, cut short, or of floats that are no -1 to 1.
     """
     source, target = Path(source), Path(target)
-    if not source.is_file():
-        raise DataError(f"no audio file {source}")
     raw = {"format": "RAW", "subtype": "PCM_16", "endian": "BIG", "samplerate": raw_rate, "channels": 1}
+    if raw_rate and not source.is_file():
+        raise DataError(f"no audio file {source}")
     try:
-        samples, rate = soundfile.read(str(source), dtype="int16", **(raw if raw_rate else {}))
-    except (soundfile.LibsndfileError, RuntimeError) as e:
-        check_opens(source)
-        raise DataError(f"{source} is not readable as audio: {e}") from e
+        with soundfile.SoundFile(str(source), **raw) if raw_rate else open_audio(source) as file:
+            rate, promised = file.samplerate, file.frames
+            samples = file.read(dtype="float32" if file.subtype in FLOAT_SUBTYPES else "int16")
+    except _BROKEN as e:
+        raise DataError(f"{source} is not readable as audio: {_reason(e)}") from e
+    fault = scale_fault(float(np.abs(samples).max(initial=0))) if samples.dtype == np.float32 else None
+    if fault or len(samples) < promised:
+        raise DataError(f"{source} {fault or cut_short(len(samples), promised)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary:
         soundfile.write(str(temporary), samples, rate, format="WAV", subtype="PCM_16")
     return target
+
+
+def cut_short(there: int, promised: int) -> str:
+    """How messages say that samples are missing."""
+    return f"is cut short: {there} of the {promised} samples that its header promises"
+
+
+@lru_cache(maxsize=16)
+def _mended(path: str, changed: int, size: int) -> bytes | None:
+    """Check a file's header; the content with the length put in where libsndfile needs that, else None.
+
+    Cached, for the segments of a recording come one after the other; ``changed`` and ``size`` tell that it is the same.
+    """
+    file = Path(path)
+    with file.open("rb") as opened:
+        magic = opened.read(7)
+    if magic == b"NIST_1A":
+        _check_sphere(file)
+    lengths = sample_bytes(file)
+    if lengths is not None and is_cut_short(lengths):
+        if magic[:4] == b"OggS":
+            raise DataError(f"audio file {path} is cut short: it ends in the middle of a page")
+        frames = soundfile.info(path).frames if lengths[1] > 0 else 0
+        if frames == 0:
+            raise DataError(f"audio file {path} holds no samples (zero length), though its header promises some")
+        raise DataError(f"audio file {path} {cut_short(frames, round(frames * lengths[0] / lengths[1]))}")
+    if magic[:4] == b"RIFF":
+        return wav_without_length(file)
+    if magic[:4] == b"fLaC" or magic[:3] == b"ID3" or (magic[0] == 0xFF and magic[1] & 0xE0 == 0xE0):
+        return _mended_stream(file)
+    return None
+
+
+def _mended_stream(path: Path) -> bytes | None:
+    data = path.read_bytes()
+    flac = with_flac_length(data)
+    if flac is not None:
+        return flac
+    mpeg = read_mpeg(data)
+    if mpeg is None:
+        return None
+    if mpeg.promised is not None:
+        if mpeg.promised > mpeg.frames:
+            there, promised = mpeg.frames * mpeg.samples, mpeg.promised * mpeg.samples
+            raise DataError(f"audio file {path} {cut_short(there, promised)}")
+        return None
+    guessed = soundfile.info(str(path)).frames
+    return with_mpeg_length(data, mpeg) if guessed != mpeg.frames * mpeg.samples else None
+
+
+def _check_sphere(path: Path) -> None:
+    fields = sphere_header(path)
+    coding = fields.get("sample_coding", "")
+    if "embedded-" in coding:
+        raise DataError(
+            f"audio file {path} is compressed Sphere ({coding}), which is not read: convert it, for example with "
+            "sph2pipe -f wav"
+        )
+    if not coding and fields.get("sample_n_bytes") == "1":
+        raise DataError(
+            f"audio file {path} does not say how its one byte a sample is coded (sample_coding): convert it, naming "
+            "its coding (mostly mu-law)"
+        )
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else None  # such as: Permission denied
+    return text or " ".join(str(error).split()) or type(error).__name__

@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-import struct
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
@@ -59,35 +58,13 @@ def run_pipe(rec: str, entry: str, work_dir: Path) -> Path:
         if done.returncode != 0:
             last = done.stderr.decode(errors="replace").strip().split("\n")[-1]
             raise DataError(f"'{rec}': the command '{command}' ended with {done.returncode}: {last}")
-        _mend_header(raw)
         try:
             decode_to_wav(raw, target)
         except DataError as e:
-            raise DataError(f"'{rec}': the command '{command}' wrote no readable audio") from e
+            raise DataError(f"'{rec}': the command '{command}' wrote no readable audio: {e}") from e
     except FileNotFoundError as e:
         raise DataError(f"'{rec}': pipes in wav.scp need bash, which is not installed") from e
     finally:
         raw.unlink(missing_ok=True)
     stamp.write_text(command, encoding="utf-8")
     return target
-
-
-def _mend_header(path: Path) -> None:
-    """Programs that write wav to a pipe cannot know its length; put the true sizes in."""
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return
-        file.seek(4)
-        file.write(struct.pack("<I", min(size - 8, 0xFFFFFFFF)))
-        position = 12
-        while position + 8 <= size:
-            file.seek(position)
-            name, length = struct.unpack("<4sI", file.read(8))
-            if name == b"data":
-                if position + 8 + length > size or length == 0:
-                    file.seek(position + 4)
-                    file.write(struct.pack("<I", min(size - position - 8, 0xFFFFFFFF)))
-                return
-            position += 8 + length + length % 2

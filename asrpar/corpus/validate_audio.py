@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from asrpar.corpus.audio import FLOAT_SUBTYPES, cut_short, open_audio, scale_fault
 from asrpar.corpus.validate_report import DataSet, Limits, Place
-from asrpar.errors import check_opens
+from asrpar.errors import DataError
 
-_FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _BLOCK = 1 << 20
 
 
@@ -32,45 +32,29 @@ class Audio:
 
 
 def probe_audio(path: Path, read_audio: bool = False) -> Audio:
-    """Look at one file; its samples are read if they are floats, which can be NaN, or if ``read_audio``."""
-    if not path.exists():
-        return Audio(fault=f"no audio file {path}")
-    if not path.is_file():
-        return Audio(fault=f"{path} is not a file")
+    """Look at one file; its samples are read if they are floats, which can be anything, or if ``read_audio``."""
     try:
-        if path.stat().st_size == 0:
-            return Audio(fault=f"audio file {path} is empty (0 bytes)")
-        with soundfile.SoundFile(str(path)) as file:
+        with open_audio(path) as file:
             audio = Audio(file.samplerate, file.frames, file.channels)
-            if file.frames == 0:
-                return Audio(fault=f"audio file {path} has zero length: a header without samples")
-            if file.subtype in _FLOAT_SUBTYPES or read_audio:
-                fault = _read_through(file)
-                if fault:
-                    return Audio(audio.rate, audio.samples, audio.channels, f"audio file {path} {fault}")
-            return audio
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as e:
-        return Audio(fault=f"audio file {path} is not readable: {_reason(path, e)}")
-
-
-def _reason(path: Path, error: Exception) -> str:
-    try:
-        check_opens(path)
-    except OSError as e:  # libsndfile calls it "System error"
-        return e.strerror
-    return " ".join(str(error).split())
+            fault = _read_through(file) if file.subtype in FLOAT_SUBTYPES or read_audio else None
+    except DataError as e:
+        return Audio(fault=str(e))
+    except (RuntimeError, OSError) as e:
+        return Audio(fault=f"audio file {path} is not readable: {' '.join(str(e).split())}")
+    return replace(audio, fault=f"audio file {path} {fault}") if fault else audio
 
 
 def _read_through(file: soundfile.SoundFile) -> str | None:
     done = bad = 0
+    peak = 0.0
     while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
         done += len(block)
-        bad += int(np.count_nonzero(~np.isfinite(block).all(axis=1)))
+        finite = np.isfinite(block)
+        bad += int(np.count_nonzero(~finite.all(axis=1)))
+        peak = max(peak, float(np.abs(block).max(initial=0, where=finite)))
     if bad:
         return f"has {bad} samples that are NaN or infinite"
-    if done < file.frames:
-        return f"is cut short: {done} of the {file.frames} samples that its header promises"
-    return None
+    return cut_short(done, file.frames) if done < file.frames else scale_fault(peak)
 
 
 def check_audio(data: DataSet, files: Mapping[str, tuple[Path, Place]], limits: Limits) -> dict[str, Audio]:

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from asrpar.corpus.audio_sources import source_fault, source_records
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_lines import read_lines
 from asrpar.corpus.validate_report import DataSet, Limits, Place
@@ -30,6 +31,8 @@ _WANTED: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "cuts": {"id": _TEXT, "start": _NUMBER, "duration": _NUMBER, "supervisions": (list,)},
 }  # fmt: skip
+
+_SAME = ("sources", "sampling_rate", "num_samples", "transforms")  # of a cut's recording and the recordings'
 
 Records = dict[str, tuple[dict[str, Any], Place]]
 
@@ -62,7 +65,8 @@ def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
             place = records["recordings"][recording][1]
             data.warn(place.file, place.line, f"recording '{recording}' has no supervision")
     if "cuts" in records:
-        _check_cuts(data, records["cuts"], supervisions if "supervisions" in records else None, lengths, limits)
+        known = supervisions if "supervisions" in records else None
+        _check_cuts(data, records["cuts"], known, records.get("recordings", {}), lengths, limits)
     return data
 
 
@@ -114,17 +118,12 @@ def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dic
             data.error(place.file, place.line, f"'{recording}' has zero length ({samples} samples, {duration:g} s)")
         elif abs(samples / rate - duration) > limits.tolerance:
             data.error(place.file, place.line, f"'{recording}': {samples} samples at {rate} Hz are not {duration:g} s")
-        sources = [s for s in record["sources"] if isinstance(s, dict)]
-        if not sources:
-            data.error(place.file, place.line, f"'{recording}' has no audio source")
-        for source in sources[:1]:
-            kind, where = source.get("type"), source.get("source")
-            if kind == "file" and isinstance(where, str):
-                files[recording] = (Path(where), place)
-            elif kind == "command" and not limits.allow_pipes:
-                data.error(place.file, place.line, f"'{recording}' is a command, not a file (--allow-pipes trusts it)")
-            elif kind not in ("command", "url", "memory"):
-                data.error(place.file, place.line, f"malformed: source of '{recording}' is of type {kind!r}")
+        sources = source_records(record)
+        fault = source_fault(sources) if record["sources"] else "it has no audio source"
+        if fault:
+            data.error(place.file, place.line, f"'{recording}' cannot be read: {fault}")
+        else:
+            files[recording] = (Path(record["sources"][0]["source"]), place)
     # By what the manifest says: behind a transform (resampling) the file's own rate may differ.
     check_rates(data, {k: (r["sampling_rate"], p) for k, (r, p) in recordings.items()}, limits)
     audio = check_audio(data, files, limits)
@@ -187,7 +186,12 @@ def _check_supervision(
 
 
 def _check_cuts(
-    data: DataSet, cuts: Records, supervisions: Records | None, lengths: dict[str, float], limits: Limits
+    data: DataSet,
+    cuts: Records,
+    supervisions: Records | None,
+    recordings: Records,
+    lengths: dict[str, float],
+    limits: Limits,
 ) -> None:
     for cut, (record, place) in cuts.items():
         inner = record["supervisions"]
@@ -207,6 +211,8 @@ def _check_cuts(
             data.error(place.file, place.line, f"malformed: cut '{cut}' has no recording with an id")
         elif length is None:
             data.error(place.file, place.line, f"cut '{cut}' is of recording '{owner}', which is unknown")
+        elif any(recording.get(name) != recordings[owner][0].get(name) for name in _SAME):
+            data.error(place.file, place.line, f"the recording '{owner}' of cut '{cut}' is another in the recordings")
         elif record["start"] + record["duration"] > length + limits.tolerance:
             end = record["start"] + record["duration"]
             data.error(place.file, place.line, f"cut '{cut}' ends at {end:.3f} s, beyond its audio of {length:.3f} s")

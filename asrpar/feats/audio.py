@@ -4,15 +4,15 @@ import contextlib
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-import soundfile
 from lhotse import MonoCut
 from lhotse.audio import get_audio_duration_mismatch_tolerance, set_audio_duration_mismatch_tolerance
 from lhotse.utils import fastcopy
 
-from asrpar.errors import DataError, check_opens
+from asrpar.corpus import audio_guard
+from asrpar.corpus.audio import inspect, scale_fault
+from asrpar.errors import DataError
 
 UNPERTURBED = 1.0
 MISMATCH = 0.025  # s between a recording and its manifest; perturbed lengths are rounded by a sample or two
@@ -30,13 +30,14 @@ def speed_copy(cut: MonoCut, factor: float) -> MonoCut:
 
 
 def check_file_rate(cut: MonoCut) -> None:
-    """Raise DataError if a file's own header contradicts the sampling rate in its manifest."""
+    """Raise DataError if audio is not in files, or a file's header contradicts the sampling rate in its manifest."""
+    audio_guard.check_sources(cut.recording)
+    if cut.recording.transforms:
+        return  # they may change the rate
     for source in cut.recording.sources:
-        if source.type != "file" or Path(source.source).suffix.lower() not in (".wav", ".flac"):
-            continue
         try:
-            found = soundfile.info(str(source.source)).samplerate
-        except (OSError, RuntimeError):
+            found = inspect(source.source).sampling_rate
+        except DataError:
             return  # loading will report it
         if found != cut.recording.sampling_rate:
             raise DataError(
@@ -67,24 +68,22 @@ def load_samples(cut: MonoCut) -> tuple[np.ndarray | None, str]:
 
     Returns:
         (samples, "") with samples of shape (1, num_samples) float32 in -1 to 1, or (None, why they cannot be used).
+
+    Raises:
+        DataError: the audio is not in files.
     """
-    for source in cut.recording.sources:
-        if source.type == "file" and not Path(source.source).is_file():
-            return None, f"unreadable: no file {source.source}"
+    audio_guard.check_sources(cut.recording)
     try:
-        for source in cut.recording.sources:
-            if source.type == "file":
-                check_opens(source.source)
-        samples = cut.load_audio()
+        samples = audio_guard.load_samples(cut)
     except Exception as e:  # every reader of audio files raises its own kinds
         return None, f"unreadable: {_reason(e)}"
-    samples = np.asarray(samples, dtype=np.float32)
     if samples.size == 0:
         return None, "empty"
     bad = samples.size - int(np.isfinite(samples).sum())
     if bad:
         return None, f"{bad} samples are NaN or infinite"
-    return samples, ""
+    fault = scale_fault(float(np.abs(samples).max()))
+    return (None, fault) if fault else (samples, "")
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
 from asrpar.config import load_config, save_config
+from asrpar.corpus.audio_guard import check_sources
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
@@ -84,6 +85,10 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
             raise DataError(f"{path}: cut {cut.id} is not one supervision of one channel of a recording")
         if cut.id in seen:
             raise DataError(f"{path}: cut {cut.id} is there twice")
+        try:
+            check_sources(cut.recording)
+        except DataError as e:
+            raise DataError(f"{path}: cut {cut.id}, {e}") from e
         seen.add(cut.id)
     return cuts
 

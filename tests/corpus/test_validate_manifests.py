@@ -117,8 +117,26 @@ CHANGES = {
     "NaN": (put_supervision(2, start=float("nan")), f"{SUP}:2", "start of 'ann-2' is nan"),
     "not a record": (lambda k: k["cuts"].insert(0, 7), f"{CUT}:1", "not a record of fields"),
     "no source": (put("recordings", 2, sources=[]), f"{REC}:2", "no audio source"),
-    "odd source": (put("recordings", 2, sources=[{"type": "x"}]), f"{REC}:2", "source of 'ann-2' is of type 'x'"),
+    "odd source": (
+        put("recordings", 2, sources=[{"type": "x"}]),
+        f"{REC}:2",
+        "its source is of type 'x'",
+    ),
     "command": (put("recordings", 2, sources=[{"type": "command", "source": "x"}]), f"{REC}:2", "--allow-pipes"),
+    "command in a cut": (
+        lambda k: k["cuts"][1]["recording"].update(sources=[{"type": "command", "channels": [0], "source": "x"}]),
+        f"{CUT}:2",
+        "is another in the recordings",
+    ),
+    "command in a transform": (
+        put(
+            "recordings",
+            2,
+            transforms=[{"name": "R", "kwargs": {"rir": {"sources": [{"type": "command", "source": "x"}]}}}],
+        ),
+        f"{REC}:2",
+        "its source is a command ('x')",
+    ),
     "missing audio": (
         put("recordings", 2, sources=[{"type": "file", "channels": [0], "source": "/nowhere.wav"}]),
         f"{REC}:2",
@@ -215,7 +233,7 @@ def test_manifest_warnings(tmp_path):
 
 def test_a_resampling_manifest_may_differ_from_its_file(tmp_path):
     def resample(kinds):
-        for r in kinds["recordings"]:
+        for r in kinds["recordings"] + [c["recording"] for c in kinds["cuts"]]:
             r.update(sampling_rate=16000, num_samples=16000, transforms=[{"name": "Resample", "kwargs": {}}])
 
     assert validate_manifests(make_manifests(tmp_path / "m", resample), Limits(sampling_rate=16000)) == []

@@ -9,6 +9,7 @@ import soundfile
 from lhotse import CutSet
 from lhotse.utils import fastcopy
 
+from asrpar.cli import main
 from asrpar.errors import DataError
 from asrpar.feats.batches import BatchLoader
 from asrpar.feats.config import BatchConfig, FeatureConfig
@@ -58,8 +59,8 @@ def test_each_kind_is_reported(bad: Path):
         "a-window": "dropped too short",
         "a-nan": "dropped 1 samples are NaN or infinite",
         "a-inf": "dropped 1 samples are NaN or infinite",
-        "a-missing": f"dropped unreadable: no file {bad}",
-        "a-garbage": "dropped unreadable: Error opening",
+        "a-missing": f"dropped unreadable: no audio file {bad}",
+        "a-garbage": f"dropped unreadable: {bad}/wav/a-garbage.wav is not readable",
         "a-truncated": "dropped unreadable: 2400 samples fewer than its manifest says",
     }
     assert set(found) == set(expected)
@@ -129,3 +130,50 @@ def test_segments_of_one_long_recording(tmp_path: Path, write_cuts: Callable[...
     cuts = CutSet.from_file(tmp_path / "f/cuts_train.jsonl.gz").to_eager()
     assert cuts["a-1-1"].load_features().shape == (60, 20)
     assert cuts["sp0.9-a-1-1"].load_features().shape[0] == cuts["sp0.9-a-1-1"].features.num_frames == 67
+
+
+@pytest.mark.parametrize("kind", ["command", "url", "memory"])
+def test_audio_that_is_no_file(tmp_path: Path, write_cuts: Callable[..., None], kind: str):
+    write_cuts(tmp_path, "dev", {"a-1": good(1), "a-2": good(2)})
+    cuts = list(CutSet.from_file(tmp_path / "cuts_dev.jsonl.gz"))
+    cuts[1].recording.sources[0].type = kind
+    cuts[1].recording.sources[0].source = f"touch {tmp_path}/run; cat {tmp_path}/wav/a-2.wav"
+    CutSet.from_cuts(cuts).to_file(tmp_path / "cuts_dev.jsonl.gz")
+    with pytest.raises(DataError, match=rf"cuts_dev.jsonl.gz: cut a-2, recording a-2: its source is .*{kind}") as e:
+        extract_features(FeatureConfig(fbank=SMALL), tmp_path, tmp_path / "f", ["dev"])
+    assert "\n" not in str(e.value)
+    assert not (tmp_path / "run").exists() and not (tmp_path / "f").exists()
+
+
+def test_sphere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Through stages 1 and 2, mu-law and linear, whatever its name looks like to a shell."""
+    monkeypatch.chdir(tmp_path)
+    names = ("a-1;touch run;.sph", "a-2.sph")
+    for name, coding in zip(names, ("ULAW", "PCM_16"), strict=True):
+        soundfile.write(name, good(1), RATE, format="NIST", subtype=coding)
+    (tmp_path / "k").mkdir()
+    for name, value in (("wav.scp", dict(zip(("a-1", "a-2"), names, strict=True))), ("text", {"a-1": "A", "a-2": "A"})):
+        (tmp_path / "k" / name).write_text("".join(f"{k} {v}\n" for k, v in value.items()))
+    (tmp_path / "k/utt2spk").write_text("a-1 a\na-2 a\n")
+    (tmp_path / "k/spk2utt").write_text("a a-1 a-2\n")
+    main(["import-kaldi", "k", "--output", "m", "--split", "dev"])
+    assert extract_features(FeatureConfig(fbank=SMALL, normalize="none"), "m", "f", ["dev"]) == {"dev": 2}
+    plain, coded = (c.load_features() for c in CutSet.from_file("f/cuts_dev.jsonl.gz"))
+    assert np.abs(plain - coded).mean() < 0.1
+    assert not Path("run").exists()
+
+
+def test_other_units_and_files_cut_short(tmp_path: Path, write_cuts: Callable[..., None]):
+    write_cuts(tmp_path, "dev", {f"a-{i}": good(i) for i in range(5)})
+    soundfile.write(tmp_path / "wav/a-1.wav", good(1) * 2**15, RATE, subtype="FLOAT")
+    whole = (tmp_path / "wav/a-2.wav").read_bytes()
+    (tmp_path / "wav/a-2.wav").write_bytes(whole[:-2000])
+    cuts = list(CutSet.from_file(tmp_path / "cuts_dev.jsonl.gz"))
+    missing = 2000 // (len(whole[44:]) // round(0.6 * RATE))
+    cuts[2].recording.num_samples -= missing  # as Lhotse writes it, which believes libsndfile
+    cuts[2].duration = cuts[2].recording.duration = cuts[2].recording.num_samples / RATE
+    CutSet.from_cuts(cuts).to_file(tmp_path / "cuts_dev.jsonl.gz")
+    extract_features(FeatureConfig(fbank=SMALL, max_bad_fraction=0.5), tmp_path, tmp_path / "f", ["dev"])
+    report = (tmp_path / "f/report.txt").read_text()
+    assert "dev a-1 dropped has samples up to" in report and "16-bit integers; divide them by 32768" in report
+    assert "a-2.wav is cut short: " in report and "# dev: 5 utterances, 2 dropped" in report
