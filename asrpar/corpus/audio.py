@@ -15,7 +15,7 @@ import soundfile
 
 from asrpar.corpus.audio_lengths import is_cut_short, sample_bytes, sphere_header, wav_without_length
 from asrpar.corpus.audio_streams import read_mpeg, with_flac_length, with_mpeg_length
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError, check_opens, replacing
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -39,6 +39,7 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
 
     Raises:
         DataError: no plain file, not readable as audio, without samples, cut short, or coded in a way not read here.
+        PermissionError: the file may not be read.
     """
     path = Path(path)
     try:
@@ -51,7 +52,10 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
         file = soundfile.SoundFile(io.BytesIO(mended) if mended else str(path))
     except FileNotFoundError as e:
         raise DataError(f"no audio file {path}") from e
+    except PermissionError:
+        raise
     except _BROKEN as e:
+        check_opens(path)  # libsndfile says "System error" alone
         raise DataError(f"{path} is not readable as audio: {_reason(e)}") from e
     if file.frames <= 0:
         file.close()
@@ -110,12 +114,15 @@ def decode_to_wav(source: str | Path, target: str | Path, raw_rate: int | None =
     """
     source, target = Path(source), Path(target)
     raw = {"format": "RAW", "subtype": "PCM_16", "endian": "BIG", "samplerate": raw_rate, "channels": 1}
-    if raw_rate and not source.is_file():
-        raise DataError(f"no audio file {source}")
     try:
+        source.open("rb").close()  # libsndfile says "System error" of a file that is not there
         with soundfile.SoundFile(str(source), **raw) if raw_rate else open_audio(source) as file:
             rate, promised = file.samplerate, file.frames
             samples = file.read(dtype="float32" if file.subtype in FLOAT_SUBTYPES else "int16")
+    except FileNotFoundError as e:
+        raise DataError(f"no audio file {source}") from e
+    except PermissionError:
+        raise
     except _BROKEN as e:
         raise DataError(f"{source} is not readable as audio: {_reason(e)}") from e
     fault = scale_fault(float(np.abs(samples).max(initial=0))) if samples.dtype == np.float32 else None

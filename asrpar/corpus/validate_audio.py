@@ -39,7 +39,9 @@ def probe_audio(path: Path, read_audio: bool = False) -> Audio:
             fault = _read_through(file) if file.subtype in FLOAT_SUBTYPES or read_audio else None
     except DataError as e:
         return Audio(fault=str(e))
-    except (RuntimeError, OSError) as e:
+    except OSError as e:
+        return Audio(fault=f"audio file {path} is not readable: {e.strerror}")
+    except RuntimeError as e:
         return Audio(fault=f"audio file {path} is not readable: {' '.join(str(e).split())}")
     return replace(audio, fault=f"audio file {path} {fault}") if fault else audio
 

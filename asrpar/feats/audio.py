@@ -37,7 +37,7 @@ def check_file_rate(cut: MonoCut) -> None:
     for source in cut.recording.sources:
         try:
             found = inspect(source.source).sampling_rate
-        except DataError:
+        except (DataError, OSError):
             return  # loading will report it
         if found != cut.recording.sampling_rate:
             raise DataError(
