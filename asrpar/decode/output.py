@@ -8,6 +8,7 @@ from typing import Any
 
 from asrpar.decode.engine import Hypothesis
 from asrpar.errors import naming
+from asrpar.numbers import plain
 
 
 def write_decoded(
@@ -30,7 +31,8 @@ def write_decoded(
             _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
             _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
             _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
-            _write(fresh / "decode.json", [json.dumps(facts, indent=2, ensure_ascii=False) + "\n"])
+            decoded = json.dumps(plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
+            _write(fresh / "decode.json", [decoded + "\n"])
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)

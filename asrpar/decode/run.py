@@ -20,6 +20,7 @@ from asrpar.errors import ConfigError
 from asrpar.info import git_hash, versions
 from asrpar.lock import alone_with
 from asrpar.log import get_logger
+from asrpar.numbers import ratio
 
 LOG = get_logger(__name__)
 
@@ -144,7 +145,7 @@ def _write(
         "acoustic_model_seconds": round(output.seconds, 3),
         "decode_seconds": round(seconds, 3),
         # Both parts together, as the user waits for both.
-        "real_time_factor": round((output.seconds + seconds) / max(audio, 1e-9), 6),
+        "real_time_factor": round(ratio(output.seconds + seconds, audio), 6),
         "warnings": warnings + (chosen.warnings if chosen else []),
         "dev_sweep": chosen.table if chosen else [],
         **facts,

@@ -13,7 +13,7 @@ from asrpar.feats.augment import SpecAugment, step_generator
 from asrpar.feats.config import BatchConfig
 from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.prefetch import prefetch
-from asrpar.feats.store import FeatureStore
+from asrpar.feats.store import FeatureStore, Utterance
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
 
@@ -84,9 +84,9 @@ class BatchLoader:
         return self._plan.num_learners
 
     @property
-    def texts(self) -> list[str]:
-        """The transcripts, of all learners' utterances."""
-        return [u.text for u in self._store.utterances]
+    def utterances(self) -> list[Utterance]:
+        """Those of all learners."""
+        return self._store.utterances
 
     @property
     def frames_per_epoch(self) -> int:

@@ -5,9 +5,18 @@ convolutions over time and frequency make the features of a phone independent of
 speaker. With little training speech this matters more than any layer after it.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+T = TypeVar("T", int, Tensor)
+
+
+def output_frames(frames: T, stride: int) -> T:
+    """Frames that ``stride``-fold subsampling leaves of so many: the last one may be of fewer."""
+    return -(-frames // stride)
 
 
 def jitter(x: Tensor, lens: Tensor, stride: int) -> tuple[Tensor, Tensor]:
@@ -38,10 +47,10 @@ class SpliceFrontEnd(nn.Module):
         """(N, T, C), (N,) -> (N, channels, ceil(T / stride)), and the lengths that belong to it."""
         if self.training and self.jitter:
             x, lens = jitter(x, lens, self.stride)
-        frames = -(-x.shape[1] // self.stride)
+        frames = output_frames(x.shape[1], self.stride)
         # One stride of context before, and as much after as the last output frame needs.
         x = F.pad(x.transpose(1, 2), (self.stride, (frames + 1) * self.stride - x.shape[1]))
-        return F.relu(self.conv(x)), -(-lens // self.stride)
+        return F.relu(self.conv(x)), output_frames(lens, self.stride)
 
 
 class ConvFrontEnd(nn.Module):
@@ -73,7 +82,7 @@ class ConvFrontEnd(nn.Module):
         y = F.relu(self.first(x[:, None]))
         # Padding must stay zero, or a result would depend on what an utterance is batched with.
         y = F.relu(self.second(y * frame_mask(lens, y.shape[2])[:, None, :, None].to(y.dtype)))
-        lens = -(-lens // self.stride)
+        lens = output_frames(lens, self.stride)
         mask = frame_mask(lens, y.shape[2])[:, None, :, None].to(y.dtype)
         for conv in self.more:
             y = y + F.relu(conv(y * mask))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import kaldialign
 
+from asrpar.numbers import ratio
+
 # Stands for "no word" in an alignment; no word of a transcript, which has no blanks inside.
 GAP = "*** "
 # sclite's weights: three for an insertion or a deletion, four for a substitution.
@@ -27,10 +29,10 @@ class Counts:
 
     @property
     def rate(self) -> float:
-        """Errors in percent of the reference; infinite for errors against an empty reference."""
-        if self.ref == 0:
-            return 0.0 if self.errors == 0 else float("inf")
-        return 100.0 * self.errors / self.ref
+        """Errors in percent of the reference; of an empty one infinite, or NaN where there are no errors either."""
+        if self.ref == 0 and self.errors:
+            return float("inf")
+        return 100.0 * ratio(self.errors, self.ref)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.ins + other.ins, self.dele + other.dele, self.sub + other.sub, self.ref + other.ref)

@@ -65,7 +65,7 @@ def errs_lines(score: Score, numbers: Mapping[str, Any]) -> Iterable[str]:
     yield ""
     yield "SPEAKERS: rate, errors / words, ins, del, sub, wrong sentences / sentences"
     for speaker, (counts, sentences, wrong) in score.speakers().items():
-        rate = f"{counts.rate:7.2f}"
+        rate = f"{counts.rate:7.2f}" if counts.ref else f"{'-':>7}"
         yield (
             f"{speaker}\t{rate}\t{counts.errors} / {counts.ref}\t{counts.ins}\t{counts.dele}\t{counts.sub}"
             f"\t{wrong} / {sentences}"

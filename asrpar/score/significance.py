@@ -28,7 +28,7 @@ def wer_interval(
     """
     e, w = _arrays(errors, ref_words)
     rates = np.concatenate([_rates(e, w, i) for i in _resamples(len(e), replications, seed)])
-    low, high = np.percentile(rates, [2.5, 97.5])
+    low, high = np.nanpercentile(rates, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -76,5 +76,6 @@ def _resamples(utterances: int, replications: int, seed: int) -> Iterator[np.nda
 
 
 def _rates(errors: np.ndarray, words: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    # A resample without a single word can only come from a set with empty references; its rate is taken as 0.
-    return 100.0 * errors[indices].sum(axis=1) / np.maximum(words[indices].sum(axis=1), 1)
+    # A resample of empty references alone has no rate.
+    counted = words[indices].sum(axis=1)
+    return 100.0 * errors[indices].sum(axis=1) / np.where(counted > 0, counted, np.nan)

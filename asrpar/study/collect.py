@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.errors import AsrparError
+from asrpar.numbers import plain, ratio
 from asrpar.study.config import StudyConfig
 from asrpar.study.folder import CellFolder, read_json
 from asrpar.study.grid import Cell, axes, fits, reference_rules
@@ -33,7 +34,7 @@ class Words:
     @property
     def rate(self) -> float:
         """Word error rate in percent."""
-        return 100.0 * sum(self.errors) / max(sum(self.words), 1)
+        return 100.0 * ratio(sum(self.errors), sum(self.words))
 
     def interval(self) -> Interval:
         """The 95 % interval of the rate."""
@@ -108,9 +109,9 @@ class Group:
         return t_interval(self.values(name)) if self.mean(name) is not None else None
 
     def words(self, name: str) -> Words | None:
-        """The errors of all seeds together; None unless all runs are scored on the same utterances."""
+        """The errors of all seeds together; None unless all runs are scored on the same utterances, with words."""
         found = [run.words.get(name) for run in self.runs]
-        if not found or None in found or any(w.words != found[0].words for w in found):
+        if not found or None in found or not any(found[0].words) or any(w.words != found[0].words for w in found):
             return None
         errors = [sum(of_one) for of_one in zip(*(w.errors for w in found), strict=True)]
         return Words(errors, [len(found) * n for n in found[0].words])
@@ -129,7 +130,7 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 
 def load_run(folder: CellFolder) -> Run:
     """Read a finished cell."""
-    train = read_json(folder.path / "train.json")
+    train = plain(read_json(folder.path / "train.json"))
     run = Run(folder.cell, folder.path, train, {})
     times = train.get("time") or {}
     mean, staleness = times.get("mean") or {}, times.get("staleness") or {}

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import ConfigError, DataError, require_file
+from asrpar.errors import ConfigError, require_file
 from asrpar.feats import Batch, BatchLoader
+from asrpar.feats.store import FeatureStore
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import Comm, LocalComm
@@ -16,6 +17,7 @@ from asrpar.parallel.record import Recording, witnessed
 from asrpar.parallel.strategies import Strategy
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
+from asrpar.train.fit import check_set
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
@@ -40,6 +42,13 @@ class Parts:
     def loader(self, workers: int, rank: int) -> BatchLoader:
         """See `make_loader`."""
         return make_loader(self.config, workers, rank)
+
+    def check(self, lang: Lang, loader: BatchLoader, comm: Comm) -> None:
+        """Refuse data of which no loss, or one of too few utterances, can be computed."""
+        data, tell = self.config.data, comm.rank == 0
+        check_set(loader.utterances, data.train, lang, self.config, tell)
+        if data.dev != data.train:
+            check_set(FeatureStore(data.feats, data.dev).utterances, data.dev, lang, self.config, tell)
 
     def learner(self, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""
@@ -103,7 +112,7 @@ def make_learner(
     return AcousticLearner(
         module,
         CtcLoss(config.loss),
-        # Empty for words without a pronunciation: see `check_transcripts`.
+        # Empty for words without a pronunciation: see `check_set`.
         functools.cache(lang.encode_variants),
         config.optimizer,
         autocast=config.autocast == "bf16",
@@ -131,25 +140,6 @@ def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:
         batch.features, batch.feature_lens = batch.features[:0], batch.feature_lens[:0]
         batch.texts, batch.ids, batch.num_frames = [], [], 0
         yield batch
-
-
-def check_transcripts(lang: Lang, texts: list[str], config: TrainConfig) -> None:
-    """Refuse training texts that the language folder cannot read: it was made for others.
-
-    Raises:
-        DataError: a word has no pronunciation and the policy is not to skip its utterance, or all would be skipped.
-    """
-    missing = sorted(w for w in {w for text in texts for w in text.split()} if lang.pronounce(w) is None)
-    if not missing:
-        return
-    where = f"the set '{config.data.train}' in {config.data.feats}"
-    if lang.config.oov.policy != "skip":
-        raise DataError(
-            f"{len(missing)} words of {where} have no pronunciation in {config.data.lang}, such as "
-            f"'{missing[0]}': run stage 3 (asrpar prepare-lang) for these data"
-        )
-    if not any(lang.encodable(text) for text in texts):
-        raise DataError(f"every utterance of {where} has a word without pronunciation in {config.data.lang}")
 
 
 def pick_device(name: str, rank: int) -> torch.device:

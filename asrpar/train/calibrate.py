@@ -20,8 +20,9 @@ from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter, Link, Links
 from asrpar.parallel.virtual.network import Network
-from asrpar.train.build import check_transcripts, make_learner, pick_device
+from asrpar.train.build import make_learner, pick_device
 from asrpar.train.config import TrainConfig, check_config
+from asrpar.train.fit import check_set
 from asrpar.train.precision import decide_autocast
 
 log = get_logger(__name__)
@@ -104,8 +105,8 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
             rank=comm.rank,
         )
         if learner is None:
-            check_transcripts(lang, loader.texts, config)
             learner = make_learner(config, lang, loader.num_features, comm, pick_device(config.device, comm.rank))
+            check_set(loader.utterances, config.data.train, lang, config, comm.rank == 0)
         # Of the first batches of an epoch the first one warms up; the last one of a small set may be short.
         batches = [b for b in itertools.islice(loader.epoch(0), repeats + 1) if b.num_frames]
         enough = comm.allgather_object(max((b.num_frames for b in batches), default=0) >= 0.5 * size)

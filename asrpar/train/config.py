@@ -143,6 +143,8 @@ class TrainConfig:
         dev_every_steps: dev loss also between epochs; 0 for epochs only.
         dev_max_frames: padded frames of a dev batch.
         max_nonfinite: stop after so many gradients that were not finite.
+        max_misfit_fraction: refuse a training or dev set of which more utterances than this share are in no loss, as
+            their transcripts need more frames than they have.
         time_limit_minutes: save and stop after that; 0 for none.
         stop_after_epochs: end after so many epochs although the schedule is laid out for ``epochs``; 0 for none.
     """
@@ -174,6 +176,7 @@ class TrainConfig:
     dev_every_steps: int = 0
     dev_max_frames: int = 20000
     max_nonfinite: int = 20
+    max_misfit_fraction: float = 0.1
     time_limit_minutes: float = 0.0
     stop_after_epochs: int = 0
 
@@ -182,8 +185,8 @@ class TrainConfig:
 # of threads or transport may change the order of sums, and so the last bits: the trainer warns of that.
 FREE_ON_RESUME = (
     "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "transport", "threads",
-    "dev_max_frames", "dev_every_steps", "max_nonfinite", "batch.cache_mb", "batch.prefetch", "trace", "watchdog",
-    "faults", "record", "ema.both",
+    "dev_max_frames", "dev_every_steps", "max_nonfinite", "max_misfit_fraction", "batch.cache_mb", "batch.prefetch",
+    "trace", "watchdog", "faults", "record", "ema.both",
 )  # fmt: skip
 
 
@@ -224,6 +227,8 @@ def check_config(config: TrainConfig) -> None:
     for key, value in least.items():
         if not 0 <= value < math.inf:
             raise ConfigError(f"{key} is {value}: it must not be negative, and finite")
+    if not 0 <= config.max_misfit_fraction <= 1:
+        raise ConfigError(f"max_misfit_fraction is {config.max_misfit_fraction}: it is a share, from 0 to 1")
     if config.seed >= 2**31:
         raise ConfigError(f"seed is {config.seed}: it must be less than 2147483648")
     if config.threads > (os.cpu_count() or math.inf):

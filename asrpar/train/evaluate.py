@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from asrpar.feats import Batch, eval_batches
+from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
 from asrpar.train.learner import AcousticLearner, frames_in
 
 
 @dataclass
 class Evaluation:
-    """``loss`` in nats per frame; ``ter``, token errors of the best path in percent."""
+    """``loss`` in nats per frame; ``ter``, token errors of the best path in percent; NaN if there was nothing."""
 
     loss: float
     ter: float
@@ -41,7 +42,7 @@ def evaluate(
     learner.weights.copy_(own)
     comm.allreduce(totals)
     loss_sum, frames, errors, tokens = totals.tolist()
-    return Evaluation(loss_sum / max(frames, 1.0), 100.0 * errors / max(tokens, 1.0))
+    return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, tokens))
 
 
 @torch.no_grad()

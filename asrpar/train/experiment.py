@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import platform
 import shlex
@@ -18,6 +17,7 @@ from asrpar.config import load_config, save_config
 from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
 from asrpar.lock import reading, try_lock
 from asrpar.log import get_logger, setup_logging
+from asrpar.numbers import plain, ratio
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
 from asrpar.parallel.faults import FaultsConfig
@@ -238,7 +238,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "frames": p.frames,
         "steps": p.steps,
         "train_seconds": round(p.seconds, 3),
-        "frames_per_second": round(p.frames / max(p.seconds, 1e-9), 1),
+        "frames_per_second": round(ratio(p.frames, p.seconds), 1),
         "dev_loss": last.get("dev_loss"),
         "dev_ter": last.get("dev_ter"),
         "ema": config.ema.enabled,
@@ -255,15 +255,6 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
     }
     with replacing(exp / "train.json") as temporary:
         temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def plain(value: Any) -> Any:
-    """The value with null for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def checksum(weights: Any) -> str:

@@ -1,5 +1,6 @@
 """What a run shows of itself: a progress bar on a terminal, TensorBoard scalars, one line for each epoch."""
 
+import math
 from pathlib import Path
 
 from asrpar.launch import progress_stream
@@ -55,10 +56,11 @@ class Progress:
             self.bar = None
 
     def scalars(self, values: dict[str, float], frames: int) -> None:
-        """Write values against the frames seen by all learners."""
+        """Write values against the frames seen by all learners; none where there is no number."""
         if self.writer is not None:
             for name, value in values.items():
-                self.writer.add_scalar(name, value, frames)
+                if math.isfinite(value):
+                    self.writer.add_scalar(name, value, frames)
 
     def close(self) -> None:
         """Flush everything."""

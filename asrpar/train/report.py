@@ -7,6 +7,7 @@ import torch
 
 from asrpar.errors import TrainingError
 from asrpar.log import get_logger
+from asrpar.numbers import ratio
 
 if TYPE_CHECKING:
     from asrpar.train.trainer import Trainer
@@ -21,7 +22,7 @@ def report(trainer: "Trainer") -> None:
     """Evaluate, and write one line about the epoch, and its scalars. Collective."""
     p, learner = trainer.position, trainer.learner
     before = p.history[-1] if p.history else {"frames": 0.0, "seconds": 0.0}
-    frames_per_second = (p.frames - before["frames"]) / max(p.seconds - before["seconds"], 1e-9)
+    frames_per_second = ratio(p.frames - before["frames"], p.seconds - before["seconds"])
     tally = torch.tensor(learner.take_tally(), dtype=torch.float64)
     trainer.comm.allreduce(tally)
     loss_sum, frames, left_out = tally.tolist()
@@ -32,7 +33,7 @@ def report(trainer: "Trainer") -> None:
         "epoch": float(p.epoch),
         "frames": float(p.frames),
         "seconds": p.seconds,
-        "train_loss": loss_sum / max(frames, 1.0),
+        "train_loss": ratio(loss_sum, frames),
         "dev_loss": dev.loss,
         "dev_ter": dev.ter,
         "frames_per_second": frames_per_second,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.log import get_logger
+from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.trace import Count
 from asrpar.parallel.trace_file import TraceFile, common_origin
@@ -65,9 +66,10 @@ def shares(spans: Spans, seconds: float, frames: float) -> dict[str, float]:
         sent += size
         messages += number if size else 0
     own = sum(parts.values()) - parts["hidden"]
-    whole = max(seconds, 1e-9)
-    found = {"frames_per_second": frames / whole} | {k: v / whole for k, v in parts.items()}
-    return found | {"other": max(0.0, 1.0 - own / whole), "bytes_sent": float(sent), "messages": float(messages)}
+    # Of no time there are no shares: NaN, which stays the greater of itself and 0.
+    found = {"frames_per_second": ratio(frames, seconds)} | {k: ratio(v, seconds) for k, v in parts.items()}
+    found["other"] = max(1.0 - ratio(own, seconds), 0.0)
+    return found | {"bytes_sent": float(sent), "messages": float(messages)}
 
 
 def mean(ranks: list[dict[str, float]]) -> dict[str, float]:
@@ -163,7 +165,7 @@ class Timing:
             values = combine_counts([c[name] for *_, c in everyone if name in c])
             found[name] = {
                 "number": values["number"],
-                "mean": values["total"] / max(values["number"], 1),
+                "mean": ratio(values["total"], values["number"]),
                 "max": values["greatest"],
                 "last": values["last"],
                 "histogram": {str(at): n for at, n in sorted(values["histogram"].items())},

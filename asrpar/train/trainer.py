@@ -13,7 +13,7 @@ from asrpar.parallel.compress import make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.strategies import algorithm_class, make_strategy
-from asrpar.train.build import Parts, check_transcripts
+from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
 from asrpar.train.dealing import make_shares
 from asrpar.train.evaluate import Evaluation, evaluate
@@ -50,9 +50,9 @@ class Trainer:
         workers = algorithm_class(config.strategy).workers(settings, comm.size)
         self.serves = comm.rank >= workers
         self.loader = self.parts.loader(workers, comm.rank)
-        check_transcripts(lang, self.loader.texts, config)
         self.num_classes = lang.num_tokens
         self.learner = self.parts.learner(lang, self.loader.num_features, comm)
+        self.parts.check(lang, self.loader, comm)
         self.device = self.learner.device
         self.timing = Timing(comm, self.exp / "trace", config.trace)
         self.learner.trace = self.trace = self.timing.trace

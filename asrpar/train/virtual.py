@@ -208,6 +208,11 @@ class VirtualParts(Parts):
             self._loader = make_loader(self.config, workers, 0)
         return self._loader.share(workers, min(rank, workers - 1))
 
+    def check(self, lang: Lang, loader: BatchLoader, comm: VirtualComm) -> None:
+        """Once for all."""
+        if comm.rank == 0:
+            super().check(lang, loader, comm)
+
     def learner(self, lang: Lang, num_features: int, comm: VirtualComm) -> VirtualLearner:
         """A learner that begins as its like under MPI would."""
         self.comm = comm

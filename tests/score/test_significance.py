@@ -36,6 +36,11 @@ def test_same_counts_give_the_same_interval():
     assert wer_interval([0] * 4, [3] * 4) == (0.0, 0.0)
 
 
+def test_resamples_without_words_have_no_rate():
+    # Each of the two utterances is the only one in a quarter of the resamples; one of them has no words.
+    assert wer_interval([1, 0], [2, 0]) == (50.0, 50.0)
+
+
 def test_chunks_do_not_change_the_interval(monkeypatch):
     whole = wer_interval([1, 0, 2], [3, 3, 3], replications=1000)
     monkeypatch.setattr("asrpar.score.significance._CHUNK", 30)

@@ -1,3 +1,4 @@
+import math
 import random
 
 import kaldialign
@@ -34,6 +35,7 @@ def test_counts():
     assert count(align(["A", "A", "C", "D"], ["F", "D", "B", "E"])) == Counts(sub=4, ref=4)
     assert Counts(1, 2, 3, 12).rate == 50.0
     assert Counts(ins=1).rate == float("inf")
+    assert math.isnan(Counts().rate)
 
 
 def test_characters_count_blanks():

@@ -6,13 +6,14 @@ import math
 import re
 import statistics
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from studies import STUDY, Study
 
 from asrpar.errors import ConfigError
 from asrpar.score.significance import wer_interval
-from asrpar.study.collect import collect, largest_batches, speed_up, t_interval, to_target
+from asrpar.study.collect import Words, collect, largest_batches, speed_up, t_interval, to_target
 from asrpar.study.grid import axes
 from asrpar.study.plots import all_plots
 from asrpar.study.report import write_report
@@ -61,6 +62,13 @@ def test_word_errors_of_seeds_are_pooled(found):
     assert pooled.interval() == wer_interval(pooled.errors, [10] * 20)
 
 
+def test_words_of_nobody_have_no_error_rate(ran, found):
+    group = found[1]["adpsgd_4_32k"]
+    silent = [replace(run, words={"test": Words([0, 0], [0, 0])}) for run in group.runs]
+    assert math.isnan(silent[0].words["test"].rate)
+    assert replace(group, runs=silent).words("test") is None
+
+
 def test_comparison_with_the_reference(ran, found):
     groups = found[1]
     assert groups["single_1_8000"].is_reference and not groups["ssgd_4_8000"].is_reference
@@ -74,11 +82,14 @@ def test_comparison_with_the_reference(ran, found):
     assert to_target(groups["ssgd_4_8000"].runs[0], 0.001) is None
 
 
-def test_a_loss_that_is_missing_is_not_averaged_away(make_study):
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_a_loss_that_is_missing_is_not_averaged_away(make_study, missing):
     made = make_study.load(STUDY.replace("decode: true", ""))
     made.run()
     path = made.exp / "ssgd_n4_b8000_seed0" / "train.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"dev_loss": None}))
+    train = json.loads(path.read_text()) | {"dev_loss": missing}
+    train["history"][-1]["dev_loss"] = missing
+    path.write_text(json.dumps(train))
     groups = {"_".join(g.labels.values()): g for g in collect(made.study, made.folders)[1]}
     assert groups["ssgd_4_8000"].mean("dev_loss") is None
     # Nor is a batch behind one that failed counted as good.
