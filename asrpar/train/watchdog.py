@@ -2,8 +2,9 @@
 
 Every rank has one in a thread. The first that sees no progress for the stated time makes a file, ``EXP/log/stalled``,
 for which the others look each second. Each then writes the stacks of its threads into its log, and tells in a file of
-its own how far it has come; the first one finds out who is behind, and has that rank end its process, and so the job,
-with a message that names it. All this goes past the transport, which may be what hangs.
+its own how far it has come; the first one finds out who is behind, writes that down, and has that rank end its process,
+and so the job, with a message that names it. Until then nobody ends, however long it has waited: the launcher would
+take the first that does for the one to blame. All this goes past the transport, which may be what hangs.
 """
 
 import json
@@ -59,6 +60,8 @@ class Watchdog:
         self._beats = 0
         self._waiting = False
         self._answered = ""
+        # Seconds since the answer.
+        self._since = 0.0
         self._others: dict[int, str] = {}
         self._quiet = self._silence = self._idle = 0.0
         self._stop = threading.Event()
@@ -123,7 +126,8 @@ class Watchdog:
             if found and found != self._answered:
                 self._answer(found)
             elif self._answered:
-                self._obey()
+                self._since += passed
+                self._obey(found)
             elif self._idle > self.timeout and (not self._waiting or self._all_quiet(passed)):
                 self._alarm()
 
@@ -161,26 +165,29 @@ class Watchdog:
             if self._stop.wait(0.1):
                 break
         answers = self._answers(marker)
-        self._marker.unlink(missing_ok=True)
         if self._progress() != before or self._stop.is_set():
+            self._marker.unlink(missing_ok=True)
             log.warning("no progress for %g s, but then it went on", self.timeout)
             return
         blamed, message = self.verdict(answers)
         if blamed != self._rank:
             # The launcher shows the log of the rank that ends the job: that had better be the one that is to blame.
             with suppress(OSError):
-                self._sentence.write_text(f"{blamed} {message}", encoding="utf-8")
+                self._replace(self._sentence, f"{blamed} {message}")
             if self._stop.wait(ANSWER):
                 return
+        self._marker.unlink(missing_ok=True)
         self._end(message)
 
-    def _obey(self) -> None:
+    def _obey(self, marker: str) -> None:
         """After an answer: end if this rank was found to blame, or if whoever noticed first did not end the job."""
         rank, _, message = self._read(self._sentence).partition(" ")
         if rank == str(self._rank):
             self._end(message)
-        if self._idle > self.timeout + 3 * ANSWER:
-            os._exit(1)
+        if not (rank or marker):  # a false alarm
+            self._answered = ""
+        elif self._since > 4 * ANSWER:
+            self._end(message or f"no progress for {self.timeout:g} s, and no verdict from whoever noticed ({marker})")
 
     def _end(self, message: str) -> None:
         self._write(message)
@@ -201,8 +208,11 @@ class Watchdog:
             # Whoever waits for others is not to blame, if anybody does not; nor is whoever comes on.
             still = [r for r, a in answers.items() if a["idle"] > self.timeout / 2] or list(answers)
             still = [r for r in still if answers[r]["doing"] in BUSY] or still
-            least = min(answers[r]["step"] for r in still)
-            blamed = [r for r in still if answers[r]["step"] == least]
+            if self.lockstep:
+                least = min(answers[r]["step"] for r in still)
+                blamed = [r for r in still if answers[r]["step"] == least]
+            else:  # whoever has stood still for longest: a slow learner may rightly be behind in steps
+                blamed = [max(still, key=lambda r: answers[r]["idle"])]
             said = f"{ranks(blamed)} {'is' if len(blamed) == 1 else 'are'} at {places(answers, blamed)}"
         rest = [r for r in answers if r not in blamed]
         if rest:
@@ -212,7 +222,7 @@ class Watchdog:
 
     def _answer(self, marker: str) -> None:
         """Stacks into the log; then how far this rank is."""
-        self._answered = marker
+        self._answered, self._since = marker, 0.0
         doing = self.trace.doing()
         where = f"rank {self._rank} at step {self._step()} ({doing or 'between spans'})"
         self._write(f"stalled: {marker} noticed; this is {where}")
@@ -229,9 +239,7 @@ class Watchdog:
             known |= {"idle": self._idle, "marker": self._answered}
         path = self._file(self._rank)
         with suppress(OSError):
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-            temporary.replace(path)
+            self._replace(path, json.dumps(known))
 
     def _answers(self, marker: str) -> dict[int, dict]:
         found = {}
@@ -252,6 +260,12 @@ class Watchdog:
 
     def _file(self, rank: int) -> Path:
         return self.folder / "beats" / f"{rank}.json"
+
+    @staticmethod
+    def _replace(path: Path, text: str) -> None:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
 
     @staticmethod
     def _read(path: Path) -> str:
