@@ -74,11 +74,14 @@ class EmaConfig:
     Attributes:
         enabled: keep θ̄ and ship it.
         decay_epochs: time constant in epochs' worth of frames, so that it means the same for every corpus.
+        warmup: the average spans no more than a ninth of the training so far, and soon forgets the first weights; for
+            trainings of less than about ten time constants.
         both: when enabled, evaluate the model without the average, too, and keep it as ``unaveraged.pt``.
     """
 
     enabled: bool = False
     decay_epochs: float = 1.0
+    warmup: bool = False
     both: bool = False
 
 

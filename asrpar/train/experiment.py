@@ -54,7 +54,7 @@ def strategy_settings(config: TrainConfig) -> Any:
 
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
-NEUTRAL_AT_ZERO = ("overlap_steps",)
+NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup")
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
             # Settings of strategies that are not in use cannot matter.
             if path in FREE_ON_RESUME or (prefix == "strategies." and key != config.strategy):
                 continue
-            if key in NEUTRAL_AT_ZERO and not value:
+            if (key in NEUTRAL_AT_ZERO or path in NEUTRAL_AT_ZERO) and not value:
                 continue
             found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
         return found
@@ -144,6 +144,7 @@ def run(
     """The training itself, in a folder that is ours; returns what `train` does."""
     import torch
 
+    from asrpar.parallel.ema import too_short
     from asrpar.train.timing import table
     from asrpar.train.trainer import Trainer
 
@@ -153,6 +154,9 @@ def run(
         config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
         trainer.loader.frames_per_epoch, trainer.device, torch.get_num_threads(),
     )  # fmt: skip
+    ema = config.ema
+    if ema.enabled and (warning := too_short(config.epochs, ema.decay_epochs, ema.warmup)):
+        log.warning(warning)
     with trainer.watchdog:
         trainer.begin(allow_learner_change)
         # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.

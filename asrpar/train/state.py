@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asrpar.log import get_logger
-from asrpar.parallel.ema import Ema
 from asrpar.parallel.strategies.base import Gossip
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     trainer.strategy.load_state_dict(state["strategy"])
     trainer.strategy.wire.load_state_dict(state["wire"])
     if state["ema"] is not None:
-        decay = trainer.config.ema.decay_epochs * trainer.loader.frames_per_epoch
-        trainer.ema = Ema(trainer.strategy.observed(), decay)
+        trainer.ema = trainer.average()
         trainer.ema.load_state_dict(state["ema"])
         if mean is not None:
             trainer.ema.mean.copy_(mean["ema"])

@@ -100,7 +100,7 @@ class Trainer:
                 self.learner.weights.copy_(initial_weights(config.init_from, self.learner.shapes))
             self.strategy.start()
             if config.ema.enabled:
-                self.ema = Ema(self.strategy.observed(), config.ema.decay_epochs * self.loader.frames_per_epoch)
+                self.ema = self.average()
         self.stop = self.parts.stop(self.comm)
         total = self.loader.frames_per_epoch
         self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames)
@@ -215,6 +215,12 @@ class Trainer:
         """Add the time since the last call to the training time, which leaves out dev sets."""
         self.position.seconds += self.timing.lap()
 
+    def average(self) -> Ema:
+        """A new average over time, which begins with the strategy's model."""
+        ema = self.config.ema
+        decay = ema.decay_epochs * self.loader.frames_per_epoch
+        return Ema(self.strategy.observed(), decay, warmup=ema.warmup)
+
     def observe(self) -> None:
         """Show the synchronised model to the observers."""
         frames = self.position.frames - self.position.ema_frames
@@ -224,7 +230,7 @@ class Trainer:
 
     def shipped(self) -> Tensor:
         """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model. Collective."""
-        return self.strategy.consensus(self.ema.mean) if self.ema is not None else self.strategy.model()
+        return self.strategy.consensus(self.ema.model()) if self.ema is not None else self.strategy.model()
 
     def evaluate(self, averaged: bool = True) -> Evaluation:
         """Dev loss and token error rate of the shipped model, or of the one that is not ``averaged`` over time."""

@@ -13,6 +13,10 @@ def test_a_training_from_before_a_setting_was_there_is_the_same():
     assert config_digest(bmuf()) == config_digest(bmuf(overlap_steps=0))
     assert differences(bmuf(), bmuf(overlap_steps=2)) == ["strategies.bmuf.overlap_steps: None -> 2"]
     assert config_digest(bmuf()) != config_digest(bmuf(overlap_steps=2))
+    warm = bmuf()
+    warm.ema.warmup = True
+    assert differences(bmuf(), warm) == ["ema.warmup: None -> True"]
+    assert config_digest(bmuf()) != config_digest(warm)
 
 
 def test_settings_of_other_strategies_and_of_the_run_do_not_matter():

@@ -100,7 +100,8 @@ def test_all_learners_begin_with_those_weights(mini, alone, tmp_path):
 def test_average_of_the_model_does_not_interfere(mini, tmp_path):
     found = []
     for name in ("true", "false"):
-        train(mini, tmp_path / name, ema__enabled=name)
+        done = train(mini, tmp_path / name, ema__enabled=name, ema__decay_epochs=30)
+        assert ("ema.decay_epochs is 30, but the training has" in done.stderr) == (name == "true")
         newest = sorted((tmp_path / name / "checkpoints").iterdir())[-1]
         found.append(torch.load(newest / "rank-0.pt", weights_only=True)["learner"]["weights"])
     assert torch.equal(*found)
