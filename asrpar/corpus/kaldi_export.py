@@ -1,27 +1,63 @@
 """Manifests and features as a Kaldi data folder."""
 
 import shlex
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
-from lhotse import CutSet, Recording
+from lhotse import Recording
 
 from asrpar.corpus.kaldi_ark import write_matrices
-from asrpar.corpus.kaldi_tables import write_table
-from asrpar.corpus.manifests import Split, read_manifest
-from asrpar.errors import DataError, require_file
+from asrpar.corpus.kaldi_tables import table_content
+from asrpar.corpus.manifests import Split
+from asrpar.errors import DataError, replacing
+
+OPTIONAL = ("segments", "spk2gender", "utt2lang", "feats.scp")
 
 
-def export_split(split: Split, output: str | Path) -> None:
-    """Write a split as a Kaldi data folder, each file sorted in the C locale.
+def export_split(
+    split: Split,
+    output: str | Path,
+    features: Iterable[tuple[str, np.ndarray]] | None = None,
+    compression: int | None = None,
+) -> None:
+    """Write a split as a Kaldi data folder, each file sorted in the C locale; all of it appears, or nothing.
 
     ``segments`` is written unless every utterance is the whole of a recording of the same name. Flac is decoded in
     ``wav.scp`` by the command of Kaldi's recipes, which `import_split` understands.
+
+    Args:
+        split: recordings and utterances.
+        output: the data folder.
+        features: (utterance id, float32 (T, C)) of all utterances, sorted by id; they become ``feats.ark`` and
+            ``feats.scp``.
+        compression: as for `asrpar.corpus.kaldi_ark.write_matrices`.
 
     Raises:
         DataError: something that a data folder cannot hold: a transformed recording, audio in memory, blanks in an id.
     """
     output = Path(output)
+    tables = {name: table_content(name, rows) for name, rows in _tables(split).items()}
+    is_new = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with ExitStack() as renamed_together:
+            for name, content in tables.items():
+                renamed_together.enter_context(replacing(output / name)).write_bytes(content)
+            if features is not None:
+                write_matrices(output / "feats.ark", features, compression)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                output.rmdir()  # which is empty
+        raise
+    for name in OPTIONAL:
+        if name not in tables and (name != "feats.scp" or features is None):  # of an earlier export
+            (output / name).unlink(missing_ok=True)
+
+
+def _tables(split: Split) -> dict[str, dict[str, str]]:
     recordings = {r.id: r for r in split.recordings}
     wav = {r.id: _scp_entry(r) for r in split.recordings}
     rows: dict[str, dict[str, str]] = {"wav.scp": wav, "text": {}, "utt2spk": {}}
@@ -53,36 +89,7 @@ def export_split(split: Split, output: str | Path) -> None:
         rows["spk2gender"] = genders
     if languages and languages.keys() == segments.keys():
         rows["utt2lang"] = languages
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("segments", "spk2gender", "utt2lang", "feats.scp"):
-        if name not in rows:  # of an earlier export
-            (output / name).unlink(missing_ok=True)
-    for name, table in rows.items():
-        write_table(output / name, table)
-
-
-def export_features(cuts: str | Path, split: Split, output: str | Path, compression: int | None = None) -> None:
-    """Write the features of a split's utterances as ``feats.ark`` and ``feats.scp`` into a data folder.
-
-    Args:
-        cuts: cuts with features attached (stage 2); speed-perturbed copies are left out.
-        split: the utterances wanted.
-        output: the data folder.
-        compression: as for `asrpar.corpus.kaldi_ark.write_matrices`.
-
-    Raises:
-        MissingInputError: there are no such cuts.
-        DataError: an utterance has no features.
-    """
-    require_file(cuts, "stage 2 (asrpar extract-features)")
-    by_id = {cut.id: cut for cut in read_manifest(CutSet, cuts)}
-    absent = [s.id for s in split.supervisions if s.id not in by_id or not by_id[s.id].has_features]
-    if absent:
-        raise DataError(f"{cuts}: {len(absent)} of {len(split.supervisions)} utterances have no features ({absent[0]})")
-    ids = sorted(s.id for s in split.supervisions)
-    write_matrices(
-        Path(output) / "feats.ark", ((i, np.asarray(by_id[i].load_features(), np.float32)) for i in ids), compression
-    )
+    return rows
 
 
 def _scp_entry(recording: Recording) -> str:

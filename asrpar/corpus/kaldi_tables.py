@@ -98,14 +98,20 @@ def write_table(path: Path, rows: dict[str, str]) -> None:
     Raises:
         DataError: a key has blanks, or a value a line break.
     """
+    content = table_content(path.name, rows)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def table_content(name: str, rows: dict[str, str]) -> bytes:
+    """What `write_table` writes; ``name`` is for its errors."""
     lines = []
     for key, value in sorted(rows.items()):
         check_key(key)
         if "\n" in value:
-            raise DataError(f"the entry of '{key}' for {path.name} has a line break in it")
+            raise DataError(f"the entry of '{key}' for {name} has a line break in it")
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
-    with replacing(path) as temporary:
-        temporary.write_bytes("".join(lines).encode("utf-8"))
+    return "".join(lines).encode("utf-8")
 
 
 def check_key(key: str) -> None:

@@ -18,11 +18,16 @@ UNPERTURBED = 1.0
 MISMATCH = 0.025  # s between a recording and its manifest; perturbed lengths are rounded by a sample or two
 
 
+def speed_prefix(factor: float) -> str:
+    """What stands before the ids of copies that are ``factor`` times as fast."""
+    return "" if factor == UNPERTURBED else f"sp{factor:g}-"
+
+
 def speed_copy(cut: MonoCut, factor: float) -> MonoCut:
-    """The cut ``factor`` times as fast; all its ids get the prefix ``sp<factor>-``, text and speaker stay."""
+    """The cut ``factor`` times as fast; all its ids get the prefix of `speed_prefix`, text and speaker stay."""
     if factor == UNPERTURBED:
         return cut
-    prefix = f"sp{factor:g}-"
+    prefix = speed_prefix(factor)
     fast = cut.perturb_speed(factor, affix_id=False)
     recording = fastcopy(fast.recording, id=prefix + fast.recording.id)
     supervisions = [fastcopy(s, id=prefix + s.id, recording_id=recording.id) for s in fast.supervisions]

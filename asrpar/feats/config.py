@@ -40,6 +40,8 @@ class FeatureConfig:
             raise ConfigError(f"dtype {self.dtype} needs storage: shards, not {self.storage}")
         if not self.speeds or len(set(self.speeds)) != len(self.speeds):
             raise ConfigError(f"speeds must be different numbers, for example [0.9, 1.0, 1.1], not {self.speeds}")
+        if len({f"{speed:g}" for speed in self.speeds}) != len(self.speeds):  # so they are called in ids
+            raise ConfigError(f"speeds must differ in their first six digits, which ids are made of, not {self.speeds}")
         if not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ConfigError(f"speeds must lie between 0.5 and 2.0, not {self.speeds}")
         if self.from_kaldi and self.speeds != [1.0]:

@@ -18,6 +18,7 @@ from asrpar.corpus.audio_guard import check_sources
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
+from asrpar.feats.ids import check_ids
 from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
 from asrpar.feats.stats import save_stats
@@ -53,6 +54,8 @@ def extract_features(
     cuts = {split: load_cuts(manifests, split) for split in splits}
     sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
     config = _settle(config, cuts, sources, output)
+    for split in splits:
+        check_ids(cuts[split], split, _speeds(config, split), config.storage)
     with alone(output):
         (output / "storage").mkdir(parents=True, exist_ok=True)
         for split in splits:
@@ -65,6 +68,10 @@ def extract_features(
         return {
             split: _extract_split(config, cuts[split], sources.get(split, {}), output, split, jobs) for split in splits
         }
+
+
+def _speeds(config: FeatureConfig, split: str) -> list[float]:
+    return config.speeds if split == TRAIN else [1.0]
 
 
 def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
@@ -152,7 +159,7 @@ def _extract_split(
     folder = final.with_name(f".{split}.tmp")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    speeds = config.speeds if split == TRAIN else [1.0]
+    speeds = _speeds(config, split)
     # The size of a shard follows from the data alone, so that files do not depend on the number of processes.
     size = min(2000, max(20, -(-len(cuts) // 64)))
     tasks = [

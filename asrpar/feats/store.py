@@ -1,7 +1,8 @@
-"""A split of a FEATS folder, read for training: normalised features by utterance number."""
+"""A split of a FEATS folder, read without Lhotse: features as they were stored, and normalised for training."""
 
 import gzip
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from asrpar.config import load_config
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.feats.config import FeatureConfig
-from asrpar.feats.readers import read_kaldi, read_shard
+from asrpar.feats.readers import read_stored
 from asrpar.feats.stats import Normalizer
 from asrpar.textfile import nfc
 
@@ -31,8 +32,57 @@ class Utterance:
     storage_key: str
 
 
-class FeatureStore:
-    """The utterances of one split.
+class StoredFeatures:
+    """The utterances of one split of a FEATS folder, and their features as they were stored."""
+
+    def __init__(self, feats_dir: str | Path, split: str) -> None:
+        """Read the split's cuts. Raises MissingInputError or DataError."""
+        self.split = split
+        self._cuts = Path(feats_dir) / f"cuts_{split}.jsonl.gz"
+        require_file(self._cuts, MADE_BY)
+        self.utterances = _read_cuts(self._cuts)
+        self._folder = Path(feats_dir).resolve() / "storage"
+
+    def of(self, ids: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """The features (T, C) float32 of these utterances, in their order, each with its id.
+
+        Raises:
+            DataError: at once if an utterance is not there; later, if features are missing or damaged.
+        """
+        place = {u.id: n for n, u in enumerate(self.utterances)}
+        wanted = list(ids)
+        absent = [i for i in wanted if i not in place]
+        if absent:
+            raise DataError(f"{self._cuts}: {len(absent)} of {len(wanted)} utterances have no features ({absent[0]})")
+        return ((i, np.asarray(self.stored(place[i]), np.float32)) for i in wanted)
+
+    def stored(self, index: int) -> np.ndarray:
+        """Features (T, C) of one utterance, not normalised. Raises DataError if they are missing or damaged."""
+        utterance = self.utterances[index]
+        path = self._locate(utterance.storage_path)
+        try:
+            features = read_stored(utterance.storage_type, path, utterance.storage_key)
+        except AsrparError:
+            raise
+        except Exception as e:  # each kind of storage raises its own for missing and damaged files
+            check_opens(path)
+            raise DataError(f"features of {utterance.id} cannot be read from {path} ({e}): run {MADE_BY} again") from e
+        if features.shape != (utterance.num_frames, utterance.num_features):
+            raise DataError(
+                f"features of {utterance.id} in {path} have shape {features.shape}, expected "
+                f"{(utterance.num_frames, utterance.num_features)}: run {MADE_BY} again"
+            )
+        return features
+
+    def _locate(self, stored: str) -> str:
+        """The storage beside the cuts if it is there, for the FEATS folder may have been moved or copied."""
+        _, found, tail = stored.rpartition(f"/storage/{self.split}")
+        here = self._folder / f"{self.split}{tail}"
+        return str(here) if found and here.exists() else stored
+
+
+class FeatureStore(StoredFeatures):
+    """The utterances of one split, normalised.
 
     Normalised features are kept until ``cache_mb`` is full. Utterances that came too late for the cache are read from
     disk each time: every epoch uses each utterance once, so replacing cached ones would never gain anything.
@@ -40,14 +90,10 @@ class FeatureStore:
 
     def __init__(self, feats_dir: str | Path, split: str, cache_mb: int = 0) -> None:
         """Read the split's cuts. Raises MissingInputError or DataError."""
+        super().__init__(feats_dir, split)
         feats_dir = Path(feats_dir)
-        self.split = split
-        self._cuts = feats_dir / f"cuts_{split}.jsonl.gz"
-        require_file(self._cuts, MADE_BY)
         require_file(feats_dir / "feats.yaml", MADE_BY)
         self.config = load_config(FeatureConfig, feats_dir / "feats.yaml")
-        self.utterances = _read_cuts(self._cuts)
-        self._folder = feats_dir.resolve() / "storage"
         self._normalize = Normalizer(feats_dir, split, self.config.normalize)
         self._cache: dict[int, np.ndarray] = {}
         self._room = cache_mb * 2**20
@@ -66,41 +112,11 @@ class FeatureStore:
         """Normalised features (T, C) float32 of one utterance; must not be changed by the caller."""
         features = self._cache.get(index)
         if features is None:
-            utterance = self.utterances[index]
-            features = self._normalize(self._read(utterance), utterance.speaker)
+            features = self._normalize(self.stored(index), self.utterances[index].speaker)
             if features.nbytes <= self._room:
                 self._room -= features.nbytes
                 self._cache[index] = features
         return features
-
-    def _read(self, utterance: Utterance) -> np.ndarray:
-        path = self._locate(utterance.storage_path)
-        try:
-            if utterance.storage_type == "asrpar_shard":
-                features = read_shard(path, utterance.storage_key)
-            elif utterance.storage_type == "kaldiio":
-                features = read_kaldi(path, utterance.storage_key)
-            else:
-                from lhotse.features.io import get_reader
-
-                features = get_reader(utterance.storage_type)(path).read(utterance.storage_key)
-        except AsrparError:
-            raise
-        except Exception as e:  # each kind of storage raises its own for missing and damaged files
-            check_opens(path)
-            raise DataError(f"features of {utterance.id} cannot be read from {path} ({e}): run {MADE_BY} again") from e
-        if features.shape != (utterance.num_frames, utterance.num_features):
-            raise DataError(
-                f"features of {utterance.id} in {path} have shape {features.shape}, expected "
-                f"{(utterance.num_frames, utterance.num_features)}: run {MADE_BY} again"
-            )
-        return features
-
-    def _locate(self, stored: str) -> str:
-        """The storage beside the cuts if it is there, for the FEATS folder may have been moved or copied."""
-        _, found, tail = stored.rpartition(f"/storage/{self.split}")
-        here = self._folder / f"{self.split}{tail}"
-        return str(here) if found and here.exists() else stored
 
 
 def _read_cuts(path: Path) -> list[Utterance]:

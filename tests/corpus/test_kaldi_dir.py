@@ -10,14 +10,13 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lhotse import CutSet, Fbank, FbankConfig, SupervisionSegment
-from lhotse.features.io import NumpyFilesWriter
+from lhotse import SupervisionSegment
 from lhotse.utils import fastcopy
 
 from asrpar.corpus.audio import probe
 from asrpar.corpus.kaldi_ark import read_matrices
 from asrpar.corpus.kaldi_dir import KaldiDir, Segment, read_kaldi_dir
-from asrpar.corpus.kaldi_export import export_features, export_split
+from asrpar.corpus.kaldi_export import export_split
 from asrpar.corpus.kaldi_import import import_split
 from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.manifests import Split, make_cuts
@@ -353,23 +352,23 @@ def test_what_a_folder_cannot_hold_is_refused(tmp_path: Path, wav: Path) -> None
             export_split(Split(split.recordings, [fastcopy(split.supervisions[0], **changes)]), tmp_path / "out")
 
 
-def test_features_of_stage_2_are_exported(tmp_path: Path, wav: Path) -> None:
+def test_features_are_exported_and_all_or_nothing_is(tmp_path: Path, wav: Path) -> None:
     split = import_split(read_kaldi_dir(make_dir(tmp_path / "in", wav)), tmp_path)
-    cuts = CutSet.from_cuts(make_cuts(split))
-    fbank = Fbank(FbankConfig(sampling_rate=8000, num_mel_bins=23))
-    cuts = cuts.compute_and_store_features(fbank, tmp_path / "storage", storage_type=NumpyFilesWriter)
-    cuts.to_file(tmp_path / "cuts_train.jsonl.gz")
-    export_split(split, tmp_path / "out")
-    export_features(tmp_path / "cuts_train.jsonl.gz", split, tmp_path / "out")
+    matrices = {i: np.full((4, 3), n, np.float32) for n, i in enumerate(("a-1", "a-2", "b-1"))}
+    export_split(split, tmp_path / "out", matrices.items())
     read = dict(read_matrices(tmp_path / "out" / "feats.scp"))
-    assert list(read) == ["a-1", "a-2", "b-1"]
-    for cut in cuts:
-        np.testing.assert_array_equal(read[cut.id], cut.load_features())
-    data = read_kaldi_dir(tmp_path / "out")
-    assert data.feats.keys() == data.text.keys()
-    CutSet.from_cuts(make_cuts(split)).to_file(tmp_path / "cuts_dev.jsonl.gz")
-    with pytest.raises(DataError, match="3 of 3 utterances have no features"):
-        export_features(tmp_path / "cuts_dev.jsonl.gz", split, tmp_path / "out")
+    assert list(read) == list(matrices) and all(np.array_equal(read[i], matrices[i]) for i in read)
+    assert read_kaldi_dir(tmp_path / "out").feats.keys() == matrices.keys()
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    split.supervisions[0].text = "ANOTHER"
+    matrices["b-1"] = np.full((4, 3), np.nan, np.float32)
+    for folder in ("out", "new"):
+        with pytest.raises(DataError, match="b-1: the features hold NaN"):
+            export_split(split, tmp_path / folder, matrices.items())
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    assert not (tmp_path / "new").exists()
+    export_split(split, tmp_path / "out")
+    assert not (tmp_path / "out" / "feats.scp").exists()
 
 
 @pytest.mark.corpora

@@ -104,14 +104,19 @@ def test_mistakes(tmp_path: Path, imported: dict, manifests: Path):
     assert not (tmp_path / "run").exists() and not (tmp_path / "g").exists()
 
 
-def test_there_and_back_on_the_command_line(feats: Path, manifests: Path, tmp_path: Path):
+def test_there_and_back_on_the_command_line(
+    feats: Path, manifests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Features → export-kaldi → import-kaldi → extract-features: the same features."""
     from asrpar.corpus.manifests import Split, write_manifests
 
     cuts = list(CutSet.from_file(manifests / "cuts_dev.jsonl.gz"))
     write_manifests(tmp_path / "m", {"dev": Split([c.recording for c in cuts], [c.supervisions[0] for c in cuts])})
     data, again = tmp_path / "data", tmp_path / "again"
-    main(["export-kaldi", str(tmp_path / "m"), "--split", "dev", "--output", str(data), "--features", str(feats)])
+    with monkeypatch.context() as alone:
+        # As in a process of its own, where nothing has registered the storage with Lhotse.
+        alone.setattr("lhotse.features.io.READER_BACKENDS", {})
+        main(["export-kaldi", str(tmp_path / "m"), "--split", "dev", "--output", str(data), "--features", str(feats)])
     main(["import-kaldi", str(data), "--split", "dev", "--output", str(again)])
     settings = ["--set", "from_kaldi=true", "--set", "speeds=[1.0]"]
     main(["extract-features", "--manifests", str(again), "--output", str(tmp_path / "f"), "--splits", "dev", *settings])

@@ -1,0 +1,74 @@
+"""Ids and storages: what would overwrite something, or run something, is refused before anything is written."""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet
+from lhotse.utils import fastcopy
+
+from asrpar.errors import DataError
+from asrpar.feats.config import FeatureConfig
+from asrpar.feats.extract import extract_features
+from asrpar.feats.store import FeatureStore
+
+SMALL = {"num_filters": 20}
+
+
+def again(cuts: list, name: Callable[[str], str], speed: float = 1.0) -> list:
+    """Copies of ``cuts`` with other ids, and perhaps another speed."""
+    copies = []
+    for cut in cuts:
+        made = cut.perturb_speed(speed, affix_id=False) if speed != 1.0 else cut
+        copies.append(fastcopy(made, id=name(cut.id), supervisions=[fastcopy(made.supervisions[0], id=name(cut.id))]))
+    return copies
+
+
+@pytest.mark.parametrize(
+    ("name", "speed", "message"),
+    [
+        (lambda i: f"sp0.9-{i}", 0.9, r"cut sp0\.9-a-000 is a copy of a-000: split train .*set speeds: \[1\.0\]"),
+        (lambda i: f"{i}_sp1.1", 1.0, r"cut a-000_sp1\.1 is a copy of a-000: split train holds copies"),
+        (lambda i: f"fast-{i}", 1.1, r"recording a-000 is made faster or slower by its manifest"),
+    ],
+)
+@pytest.mark.parametrize("storage", ["shards", "numpy_files"])
+def test_data_that_are_perturbed_already(
+    manifests: Path, tmp_path: Path, name: Callable[[str], str], speed: float, message: str, storage: str
+):
+    cuts = list(CutSet.from_file(manifests / "cuts_train.jsonl.gz"))
+    CutSet.from_cuts(cuts + again(cuts[:3], name, speed)).to_file(tmp_path / "cuts_train.jsonl.gz")
+    with pytest.raises(DataError, match=message):
+        extract_features(FeatureConfig(fbank=SMALL, storage=storage), tmp_path, tmp_path / "f", ["train"])
+    assert not (tmp_path / "f").exists()
+    few = FeatureConfig(fbank=SMALL, storage=storage, speeds=[1.0])
+    assert extract_features(few, tmp_path, tmp_path / "f", ["train"]) == {"train": 48}
+    ids = [c.id for c in CutSet.from_file(tmp_path / "f/cuts_train.jsonl.gz")]
+    assert len(set(ids)) == 48
+
+
+@pytest.mark.parametrize(
+    ("storage", "key", "message"),
+    [
+        ("numpy_files", "../../a", "cannot be the name of a file of storage: numpy_files"),
+        ("numpy_files", "a-000.npy", "cannot be the name of a file"),
+        ("kaldi", "a 1", "'a 1' cannot be an id in Kaldi's files"),
+    ],
+)
+def test_ids_that_a_storage_cannot_hold(manifests: Path, tmp_path: Path, storage: str, key: str, message: str):
+    cuts = list(CutSet.from_file(manifests / "cuts_dev.jsonl.gz"))
+    CutSet.from_cuts(again(cuts[:1], lambda _: key)).to_file(tmp_path / "cuts_dev.jsonl.gz")
+    with pytest.raises(DataError, match=message):
+        extract_features(FeatureConfig(fbank=SMALL, storage=storage), tmp_path, tmp_path / "f", ["dev"])
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("kind", ["memory_raw", "lilcom_url", "shar"])
+def test_storages_that_unpickle_or_fetch_are_not_read(feats: Path, tmp_path: Path, kind: str):
+    shutil.copytree(feats, tmp_path / "f")
+    lines = gzip.decompress((feats / "cuts_dev.jsonl.gz").read_bytes()).decode().replace("asrpar_shard", kind)
+    (tmp_path / "f/cuts_dev.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    with pytest.raises(DataError, match=f"features in storage '{kind}' are not read"):
+        FeatureStore(tmp_path / "f", "dev").load(0)
