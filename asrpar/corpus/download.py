@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from asrpar.corpus.registry import Archive, Corpus, choose_parts
 from asrpar.corpus.unpack import file_digest, unpack
-from asrpar.errors import AsrparError, DataError
+from asrpar.errors import AsrparError, DataError, naming
 from asrpar.lock import alone
 from asrpar.textfile import read_text
 
@@ -170,7 +170,8 @@ def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, recor
         kept = _record(target)
         if not kept.exists():
             found = file_digest(path, "sha256")
-            kept.write_text(f"{found}  {target.name}\n", encoding="utf-8")
+            with naming(kept):
+                kept.write_text(f"{found}  {target.name}\n", encoding="utf-8")
             log.info("%s: no checksum is published; recorded sha256 %s", target.name, found)
             return
         sha256, source = read_text(kept).partition(" ")[0], f"recorded in {kept.name}"
@@ -198,7 +199,8 @@ def _receive(url: str, part: Path, expansion: float, attempts: int, pause: float
             reason = f"{e.code} {e.reason}"
         except (http.client.HTTPException, OSError) as e:
             if isinstance(e, OSError) and e.errno in _OF_THE_DISK:
-                raise
+                with naming(part):
+                    raise
             cause = getattr(e, "reason", None) or e
             reason = str(cause) or type(cause).__name__
             if isinstance(cause, socket.gaierror):  # no network or no such host: waiting does not help

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from asrpar.corpus.audio import decode_to_wav
-from asrpar.errors import DataError
+from asrpar.errors import DataError, naming
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -66,5 +66,6 @@ def run_pipe(rec: str, entry: str, work_dir: Path) -> Path:
         raise DataError(f"'{rec}': pipes in wav.scp need bash, which is not installed") from e
     finally:
         raw.unlink(missing_ok=True)
-    stamp.write_text(command, encoding="utf-8")
+    with naming(stamp):
+        stamp.write_text(command, encoding="utf-8")
     return target

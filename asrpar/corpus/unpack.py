@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from asrpar.errors import DataError
+from asrpar.errors import DataError, naming
 
 _RESERVE = 64 << 20  # bytes that unpacking leaves free
 
@@ -41,7 +41,8 @@ def unpack(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        _extract(archive, staging)
+        with naming(target):
+            _extract(archive, staging)
         if rename and (staging / rename[0]).exists():
             (staging / rename[0]).replace(staging / rename[1])
         if content:

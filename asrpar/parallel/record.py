@@ -82,7 +82,8 @@ class Recording:
 
     def close(self) -> None:
         """Write what is left."""
-        self.file.close()
+        with naming(self.path):
+            self.file.close()
 
 
 class Replay:

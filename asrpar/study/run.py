@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from asrpar.errors import AsrparError
+from asrpar.errors import AsrparError, naming
 from asrpar.launch import progress_stream
 from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
@@ -50,8 +50,9 @@ class Processes:
         """One command, its output added to ``log``; returns its exit status. `Stopped` if `stop` was called."""
         command = [*self.program, *arguments]
         with log.open("a", encoding="utf-8") as file:
-            file.write(shlex.join(command) + "\n")
-            file.flush()
+            with naming(log):
+                file.write(shlex.join(command) + "\n")
+                file.flush()
             with self.guard:
                 if self.stopped:
                     raise Stopped

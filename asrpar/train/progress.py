@@ -22,9 +22,9 @@ class Progress:
         self.bar = None
         self.writer = None
         if rank == 0:
-            from torch.utils.tensorboard import SummaryWriter
+            from asrpar.train.events import Events
 
-            self.writer = SummaryWriter(str(folder), purge_step=first_frame + 1 if first_frame else None)
+            self.writer = Events(folder, first_frame + 1 if first_frame else None)
 
     def begin_epoch(self, epoch: int, epochs: int, frames: int) -> None:
         """A new bar, already at ``frames`` when a run resumes within an epoch."""

@@ -107,8 +107,10 @@ class Trainer:
 
     def close(self) -> None:
         """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
-        self.progress.close()
-        self.stop.close()
+        try:
+            self.progress.close()
+        finally:
+            self.stop.close()
 
     def train_epoch(self) -> int:
         """One pass over the data, or what is left of it; returns the signal that stopped it within the pass, else 0."""
