@@ -1,17 +1,22 @@
 """``asrpar compare``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from asrpar.decode.config import results_folder
 from asrpar.errors import MissingInputError, replacing
 
 
 @click.command("compare")
 @click.argument("experiments", nargs=-1, required=True, metavar="EXP...")
 @click.option("--set", "set_name", default="test", show_default=True, help="Set whose results are compared.")
+@click.option(
+    "--suffix", "suffixes", multiple=True, default=("",), metavar="NAME", help="Of decodings; several, to compare them."
+)
 @click.option("--markdown", metavar="FILE", help="Write the table as Markdown too.")
-def command(experiments: tuple[str, ...], set_name: str, markdown: str | None) -> None:
+def command(experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ...], markdown: str | None) -> None:
     """Tabulate the results of several experiments.
 
     Runs that differ in seed alone get a line with mean and standard deviation, and every two experiments the
@@ -19,7 +24,8 @@ def command(experiments: tuple[str, ...], set_name: str, markdown: str | None) -
     """
     from asrpar.score.compare import group_lines, load_experiment, markdown_table, pair_lines, table_rows, text_table
 
-    loaded = [load_experiment(exp, set_name) for exp in _scored([Path(e) for e in experiments], set_name)]
+    paths = [Path(e) for e in experiments]
+    loaded = [load_experiment(*place) for place in _scored(paths, set_name, dict.fromkeys(suffixes))]
     rows = table_rows(loaded)
     groups, pairs = group_lines(loaded), pair_lines(loaded)
     click.echo("\n".join(["\n".join(text_table(rows)), *_block(groups), *_block(pairs)]))
@@ -29,20 +35,22 @@ def command(experiments: tuple[str, ...], set_name: str, markdown: str | None) -
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _scored(paths: list[Path], set_name: str) -> list[Path]:
-    """The experiments that have results; what else ``exp/*`` named is left out with a note."""
+def _scored(paths: list[Path], set_name: str, suffixes: Iterable[str]) -> list[tuple[Path, str, str]]:
+    """Experiment, set and suffix of what has results; what else ``exp/*`` named is left out with a note."""
     kept, notes = [], []
     for path in dict.fromkeys(paths):
         if not path.exists():
             raise MissingInputError(f"there is no experiment {path}")
         begun = any((path / name).exists() for name in ("config.yaml", "train.json", "final.pt"))
-        begun = begun or any(path.glob("decode_*"))
-        if (path / f"decode_{set_name}" / "wer.json").exists() or (begun and len(paths) == 1):
-            kept.append(path)  # loading says what a single one misses
-        elif begun:
-            notes.append(f"{path} is not scored on '{set_name}' (asrpar decode, asrpar score)")
-        else:
+        if not begun and not any(path.glob("decode_*")):
             notes.append(f"{path} is no experiment")
+            continue
+        for suffix in suffixes:
+            folder = results_folder(path, set_name, suffix)
+            if (folder / "wer.json").exists() or len(paths) == 1:
+                kept.append((path, set_name, suffix))  # loading says what a single one misses
+            else:
+                notes.append(f"{folder} is not there or not scored (asrpar decode, asrpar score)")
     if not kept:
         raise MissingInputError(f"there is nothing to compare: {'; '.join(notes)}")
     for note in notes:

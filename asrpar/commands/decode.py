@@ -17,10 +17,11 @@ from asrpar.lock import reading
 @click.option("--feats", required=True, metavar="DIR", help="Features of stage 2.")
 @click.option("--graph", metavar="DIR", help="Decoding graph of stage 4; the greedy engine needs none.")
 @click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
-@click.option("--dev", default="dev", show_default=True, help="Set to choose LM scale and beam on; '' for none.")
+@click.option("--dev", default="dev", show_default=True, help="Set to choose LM scale and beam on; '': as before.")
 @click.option("--test", "tests", default="test", show_default=True, help="Sets to decode, separated by commas.")
 @click.option("--engine", help="kaldi, k2 or greedy; the same as --set engine=NAME.")
 @click.option("--jobs", type=click.IntRange(0), help="Processes of the kaldi engine; 0: as many as there are cores.")
+@click.option("--suffix", default="", metavar="NAME", help="Results go to decode_<set>_NAME, beside other ones.")
 @click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
 def command(
     config_path: Any,
@@ -33,14 +34,16 @@ def command(
     tests: str,
     engine: str | None,
     jobs: int | None,
+    suffix: str,
     model: str,
 ) -> None:
     """Stage 7: decode sets; LM scale and beam are chosen on dev.
 
     Writes hyp.trn, ref.trn, times.ctm and decode.json for the dev set and each test set.
     """
-    from asrpar.decode.config import DecodeConfig
+    from asrpar.decode.config import DecodeConfig, check_suffix
 
+    check_suffix(suffix)
     if engine is not None:
         overrides = (*overrides, f"engine={engine}")
     if jobs is not None:
@@ -77,7 +80,10 @@ def command(
             lambda name: _batches(feats, name, config.max_frames, facts["num_features"]),
             _reference(searcher.unit, language),
             shift,
-            {"model": str(checkpoint), **origin(checkpoint, Path(exp)), "graph": graph, "device": device},
+            {"model": str(checkpoint), **origin(checkpoint, Path(exp)), "device": device},
+            folder,
+            Path(feats),
+            suffix,
         )
         decode_sets(job, searcher, config, dev or None, sets, _count_errors)
 

@@ -15,6 +15,7 @@ from asrpar.lock import alone, alone_with
 @click.command("score")
 @click.option("--exp", metavar="DIR", help="Experiment of stage 7.")
 @click.option("--set", "sets", default="test", show_default=True, help="Decoded sets, separated by commas.")
+@click.option("--suffix", default="", metavar="NAME", help="Score decode_<set>_NAME, made by decode --suffix NAME.")
 @click.option("--ref", metavar="FILE", help="Reference, trn or Kaldi text, instead of the experiment's.")
 @click.option("--hyp", metavar="FILE", help="Hypotheses, trn or Kaldi text, instead of the experiment's.")
 @click.option(
@@ -27,6 +28,7 @@ from asrpar.lock import alone, alone_with
 def command(
     exp: str | None,
     sets: str,
+    suffix: str,
     ref: str | None,
     hyp: str | None,
     manifests: str | None,
@@ -37,8 +39,10 @@ def command(
 
     Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
     """
+    from asrpar.decode.config import check_suffix, results_folder
     from asrpar.score.trn import read_utt2spk
 
+    check_suffix(suffix)
     if exp is None and not (ref and hyp and output):
         raise ConfigError("give --exp, or all of --ref, --hyp and --output")
     names = [name for name in sets.split(",") if name]
@@ -51,7 +55,7 @@ def command(
         raise ConfigError("--set is empty: name a decoded set, such as test")
     speakers = read_utt2spk(utt2spk) if utt2spk else None
     for name in names:
-        folder = Path(exp) / f"decode_{name}" if exp else Path(str(output))
+        folder = results_folder(Path(exp), name, suffix) if exp else Path(str(output))
         results = Path(output) if output else folder
         with alone(results) if output else alone_with(folder):
             facts = _facts(Path(exp) if exp else None, None if hyp else folder)

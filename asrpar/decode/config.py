@@ -1,6 +1,8 @@
 """Settings of the decoding stage."""
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from asrpar.errors import ConfigError
 
@@ -58,3 +60,14 @@ class DecodeConfig:
             raise ConfigError(f"min_active: {self.min_active} must be below max_active ({self.max_active})")
         if self.jobs < 0:
             raise ConfigError(f"jobs: {self.jobs} must be at least 0 (0: as many as there are cores)")
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise `ConfigError` unless it can be the end of a folder's name."""
+    if suffix and not re.fullmatch(r"[\w.+-]+", suffix):
+        raise ConfigError(f"--suffix {suffix!r}: letters, digits, '.', '_', '+' and '-' are possible")
+
+
+def results_folder(exp: Path, name: str, suffix: str = "") -> Path:
+    """Where the results of a set go."""
+    return exp / (f"decode_{name}_{suffix}" if suffix else f"decode_{name}")

@@ -58,6 +58,8 @@ class Engine(ABC):
     # The symbols of the classes, and the file that they come from.
     classes: list[str]
     tokens_file: Path
+    # What it searches; other files, other words.
+    files: list[Path]
 
     @abstractmethod
     def decode(

@@ -37,6 +37,7 @@ class GreedyEngine(Engine):
             raise ConfigError("the greedy engine needs tokens.txt: give --lang (or --graph)")
         self.tokens_file = folder / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
+        self.files = [self.tokens_file]
         self.frame_seconds = frame_seconds
         self.unit = "words" if any(WORD_START in c for c in self.classes) else "tokens"
 

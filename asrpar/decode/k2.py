@@ -49,6 +49,7 @@ class K2Engine(Engine):
         self.tokens_file = graph / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
         self.words = read_symbols(graph / "words.txt", MADE_BY)
+        self.files = [path, graph / "words.txt", self.tokens_file]
         self.lexicon = lexicon_of(lang, self.classes)
         self.graph = self._load(path)
         self._scores = self.graph.scores.clone()

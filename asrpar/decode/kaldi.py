@@ -59,6 +59,7 @@ class KaldiEngine(Engine):
             config.max_active,
             config.min_active,
         )
+        self.files = [self.fst, graph / "words.txt", self.tokens_file]
         self.jobs = config.jobs or len(os.sched_getaffinity(0))
         self._pool: ProcessPoolExecutor | None = None
 

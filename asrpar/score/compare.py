@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from asrpar.decode.config import results_folder
 from asrpar.errors import DataError, MissingInputError
 from asrpar.score.align import align, count
 from asrpar.score.origin import check_origin
@@ -26,12 +27,13 @@ GROUP_KEYS = ("config_digest", "model", "parameters", "strategy", "learners", "e
 @dataclass
 class Experiment:
     """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training, ``times`` what
-    ``train.json`` says on messages."""
+    ``train.json`` says on messages, ``suffix`` that of the decoding."""
 
     name: str
     folder: Path
     numbers: dict[str, Any]
     times: dict[str, Any] = field(default_factory=dict)
+    suffix: str = ""
 
     def sent(self) -> str:
         """Bytes that all learners have sent, in GB."""
@@ -49,20 +51,24 @@ class Experiment:
         return self.numbers.get("training") or {}
 
     def group(self) -> tuple[str, ...]:
-        """What experiments share that differ in seed alone, the engine that decoded them included."""
-        return (*(str(self.training.get(key, "-")) for key in GROUP_KEYS), str(self.numbers.get("engine", "-")))
+        """What experiments share that differ in seed alone, the way in which they were decoded included."""
+        decoding = str(self.numbers.get("engine", "-")), self.suffix
+        return (*(str(self.training.get(key, "-")) for key in GROUP_KEYS), *decoding)
 
 
-def load_experiment(exp: Path, set_name: str) -> Experiment:
-    """Read ``exp/decode_<set>/wer.json``.
+def load_experiment(exp: Path, set_name: str, suffix: str = "") -> Experiment:
+    """Read ``exp/decode_<set>/wer.json``, or that of ``exp/decode_<set>_<suffix>``.
 
     Raises:
         MissingInputError: not scored yet. DataError: the file cannot be used.
     """
-    folder = exp / f"decode_{set_name}"
+    folder = results_folder(exp, set_name, suffix)
     path = folder / "wer.json"
     if not path.is_file():
-        raise MissingInputError(f"{path} is missing: run asrpar score --exp {exp} --set {set_name} (stage 8) first")
+        option = f" --suffix {suffix}" if suffix else ""
+        raise MissingInputError(
+            f"{path} is missing: run asrpar score --exp {exp} --set {set_name}{option} (stage 8) first"
+        )
     try:
         numbers = json.loads(path.read_text(encoding="utf-8"))
         float(numbers["wer"])
@@ -75,7 +81,8 @@ def load_experiment(exp: Path, set_name: str) -> Experiment:
         times = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("time", {})
     except (FileNotFoundError, ValueError):
         times = {}
-    return Experiment(exp.name or exp.resolve().name, folder, numbers, times)
+    name = exp.name or exp.resolve().name
+    return Experiment(f"{name} ({suffix})" if suffix else name, folder, numbers, times, suffix)
 
 
 def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:

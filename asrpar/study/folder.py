@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrpar.decode.config import results_folder
 from asrpar.errors import ConfigError, replacing, require_file
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Cell, check_rules, digest, fits, settings
@@ -101,6 +102,11 @@ class CellFolder:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         self.write_note()
+
+    def forget_words(self) -> None:
+        """Remove what was decoded with other settings or another graph, which `asrpar decode` would not overwrite."""
+        for name in self.sets:
+            shutil.rmtree(results_folder(self.path, name), ignore_errors=True)
 
     def write_note(self, **more: Any) -> None:
         """Note what this cell is, and ``more``."""

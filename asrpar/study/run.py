@@ -118,6 +118,7 @@ def run_cell(
                 return "asrpar simulate ended without train.json and final.pt"
         if not folder.scored():
             folder.write_note()
+            folder.forget_words()
             for arguments in folder.scoring(places):
                 if processes.run(arguments, folder.log):
                     return folder.last_line()

@@ -1,6 +1,7 @@
 """``asrpar decode`` as a user runs it: real features, language, graph and an untrained model."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
 from asrpar.cli import cli
+from asrpar.decode.engine import Hypothesis
+from asrpar.decode.run import silent
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
@@ -116,14 +119,104 @@ def test_dev_and_test_are_decoded_and_scored(exp, data):
     assert "decode" in (exp / "log" / "decode.log").read_text()
 
 
-def test_without_dev_one_setting_is_needed(exp, data):
-    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--dev", ""]
-    with pytest.raises(AsrparError, match="span 2 settings: give --dev"):
-        run(*arguments, *SMALL)
-    run(*arguments, *SMALL, "--set", "lm_scales=[0.7]")
-    value = json.loads((exp / "decode_test" / "decode.json").read_text())
-    assert (value["lm_scale"], value["chosen_on"]) == (0.7, None)
+def decoded(exp, name="test"):
+    return json.loads((exp / f"decode_{name}" / "decode.json").read_text())
+
+
+def test_without_dev_the_choice_is_that_of_before(exp, data, tmp_path, caplog):
+    arguments = ["decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph"]
+    alone = [*arguments, *SMALL, "--dev", ""]
+    with pytest.raises(AsrparError, match=r"span 2 settings, and .*/exp has no choice among them .*: give --dev"):
+        run(*alone)
+    run(*alone, "--set", "lm_scales=[0.7]")
+    assert (decoded(exp)["lm_scale"], decoded(exp)["chosen_on"]) == (0.7, None)
     assert not (exp / "decode_dev").exists()
+    run(*arguments, *SMALL)
+    chosen = decoded(exp)
+    shutil.rmtree(exp / "decode_test")
+    caplog.clear()
+    run(*alone)
+    found = decoded(exp)
+    assert [found[k] for k in ("lm_scale", "beam", "chosen_on")] == [chosen["lm_scale"], 8.0, "dev"]
+    assert found["choice_from"] == "decode_dev" and "as was chosen on dev" in (exp / "log/decode.log").read_text()
+    with pytest.raises(AsrparError, match="span 2 settings"):  # neither of which is the chosen one
+        run(*alone, "--set", "lm_scales=[0.1,0.2]")
+    # Another model, or graph, is another choice.
+    torch.save(torch.load(exp / "final.pt", weights_only=True) | {"notes": {"seed": 1}}, exp / "final.pt")
+    with pytest.raises(AsrparError, match="no choice among them for this model"):
+        run(*alone)
+
+
+def make_other_features(feats):
+    path = feats / "cuts_test.jsonl.gz"
+    cuts = list(CutSet.from_file(path))
+    CutSet.from_cuts(cuts[1:]).to_file(path)
+
+
+def test_another_graph_engine_model_or_data_does_not_overwrite(exp, data, tmp_path):
+    def decode(*more, graph=data / "graph", feats=data / "feats"):
+        places = ["--feats", feats, "--graph", graph]
+        run("decode", "--exp", exp, *places, "--dev", "", "--jobs", "1", "--set", "lm_scales=[0.7]", *more)
+
+    decode()
+    before = (exp / "decode_test" / "hyp.trn").read_bytes()
+    copied, other = tmp_path / "copied", tmp_path / "other"
+    shutil.copytree(data / "graph", copied)
+    lang = shutil.copytree(data / "lang", tmp_path / "lang")
+    arpa = (lang / "lm.arpa").read_text().replace("-0.", "-1.", 1)
+    (lang / "lm.arpa").write_text(arpa)
+    make_graph(GraphConfig(), lang, other)
+    decode(graph=copied)  # the same graph
+    refused = r"decode_test holds another decoding \(.*{}.*\): give --suffix NAME"
+    with pytest.raises(AsrparError, match=refused.format("graph .*copied, now .*other")):
+        decode(graph=other)
+    with pytest.raises(AsrparError, match=refused.format("engine kaldi, now greedy")):
+        decode("--engine", "greedy", "--lang", data / "lang")
+    shutil.copy(exp / "final.pt", exp / "second.pt")
+    with pytest.raises(AsrparError, match=refused.format("model final.pt, now second.pt")):
+        decode("--model", "second.pt", graph=copied)
+    shutil.copytree(data / "feats", tmp_path / "feats")
+    decode(graph=copied, feats=tmp_path / "feats")  # the same features
+    make_other_features(tmp_path / "feats")
+    decode(graph=copied)
+    with pytest.raises(AsrparError, match=refused.format("features in .*/data.*/feats, now .*/feats")):
+        decode(graph=copied, feats=tmp_path / "feats")
+    with pytest.raises(AsrparError, match="--suffix 'a/b'"):
+        decode("--suffix", "a/b")
+    assert (exp / "decode_test" / "hyp.trn").read_bytes() == before
+
+    decode("--suffix", "big", graph=other)
+    assert decoded(exp, "test_big")["graph"] == str(other) and decoded(exp)["graph"] == str(copied)
+    assert decoded(exp, "test_big")["graph_sha256"] != decoded(exp)["graph_sha256"]
+    run("score", "--exp", exp)
+    run("score", "--exp", exp, "--suffix", "big")
+    lines = run("compare", exp, "--suffix", "", "--suffix", "big").splitlines()
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["exp", "exp (big)"]
+    with pytest.raises(AsrparError, match=r"run asrpar score .*--suffix small"):
+        run("compare", exp, "--suffix", "small")
+    # A graph made anew in its place is decoded with, and said to be another.
+    shutil.rmtree(copied)
+    shutil.copytree(other, copied)
+    decode(graph=copied)
+    assert "was made anew since" in (exp / "log" / "decode.log").read_text()
+
+
+def test_a_model_that_says_nothing_is_warned_of(exp, data):
+    saved = torch.load(exp / "final.pt", weights_only=True)
+    bias = [name for name, value in saved["weights"].items() if value.shape == (6,)]
+    saved["weights"][bias[-1]][0] += 100.0  # blank
+    torch.save(saved, exp / "final.pt")
+    run("decode", "--exp", exp, "--feats", data / "feats", "--engine", "greedy", "--lang", data / "lang")
+    found = decoded(exp)
+    assert found["empty"] == 5 and "all 5 utterances with words are recognised as nothing" in found["warnings"][0]
+    assert "WARNING" in (exp / "log" / "decode.log").read_text()
+
+
+def test_half_of_the_utterances_empty_is_worth_a_warning():
+    spoken = [Hypothesis(f"u{i}", ["A"] if i < 2 else []) for i in range(4)]
+    assert silent(spoken, dict.fromkeys(["u0", "u1", "u2", "u3"], "A")).startswith("2 of 4 utterances with words")
+    assert not silent(spoken, {"u0": "A", "u1": "A", "u2": "A", "u3": ""})  # nothing was said there
+    assert not silent([], {})
 
 
 def test_greedy_phones_are_scored_as_phones(exp, data):

@@ -161,7 +161,7 @@ def test_what_is_no_experiment_is_left_out(experiment, tmp_path):
     result = CliRunner().invoke(cli, ["compare", *map(str, [*others, exps[0]])])
     assert result.exit_code == 0
     assert f"note: {tmp_path / 'data'} is no experiment" in result.stderr and "table.md is no exp" in result.stderr
-    assert f"{exps[1]} is not scored on 'test'" in result.stderr
+    assert f"{exps[1]}/decode_test is not there or not scored" in result.stderr
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["experiment", "a"]
     nothing = run("compare", *others, expect=MissingInputError)
     assert nothing.startswith("there is nothing to compare: ") and "asrpar score" in nothing

@@ -1,0 +1,119 @@
+"""What is in an experiment from earlier decodings: results not to overwrite, and a choice made on dev."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from asrpar.decode.engine import Engine, SearchPoint
+from asrpar.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point that was chosen on the set ``dev``, and the folder that tells."""
+
+    point: SearchPoint
+    dev: str
+    folder: Path
+
+
+def made_with(engine: Engine, graph: Path | None) -> dict[str, Any]:
+    """Facts for ``decode.json`` that tell one search from another."""
+    digest = hashlib.sha256(b"".join(_digest(path) for path in engine.files)).hexdigest()
+    return {
+        "engine": engine.name,
+        "graph": None if graph is None else str(graph.absolute()),
+        "graph_sha256": digest,
+    }
+
+
+def features_of(feats: Path, name: str) -> dict[str, str]:
+    """Facts for ``decode.json`` on the features of a set."""
+    return {"feats": str(feats.absolute()), "cuts_sha256": _digest(feats / f"cuts_{name}.jsonl.gz").hex()}
+
+
+def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
+    """See that results of the set ``name`` may replace what is in ``folder``.
+
+    They may if that was decoded with the same engine, model, graph and features: the same files, or later ones in the
+    same places.
+
+    Returns:
+        What to warn of, or an empty string.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    before = _read(folder)
+    if not before:
+        return ""
+    other = [f"of the set {before['set']}"] if before.get("set", name) != name else []
+    if before.get("engine", facts["engine"]) != facts["engine"]:
+        other.append(f"engine {before['engine']}, now {facts['engine']}")
+    if (old := _model(before)) and old != _model(facts):
+        other.append(f"model {old}, now {_model(facts)}")
+    for key, digest, what in (("graph", "graph_sha256", "graph"), ("feats", "cuts_sha256", "features in")):
+        # Earlier versions do not tell all.
+        if key in before and before.get(digest, "") != facts[digest] and not _same_place(before[key], facts[key]):
+            other.append(f"{what} {before[key] or 'none'}, now {facts[key] or 'none'}")
+    if other:
+        raise ConfigError(
+            f"{folder} holds another decoding ({'; '.join(other)}): give --suffix NAME to keep both, or remove it"
+        )
+    if before.get("graph_sha256", facts["graph_sha256"]) != facts["graph_sha256"]:
+        return f"the graph in {facts['graph']} was made anew since {folder} was decoded, whose words are replaced"
+    return ""
+
+
+def earlier_choice(exp: Path, facts: Mapping[str, Any], points: Sequence[SearchPoint]) -> Choice | None:
+    """What was chosen on a dev set with the same model, graph and engine; None if nothing was among ``points``.
+
+    Raises:
+        ConfigError: different points were chosen on several sets.
+    """
+    found: dict[SearchPoint, Choice] = {}
+    for folder, before in _decoded(exp):
+        same = all(before.get(key) == facts.get(key) for key in ("engine", "graph_sha256", "model_sha256"))
+        if not same or not before.get("chosen_on"):
+            continue
+        point = SearchPoint(**{f.name: before[f.name] for f in fields(SearchPoint) if f.name in before})
+        if point in points and (point not in found or before["set"] == before["chosen_on"]):
+            found[point] = Choice(point, before["chosen_on"], folder)
+    if len(found) > 1:
+        places = ", ".join(f"{c.folder.name} (chosen on {c.dev})" for c in found.values())
+        raise ConfigError(f"{exp} has several choices: {places}; give --dev SET to choose anew, or one value of each")
+    return next(iter(found.values()), None)
+
+
+def _decoded(exp: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for folder in sorted(exp.glob("decode_*")):
+        if before := _read(folder):
+            yield folder, before
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """``decode.json``; empty if there is none that can be read."""
+    try:
+        found = json.loads((folder / "decode.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _model(facts: Mapping[str, Any]) -> str | None:
+    return facts.get("model_file") or facts.get("model")
+
+
+def _same_place(old: str | None, new: str | None) -> bool:
+    """Whether two paths may be one; those of earlier versions may be relative, to nobody knows where."""
+    if old is None or new is None:
+        return old == new
+    return Path(old) == Path(new) if Path(old).is_absolute() else Path(old).name == Path(new).name
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
