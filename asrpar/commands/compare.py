@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from asrpar.decode.config import results_folder
 from asrpar.errors import MissingInputError, replacing
 
 
@@ -37,6 +36,8 @@ def command(experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ..
 
 def _scored(paths: list[Path], set_name: str, suffixes: Iterable[str]) -> list[tuple[Path, str, str]]:
     """Experiment, set and suffix of what has results; what else ``exp/*`` named is left out with a note."""
+    from asrpar.decode.config import results_folder
+
     kept, notes = [], []
     for path in dict.fromkeys(paths):
         if not path.exists():

@@ -112,7 +112,10 @@ def test_decoding_is_done_again_without_training(make_study):
     assert "--jobs=1" in make_study.called("decode")[0]
     make_study.load(SMALL + "decode: true\n").run()
     assert make_study.calls.read_text() == ""
+    earlier = make_study.exp / CELL / "decode_test" / "of_other_settings"
+    earlier.touch()
     make_study.load(SMALL + "decode: true\ndecoding: {set: {beams: [8]}}\n").run()
+    assert not earlier.exists()
     assert (len(make_study.called()), len(make_study.called("decode")), len(make_study.called("score"))) == (0, 2, 2)
     assert "--set=beams=[8]" in make_study.called("decode")[0]
     (make_study.exp / CELL / "decode_test" / "wer.json").unlink()
