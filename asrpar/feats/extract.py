@@ -18,9 +18,10 @@ from asrpar.corpus.audio_guard import check_sources
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
+from asrpar.feats.fbank import make_extractor
 from asrpar.feats.ids import check_ids
 from asrpar.feats.report import write_report
-from asrpar.feats.shard import ShardResult, ShardTask, extract_shard, make_extractor
+from asrpar.feats.shard import ShardResult, ShardTask, extract_shard
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
 from asrpar.lock import alone

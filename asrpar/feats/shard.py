@@ -14,9 +14,10 @@ from lhotse.features.io import FeaturesWriter
 from lhotse.utils import fastcopy
 
 from asrpar.corpus.kaldi_ark import read_matrix
-from asrpar.errors import ConfigError, DataError
+from asrpar.errors import DataError
 from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict_durations, suspicion
 from asrpar.feats.config import FeatureConfig
+from asrpar.feats.fbank import make_extractor
 from asrpar.feats.stats import Moments
 from asrpar.feats.storage import make_writer
 
@@ -43,23 +44,6 @@ class ShardResult:
     findings: list[tuple[str, str, str]] = field(default_factory=list)
     dropped: int = 0  # utterances, their speed copies not counted
     speakers: dict[str, Moments] = field(default_factory=dict)
-
-
-def make_extractor(settings: dict) -> Fbank:
-    """Lhotse's filter bank, tried on a second of noise. Raises ConfigError for settings that do not go together."""
-    rate = settings["sampling_rate"]
-    hop = settings.get("frame_shift", FbankConfig.frame_shift) * rate
-    if hop < 1 or abs(hop - round(hop)) > 1e-6:
-        raise ConfigError(f"fbank.frame_shift of {hop:g} samples: it must be a whole number of samples at {rate} Hz")
-    try:
-        extractor = Fbank(FbankConfig(**settings))
-        noise = np.random.default_rng(0).standard_normal((1, rate)).astype(np.float32)
-        features = extractor.extract(noise, rate)
-    except Exception as e:  # Lhotse checks with assertions and torch with several kinds
-        raise ConfigError(f"these fbank settings do not work: {str(e).splitlines()[0] if str(e) else e!r}") from e
-    if not np.isfinite(features).all():
-        raise ConfigError("these fbank settings give features that are not finite: too many filters for the window?")
-    return extractor
 
 
 @contextlib.contextmanager

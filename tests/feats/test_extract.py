@@ -60,7 +60,7 @@ def test_files_do_not_depend_on_the_number_of_processes(feats: Path, manifests: 
 
 
 def test_running_again_gives_the_same(manifests: Path, tmp_path: Path):
-    config = FeatureConfig(fbank={**SMALL, "dither": 0.1}, speeds=[1.0])
+    config = FeatureConfig(fbank={**SMALL, "dither": 0.005}, speeds=[1.0])
     extract_features(config, manifests, tmp_path, SPLITS)
     first = contents(tmp_path)
     extract_features(config, manifests, tmp_path, ["dev"])
@@ -180,9 +180,9 @@ def test_all_settings_of_lhotses_fbank_are_reachable(manifests: Path, tmp_path: 
         ({"fbank": {"num_filter": 80}}, r"unknown key 'fbank.num_filter'; did you mean 'fbank.num_filters'"),
         ({"fbank": {"num_filters": "many"}}, "fbank.num_filters must be of type int"),
         ({"fbank": {"snip_edges": 1}}, "fbank.snip_edges must be of type bool"),
-        ({"fbank": {"window_type": "kaiser"}}, "fbank settings do not work"),
+        ({"fbank": {"window_type": "kaiser"}}, "fbank.window_type: 'kaiser' is not known; one of"),
         ({"fbank": {"frame_shift": 0.01001}}, "whole number of samples"),
-        ({"fbank": {"low_freq": 5000.0}}, "fbank settings do not work"),
+        ({"fbank": {"low_freq": 5000.0}}, "are from 5000 to 3600 Hz: they must lie between 0 and 4000"),
         ({"normalize": "globl"}, "did you mean 'global'"),
         ({"storage": "hdf5"}, "storage: 'hdf5' is not known"),
         ({"dtype": "float16", "storage": "kaldi"}, "dtype float16 needs storage: shards"),
