@@ -48,15 +48,18 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
 @click.option("--compress", is_flag=True, help="With --features: Kaldi's lossy compression, about one byte a value.")
 def export_kaldi(manifests: str, split: str, output: str, features: str | None, compress: bool) -> None:
     """Write one split of MANIFESTS as a Kaldi data folder."""
+    from contextlib import nullcontext
 
     from asrpar.corpus.kaldi_export import export_split
     from asrpar.corpus.manifests import check_split_name, read_split
     from asrpar.feats.store import StoredFeatures
+    from asrpar.lock import alone, reading
     from asrpar.log import setup_logging
 
     setup_logging()
     check_split_name(split)
     made = read_split(manifests, split)
     ids = sorted(s.id for s in made.supervisions)
-    matrices = StoredFeatures(features, split).of(ids) if features else None
-    export_split(made, output, matrices, compression=1 if compress else None)
+    with reading(features) if features else nullcontext(), alone(output, ".export.lock"):
+        matrices = StoredFeatures(features, split).of(ids) if features else None
+        export_split(made, output, matrices, compression=1 if compress else None)
