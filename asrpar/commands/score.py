@@ -24,6 +24,11 @@ from asrpar.lock import alone, alone_with
     help="Manifests of stage 1 as the reference: utterances that were dropped since then count as deleted.",
 )
 @click.option("--utt2spk", metavar="FILE", help="Speakers; without it, the part of an id before its first '-'.")
+@click.option(
+    "--optional-words",
+    is_flag=True,
+    help="Words in brackets, such as (%HESITATION), are correct where they are left out, as for sclite -D.",
+)
 @click.option("--output", metavar="DIR", help="Where the results go, instead of the experiment's folder.")
 def command(
     exp: str | None,
@@ -33,9 +38,13 @@ def command(
     hyp: str | None,
     manifests: str | None,
     utt2spk: str | None,
+    optional_words: bool,
     output: str | None,
 ) -> None:
     """Stage 8: WER with its confidence interval.
+
+    Counts as NIST's sclite does, case-sensitive; in trn files, { A / B / @ } are alternatives, @ is no word and lines
+    that begin with ;; are comments.
 
     Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
     """
@@ -59,6 +68,7 @@ def command(
         results = Path(output) if output else folder
         with alone(results) if output else alone_with(folder):
             facts = _facts(Path(exp) if exp else None, None if hyp else folder)
+            facts["optional_words"] = optional_words
             reference = Path(ref) if ref else folder / "ref.trn"
             if manifests:
                 if facts["unit"] == "tokens":
@@ -85,10 +95,19 @@ def _score_set(
     ref: Path, hyp: Path, output: Path, facts: dict[str, Any], speakers: dict[str, str] | None, name: str
 ) -> None:
     from asrpar.score.report import summary, wer_line, write_report
-    from asrpar.score.trn import read_transcripts
+    from asrpar.score.trn import count_bracketed, read_transcripts
     from asrpar.score.wer import score
 
-    scored = score(read_transcripts(ref), read_transcripts(hyp, may_be_empty=True), speakers)
+    optional = facts["optional_words"]
+    references = read_transcripts(ref, optional_words=optional)
+    scored = score(references, read_transcripts(hyp, may_be_empty=True, optional_words=optional), speakers)
+    bracketed = 0 if optional else count_bracketed(references)
+    if bracketed:
+        click.echo(
+            f"warning: {ref}: {bracketed} words in brackets count as words, as for sclite; with --optional-words they "
+            "may be left out, as for sclite -D",
+            err=True,
+        )
     metric = "PER" if facts.pop("unit", "words") == "tokens" else "WER"
     numbers = summary(scored, facts, metric)
     write_report(output, scored, numbers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import kaldialign
 
 from asrpar.numbers import ratio
+from asrpar.score.alternatives import Network, align_networks, as_network
 
 # Stands for "no word" in an alignment; no word of a transcript, which has no blanks inside.
 GAP = "*** "
@@ -38,13 +39,15 @@ class Counts:
         return Counts(self.ins + other.ins, self.dele + other.dele, self.sub + other.sub, self.ref + other.ref)
 
 
-def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of reference and hypothesis word, `GAP` where there is none.
+def align(ref: Sequence[str] | Network, hyp: Sequence[str] | Network) -> list[tuple[str, str]]:
+    """Pairs of reference and hypothesis word, `GAP` where there is none; of alternatives those that fit best.
 
     The counts are sclite's, including its choice among alignments of equal weight. That choice matters only where two
     insertions, two deletions and a correct word weigh as much as three substitutions. Where neither is in kaldialign's
     alignment, all lightest alignments have the same counts, and it is taken; otherwise the pair is aligned here.
     """
+    if isinstance(ref, Network) or isinstance(hyp, Network):
+        return align_networks(as_network(ref), as_network(hyp), GAP)
     pairs = kaldialign.align(list(ref), list(hyp), GAP, sclite_mode=True)
     counts = count(pairs)
     ambiguous = counts.sub >= 3 or (counts.ins >= 2 and counts.dele >= 2)

@@ -147,18 +147,21 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
     if not 2 <= len(experiments) <= MAX_PAIRED:
         return []
     first = experiments[0]
-    references = read_transcripts(first.folder / "ref.trn")
+    optional = first.numbers.get("optional_words", False)
+    if any(e.numbers.get("optional_words", False) != optional for e in experiments):
+        raise DataError("some of these were scored with --optional-words: score all of them in one way")
+    references = read_transcripts(first.folder / "ref.trn", optional_words=optional)
     ids = sorted(references)
-    ref_words = [len(references[u]) for u in ids]
-    errors = []
+    counts = []
     for e in experiments:
-        if read_transcripts(e.folder / "ref.trn") != references:
+        if read_transcripts(e.folder / "ref.trn", optional_words=optional) != references:
             raise DataError(f"{e.folder} and {first.folder} have different references: they cannot be compared")
-        hypotheses = read_transcripts(e.folder / "hyp.trn")
-        errors.append([count(align(references[u], hypotheses.get(u, []))).errors for u in ids])
+        hypotheses = read_transcripts(e.folder / "hyp.trn", optional_words=optional)
+        counts.append([count(align(references[u], hypotheses.get(u, []))) for u in ids])
+    errors = [[c.errors for c in of_one] for of_one in counts]
     lines = []
     for a, b in combinations(range(len(experiments)), 2):
-        p = probability_better(errors[a], errors[b], ref_words)
+        p = probability_better(errors[a], errors[b], [c.ref for c in counts[0]])
         better, worse, p = (b, a, p) if p >= 0.5 else (a, b, 1.0 - p)
         verdict = "significant at 5 %" if p > 0.975 else "not significant"
         names = f"{experiments[better].name} better than {experiments[worse].name}"

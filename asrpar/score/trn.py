@@ -1,27 +1,39 @@
 """Transcripts in files: NIST's trn (``WORDS (utt-id)``) and Kaldi's text (``utt-id WORDS``)."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from asrpar.errors import DataError
+from asrpar.score.alternatives import OPTIONAL, Network, as_network, parse
 from asrpar.textfile import nfc, text_lines
 
+_TIME = re.compile(r"\d+(\.\d*)?")
 # The id may have parentheses of its own, as in utt(1).
 _TRN = re.compile(r"(?:(.*)\s)?\(((?:[^()\s]|\([^()\s]*\))+)\)\s*")
 
 
-def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, list[str]]:
-    """Words of each utterance, in the file's order.
+def read_transcripts(
+    path: str | Path, may_be_empty: bool = False, optional_words: bool = False
+) -> dict[str, list[str] | Network]:
+    """Words of each utterance, composed (NFC), in the file's order; a network where there are alternatives.
 
     A file called ``*.trn`` is trn. So is one of another name whose lines all end in ``(id)``, each with its own id;
-    any other is Kaldi text, whose lines may well end in a word like ``(NOISE)``.
+    any other is Kaldi text, whose lines may well end in a word like ``(NOISE)``. Lines that begin with ``;;`` are
+    comments. In trn, ``{ A / B }`` are alternatives and ``@`` is no word.
+
+    Args:
+        path: the file.
+        may_be_empty: take a file without lines for one without utterances.
+        optional_words: words in brackets may be left out (``sclite -D``); by default they are words like others.
 
     Raises:
-        MissingInputError: no such file. DataError: not UTF-8, an id comes twice, a line has no id, or the file is
-            empty and must not be.
+        MissingInputError: no such file. DataError: not UTF-8, an id comes twice, a line has no id, the file is
+            empty and must not be, or alternatives that cannot be read.
     """
     path = Path(path)
     lines = text_lines(path, "run asrpar decode (stage 7) first, or give another file")
+    lines = [(number, line) for number, line in lines if not line.startswith(";;")]
     if not lines and may_be_empty:
         return {}
     if not lines:
@@ -30,7 +42,8 @@ def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, 
     is_trn = path.suffix == ".trn" or (all(ends) and len({m[2] for m in ends if m}) == len(lines))
     # A damaged trn of another name is read as Kaldi text: let the message say so.
     hint = "" if is_trn or not any(ends) else " (read as 'utt-id WORDS'; call the file *.trn if it is 'WORDS (utt-id)')"
-    found: dict[str, list[str]] = {}
+    _refuse_times(path, lines)
+    found: dict[str, list[str] | Network] = {}
     for (number, line), match in zip(lines, ends, strict=True):
         if is_trn:
             if match is None:
@@ -41,8 +54,33 @@ def read_transcripts(path: str | Path, may_be_empty: bool = False) -> dict[str, 
             text = rest[0] if rest else ""
         if utt_id in found:
             raise DataError(f"{path}:{number}: utterance {utt_id} comes twice{hint}")
-        found[utt_id] = nfc(text).split()
+        if not is_trn:
+            words = nfc(text).split()
+            found[utt_id] = as_network(words, optional=True) if optional_words else words
+            if {"{", "}", "/"} <= set(words):
+                raise DataError(f"{path}:{number}: alternatives such as {{ A / B }} are of trn, 'WORDS (utt-id)'")
+            continue
+        try:
+            found[utt_id] = parse(nfc(text), optional_words)
+        except ValueError as e:
+            raise DataError(f"{path}:{number}: {e} (in trn, {{ A / B / @ }} are alternatives)") from e
     return found
+
+
+def count_bracketed(transcripts: Mapping[str, list[str] | Network]) -> int:
+    """How many words stand in brackets, such as ``(%HESITATION)``."""
+    words = (t.words if isinstance(t, Network) else t for t in transcripts.values())
+    return sum(bool(OPTIONAL.fullmatch(word)) for of_one in words for word in of_one)
+
+
+def _refuse_times(path: Path, lines: list[tuple[int, str]]) -> None:
+    """Raise `DataError` for a ctm or stm, whose lines would otherwise be taken for those of Kaldi's text."""
+    rows = [line.split() for _, line in lines]
+    for kind, first, least in (("ctm", 2, 5), ("stm", 3, 6)):
+        if rows and all(
+            len(row) >= least and _TIME.fullmatch(row[first]) and _TIME.fullmatch(row[first + 1]) for row in rows
+        ):
+            raise DataError(f"{path} is a {kind}: give transcripts, 'WORDS (utt-id)' or 'utt-id WORDS', or use sclite")
 
 
 def read_utt2spk(path: str | Path) -> dict[str, str]:

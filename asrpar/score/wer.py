@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from asrpar.errors import DataError
 from asrpar.score.align import GAP, Counts, align, character_counts, count
+from asrpar.score.alternatives import Network
 
 
 @dataclass
@@ -68,8 +69,8 @@ class Score:
 
 
 def score(
-    references: Mapping[str, Sequence[str]],
-    hypotheses: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str] | Network],
+    hypotheses: Mapping[str, Sequence[str] | Network],
     speakers: Mapping[str, str] | None = None,
 ) -> Score:
     """Score hypotheses against references.
@@ -78,8 +79,8 @@ def score(
     case included.
 
     Args:
-        references: words of each utterance.
-        hypotheses: words of each utterance; ids without a reference are an error.
+        references: words of each utterance, or alternatives, of which the best fitting ones count.
+        hypotheses: the same; ids without a reference are an error.
         speakers: speaker of each utterance; by default the id's part before its first ``-``.
 
     Raises:
@@ -92,8 +93,8 @@ def score(
         raise DataError("the references have no words: there is nothing to score")
     result = Score([])
     for utt_id in sorted(references):
-        ref, hyp = list(references[utt_id]), list(hypotheses.get(utt_id, ()))
-        pairs = align(ref, hyp)
+        pairs = align(references[utt_id], hypotheses.get(utt_id, ()))
+        ref, hyp = [r for r, _ in pairs if r != GAP], [h for _, h in pairs if h != GAP]
         scored = UtteranceScore(
             utt_id,
             speaker_of(utt_id, speakers),

@@ -164,8 +164,8 @@ def word_errors(folder: Path) -> Words:
     references = read_transcripts(folder / "ref.trn")
     hypotheses = read_transcripts(folder / "hyp.trn", may_be_empty=True)
     ids = sorted(references)
-    errors = [count(align(references[u], hypotheses.get(u, []))).errors for u in ids]
-    return Words(errors, [len(references[u]) for u in ids])
+    counts = [count(align(references[u], hypotheses.get(u, []))) for u in ids]
+    return Words([c.errors for c in counts], [c.ref for c in counts])
 
 
 def collect(study: StudyConfig, folders: Sequence[CellFolder]) -> tuple[list[Run], list[Group], dict[str, str]]:

@@ -104,6 +104,19 @@ def test_given_files_and_missing_hypotheses(tmp_path):
     assert "100.00" in run("score", *files, "--output", tmp_path / "out")
 
 
+def test_words_in_brackets(tmp_path, experiment):
+    (tmp_path / "ref.trn").write_text("A (UH) B (s-1)\nC (s-2)\n")
+    (tmp_path / "hyp.trn").write_text("A B (s-1)\nC (s-2)\n")
+    args = ["score", "--ref", tmp_path / "ref.trn", "--hyp", tmp_path / "hyp.trn", "--output", tmp_path / "out"]
+    out = run(*args)
+    assert "%WER 25.00 [ 1 / 4" in out and "1 words in brackets count as words" in out
+    assert run(*args, "--optional-words").startswith("%WER 0.00 [ 0 / 4")
+    exps = [experiment("a", 1), experiment("b", 2)]
+    run("score", "--exp", exps[0])
+    run("score", "--exp", exps[1], "--optional-words")
+    assert "scored with --optional-words: score all" in run("compare", *exps, expect=DataError)
+
+
 def test_phones_are_called_phones(experiment):
     exp = experiment("a", 1)
     path = exp / "decode_test" / "decode.json"
