@@ -12,7 +12,7 @@ from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import manifest_texts, map_case, read_lines
-from asrpar.lang.units import Characters, Sentencepiece, Speller
+from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
 from asrpar.log import get_logger
 from asrpar.textfile import ends_with_newline
 
@@ -114,6 +114,8 @@ def _units(config: LangConfig, speech: Sentences, places: Places) -> tuple[Lexic
         lexicon = read_lexicon(path, lex.format, lex.case, lex.strip_stress)
         _warn_of_lexicon(path, lexicon)
         return lexicon.position_dependent() if lex.position_dependent else lexicon, None
+    for words in speech:
+        check_characters(words)
     if config.units == "characters":
         return Lexicon([]), Characters(c for words in speech for w in words for c in w)
     piece = config.sentencepiece

@@ -9,6 +9,10 @@ from asrpar.errors import ConfigError, DataError
 
 # Marks the beginning of a word, in characters as in sentencepiece.
 WORD_START = "▁"
+# sentencepiece leaves out a sentence with these, which it uses itself.
+_RESERVED = ("\u2585", "\0")
+# Its bound on the bytes of a sentence, beyond which it leaves the sentence out.
+_LONGEST = 4192
 
 
 class Speller(Protocol):
@@ -61,16 +65,19 @@ class Sentencepiece:
 
     @classmethod
     def train(cls, sentences: Sequence[Sequence[str]], vocab_size: int, model_type: str) -> "Sentencepiece":
-        """Train on words of sentences; the same text gives the same model.
+        """Train on words of sentences, all of them and however long; the same text gives the same model.
 
         Raises:
             ConfigError: sentencepiece refuses, most often because the text is too small for ``vocab_size``.
+            DataError: no text, characters that sentencepiece reserves, or words that the model cannot write.
         """
         from sentencepiece import SentencePieceTrainer
 
         text = [" ".join(words) for words in sentences if words]
         if not text:
             raise DataError("there is no text to train sentencepiece units on")
+        for words in sentences:
+            check_characters(words, _RESERVED)
         model = io.BytesIO()
         try:
             SentencePieceTrainer.train(
@@ -80,6 +87,7 @@ class Sentencepiece:
                 model_type=model_type,
                 character_coverage=1.0,
                 normalization_rule_name="identity",
+                max_sentence_length=max(_LONGEST, *(len(line.encode()) for line in text)),
                 # Words must be cut alike alone and in a sentence, so that lexicon and targets agree.
                 split_by_whitespace=True,
                 add_dummy_prefix=True,
@@ -92,7 +100,21 @@ class Sentencepiece:
         except RuntimeError as e:
             reason = str(e).split("] ")[-1].strip() or str(e)
             raise ConfigError(f"sentencepiece.vocab_size: {vocab_size} does not suit the text: {reason}") from e
-        return cls(model.getvalue())
+        trained = cls(model.getvalue())
+        # By words sentencepiece knows the most frequent ones only. All others must write what they were trained on.
+        known = {w for words in sentences for w in words} if model_type != "word" else ()
+        lost = sorted(w for w in known if "".join(trained.spell(w) or ()) != WORD_START + w)
+        if lost:
+            raise DataError(f"sentencepiece cannot write {len(lost)} words of its own text: {' '.join(lost[:5])}")
+        return trained
+
+
+def check_characters(words: Iterable[str], reserved: Sequence[str] = (WORD_START,)) -> None:
+    """Raise `DataError` for a word with a character that has another meaning among units."""
+    for word in words:
+        for char in reserved:
+            if char in word:
+                raise DataError(f"the word {word!r} has the character U+{ord(char):04X}, which units cannot write")
 
 
 def words_of_units(tokens: Sequence[str]) -> list[str]:
