@@ -144,6 +144,8 @@ class TrainConfig:
             each learner) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
         threads: torch threads of each learner; 0 leaves the launcher's choice.
         dev_every_steps: dev loss also between epochs; 0 for epochs only.
+        tensorboard_every_steps: rank 0's loss, gradient norm, learning rate and frames/s as a point of TensorBoard's
+            curves; 0 for the points of epochs only.
         dev_max_frames: padded frames of a dev batch.
         max_nonfinite: stop after so many gradients that were not finite.
         max_misfit_fraction: refuse a training or dev set of which more utterances than this share are in no loss, as
@@ -177,6 +179,7 @@ class TrainConfig:
     transport: str = "mpi"
     threads: int = 0
     dev_every_steps: int = 0
+    tensorboard_every_steps: int = 20
     dev_max_frames: int = 20000
     max_nonfinite: int = 20
     max_misfit_fraction: float = 0.1
@@ -224,6 +227,7 @@ def check_config(config: TrainConfig) -> None:
         f"schedule.{f.name}": getattr(config.schedule, f.name) for f in fields(config.schedule) if f.type is float
     }
     least |= {"optimizer.weight_decay": o.weight_decay, "optimizer.clip_norm": o.clip_norm}
+    least |= {"tensorboard_every_steps": config.tensorboard_every_steps}
     least |= {"dev_every_steps": config.dev_every_steps, "checkpoint.every_steps": config.checkpoint.every_steps}
     least |= {"watchdog.timeout_seconds": config.watchdog.timeout_seconds}
     least |= {"time_limit_minutes": config.time_limit_minutes, "stop_after_epochs": config.stop_after_epochs}

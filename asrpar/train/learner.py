@@ -38,6 +38,7 @@ class AcousticLearner:
     Attributes:
         lr: rate of the next `apply`.
         trace: where it is recorded what the time went to.
+        grad_norm: of the gradient that was applied last, before it was clipped.
         loss_sum, loss_frames, left_out, nonfinite, updates: counters of this rank; the first three since the last
             `take_tally`.
     """
@@ -66,6 +67,7 @@ class AcousticLearner:
         self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
         self.lr = optimizer.lr
         self.trace = Trace()
+        self.grad_norm = 0.0
         self.nonfinite = 0
         self.updates = 0
         self.loss_sum = self.loss_frames = 0.0
@@ -103,7 +105,7 @@ class AcousticLearner:
     @timed("apply")
     def apply(self) -> bool:
         """Clip and step; False, and nothing changed, if the gradient is not finite."""
-        norm = self.grad.norm().item()
+        norm = self.grad_norm = self.grad.norm().item()
         if norm - norm != 0:
             self.count_nonfinite()
             return False

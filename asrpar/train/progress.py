@@ -2,8 +2,13 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asrpar.launch import progress_stream
+from asrpar.numbers import ratio
+
+if TYPE_CHECKING:
+    from asrpar.train.learner import AcousticLearner
 
 
 class Progress:
@@ -14,13 +19,20 @@ class Progress:
         folder: TensorBoard's.
         total_frames: of one epoch, all learners.
         first_frame: where this run goes on; TensorBoard forgets what an interrupted run wrote beyond it.
+        every: steps between two points of the curves of `step`; 0 for none.
     """
 
-    def __init__(self, rank: int, folder: Path, total_frames: int, first_frame: int = 0) -> None:
+    def __init__(self, rank: int, folder: Path, total_frames: int, first_frame: int = 0, every: int = 0) -> None:
         self.rank = rank
         self.total = total_frames
         self.bar = None
         self.writer = None
+        self.every = every
+        # Since the last point: steps, summed loss and its frames; frames of all learners and seconds at that point.
+        self.steps, self.loss_sum, self.loss_frames = 0, 0.0, 0.0
+        self.begun: tuple[float, float] | None = None
+        # What of the learner's tally of this epoch is in these sums, or in a point; not known where it resumed.
+        self.seen: tuple[float, float] | None = None if first_frame else (0.0, 0.0)
         if rank == 0:
             from asrpar.train.events import Events
 
@@ -42,15 +54,43 @@ class Progress:
                 file=stream,
             )
 
-    def step(self, frames: int, loss: float | None, lr: float) -> None:
-        """Advance by the frames of a global step."""
+    def step(self, new_frames: int, learner: "AcousticLearner", frames: int, seconds: float) -> None:
+        """Advance by a step.
+
+        Args:
+            new_frames: of the step, all learners.
+            learner: rank 0's, which knows loss, gradient norm and rate without asking anybody.
+            frames: so far, all learners.
+            seconds: of training so far.
+        """
         if self.bar is not None:
-            self.bar.update(frames)
-            if loss is not None:
-                self.bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.2e}", refresh=False)
+            self.bar.update(new_frames)
+            if learner.loss_frames:
+                loss = learner.loss_sum / learner.loss_frames
+                self.bar.set_postfix(loss=f"{loss:.4f}", lr=f"{learner.lr:.2e}", refresh=False)
+        if self.writer is None or not self.every:
+            return
+        if self.begun is None:
+            self.begun = frames, seconds  # the first step's own time is not known
+        tally = (learner.loss_sum, learner.loss_frames)
+        if self.seen is not None:
+            self.loss_sum += tally[0] - self.seen[0]
+            self.loss_frames += tally[1] - self.seen[1]
+        self.seen = tally
+        self.steps += 1
+        if self.steps >= self.every:
+            self.point(learner, frames, seconds)
+
+    def point(self, learner: "AcousticLearner", frames: int, seconds: float) -> None:
+        """The means since the last point, and what holds now."""
+        values = {"loss": ratio(self.loss_sum, self.loss_frames), "grad_norm": learner.grad_norm, "lr": learner.lr}
+        values["frames_per_second"] = ratio(frames - self.begun[0], seconds - self.begun[1])
+        self.scalars({f"step/{name}": value for name, value in values.items()}, frames)
+        self.steps, self.loss_sum, self.loss_frames, self.begun = 0, 0.0, 0.0, (frames, seconds)
 
     def end_epoch(self) -> None:
-        """Remove the bar."""
+        """Remove the bar; the learner's tally begins anew."""
+        self.seen = (0.0, 0.0)
         if self.bar is not None:
             self.bar.close()
             self.bar = None

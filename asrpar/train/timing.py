@@ -118,6 +118,10 @@ class Timing:
         self.flush()
         return seconds
 
+    def elapsed(self) -> float:
+        """Seconds of training so far, those since the last `lap` included."""
+        return self.seconds + self.comm.clock() - self._clock
+
     def flush(self) -> None:
         """Write the events so far to the trace file."""
         if self._file is not None:

@@ -103,7 +103,8 @@ class Trainer:
                 self.ema = self.average()
         self.stop = self.parts.stop(self.comm)
         total = self.loader.frames_per_epoch
-        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames)
+        every = config.tensorboard_every_steps
+        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames, every)
 
     def close(self) -> None:
         """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
@@ -142,7 +143,7 @@ class Trainer:
                 self.taken.append(batch.share)
                 self.timing.frames += batch.num_frames
                 self.strategy.wire.advance(batch.global_frames)
-                self.progress.step(batch.global_frames, self.running_loss(), self.learner.lr)
+                self.progress.step(batch.global_frames, self.learner, p.frames, self.timing.elapsed())
             self.observe()
             self.watchdog.beat(p.steps)
             if batch is not None and self.between_steps():
@@ -156,7 +157,8 @@ class Trainer:
         """Go on among the learners of ``comm`` after others were lost."""
         if comm.rank == 0 and self.comm.rank != 0:
             p = self.position
-            self.progress = Progress(0, self.exp / "tensorboard", self.loader.frames_per_epoch, p.frames)
+            every = self.config.tensorboard_every_steps
+            self.progress = Progress(0, self.exp / "tensorboard", self.loader.frames_per_epoch, p.frames, every)
             self.progress.begin_epoch(p.epoch + 1, self.config.epochs, 0)
         self.comm = self.checkpoints.comm = self.stop.comm = self.timing.comm = comm
         self.watchdog.regroup(comm)
@@ -246,10 +248,6 @@ class Trainer:
             config.dev_max_frames,
             self.watchdog.beat,
         )
-
-    def running_loss(self) -> float | None:
-        """This rank's mean training loss in the current epoch, nats per frame."""
-        return self.learner.loss_sum / self.learner.loss_frames if self.learner.loss_frames else None
 
     def save(self) -> None:
         """Write a checkpoint of everything, on all ranks; not in what is left of an epoch in which a learner was lost.

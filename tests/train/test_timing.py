@@ -147,7 +147,7 @@ def test_the_table_shows_the_extremes_of_many_ranks(make):
 
 @pytest.mark.mpi
 def test_a_training_says_what_its_time_went_to(mini, tmp_path):
-    settings = {"strategy": "ssgd", "trace__enabled": "true", "epochs": 2}
+    settings = {"strategy": "ssgd", "trace__enabled": "true", "epochs": 2, "tensorboard_every_steps": 2}
     done = asrpar("launch", "--learners", 2, "--", "train", *train_options(mini, tmp_path, **settings))
     assert "training time by rank" in done.stderr
     summary = json.loads((tmp_path / "train.json").read_text())
@@ -172,3 +172,7 @@ def test_a_training_says_what_its_time_went_to(mini, tmp_path):
     scalars = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert {"time/compute", "time/waiting", "time/bytes_sent"} <= set(scalars.Tags()["scalars"])
     assert len(scalars.Scalars("time/compute")) == 2
+    for name in ("loss", "lr", "grad_norm", "frames_per_second"):
+        points = scalars.Scalars(f"step/{name}")
+        assert len(points) == summary["steps"] // 2 and all(p.value > 0 for p in points)
+        assert [p.step for p in points] == sorted({p.step for p in points}) and points[-1].step <= summary["frames"]
