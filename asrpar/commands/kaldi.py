@@ -16,16 +16,18 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
     """
     from pathlib import Path
 
-    from asrpar.corpus.kaldi_dir import read_kaldi_dir
+    from asrpar.corpus.kaldi_dir import NOT_USED, not_used, read_kaldi_dir
     from asrpar.corpus.kaldi_import import import_split
     from asrpar.corpus.kaldi_tables import write_table
     from asrpar.corpus.manifests import check_split_name, write_manifests
     from asrpar.lock import alone
     from asrpar.log import setup_logging
 
-    setup_logging()
+    log = setup_logging()
     check_split_name(split)
     data = read_kaldi_dir(data_dir)
+    for name in not_used(Path(data_dir)):
+        log.warning("%s %s", Path(data_dir) / name, NOT_USED[name])
     work_dir = Path(output).absolute() / "audio" / split
     # Several splits may be imported side by side.
     with alone(output, f".{split}.lock"):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+ERRORS_OF_A_KIND = 20
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -18,10 +20,13 @@ import click
     type=click.FloatRange(min=0, min_open=True),
     default=25.0,
     show_default=True,
-    help="Longer transcripts, blanks not counted, cannot be what the audio says.",
+    help="Longer transcripts, blanks not counted, are warned of, twice as long ones are errors.",
 )
 @click.option("--allow-pipes", is_flag=True, help="Accept commands in wav.scp; they are not run.")
-@click.option("--read-audio", is_flag=True, help="Decode every file to its end: slow, and finds hidden damage.")
+@click.option(
+    "--read-audio", is_flag=True, help="Read all audio and features to their end: slow, and finds hidden damage."
+)
+@click.option("--all", "show_all", is_flag=True, help="Tell every problem, also many of the same kind.")
 def command(
     paths: tuple[Path, ...],
     kind: str | None,
@@ -31,13 +36,15 @@ def command(
     max_chars_per_second: float,
     allow_pipes: bool,
     read_audio: bool,
+    show_all: bool,
 ) -> None:
     """Check Kaldi data folders or manifests, and tell all that is wrong.
 
     Each problem is one line, FILE:LINE: what is wrong (in a .jsonl.gz the record's number; 0 is the whole file). The
-    exit code is 1 if there is any but warnings. Several Kaldi folders are compared as sets named like the folders.
+    exit code is 1 if there is any but warnings. Many of one kind are told by the first few and a count. Several Kaldi
+    folders are compared as sets named like the folders.
     """
-    from asrpar.corpus.validate import Limits, check_paths
+    from asrpar.corpus.validate import Limits, check_paths, grouped
 
     limits = Limits(
         sampling_rate=sampling_rate,
@@ -48,7 +55,7 @@ def command(
         read_audio=read_audio,
     )
     sets, problems = check_paths(paths, kind, limits)
-    for problem in problems:
+    for problem in problems if show_all else grouped(problems, ERRORS_OF_A_KIND):
         click.echo(str(problem))
     errors = sum(not p.warning for p in problems)
     count = f"{_plural(errors, 'error')}, {_plural(len(problems) - errors, 'warning')}"

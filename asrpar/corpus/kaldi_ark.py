@@ -16,6 +16,7 @@ from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
 from asrpar.errors import DataError, replacing
 
 Items = Iterable[tuple[str, np.ndarray]]
+LARGEST = 1e12  # even energies that are no logarithms, of 16-bit samples, stay below; random bytes do not
 _BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)
 
 
@@ -190,11 +191,15 @@ def read_matrix(key: str, archive: str, offset: int) -> np.ndarray:
     """One entry of `read_scp` as features, float32 (T, C).
 
     Raises:
-        DataError: damaged, no matrix with frames, NaN or infinity.
+        DataError: damaged, no matrix with frames, NaN, infinity or absurd values.
     """
     with open(archive, "rb") as file:
         file.seek(offset)
-        return _as_matrix(key, _read_array(file, Path(archive), key), Path(archive))
+        array = _as_matrix(key, _read_array(file, Path(archive), key), Path(archive))
+    largest = max(float(array.max()), -float(array.min()))
+    if largest > LARGEST:
+        raise DataError(f"{archive}: {key} holds values up to {largest:.3g}, as only damaged features do")
+    return array
 
 
 def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -12,15 +12,29 @@ from asrpar.errors import DataError
 
 OVERSHOOT = 0.5  # seconds by which a segment may outlast its recording before it is an error, as in extract-segments
 
+# What others of Kaldi's files are for, which change what a model sees.
+NOT_USED = {
+    "cmvn.scp": "is not used: stage 2 computes means and variances itself (its setting `normalize`, such as speaker)",
+    "vad.scp": "is not used: every frame of an utterance is trained on",
+    "spk2warp": "is not used: there is no vocal tract length normalisation",
+    "utt2warp": "is not used: there is no vocal tract length normalisation",
+    "ivectors.scp": "is not used: models take features alone",
+}
+
+
+def not_used(folder: Path) -> list[str]:
+    """Those of `NOT_USED` that a data folder has."""
+    return [name for name in NOT_USED if (folder / name).is_file()]
+
 
 @dataclass
 class Segment:
-    """A piece of a recording; ``end`` is None for "to its end". Times in seconds."""
+    """A piece of a recording; ``end`` is None for "to its end". Times in seconds; channel None: the only one."""
 
     recording: str
     start: float
     end: float | None
-    channel: int = 0
+    channel: int | None = None
 
 
 @dataclass
@@ -123,9 +137,9 @@ def _read_segments(problems: Problems, rows: dict[str, Row], wav: dict[str, Row]
         fields = row.fields
         try:
             recording, start, end = fields[0], float(fields[1]), float(fields[2])
-            channel = {"A": 0, "B": 1}.get(fields[3]) if len(fields) > 3 else 0
-            channel = int(fields[3]) if channel is None else channel
-            if len(fields) > 4 or channel < 0:
+            channel = {"A": 0, "B": 1}.get(fields[3], fields[3]) if len(fields) > 3 else None
+            channel = int(channel) if channel is not None else None
+            if len(fields) > 4 or (channel or 0) < 0:
                 raise ValueError
         except (ValueError, IndexError):
             problems.add("segments", row.line, f"'{utt}': expected 'UTTERANCE RECORDING START END [CHANNEL]'")

@@ -10,7 +10,7 @@ from lhotse import Recording
 
 from asrpar.corpus.kaldi_ark import write_matrices
 from asrpar.corpus.kaldi_tables import table_content
-from asrpar.corpus.manifests import Split
+from asrpar.corpus.manifests import Split, one_channel
 from asrpar.errors import DataError, replacing
 
 OPTIONAL = ("segments", "spk2gender", "utt2lang", "feats.scp")
@@ -70,12 +70,13 @@ def _tables(split: Split) -> dict[str, dict[str, str]]:
         recording = recordings.get(s.recording_id)
         if recording is None:
             raise DataError(f"utterance {s.id} is of recording {s.recording_id}, which is not in the recordings")
-        channel = s.channel if isinstance(s.channel, int) else s.channel[0]
+        channel = one_channel(s)
         speaker = str(s.speaker)
         rows["text"][s.id] = s.text or ""
         rows["utt2spk"][s.id] = speaker
         speakers.setdefault(speaker, []).append(s.id)
-        segments[s.id] = f"{s.recording_id} {_time(s.start)} {_time(s.end)}" + (f" {channel}" if channel else "")
+        which = f" {channel}" if channel or recording.num_channels > 1 else ""
+        segments[s.id] = f"{s.recording_id} {_time(s.start)} {_time(s.end)}{which}"
         whole = s.start == 0 and abs(s.end - recording.duration) < 0.5 / recording.sampling_rate
         plain &= s.id == s.recording_id and whole and channel == 0 and recording.num_channels == 1
         if s.gender:

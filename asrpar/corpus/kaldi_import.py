@@ -48,7 +48,8 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
         recording = recordings[segment.recording]
         whole = recording.num_samples / recording.sampling_rate
         end = whole if segment.end is None else segment.end
-        if segment.channel not in recording.channel_ids or (data.segments is None and recording.num_channels > 1):
+        channel = segment.channel if segment.channel is not None else recording.channel_ids[0]
+        if channel not in recording.channel_ids or (segment.channel is None and recording.num_channels > 1):
             problems.found.append(
                 f"'{utt}': recording '{recording.id}' has {recording.num_channels} channels; name an existing one in "
                 "the fifth column of segments"
@@ -67,7 +68,7 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
                 start=segment.start,
                 # Lhotse keeps eight digits; without rounding a difference of floats would have sixteen.
                 duration=end if segment.start == 0 else round(end - segment.start, 8),
-                channel=segment.channel,
+                channel=channel,
                 text=data.text[utt],
                 speaker=speaker,
                 gender=data.spk2gender.get(speaker),

@@ -73,12 +73,22 @@ def make_cuts(split: Split) -> list[MonoCut]:
                 id=s.id,
                 start=s.start,
                 duration=s.duration,
-                channel=s.channel if isinstance(s.channel, int) else s.channel[0],
+                channel=one_channel(s),
                 supervisions=[fastcopy(s, start=0.0)],
                 recording=recording,
             )
         )
     return cuts
+
+
+def one_channel(supervision: SupervisionSegment) -> int:
+    """The channel of an utterance. Raises `DataError` if it has several, of which one would have to be chosen."""
+    channel = supervision.channel
+    if isinstance(channel, int):
+        return channel
+    if len(channel) != 1:
+        raise DataError(f"utterance {supervision.id} is on the channels {list(channel)}: choose one")
+    return channel[0]
 
 
 def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:

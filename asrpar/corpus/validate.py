@@ -8,10 +8,10 @@ from pathlib import Path
 
 from asrpar.corpus.validate_kaldi import check_kaldi_dir
 from asrpar.corpus.validate_manifests import check_split, find_splits
-from asrpar.corpus.validate_report import DataSet, Limits, Problem, compare_sets
+from asrpar.corpus.validate_report import DataSet, Limits, Problem, compare_sets, grouped
 from asrpar.errors import DataError
 
-__all__ = ["Limits", "Problem", "check_paths", "kind_of", "sort_problems"]
+__all__ = ["Limits", "Problem", "check_paths", "grouped", "kind_of", "sort_problems"]
 
 
 def check_paths(

@@ -4,9 +4,10 @@ import math
 import re
 from pathlib import Path
 
-from asrpar.corpus.kaldi_dir import OVERSHOOT
+from asrpar.corpus.kaldi_dir import NOT_USED, OVERSHOOT, not_used
 from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
+from asrpar.corpus.validate_feats import check_feats
 from asrpar.corpus.validate_lines import read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
 from asrpar.corpus.validate_text import check_texts
@@ -58,9 +59,14 @@ def check_kaldi_dir(folder: Path, limits: Limits) -> DataSet:
     }
     for name, kind, form, most in _OPTIONAL:
         if (folder / name).is_file():
-            for key, _, place in read_table(data, folder / name, form, most if most == 3 else 2, most):
+            rows = read_table(data, folder / name, form, most if most == 3 else 2, most)
+            for key, _, place in rows:
                 if key not in known[kind]:
                     data.error(place.file, place.line, f"{kind} '{key}' is unknown")
+            if name == "feats.scp":
+                check_feats(data, folder / name, {key: place.line for key, _, place in rows}, limits)
+    for name in not_used(folder):
+        data.warn(folder / name, 0, NOT_USED[name])
     return data
 
 
@@ -124,7 +130,7 @@ def _check_segments(
         if recording not in recordings:
             data.error(place.file, place.line, f"segment '{utterance}' is of recording '{recording}', not in wav.scp")
         elif recording in audio:
-            _check_channel(data, place, fields[3] if len(fields) > 3 else "0", audio[recording].channels)
+            _check_channel(data, place, recording, fields[3] if len(fields) > 3 else None, audio[recording].channels)
         try:
             start, end = map(float, times)
         except ValueError:
@@ -158,7 +164,15 @@ def _check_segments(
     return utterances, seconds
 
 
-def _check_channel(data: DataSet, place: Place, channel: str, channels: int) -> None:
+def _check_channel(data: DataSet, place: Place, recording: str, channel: str | None, channels: int) -> None:
+    if channel is None:
+        if channels > 1:
+            data.error(
+                place.file,
+                place.line,
+                f"'{recording}' has {channels} channels: choose one in the fifth column of segments",
+            )
+        return
     number = {"A": "0", "B": "1"}.get(channel, channel)
     if not re.fullmatch(r"\d+", number):
         data.error(place.file, place.line, f"malformed: channel '{channel}' is none of A, B, 0, 1 ...")

@@ -13,7 +13,8 @@ from typing import Any
 
 from asrpar.corpus.audio_sources import source_fault, source_records
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
-from asrpar.corpus.validate_lines import read_lines
+from asrpar.corpus.validate_feats import check_feats
+from asrpar.corpus.validate_lines import read_lines, read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
 from asrpar.corpus.validate_text import check_texts
 
@@ -59,6 +60,11 @@ def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
     for utterance, (record, place) in supervisions.items():
         _check_supervision(data, utterance, record, place, lengths if has_recordings else None, limits)
     check_texts(data, ((place, utterance, record["text"]) for utterance, (record, place) in supervisions.items()))
+    _check_channels(data, supervisions, records.get("recordings", {}))
+    feats = folder / f"feats_{split}.scp"
+    if feats.is_file():
+        rows = read_table(data, feats, "utterance archive:offset", 2, 2)
+        check_feats(data, feats, {key: place.line for key, _, place in rows}, limits)
     if has_recordings:
         used = {record["recording_id"] for record, _ in supervisions.values()}
         for recording in records["recordings"].keys() - used:
@@ -183,6 +189,23 @@ def _check_supervision(
     text = record["text"]
     if text.strip() and text != " ".join(text.split()):
         data.error(place.file, place.line, f"words of '{utterance}' are not separated by single blanks")
+
+
+def _check_channels(data: DataSet, supervisions: Records, recordings: Records) -> None:
+    for utterance, (record, place) in supervisions.items():
+        channel = record.get("channel", 0)
+        there = {c for s in recordings.get(record["recording_id"], ({}, None))[0].get("sources", []) for c in _of(s)}
+        if isinstance(channel, list) and len(channel) > 1:
+            data.error(place.file, place.line, f"'{utterance}' is on the channels {channel}: choose one")
+        elif there and (channel[0] if isinstance(channel, list) and channel else channel) not in there:
+            data.error(
+                place.file, place.line, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}"
+            )
+
+
+def _of(source: Any) -> list[int]:
+    channels = source.get("channels") if isinstance(source, dict) else None
+    return [c for c in channels if isinstance(c, int)] if isinstance(channels, list) else []
 
 
 def _check_cuts(

@@ -1,8 +1,12 @@
 """What data checks find, and how they say it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+
+MARGIN = 0.3  # s
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,13 @@ class Limits:
 
     Attributes:
         sampling_rate: of all audio, in Hz; None for whatever most of the recordings have.
-        max_chars_per_second: transcript characters, blanks not counted, per second of audio.
+        max_chars_per_second: transcript characters, blanks not counted, per second of audio; syllables written as one
+            character (Chinese, Japanese, Korean) count as two.
         tolerance: seconds by which an utterance may pass the end of its audio; times are often rounded.
         train_split: name of the set that must share no speakers with the others.
         allow_shared_speakers: shared speakers are only warned of.
         allow_pipes: commands in wav.scp are accepted (and not run, so their audio is not checked).
-        read_audio: decode all audio, to find damage that headers do not show.
+        read_audio: read all audio and features to their end, to find damage that headers do not show.
     """
 
     sampling_rate: int | None = None
@@ -97,18 +102,25 @@ class DataSet:
                 )
 
     def check_transcript(self, place: Place, utterance: str, text: str, seconds: float | None, limits: Limits) -> None:
-        """Note an empty transcript, and one too long for ``seconds`` of audio (None: length unknown)."""
+        """Note an empty transcript, and one too long for ``seconds`` of audio (None: length unknown).
+
+        More than ``max_chars_per_second`` is a warning, more than twice as many an error.
+        """
         count = len("".join(text.split()))
         if count == 0:
             self.error(place.file, place.line, f"'{utterance}' has an empty transcript")
-        elif seconds and count / seconds > limits.max_chars_per_second:
-            self.error(
-                place.file,
-                place.line,
-                f"transcript of '{utterance}' is too long for its audio: {count} characters in {seconds:.2f} s are "
-                f"{count / seconds:.0f} per second, and nobody speaks more than {limits.max_chars_per_second:g} "
-                "(--max-chars-per-second): wrong transcript, or audio cut short",
-            )
+        elif seconds:
+            # A word of one's own can be cut close, and what is cut off is still understood: short ones have a margin.
+            most = limits.max_chars_per_second * (seconds + MARGIN)
+            if _letters(text) > most:
+                note = self.error if _letters(text) > 2 * most else self.warn
+                note(
+                    place.file,
+                    place.line,
+                    f"transcript of '{utterance}' is too long for its audio: {count} characters in {seconds:.2f} s are "
+                    f"{count / seconds:.0f} per second, where hardly anybody speaks more than "
+                    f"{limits.max_chars_per_second:g} (--max-chars-per-second): wrong transcript, or audio cut short",
+                )
 
     def add_utterance(self, utterance: str, speaker: str, place: Place) -> None:
         """Note an utterance's speaker, and warn if the id does not begin with it."""
@@ -121,6 +133,43 @@ class DataSet:
                 f"utterance id '{utterance}' does not begin with its speaker '{speaker}', so utterances and speakers "
                 "sort differently",
             )
+
+
+def grouped(problems: Iterable[Problem], most: int) -> list[Problem]:
+    """The problems in their order, where many of one file say the same of different entries: the first few of them.
+
+    Args:
+        problems: sorted by file and line.
+        most: errors of a kind that are kept; of a kind's warnings, from three on, the first one is kept. The last that
+            is kept names how many more there are, and some of them.
+    """
+    kinds: dict[tuple[str, bool, str], list[Problem]] = {}
+    kept = list(problems)
+    for problem in kept:
+        kinds.setdefault((problem.file, problem.warning, _kind(problem.message)), []).append(problem)
+    short: dict[Problem, Problem | None] = {}
+    for same in kinds.values():
+        keep = (1 if len(same) > 2 else 2) if same[0].warning else most
+        rest = same[keep:]
+        if rest:
+            last = same[keep - 1]
+            named = ", ".join(dict.fromkeys(q[0] for p in rest[:3] if (q := _QUOTED.findall(p.message))))
+            more = f"(and {len(rest)} more like this" + (f": {named}" if named else "")
+            short |= dict.fromkeys(rest)
+            short[last] = replace(last, message=f"{last.message} {more}{', ...)' if len(rest) > 3 and named else ')'}")
+    return [found for p in kept if (found := short.get(p, p)) is not None]
+
+
+_QUOTED = re.compile(r"'[^']*'")
+
+
+def _kind(message: str) -> str:
+    """A message without the names and numbers in it."""
+    return re.sub(r"\d+", "0", _QUOTED.sub("''", message))
+
+
+def _letters(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in text if not c.isspace())
 
 
 def compare_sets(sets: Sequence[DataSet], limits: Limits) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lhotse import SupervisionSegment
 from lhotse.utils import fastcopy
 
+from asrpar.cli import main
 from asrpar.corpus.audio import probe
 from asrpar.corpus.kaldi_ark import read_matrices
 from asrpar.corpus.kaldi_dir import KaldiDir, Segment, read_kaldi_dir
@@ -149,12 +150,34 @@ def test_two_channels_need_segments(tmp_path: Path) -> None:
     whole = {"wav__scp": f"a {stereo}\n", "text": "a X\n", "utt2spk": "a a\n", "spk2utt": "a a\n", "segments": None}
     with pytest.raises(DataError, match="'a': recording 'a' has 2 channels"):
         import_split(read_kaldi_dir(make_dir(tmp_path / "d", stereo, **whole)), tmp_path)
+    make_dir(tmp_path / "d", stereo, **(whole | {"segments": "a a 0 0.05\n"}))
+    with pytest.raises(DataError, match="'a': recording 'a' has 2 channels; name an existing one in the fifth column"):
+        import_split(read_kaldi_dir(tmp_path / "d"), tmp_path)
     for channel, number in (("1", 1), ("B", 1), ("A", 0)):
         make_dir(tmp_path / "d", stereo, **(whole | {"segments": f"a a 0 0.05 {channel}\n"}))
         split = import_split(read_kaldi_dir(tmp_path / "d"), tmp_path)
         assert make_cuts(split)[0].channel == number
         export_split(split, tmp_path / "again")
         assert import_split(read_kaldi_dir(tmp_path / "again"), tmp_path) == split
+
+
+def test_an_utterance_on_several_channels(tmp_path: Path) -> None:
+    stereo = tmp_path / "stereo.wav"
+    soundfile.write(str(stereo), np.zeros((800, 2)), 8000)
+    both = SupervisionSegment("a", "a", 0.0, 0.1, channel=[0, 1], text="X", speaker="a")
+    for use in (make_cuts, lambda split: export_split(split, tmp_path / "out")):
+        with pytest.raises(DataError, match=r"utterance a is on the channels \[0, 1\]: choose one"):
+            use(Split([probe(stereo, "a")], [both]))
+
+
+def test_files_that_are_not_used_are_named(
+    tmp_path: Path, wav: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_dir(tmp_path / "data", wav)
+    (tmp_path / "data" / "cmvn.scp").write_text("a x.ark:2\nb x.ark:9\n")
+    main(["import-kaldi", "data", "--output", "m", "--split", "train"])
+    assert "data/cmvn.scp is not used: stage 2 computes means and variances itself" in capsys.readouterr().err
 
 
 def test_relative_paths_are_of_the_current_folder(tmp_path: Path, wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:

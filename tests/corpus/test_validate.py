@@ -155,9 +155,9 @@ KALDI = {
     "empty transcript": (0, lambda d: edit(d / "text", "ann-2 YES NO", "ann-2"), "text:2", "has an empty transcript"),
     "too long a transcript": (
         0,
-        lambda d: edit(d / "text", "ann-2 YES NO", "ann-2" + " YES" * 9),
+        lambda d: edit(d / "text", "ann-2 YES NO", "ann-2" + " YES" * 22),
         "text:2",
-        "27 characters in 1.00 s are 27 per second, and nobody speaks more than 25 (--max-chars-per-second)",
+        "66 characters in 1.00 s are 66 per second, where hardly anybody speaks more than 25 (--max-chars-per-second)",
     ),
     "speakers disagree": (
         0,
@@ -270,7 +270,7 @@ def test_options_of_kaldi_checks(tmp_path):
     assert_found(
         validate_kaldi_dir(folder, Limits(sampling_rate=16000)), folder, "wav.scp:1", "8000 Hz, not the 16000 Hz wanted"
     )
-    assert_found(validate_kaldi_dir(folder, Limits(max_chars_per_second=4)), folder, "text:1", "more than 4")
+    assert_found(validate_kaldi_dir(folder, Limits(max_chars_per_second=3)), folder, "text:1", "more than 3", True)
     edit(folder / "segments", "2.00 3.00", "2.00 -1")  # to the end
     assert validate_kaldi_dir(folder) == []
     edit(folder / "segments", "2.00 -1", "2.00 3.008")  # rounded up

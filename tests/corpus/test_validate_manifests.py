@@ -184,7 +184,9 @@ CHANGES = {
         "text of cut 'ann-2' is not that of its supervision",
     ),
     "empty transcript": (put_supervision(2, text=" "), f"{SUP}:2", "empty transcript"),
-    "too long a transcript": (put_supervision(2, text="YES" * 9), f"{SUP}:2", "27 characters in 1.00 s"),
+    "too long a transcript": (put_supervision(2, text="YES" * 22), f"{SUP}:2", "66 characters in 1.00 s"),
+    "two channels": (put_supervision(2, channel=[0, 1]), f"{SUP}:2", "is on the channels [0, 1]: choose one"),
+    "no such channel": (put_supervision(2, channel=1), f"{SUP}:2", "is on channel 1, its recording has [0]"),
     "double blank": (put_supervision(2, text="YES  NO"), f"{SUP}:2", "not separated by single blanks"),
     "invisible characters": (put_supervision(2, text="YES\u200b NO"), f"{SUP}:2", "have invisible characters"),
 }
@@ -257,3 +259,10 @@ def test_command_on_good_manifests(tmp_path):
         f"{folder}: train: 3 utterances, 2 speakers, 0.00 h, 8000 Hz",
         "0 errors, 0 warnings: 1 set checked",
     ]
+
+
+def test_features_beside_manifests_are_checked(tmp_path):
+    folder = make_manifests(tmp_path / "m")
+    (folder / "feats_train.scp").write_text(f"ann-1 {folder}/x.ark:2\n")
+    (folder / "x.ark").write_bytes(b"a \0BFM \x04junk")
+    assert_found(validate_manifests(folder), folder, "feats_train.scp:1", "features of 'ann-1' at")
