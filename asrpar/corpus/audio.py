@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from asrpar.corpus.audio_lengths import is_cut_short, sample_bytes, sphere_header, wav_without_length
-from asrpar.corpus.audio_streams import read_mpeg, with_flac_length, with_mpeg_length
+from asrpar.corpus.audio_streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
 from asrpar.errors import DataError, check_opens, replacing
 
 if TYPE_CHECKING:
@@ -166,10 +166,13 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
 
 
 def _mended_stream(path: Path) -> bytes | None:
-    data = path.read_bytes()
-    flac = with_flac_length(data)
-    if flac is not None:
-        return flac
+    with path.open("rb") as file:
+        data = file.read(1 << 16)
+        if is_flac_without_length(data):
+            return with_flac_length(data + file.read())
+        if b"fLaC" in data[:4096]:
+            return None  # what most corpora are made of is not read twice
+        data += file.read()
     mpeg = read_mpeg(data)
     if mpeg is None:
         return None

@@ -63,14 +63,16 @@ def with_mpeg_length(data: bytes, mpeg: Mpeg) -> bytes:
     return frame.ljust(size, b"\0") + data[mpeg.first :]
 
 
-def with_flac_length(data: bytes) -> bytes | None:
-    """A flac file whose header leaves its length open (0), with the length; None if it is not one."""
-    at = _after_tags(data)
-    if data[at : at + 4] != b"fLaC" or len(data) < at + 26:
-        return None
-    place = at + 21  # the lower half of this byte and the four after it
-    if data[place] & 0x0F or any(data[place + 1 : place + 5]):
-        return None
+def is_flac_without_length(data: bytes) -> bool:
+    """Whether a flac file's header, the beginning of ``data``, leaves its length open (0)."""
+    place = _flac_length(data)
+    return place is not None and not data[place] & 0x0F and not any(data[place + 1 : place + 5])
+
+
+def with_flac_length(data: bytes) -> bytes:
+    """A flac file whose header leaves its length open, with the length. Raises what libsndfile does of damaged ones."""
+    place = _flac_length(data)
+    assert place is not None  # what `is_flac_without_length` tells
 
     def told(count: int) -> bytes:
         return data[:place] + ((data[place] >> 4) << 36 | count).to_bytes(5, "big") + data[place + 5 :]
@@ -80,6 +82,12 @@ def with_flac_length(data: bytes) -> bytes | None:
         while len(block := file.read(1 << 16, dtype="int32")):
             count += len(block)
     return told(count)
+
+
+def _flac_length(data: bytes) -> int | None:
+    """Where the length stands: the lower half of this byte and the four after it."""
+    at = _after_tags(data)
+    return at + 21 if data[at : at + 4] == b"fLaC" and len(data) >= at + 26 else None
 
 
 class _Forward(soundfile.SoundFile):
