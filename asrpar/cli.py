@@ -5,6 +5,7 @@ module behind a command only when that command runs.
 """
 
 import importlib
+import os
 import re
 import sys
 
@@ -16,6 +17,7 @@ from asrpar.errors import AsrparError, system_error
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("asrpar.commands.info", "Print versions, MPI, devices, host and git hash."),
+    "settings": ("asrpar.commands.settings", "Print all settings of a stage, with defaults and meaning."),
     "launch": ("asrpar.commands.launch", "Start a command on N learners with mpirun or srun."),
     "download": ("asrpar.commands.download", "Stage 0: fetch a corpus, or check the copy you have."),
     "synthesize": ("asrpar.commands.synthesize", "Stage 0 of egs/mini: speak the synthetic corpus with espeak-ng."),
@@ -35,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+# Metavariables of what is a file or folder.
+PATHS = ("DIR", "FILE", "EXP...", "YAML", "CONF.yaml", "DATA_DIR", "MANIFESTS", "EXP")
+
+
 class LazyGroup(click.Group):
     """A command group that imports a command's module on first use."""
 
@@ -48,7 +54,12 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         # A module with several commands names them after the command line.
-        return getattr(module, cmd_name.replace("-", "_"), None) or module.command
+        command = getattr(module, cmd_name.replace("-", "_"), None) or module.command
+        if "_ASRPAR_COMPLETE" in os.environ:
+            for param in command.params:
+                if param.metavar in PATHS:
+                    param.type = click.Path()  # so that the shell completes files
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

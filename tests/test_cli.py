@@ -6,6 +6,7 @@ import sys
 
 import click
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
 from asrpar.cli import COMMANDS, cli, main
@@ -72,6 +73,20 @@ def test_mistakes_end_in_one_line(capsys, args, code, says):
     assert err.startswith("asrpar: error: ")
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_tab_completes_commands_options_and_files(monkeypatch):
+    monkeypatch.setenv("_ASRPAR_COMPLETE", "bash_complete")
+    shell = BashComplete(cli, {}, "asrpar", "_ASRPAR_COMPLETE")
+    assert "_asrpar_completion" in shell.source()
+
+    def offered(*words):
+        return [(item.type, item.value) for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+    assert offered("sco") == [("plain", "score")]
+    assert ("plain", "--graph") in offered("decode", "--")
+    assert offered("decode", "--exp", "e") == offered("train", "--config", "e") == [("file", "e")]
+    assert offered("launch", "--launcher", "open") == [("plain", "openmpi")]
 
 
 def test_asrpar_alone_shows_its_help(capsys):

@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "asrpar"
-COMMON = {"errors", "config", "log", "info", "launch", "launchers", "lock", "cpu", "numbers", "textfile", "workers"}
+COMMON = {
+    "errors",
+    "config",
+    "log",
+    "info",
+    "launch",
+    "launchers",
+    "lock",
+    "cpu",
+    "settings",
+    "numbers",
+    "textfile",
+    "workers",
+}
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
 ROOMS = BASE | MIDDLE | {"study", "commands"}

@@ -10,8 +10,8 @@ from asrpar.errors import ConfigError
 class SplitConfig:
     """One set of utterances; its voices take turns."""
 
-    utterances: int = 100
-    voices: list[str] = field(default_factory=list)
+    utterances: int = 100  # so many recordings
+    voices: list[str] = field(default_factory=list)  # espeak-ng's, LANGUAGE+VARIANT
 
 
 # Accent+variant. The variant is the voice's timbre, so the sets share none: every dev and test talker is unseen.
@@ -28,22 +28,22 @@ _TEST = ["en-us+m5", "en-us+f4", "en-gb+m6", "en-gb+f4", "en-gb-scotland+m5"]
 class SyntheticConfig:
     """What is spoken, by whom, and through which noise. Times in seconds, levels in decibels."""
 
-    seed: int = 1
-    sampling_rate: int = 16000
+    seed: int = 1  # of all random numbers
+    sampling_rate: int = 16000  # 8000 or 16000
     train: SplitConfig = field(default_factory=lambda: SplitConfig(600, list(_TRAIN)))
     dev: SplitConfig = field(default_factory=lambda: SplitConfig(60, list(_DEV)))
     test: SplitConfig = field(default_factory=lambda: SplitConfig(100, list(_TEST)))
-    words_min: int = 2
-    words_max: int = 5
+    words_min: int = 2  # of an utterance
+    words_max: int = 5  # of an utterance
     digits_share: float = 0.6  # the rest are commands
     rates: list[int] = field(default_factory=lambda: [140, 160, 180, 200])  # words per minute
     pitches: list[int] = field(default_factory=lambda: [35, 50, 65])  # 50: the voice's own
-    noises: list[str] = field(default_factory=lambda: list(NOISES))
-    snrs: list[float] = field(default_factory=lambda: [5.0, 10.0, 15.0, 20.0])
-    babble_talkers: int = 5
+    noises: list[str] = field(default_factory=lambda: list(NOISES))  # one for each utterance
+    snrs: list[float] = field(default_factory=lambda: [5.0, 10.0, 15.0, 20.0])  # dB of the speech over the noise
+    babble_talkers: int = 5  # voices behind the speech, of babble
     levels: list[float] = field(default_factory=lambda: [-30.0, -24.0, -18.0])  # of the speech, re full scale
-    padding_min: float = 0.1  # noise alone before and after the speech
-    padding_max: float = 0.3
+    padding_min: float = 0.1  # noise alone before and after the speech: the shortest
+    padding_max: float = 0.3  # the longest
 
     def splits(self) -> dict[str, SplitConfig]:
         """The sets by name, in the order of their random numbers."""

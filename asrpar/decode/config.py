@@ -18,10 +18,17 @@ ENGINES: dict[str, tuple[str, str]] = {
 class DecodeConfig:
     """What ``asrpar decode`` reads from YAML.
 
-    The four lists span the grid that is searched on the dev set. ``lm_scale`` multiplies the graph's log-probabilities
-    relative to the acoustic ones. ``beam`` is counted in acoustic log-probability, so that a search costs about as much
-    at one ``lm_scale`` as at another. ``word_penalty`` is added to the graph's cost of each word. ``blank_penalty`` is
-    subtracted from the log-probability of blank, of which CTC models are often too sure: it helps those that delete.
+    The four lists span the grid that is searched on the dev set.
+
+    Attributes:
+        engine: ``kaldi`` (kaldi-decoder), ``k2`` or ``greedy``.
+        lm_scales: factors of the graph's log-probabilities relative to the acoustic ones.
+        beams: counted in acoustic log-probability, so that a search costs about as much at one LM scale as at another.
+        word_penalties: added to the graph's cost of each word.
+        blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
+            those that delete.
+        max_active: states of the search that are kept in each frame, at most.
+        min_active: and at least, whatever the beam.
     """
 
     engine: str = "kaldi"
@@ -37,9 +44,8 @@ class DecodeConfig:
     max_frames: int = 20000
     # auto, cpu or cuda
     device: str = "auto"
-    # Only for the k2 engine: its lattice beam, and output frames in a batch.
-    k2_output_beam: float = 6.0
-    k2_batch_frames: int = 10000
+    k2_output_beam: float = 6.0  # only for the k2 engine: its lattice beam
+    k2_batch_frames: int = 10000  # only for the k2 engine: output frames in a batch
 
     def validate(self) -> None:
         """Raise `ConfigError` if a value cannot be used."""

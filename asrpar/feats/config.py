@@ -22,7 +22,9 @@ class FeatureConfig:
     # only frame_shift and frame_length count then, to compare frames with durations; num_filters becomes their width.
     from_kaldi: bool = False
     resample: bool = False  # resample recordings of another rate instead of refusing them
-    normalize: str = "global"  # none | global | speaker | utterance; mean and variance, applied when batches are made
+    # none | global | speaker | utterance: whose mean and variance are taken out when batches are made. Where speakers
+    # are known, speaker; see docs/features.md.
+    normalize: str = "global"
     speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])  # copies of each training utterance
     storage: str = "shards"  # shards | numpy_files | lilcom_chunky (lossy, needs lilcom) | kaldi
     dtype: str = "float32"  # of storage `shards`: float32, or float16 for half the disk space
@@ -62,10 +64,10 @@ class AugmentConfig:
     """SpecAugment, drawn anew for each utterance of each batch."""
 
     probability: float = 1.0  # share of the utterances that are augmented
-    time_masks: int = 2
+    time_masks: int = 2  # at most so many runs of frames are blanked out
     time_mask_frames: int = 40  # widest mask
     time_mask_fraction: float = 0.2  # and never a larger part of the utterance than this
-    frequency_masks: int = 2
+    frequency_masks: int = 2  # bands of filters
     frequency_mask_bins: int = 20  # widest mask
     time_warp: int = 0  # farthest shift of a random frame, in frames; 0 switches warping off
 
@@ -84,7 +86,7 @@ class BatchConfig:
     """How utterances are put into batches and dealt to learners."""
 
     unit: str = "frames"  # what `size` counts: frames (without padding) | utterances
-    size: int = 20000
+    size: int = 20000  # frames or utterances of a batch; see unit and per
     per: str = "global"  # global: `size` over all learners, whatever their number | learner: `size` for each
     # equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready | auto:
     # on_demand where learners go at their own pace

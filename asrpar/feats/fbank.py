@@ -21,6 +21,28 @@ LOUDEST_DITHER = 0.01  # of full scale; that is 328 in Kaldi's units, and noise 
 LARGEST_FLOOR = 1e-4  # of a frame's energy; quiet speech has more
 LONGEST_FRAME = 0.5  # s
 
+# Of Lhotse's FbankConfig, in its order; the rest is its own affair.
+MEANINGS = {
+    "sampling_rate": "Hz; that of the recordings where it is not given",
+    "frame_length": "s",
+    "frame_shift": "s",
+    "round_to_power_of_two": "pad the window to a power of two for the FFT",
+    "remove_dc_offset": "of each frame",
+    "preemph_coeff": "pre-emphasis",
+    "window_type": "povey, hanning, hamming...",
+    "dither": "noise added to samples of -1 to 1: Kaldi's 1.0 is 3.1e-05 here",
+    "snip_edges": "only frames that fit in whole, as in Kaldi",
+    "energy_floor": "least energy, for samples of -1 to 1",
+    "raw_energy": "energy before pre-emphasis and window, with use_energy",
+    "use_energy": "one more feature, the frame's energy",
+    "use_fft_mag": "magnitudes instead of powers",
+    "low_freq": "Hz, lower edge of the lowest filter",
+    "high_freq": "Hz, upper edge of the highest filter; negative: below half of the sampling rate",
+    "num_filters": "features of a frame",
+    "norm_filters": "filters of equal area",
+    "torchaudio_compatible_mel_scale": "the filters of Kaldi and torchaudio",
+}
+
 
 def check_fbank(settings: dict[str, Any]) -> None:
     """Raise ConfigError unless every key is a field of Lhotse's FbankConfig and its value can be meant.

@@ -16,7 +16,8 @@ SENTENCEPIECE_TYPES = ("unigram", "bpe", "char", "word")
 class LexiconConfig:
     """Where pronunciations come from (units: phones)."""
 
-    # See `Places.find` for what a relative path and {corpus_dir} mean.
+    # A relative path is looked for in --corpus-dir, beside the YAML file, and in the current folder; {corpus_dir} in it
+    # stands for --corpus-dir.
     path: str | None = None
     # lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; mfa: a probability and three
     # figures on silence, as in dictionaries of MFA and lexiconp_silprob.txt; auto: by the content of the file.
@@ -33,8 +34,8 @@ class LexiconConfig:
 class VocabularyConfig:
     """The words that the decoding graph can output: the union of what is switched on."""
 
-    from_text: bool = True
-    from_lexicon: bool = False
+    from_text: bool = True  # the words of the training transcripts
+    from_lexicon: bool = False  # all words of the lexicon
     # A file with one word a line.
     word_list: str | None = None
 
@@ -43,16 +44,16 @@ class VocabularyConfig:
 class SentencepieceConfig:
     """Training of the sentencepiece model (units: sentencepiece)."""
 
-    vocab_size: int = 500
-    type: str = "unigram"
+    vocab_size: int = 500  # pieces, characters included
+    type: str = "unigram"  # unigram | bpe | char | word
 
 
 @dataclass
 class OptionalSilenceConfig:
     """A silence unit allowed before, between and after words. CTC has its blank instead, so it is off by default."""
 
-    symbol: str | None = None
-    probability: float = 0.5
+    symbol: str | None = None  # such as SIL; null for none
+    probability: float = 0.5  # of silence at each of those places
 
 
 @dataclass
@@ -63,31 +64,31 @@ class OovConfig:
     language model and of training. spell: pronounce it letter by letter, with the letters' entries in the lexicon.
     """
 
-    policy: str = "error"
-    word: str = "<UNK>"
-    unit: str = "SPN"
+    policy: str = "error"  # error | unk | skip | spell
+    word: str = "<UNK>"  # of unk: what is recognised instead
+    unit: str = "SPN"  # of unk: how it is pronounced
 
 
 @dataclass
 class LmConfig:
     """The n-gram: estimated from text, or given."""
 
-    order: int = 3
+    order: int = 3  # 1 for a unigram, and so on
     # Manifests whose text is used. Only training sets are accepted.
     splits: list[str] = field(default_factory=lambda: ["train"])
     # More text, one sentence a line (.gz allowed), and the case to bring it to.
     text: str | None = None
-    text_case: str = "keep"
+    text_case: str = "keep"  # keep | upper | lower
     # A given ARPA file (.gz allowed) instead of an estimated one, and the case to bring its words to.
     arpa: str | None = None
-    arpa_case: str = "keep"
+    arpa_case: str = "keep"  # keep | upper | lower
 
 
 @dataclass
 class LangConfig:
     """Everything that `asrpar prepare-lang` needs."""
 
-    units: str = "phones"
+    units: str = "phones"  # phones | characters | sentencepiece: what the model tells apart
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     sentencepiece: SentencepieceConfig = field(default_factory=SentencepieceConfig)
@@ -100,8 +101,7 @@ class LangConfig:
 class GraphConfig:
     """Everything that `asrpar make-graph` needs."""
 
-    # A name in asrpar.lang.topology.TOPOLOGIES.
-    topology: str = "ctc"
+    topology: str = "ctc"  # how a unit's classes follow each other; ctc is the only one
     # Stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
     max_states: int = 20_000_000
 

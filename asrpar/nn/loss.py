@@ -12,7 +12,11 @@ from asrpar.errors import ConfigError
 
 @dataclass
 class LossConfig:
-    """``implementation``: ``torch``, or ``k2`` where it is installed (the same value up to pruning)."""
+    """The criterion.
+
+    Attributes:
+        implementation: ``torch``, or ``k2`` where it is installed (the same value up to pruning).
+    """
 
     implementation: str = "torch"
 

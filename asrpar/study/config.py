@@ -26,7 +26,10 @@ class StudyData:
     """Folders of the recipe's stages 1 to 4, relative to ``--data-dir``, and the names of the sets.
 
     Attributes:
-        manifests: as the reference for scores; empty to score against what was decoded.
+        feats: of stage 2.
+        lang: of stage 3.
+        graph: of stage 4.
+        manifests: of stage 1, as the reference for scores; empty to score against what was decoded.
         dev: LM scale and beam are chosen on it.
         tests: decoded once with that choice.
     """
@@ -56,7 +59,12 @@ class ClusterChoice:
 
 @dataclass
 class DecodingConfig:
-    """Settings of ``asrpar decode``: files, relative to the study's, and single ones."""
+    """Settings of ``asrpar decode``.
+
+    Attributes:
+        config: files, relative to the study's.
+        set: single ones, which override the files.
+    """
 
     config: list[str] = field(default_factory=list)
     set: dict[str, Any] = field(default_factory=dict)

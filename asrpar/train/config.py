@@ -16,10 +16,10 @@ from asrpar.parallel.faults import FaultsConfig
 class DataConfig:
     """Where the data are: the folders of stages 2 and 3, and the names of the sets."""
 
-    feats: str = ""
-    lang: str = ""
-    train: str = "train"
-    dev: str = "dev"
+    feats: str = ""  # FEATS of stage 2
+    lang: str = ""  # LANG of stage 3
+    train: str = "train"  # the set to train on
+    dev: str = "dev"  # the set whose loss is told after each epoch
 
 
 @dataclass
@@ -132,6 +132,7 @@ class TrainConfig:
 
     Attributes:
         exp: folder of the experiment.
+        seed: of all random numbers.
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
@@ -170,7 +171,7 @@ class TrainConfig:
     trace: TraceConfig = field(default_factory=TraceConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
-    # Write the order of events into EXP/record, for `asrpar simulate --replay`.
+    # write the order of events into EXP/record, for `asrpar simulate --replay`.
     record: bool = False
     init_from: str = ""
     epochs: int = 10

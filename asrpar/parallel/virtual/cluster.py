@@ -34,7 +34,12 @@ class Straggler:
 
 @dataclass
 class Intermittent:
-    """Every learner now and then: a gradient takes ``factor`` times as long with this ``probability``."""
+    """Every learner now and then.
+
+    Attributes:
+        probability: that a gradient takes longer.
+        factor: so many times as long.
+    """
 
     probability: float = 0.0
     factor: float = 1.0

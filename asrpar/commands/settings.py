@@ -1,0 +1,96 @@
+"""``asrpar settings``: what can be set."""
+
+import dataclasses
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from asrpar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from asrpar.settings import Setting
+
+# name of a section: (class of its settings, what reads them and from where)
+SECTIONS: dict[str, tuple[str, str]] = {
+    "features": ("asrpar.feats.config.FeatureConfig", "`asrpar extract-features`, `conf/feats.yaml`"),
+    "lang": ("asrpar.lang.config.LangConfig", "`asrpar prepare-lang`, `conf/lang.yaml`"),
+    "graph": ("asrpar.lang.config.GraphConfig", "`asrpar make-graph`"),
+    "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
+    "strategies": ("", "`strategies.NAME` of `asrpar train`; only those of the strategy in use count"),
+    "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode`, `conf/decode.yaml`"),
+    "cluster": ("asrpar.parallel.virtual.cluster.Cluster", "`asrpar simulate --cluster FILE`, `--set-cluster`"),
+    "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
+    "synthesize": ("asrpar.corpus.synthetic_config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),
+}
+INTRODUCTION = """
+Made from the code by `asrpar settings --markdown`; `asrpar settings train optimizer` prints a part of it. A setting
+goes into the YAML file that is named (`optimizer.lr` is `lr` in the section `optimizer`) or behind `--set`, as in
+`--set optimizer.lr=0.002`. What a run used stands whole in its folder (`feats.yaml`, `lang.yaml`, `config.yaml`).
+"""
+
+
+@click.command("settings")
+@click.argument("words", nargs=-1, metavar="[SECTION] [WORD]...")
+@click.option("--markdown", is_flag=True, help="Print all as the page docs/settings.md.")
+def command(words: tuple[str, ...], markdown: bool) -> None:
+    """Print every setting with its default and meaning: all, those of a SECTION, or those whose names hold a WORD.
+
+    Sections are features, lang, graph, train, strategies, decode, cluster, study and synthesize.
+    """
+    from asrpar.settings import as_text
+
+    if markdown:
+        if words:
+            raise click.UsageError("--markdown prints all settings: give no SECTION or WORD")
+        click.echo(page(), nl=False)
+        return
+    sections = [word for word in words if word in SECTIONS] or list(SECTIONS)
+    others = [word for word in words if word not in SECTIONS]
+    found = []
+    for section in sections:
+        lines = as_text(s for s in settings_of(section) if not others or any(word in s.name for word in others))
+        if lines:
+            found.append("\n".join([f"{section}: {SECTIONS[section][1].replace('`', '')}", *lines]))
+    if not found:
+        raise ConfigError(f"no setting has '{' or '.join(others)}' in its name; sections are {', '.join(SECTIONS)}")
+    click.echo("\n\n".join(found))
+
+
+def page() -> str:
+    """``docs/settings.md``."""
+    from asrpar.settings import as_table
+
+    lines = ["# Settings", INTRODUCTION.rstrip()]
+    for section, (_, where) in SECTIONS.items():
+        lines += ["", f"## {section}", "", f"{where[0].upper()}{where[1:]}.", "", *as_table(settings_of(section))]
+    return "\n".join(lines) + "\n"
+
+
+def settings_of(section: str) -> Iterator["Setting"]:
+    """The settings of one of `SECTIONS`."""
+    from asrpar.settings import of_class
+
+    if section != "strategies":
+        module, _, name = SECTIONS[section][0].rpartition(".")
+        yield from of_class(getattr(import_module(module), name))
+        if section == "features":
+            yield from _fbank()
+        return
+    from asrpar.parallel.strategies import STRATEGIES, settings_class
+
+    for name in STRATEGIES:
+        yield from of_class(settings_class(name), f"strategies.{name}.")
+
+
+def _fbank() -> Iterator["Setting"]:
+    """Of Lhotse's filter banks."""
+    from lhotse import FbankConfig
+
+    from asrpar.feats.fbank import MEANINGS
+    from asrpar.settings import Setting, as_yaml
+
+    for field in dataclasses.fields(FbankConfig):
+        if field.name in MEANINGS:
+            yield Setting(f"fbank.{field.name}", as_yaml(field.default), MEANINGS[field.name])
