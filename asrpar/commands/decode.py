@@ -58,6 +58,7 @@ def command(
     require_file(checkpoint, "asrpar train (stage 6)")
 
     from asrpar.decode.engine import check_num_classes, make_engine
+    from asrpar.decode.match import check_features, check_units
     from asrpar.decode.run import Job, decode_sets
     from asrpar.log import setup_logging
     from asrpar.score.origin import origin
@@ -69,15 +70,20 @@ def command(
     module.to(device)
     folder = Path(graph) if graph else None
     language = Path(lang) if lang else None
-    shift = _frame_shift(Path(feats))
+    identity, settings = facts["identity"], _settings(Path(feats))
+    check_features(identity, checkpoint, Path(feats), settings)
+    mean_std = identity.mean_std if identity is not None else None
+    # 0.01 s is Lhotse's default, which a configuration may leave out.
+    shift = float(settings.fbank.get("frame_shift", 0.01))
     with reading(feats), make_engine(config, folder, shift * module.subsampling, language, device) as searcher:
         if "num_classes" in facts:
             check_num_classes(facts["num_classes"], searcher.classes, searcher.tokens_file)
+        check_units(identity, checkpoint, searcher.classes, searcher.tokens_file)
         job = Job(
             Path(exp),
             module,
             device,
-            lambda name: _batches(feats, name, config.max_frames, facts["num_features"]),
+            lambda name: _batches(feats, name, config.max_frames, facts["num_features"], mean_std),
             _reference(searcher.unit, language),
             shift,
             {"model": str(checkpoint), **origin(checkpoint, Path(exp)), "device": device},
@@ -99,11 +105,14 @@ def _check_inputs(exp: Path, feats: Path, sets: list[str]) -> None:
             raise MissingInputError(f"{feats} has no set '{name}'; it has {', '.join(known) or 'none'}")
 
 
-def _batches(feats: str, name: str, max_frames: int, width: int) -> Iterator[Any]:
-    """The batches of a set, which must have ``width`` features a frame, as the model was trained with."""
+def _batches(feats: str, name: str, max_frames: int, width: int, mean_std: Any) -> Iterator[Any]:
+    """The batches of a set, which must have ``width`` features a frame, as the model was trained with.
+
+    ``mean_std`` are the model's statistics; None, of models of earlier versions, for those of the folder.
+    """
     from asrpar.feats import eval_batches
 
-    for batch in eval_batches(feats, name, max_frames=max_frames):
+    for batch in eval_batches(feats, name, max_frames=max_frames, mean_std=mean_std):
         found = batch.features.shape[2]
         if found != width:
             raise DataError(
@@ -121,12 +130,11 @@ def _device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _frame_shift(feats: Path) -> float:
+def _settings(feats: Path) -> Any:
     from asrpar.feats.config import FeatureConfig
 
     require_file(feats / "feats.yaml", "asrpar extract-features (stage 2)")
-    # 0.01 s is Lhotse's default, which a configuration may leave out.
-    return float(load_config(FeatureConfig, feats / "feats.yaml").fbank.get("frame_shift", 0.01))
+    return load_config(FeatureConfig, feats / "feats.yaml")
 
 
 def _reference(unit: str, lang: Path | None) -> Any:

@@ -145,7 +145,7 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
         train = _read_json(exp / "train.json")
         # The history of the losses stays where it is.
         kept = ("model", "parameters", "strategy", "learners", "seed", "epochs", "frames", "steps", "ema", "complete")
-        kept += ("config_digest", "train_seconds", "frames_per_second")
+        kept += ("config_digest", "data_digest", "train_seconds", "frames_per_second")
         facts["training"] = {key: train[key] for key in kept if key in train}
     return facts
 

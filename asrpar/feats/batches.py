@@ -13,7 +13,8 @@ from asrpar.feats.augment import SpecAugment, step_generator
 from asrpar.feats.config import BatchConfig
 from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.prefetch import prefetch
-from asrpar.feats.store import FeatureStore, Utterance
+from asrpar.feats.stats import MeanStd
+from asrpar.feats.store import FeatureStore
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
 
@@ -84,9 +85,9 @@ class BatchLoader:
         return self._plan.num_learners
 
     @property
-    def utterances(self) -> list[Utterance]:
-        """Those of all learners."""
-        return self._store.utterances
+    def store(self) -> FeatureStore:
+        """The utterances of all learners."""
+        return self._store
 
     @property
     def frames_per_epoch(self) -> int:
@@ -137,7 +138,12 @@ class BatchLoader:
 
 
 def eval_batches(
-    feats_dir: str | Path, split: str, max_frames: int, num_learners: int = 1, rank: int = 0
+    feats_dir: str | Path,
+    split: str,
+    max_frames: int,
+    num_learners: int = 1,
+    rank: int = 0,
+    mean_std: MeanStd | None = None,
 ) -> Iterator[Batch]:
     """Batches for measuring: sorted by falling length, no augmentation, each utterance once over all learners.
 
@@ -148,10 +154,11 @@ def eval_batches(
         num_learners: learners that share the split; batch i goes to learner i modulo their number, so some learners
             may get one batch more, and with few batches some get none.
         rank: this learner.
+        mean_std: global statistics of a model, to normalise with instead of the folder's own.
     """
     if max_frames < 1 or not 0 <= rank < num_learners:
         raise ConfigError(f"eval_batches: max_frames {max_frames}, rank {rank} of {num_learners} learners")
-    store = FeatureStore(feats_dir, split)
+    store = FeatureStore(feats_dir, split, mean_std=mean_std)
     lengths = store.lengths
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], store.utterances[i].id)):

@@ -12,6 +12,9 @@ from asrpar.errors import DataError, check_opens, replacing, require_file
 # Features are log energies with deviations of 1 to 5: a smaller one means a constant, which must not be blown up.
 STD_FLOOR = 1e-2
 
+# Mean and deviation, (C,) each.
+MeanStd = tuple[torch.Tensor, torch.Tensor]
+
 
 @dataclass
 class Moments:
@@ -71,11 +74,15 @@ def load_stats(path: Path) -> dict:
 class Normalizer:
     """Subtracts means and divides by deviations, for one split of a FEATS folder."""
 
-    def __init__(self, feats_dir: Path, split: str, kind: str) -> None:
+    def __init__(self, feats_dir: Path, split: str, kind: str, mean_std: MeanStd | None = None) -> None:
+        """Read the statistics that are needed, unless the global ones are given as ``mean_std``."""
         self._kind = kind
         self._scales: dict[str | None, tuple[np.ndarray, np.ndarray]] = {}
         self._split = split
         if kind not in ("global", "speaker"):
+            return
+        if kind == "global" and mean_std is not None:
+            self._scales[None] = self._scale(dict(zip(("mean", "std"), mean_std, strict=True)))
             return
         path = feats_dir / "stats.pt"
         require_file(path, "stage 2 (asrpar extract-features)")

@@ -12,7 +12,7 @@ from asrpar.config import load_config
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.readers import read_stored
-from asrpar.feats.stats import Normalizer
+from asrpar.feats.stats import MeanStd, Normalizer
 from asrpar.textfile import nfc
 
 MADE_BY = "stage 2 (asrpar extract-features)"
@@ -88,13 +88,20 @@ class FeatureStore(StoredFeatures):
     disk each time: every epoch uses each utterance once, so replacing cached ones would never gain anything.
     """
 
-    def __init__(self, feats_dir: str | Path, split: str, cache_mb: int = 0) -> None:
-        """Read the split's cuts. Raises MissingInputError or DataError."""
+    def __init__(self, feats_dir: str | Path, split: str, cache_mb: int = 0, mean_std: MeanStd | None = None) -> None:
+        """Read the split's cuts. Raises MissingInputError or DataError.
+
+        Args:
+            feats_dir: FEATS folder.
+            split: name of a set.
+            cache_mb: room for features that are kept.
+            mean_std: global statistics to normalise with instead of the folder's own.
+        """
         super().__init__(feats_dir, split)
         feats_dir = Path(feats_dir)
         require_file(feats_dir / "feats.yaml", MADE_BY)
         self.config = load_config(FeatureConfig, feats_dir / "feats.yaml")
-        self._normalize = Normalizer(feats_dir, split, self.config.normalize)
+        self._normalize = Normalizer(feats_dir, split, self.config.normalize, mean_std)
         self._cache: dict[int, np.ndarray] = {}
         self._room = cache_mb * 2**20
 

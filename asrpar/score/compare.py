@@ -21,7 +21,7 @@ MAX_PAIRED = 12
 
 # Equal in runs that are repetitions of each other. config_digest stands for all settings of the training but seed and
 # folders; trainings of before it was written are told apart by the other keys alone.
-GROUP_KEYS = ("config_digest", "model", "parameters", "strategy", "learners", "epochs", "ema")
+GROUP_KEYS = ("config_digest", "data_digest", "model", "parameters", "strategy", "learners", "epochs", "ema")
 
 
 @dataclass

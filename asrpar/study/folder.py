@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,17 @@ class Places:
     lang: Path
     graph: Path
     manifests: Path | None
+    digests: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
+
+    def data_digest(self, train: str, dev: str) -> str:
+        """Of the data that are there now; see `Identity.digest`."""
+        from asrpar.train.config import DataConfig
+        from asrpar.train.identity import Identity
+
+        if (train, dev) not in self.digests:
+            now = Identity.of_data(DataConfig(str(self.feats), str(self.lang), train, dev))
+            self.digests[train, dev] = now.digest()
+        return self.digests[train, dev]
 
     @classmethod
     def of(cls, study: StudyConfig, data_dir: Path) -> "Places":
@@ -81,7 +92,7 @@ class CellFolder:
 
     def is_ours(self) -> bool:
         """Whether what it holds is this cell's."""
-        return self.note().get("digest") == self.cell.digest and self._same("feats", "lang")
+        return self.note().get("digest") == self.cell.digest and self._same("feats", "lang") and self._same_data()
 
     def scored(self) -> bool:
         """Whether all sets are scored, with these settings."""
@@ -119,6 +130,13 @@ class CellFolder:
         """Whether what is there was made of these places; yes where it is not noted."""
         data = self.note().get("data", {})
         return self.places is None or all(data.get(n) in (None, str(getattr(self.places, n))) for n in names)
+
+    def _same_data(self) -> bool:
+        """Whether it is trained on the data that are in these places now; yes where it is not noted."""
+        known = read_json(self.path / "train.json").get("data_digest")
+        if self.places is None or known is None:
+            return True
+        return self.places.data_digest(self.cell.config.data.train, self.study.data.dev) == known
 
     def training(self, places: Places) -> list[str]:
         """Arguments of ``asrpar`` that train it."""

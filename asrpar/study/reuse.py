@@ -45,6 +45,9 @@ def take_over(source: Path | None, folder: CellFolder, places: Places) -> bool:
     config = load_config(TrainConfig, source / "config.yaml")
     if (config.data.feats, config.data.lang) != (str(places.feats), str(places.lang)):
         return False
+    known = read_json(source / "train.json").get("data_digest")
+    if known is not None and known != places.data_digest(config.data.train, config.data.dev):
+        return False
     folder.begin()
     save_config(replace(config, exp=str(folder.path)), folder.path / "config.yaml")
     for name in ("cluster.yaml", "final.pt"):

@@ -18,6 +18,7 @@ from asrpar.parallel.strategies import Strategy
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
 from asrpar.train.fit import check_set
+from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
@@ -43,12 +44,13 @@ class Parts:
         """See `make_loader`."""
         return make_loader(self.config, workers, rank)
 
-    def check(self, lang: Lang, loader: BatchLoader, comm: Comm) -> None:
-        """Refuse data of which no loss, or one of too few utterances, can be computed."""
-        data, tell = self.config.data, comm.rank == 0
-        check_set(loader.utterances, data.train, lang, self.config, tell)
-        if data.dev != data.train:
-            check_set(FeatureStore(data.feats, data.dev).utterances, data.dev, lang, self.config, tell)
+    def examine(self, lang: Lang, loader: BatchLoader, comm: Comm) -> Identity:
+        """What is trained on, after a look whether a loss can be computed of it."""
+        data = self.config.data
+        stores = [loader.store] + ([FeatureStore(data.feats, data.dev)] if data.dev != data.train else [])
+        for store in stores:
+            check_set(store.utterances, store.split, lang, self.config, comm.rank == 0)
+        return Identity.of(Path(data.feats), lang, stores)
 
     def learner(self, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""

@@ -106,7 +106,7 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
         )
         if learner is None:
             learner = make_learner(config, lang, loader.num_features, comm, pick_device(config.device, comm.rank))
-            check_set(loader.utterances, config.data.train, lang, config, comm.rank == 0)
+            check_set(loader.store.utterances, config.data.train, lang, config, comm.rank == 0)
         # Of the first batches of an epoch the first one warms up; the last one of a small set may be short.
         batches = [b for b in itertools.islice(loader.epoch(0), repeats + 1) if b.num_frames]
         enough = comm.allgather_object(max((b.num_frames for b in batches), default=0) >= 0.5 * size)

@@ -222,7 +222,21 @@ def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
             f"{exp} holds a training with other settings ({'; '.join(changed[:5])}{more}): choose another exp folder, "
             "or remove this one"
         )
-    return finished and (exp / "final.pt").exists(), ""
+    finished = finished and (exp / "final.pt").exists()
+    return finished, data_changed(exp, config) if finished else ""
+
+
+def data_changed(exp: Path, config: TrainConfig) -> str:
+    """Why the finished training in ``exp`` is not one on the data that are there now; an empty string if it is."""
+    from asrpar.train.identity import Identity, other_data
+    from asrpar.train.model_io import load_acoustic_model
+
+    known = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("data_digest")
+    if known is None:  # of an earlier version
+        return ""
+    now = Identity.of_data(config.data)
+    before = load_acoustic_model(exp / "final.pt")[1]["identity"] if now.digest() != known else None
+    return other_data(exp, before.other_data(now)) if before is not None else ""
 
 
 def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str, Any], *, complete: bool) -> None:
@@ -248,6 +262,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "ema": config.ema.enabled,
         "autocast": config.autocast,
         "config_digest": config_digest(config),
+        "data_digest": trainer.identity.digest(),
         "checksum": checksum(trainer.result),
         "host": platform.node(),
         "command": shlex.join(sys.argv),

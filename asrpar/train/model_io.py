@@ -10,7 +10,13 @@ import torch
 from torch import Size, Tensor, nn
 
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, replacing, require_file
+from asrpar.log import get_logger
 from asrpar.nn import ModelConfig, build_model
+from asrpar.train.identity import Identity
+
+log = get_logger(__name__)
+# 1: without "identity".
+FORMAT = 2
 
 
 def save_atomically(value: Any, path: Path) -> None:
@@ -40,7 +46,13 @@ def load_saved(path: str | Path, device: str | torch.device = "cpu") -> Any:
 
 
 def save_acoustic_model(
-    path: Path, module: nn.Module, model: ModelConfig, num_features: int, num_classes: int, notes: dict[str, Any]
+    path: Path,
+    module: nn.Module,
+    model: ModelConfig,
+    num_features: int,
+    num_classes: int,
+    notes: dict[str, Any],
+    identity: Identity | None = None,
 ) -> None:
     """Write the weights that ``module`` holds now.
 
@@ -51,21 +63,23 @@ def save_acoustic_model(
         num_features: C of its input.
         num_classes: tokens of its output, blank included.
         notes: plain facts to keep beside the weights: strategy, learners, seed, frames.
+        identity: what it was trained on; without, nothing can be compared when it is used.
     """
     weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
     value = {
-        "format": 1,
+        "format": FORMAT,
         "model": dataclasses.asdict(model),
         "num_features": num_features,
         "num_classes": num_classes,
         "weights": weights,
         "notes": notes,
+        "identity": identity and identity.state(),
     }
     save_atomically(value, path)
 
 
 def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
-    """The module in evaluation mode, and what was saved beside the weights.
+    """The module in evaluation mode, and what was saved beside the weights; "identity" is an `Identity` or None.
 
     Raises:
         AsrparError: the file is missing, cut short, or not one of ours.
@@ -75,6 +89,8 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
         saved = load_saved(path, device)
         module = build_model(ModelConfig(**saved["model"]), saved["num_features"], saved["num_classes"])
         module.load_state_dict(saved["weights"])
+        # Models of format 1 do not have it.
+        saved["identity"] = Identity.from_state(saved.get("identity"))
     except Exception as e:
         check_opens(path)
         if isinstance(e, DataError):
@@ -85,22 +101,31 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}
 
 
-def initial_weights(path: str | Path, shapes: list[Size]) -> Tensor:
+def initial_weights(path: str | Path, shapes: list[Size], identity: Identity) -> Tensor:
     """(P,) the weights of a trained model, to begin a training with.
 
     Args:
         path: ``final.pt``, or the folder that it is in.
         shapes: of the parameters that the training has.
+        identity: of the training. Its data may be others than the model's, its features and units not.
 
     Raises:
         AsrparError: the file is not a model of ours, or one of another make.
     """
     path = Path(path) / "final.pt" if Path(path).is_dir() else Path(path)
-    parameters = list(load_acoustic_model(path)[0].parameters())
+    module, facts = load_acoustic_model(path)
+    parameters = list(module.parameters())
     if [p.shape for p in parameters] != shapes:
         there, here = sum(p.numel() for p in parameters), sum(s.numel() for s in shapes)
         raise ConfigError(
             f"init_from: {path} is a model of other layers or units ({there} parameters) than this training's "
             f"({here}): give both the same settings of the model, features and language"
+        )
+    if facts["identity"] is None:
+        log.warning("init_from: %s, of an earlier version, does not say which features and units it is for", path)
+    elif changed := facts["identity"].other_features(identity.features) + facts["identity"].other_units(identity.units):
+        raise ConfigError(
+            f"init_from: {path} was trained with other features or units than these ({'; '.join(changed)}): "
+            "give both the same"
         )
     return nn.utils.parameters_to_vector(parameters).detach()

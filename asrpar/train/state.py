@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from asrpar.errors import ConfigError
 from asrpar.log import get_logger
 from asrpar.parallel.strategies.base import Gossip
+from asrpar.train.identity import Identity, other_data
 
 if TYPE_CHECKING:
     from asrpar.train.trainer import Trainer
@@ -36,6 +38,7 @@ def whole_state(trainer: "Trainer") -> dict[str, Any]:
     cuda = trainer.device.type == "cuda"
     return {
         "strategy_name": trainer.config.strategy,
+        "identity": trainer.identity.state(),
         "position": {**vars(trainer.position)},
         "learner": trainer.learner.state_dict(),
         "strategy": trainer.strategy.state_dict(),
@@ -64,8 +67,22 @@ def consensus(trainer: "Trainer") -> dict[str, Any] | None:
     return found if trainer.comm.rank == 0 else None
 
 
+def check_same_data(trainer: "Trainer", before: Identity | None) -> None:
+    """Raise `ConfigError` unless a training goes on with the data that it was begun with."""
+    if before is None:
+        if trainer.comm.rank == 0:
+            log.warning(
+                "the checkpoint, of an earlier version, does not say which data it is of: see that they are these"
+            )
+        return
+    changed = before.other_data(trainer.identity)
+    if changed:
+        raise ConfigError(other_data(trainer.exp, changed))
+
+
 def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     """Take up a state of `whole_state`, which another number of learners may have saved at an epoch's end."""
+    check_same_data(trainer, Identity.from_state(state.get("identity")))
     trainer.position = Position(**state["position"])
     before, now = (state["device"], state["threads"]), (trainer.device.type, torch.get_num_threads())
     if before != now:

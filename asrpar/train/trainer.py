@@ -52,7 +52,7 @@ class Trainer:
         self.loader = self.parts.loader(workers, comm.rank)
         self.num_classes = lang.num_tokens
         self.learner = self.parts.learner(lang, self.loader.num_features, comm)
-        self.parts.check(lang, self.loader, comm)
+        self.identity = self.parts.examine(lang, self.loader, comm)
         self.device = self.learner.device
         self.timing = Timing(comm, self.exp / "trace", config.trace)
         self.learner.trace = self.trace = self.timing.trace
@@ -97,7 +97,7 @@ class Trainer:
         config = self.config
         if not self.resume(allow_learner_change):
             if config.init_from:
-                self.learner.weights.copy_(initial_weights(config.init_from, self.learner.shapes))
+                self.learner.weights.copy_(initial_weights(config.init_from, self.learner.shapes, self.identity))
             self.strategy.start()
             if config.ema.enabled:
                 self.ema = self.average()
@@ -282,4 +282,5 @@ class Trainer:
             p, config = self.position, self.config
             notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
             module, features = self.learner.own_module(), self.loader.num_features
-            save_acoustic_model(self.exp / name, module, config.model, features, self.num_classes, notes)
+            path, classes = self.exp / name, self.num_classes
+            save_acoustic_model(path, module, config.model, features, classes, notes, self.identity)

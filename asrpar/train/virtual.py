@@ -17,6 +17,7 @@ from asrpar.parallel.strategies import Strategy
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.train.build import Parts, make_learner, make_loader, pick_device
 from asrpar.train.config import TrainConfig
+from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.timing import Timing
 
@@ -193,6 +194,7 @@ class VirtualParts(Parts):
         self.cluster, self.module = cluster, SharedModule()
         self._lang: Lang | None = None
         self._loader: BatchLoader | None = None
+        self._identity: Identity | None = None
         self.comm: VirtualComm | None = None
         self.begin = time.perf_counter()
 
@@ -208,10 +210,11 @@ class VirtualParts(Parts):
             self._loader = make_loader(self.config, workers, 0)
         return self._loader.share(workers, min(rank, workers - 1))
 
-    def check(self, lang: Lang, loader: BatchLoader, comm: VirtualComm) -> None:
+    def examine(self, lang: Lang, loader: BatchLoader, comm: VirtualComm) -> Identity:
         """Once for all."""
-        if comm.rank == 0:
-            super().check(lang, loader, comm)
+        if self._identity is None:
+            self._identity = super().examine(lang, loader, comm)
+        return self._identity
 
     def learner(self, lang: Lang, num_features: int, comm: VirtualComm) -> VirtualLearner:
         """A learner that begins as its like under MPI would."""

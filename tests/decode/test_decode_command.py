@@ -1,5 +1,6 @@
 """``asrpar decode`` as a user runs it: real features, language, graph and an untrained model."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
 from asrpar.cli import cli
+from asrpar.config import load_config, save_config
 from asrpar.decode.engine import Hypothesis
 from asrpar.decode.run import silent
 from asrpar.errors import AsrparError
@@ -20,6 +22,8 @@ from asrpar.lang.config import GraphConfig, LangConfig
 from asrpar.lang.graph import make_graph
 from asrpar.lang.prepare import prepare_lang
 from asrpar.nn import ModelConfig, build_model
+from asrpar.train.config import DataConfig
+from asrpar.train.identity import Identity
 from asrpar.train.model_io import save_acoustic_model
 
 TEXTS = ["YES NO", "NO NO YES", "YES", "NO YES YES NO"]
@@ -68,17 +72,17 @@ def data(tmp_path_factory):
     return root
 
 
-def save_model(exp, classes):
+def save_model(exp, classes, identity=None):
     exp.mkdir()
     torch.manual_seed(3)
     config = ModelConfig(channels=16, dilations=[1])
-    save_acoustic_model(exp / "final.pt", build_model(config, 16, classes), config, 16, classes, {})
+    save_acoustic_model(exp / "final.pt", build_model(config, 16, classes), config, 16, classes, {}, identity)
     return exp
 
 
 @pytest.fixture
 def exp(tmp_path, data):
-    return save_model(tmp_path / "exp", 6)
+    return save_model(tmp_path / "exp", 6, Identity.of_data(DataConfig(data / "feats", data / "lang")))
 
 
 def run(*args):
@@ -277,6 +281,66 @@ def test_graph_of_another_language(tmp_path, data):
         run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", *SMALL)
     with pytest.raises(AsrparError, match=r"not made from .*chars"):
         run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--lang", data / "chars")
+
+
+def test_a_model_of_an_earlier_version_is_decoded_with_a_warning(tmp_path, data):
+    exp = save_model(tmp_path / "exp", 6)
+    run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", *SMALL)
+    assert (exp / "log" / "decode.log").read_text().count("does not say which features and units") == 1
+
+
+def test_units_under_other_names_are_refused(exp, data, tmp_path):
+    graph = shutil.copytree(data / "graph", tmp_path / "graph")
+    tokens = (graph / "tokens.txt").read_text()
+    (graph / "tokens.txt").write_text(tokens.replace("OW ", "AX "))
+    with pytest.raises(AsrparError, match=r"tokens\.txt has other units than .*final\.pt .*\(unit \d: OW -> AX\)"):
+        run("decode", "--exp", exp, "--feats", data / "feats", "--graph", graph, *SMALL)
+    assert not (exp / "decode_dev").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"normalize": "speaker"}, "normalize: global -> speaker"),
+        ({"normalize": "none"}, "normalize: global -> none"),
+        (
+            {"fbank": {"num_filters": 16, "sampling_rate": 8000, "frame_shift": 0.02}},
+            r"fbank.frame_shift: 0\.01 -> 0\.02",
+        ),
+        ({"fbank": {"num_filters": 16, "sampling_rate": 4000}, "resample": True}, "fbank.sampling_rate: 8000 -> 4000"),
+        (
+            {"fbank": {"num_filters": 16, "sampling_rate": 8000, "preemph_coeff": 0.5}},
+            r"fbank.preemph_coeff: 0\.97 -> 0\.5",
+        ),
+    ],
+)
+def test_features_of_other_settings_are_refused(exp, data, tmp_path, settings, says):
+    feats = shutil.copytree(data / "feats", tmp_path / "feats")
+    given = load_config(FeatureConfig, feats / "feats.yaml")
+    save_config(dataclasses.replace(given, **settings), feats / "feats.yaml")
+    with pytest.raises(AsrparError, match=rf"feats has other features than .*final\.pt was trained with \({says}\)"):
+        run("decode", "--exp", exp, "--feats", feats, "--graph", data / "graph", *SMALL)
+
+
+def test_a_test_set_by_itself_is_normalised_as_the_model_learnt_it(exp, data, tmp_path):
+    arguments = [
+        "decode",
+        "--exp",
+        exp,
+        "--graph",
+        data / "graph",
+        "--test",
+        "test",
+        *SMALL,
+        "--set",
+        "lm_scales=[0.5]",
+    ]
+    run(*arguments, "--feats", data / "feats", "--dev", "")
+    first = (exp / "decode_test" / "times.ctm").read_text()
+    config = FeatureConfig(fbank={"num_filters": 16}, speeds=[1.0])
+    extract_features(config, data / "manifests", tmp_path / "feats", ["test"])
+    run(*arguments, "--feats", tmp_path / "feats", "--dev", "", "--suffix", "alone")
+    assert (exp / "decode_test_alone" / "times.ctm").read_text() == first
 
 
 def test_processes_from_the_command_line(exp, data, asrpar_cli):

@@ -182,8 +182,9 @@ def test_what_is_no_experiment_is_left_out(experiment, tmp_path):
     assert "there is no experiment nowhere" in run("compare", exps[0], "nowhere", expect=MissingInputError)
 
 
-def test_runs_of_other_settings_are_no_repetitions(experiment):
-    exps = [experiment(f"{d}_{s}", 2 + s, seed=s, config_digest=d) for d in ("fast", "slow") for s in (1, 2)]
+@pytest.mark.parametrize("digest", ["config_digest", "data_digest"])
+def test_runs_of_other_settings_or_data_are_no_repetitions(experiment, digest):
+    exps = [experiment(f"{d}_{s}", 2 + s, seed=s, **{digest: d}) for d in ("fast", "slow") for s in (1, 2)]
     for exp in exps:
         run("score", "--exp", exp)
     lines = [line for line in run("compare", *exps).splitlines() if "runs, seeds" in line]

@@ -58,7 +58,14 @@ def test_what_another_study_has_trained_is_not_trained_again(make_study):
     assert make_study.load(text).run() == {} and make_study.calls.read_text() == ""
 
 
-@pytest.mark.parametrize("change", ["settings", "data", "incomplete", "traced"])
+def note_data(exp, digest="of others"):
+    """Let all trainings say which data they are of; another digest than that."""
+    for path in exp.glob("*/train.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"data_digest": digest}))
+    return "of these"
+
+
+@pytest.mark.parametrize("change", ["settings", "data", "new data", "incomplete", "traced"])
 def test_what_differs_is_not_taken_from_another_study(make_study, change):
     make_study.load(SMALL).run()
     one, text = make_study.exp, SMALL
@@ -67,6 +74,8 @@ def test_what_differs_is_not_taken_from_another_study(make_study, change):
         text = SMALL.replace("epochs: 3", "epochs: 4")
     elif change == "data":
         make_study.places = Places(*[make_study.folder / "elsewhere"] * 3, None)
+    elif change == "new data":
+        make_study.places.digests["train", "dev"] = note_data(one)
     elif change == "incomplete":
         for seed in (0, 1):
             (one / f"ssgd_n2_seed{seed}" / "final.pt").unlink()
@@ -104,6 +113,15 @@ def test_other_settings_make_another_cell(make_study):
     assert not any(folder.is_ours() for folder in make_study.folders)
     make_study.run()
     assert len(make_study.called()) == 2
+
+
+def test_cells_trained_on_other_data_under_the_same_path_are_trained_again(make_study):
+    make_study.load(SMALL).run()
+    note_data(make_study.exp, "of these")
+    make_study.places.digests["train", "dev"] = "of these"
+    assert make_study.load(SMALL).run() == {} and make_study.called() == []
+    note_data(make_study.exp)
+    assert make_study.load(SMALL).run() == {} and len(make_study.called()) == 2
 
 
 def test_decoding_is_done_again_without_training(make_study):

@@ -1,0 +1,145 @@
+"""What a model was trained on: settings of its features, units, statistics, data. Kept with it and compared.
+
+Without this, features or units of another kind would give words of the same model, only wrong ones.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from asrpar.feats.front_end import changes, front_end
+from asrpar.feats.stats import load_stats
+from asrpar.feats.store import FeatureStore, Utterance
+from asrpar.lang.lang import Lang
+from asrpar.train.config import DataConfig
+
+# Statistics of the same features differ in their last bits where another processor made them.
+TOLERANCE = 1e-3
+
+
+@dataclass
+class Identity:
+    """What a model was trained on.
+
+    Attributes:
+        features: see `front_end`.
+        unit_kind: ``phones``, ``characters`` or ``sentencepiece``.
+        units: the symbols of its classes; 0 is the blank.
+        pronunciations: digest of what the words of the training and dev sets are made of.
+        data: utterances, frames and a digest of ids, frames, order, speakers and transcripts, by set.
+        mean, std: (C,) global statistics that its features are normalised with; None if there are none.
+    """
+
+    features: dict[str, Any]
+    unit_kind: str
+    units: list[str]
+    pronunciations: str
+    data: dict[str, dict[str, Any]]
+    mean: Tensor | None = None
+    std: Tensor | None = None
+
+    @classmethod
+    def of(cls, feats: Path, lang: Lang, stores: Sequence[FeatureStore]) -> "Identity":
+        """That of a training on the sets ``stores`` of the folder ``feats``."""
+        words = {word for store in stores for u in store.utterances for word in u.text.split()}
+        path = feats / "stats.pt"
+        statistics = load_stats(path).get("global", {}) if path.exists() else {}
+        return cls(
+            front_end(stores[0].config),
+            lang.config.units,
+            list(lang.tokens),
+            digest([word, lang.encode_variants(word)] for word in sorted(words)),
+            {store.split: summary(store.utterances) for store in stores},
+            statistics.get("mean"),
+            statistics.get("std"),
+        )
+
+    @classmethod
+    def of_data(cls, data: DataConfig) -> "Identity":
+        """That of a training on the data that are there now."""
+        splits = dict.fromkeys((data.train, data.dev))
+        return cls.of(Path(data.feats), Lang.load(data.lang), [FeatureStore(data.feats, split) for split in splits])
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and tensors."""
+        return asdict(self) | {"units_digest": digest(self.units)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any] | None) -> "Identity | None":
+        """What `state` gave; None for models and checkpoints of versions that did not keep it."""
+        return None if state is None else cls(**{k: v for k, v in state.items() if k != "units_digest"})
+
+    @property
+    def mean_std(self) -> tuple[Tensor, Tensor] | None:
+        """The statistics; None without."""
+        return None if self.mean is None or self.std is None else (self.mean, self.std)
+
+    def digest(self) -> str:
+        """Equal for trainings on the same data; the statistics, which follow from them, are left out."""
+        return digest(self.features, self.unit_kind, self.units, self.pronunciations, self.data)
+
+    def other_features(self, features: dict[str, Any]) -> list[str]:
+        """How features (see `front_end`) differ from those that the model was trained with."""
+        return changes(self.features, features, rounding=False)
+
+    def other_units(self, units: Sequence[str]) -> list[str]:
+        """How units differ from the model's."""
+        if len(units) != len(self.units):
+            return [f"number of units: {len(self.units)} -> {len(units)}"]
+        moved = [i for i, (a, b) in enumerate(zip(self.units, units, strict=True)) if a != b]
+        more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
+        return [f"unit {moved[0]}: {self.units[moved[0]]} -> {units[moved[0]]}{more}"] if moved else []
+
+    def other_data(self, now: "Identity") -> list[str]:
+        """How the data of a training that goes on differ from those that it began with."""
+        found = changes(self.features, now.features)
+        found += self.other_units(now.units)
+        for split, before in self.data.items():
+            after = now.data.get(split, {})
+            old, new = (f"{d.get('utterances', 0)} utterances of {d.get('frames', 0)} frames" for d in (before, after))
+            if old != new:
+                found.append(f"{split}: {old} -> {new}")
+            elif before != after:
+                found.append(f"{split}: other ids, order, speakers or transcripts")
+        if not found and self.pronunciations != now.pronunciations:
+            found.append("other pronunciations")
+        if not found and not self.same_statistics(now.mean, now.std):
+            found.append("other values of the features")
+        return found
+
+    def same_statistics(self, mean: Tensor | None, std: Tensor | None) -> bool:
+        """Whether statistics are the model's, up to rounding."""
+        if self.mean is None or mean is None:
+            return self.mean is mean
+        scale = self.std.clamp(min=TOLERANCE)
+        return all(bool((x - y).abs().div(scale).max() < TOLERANCE) for x, y in ((self.mean, mean), (self.std, std)))
+
+
+def other_data(exp: Path, changed: list[str]) -> str:
+    """Why a training cannot go on in ``exp``, which holds one on data that differ by what has ``changed``."""
+    more = " ..." if len(changed) > 5 else ""
+    return (
+        f"{exp} holds a training on other data ({'; '.join(changed[:5])}{more}): choose another exp folder, "
+        "or remove this one"
+    )
+
+
+def summary(utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """How much a set is, and a digest of what it consists of."""
+    what = digest([u.id, u.num_frames, u.speaker, u.text] for u in utterances)
+    return {"utterances": len(utterances), "frames": sum(u.num_frames for u in utterances), "digest": what}
+
+
+def digest(*values: Any) -> str:
+    """SHA-256 of plain values, those of a generator one after the other."""
+    found = hashlib.sha256()
+    for value in values:
+        for item in value if isinstance(value, Iterable) and not isinstance(value, str | dict) else [value]:
+            found.update(json.dumps(item, sort_keys=True).encode() + b"\n")
+        found.update(b"\0")
+    return found.hexdigest()
