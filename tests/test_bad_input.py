@@ -9,6 +9,7 @@ import pytest
 from bad_input import ERROR, Case, Workplace, changed, contents, make_shared, run
 from mistakes import (
     PICKLE,
+    be_a_command,
     checkpoint,
     compared,
     copy,
@@ -167,6 +168,16 @@ CASES = [
         "features-audio-gone",
         r"4 of 4 utterances of split train cannot be used.*report\.txt",
         lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", lose_audio).parent),
+    ),
+    Case(
+        "features-command-as-audio",
+        r"cuts_train.*: its source is a command \('echo'\), and commands from data are not run",
+        lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", be_a_command).parent),
+    ),
+    Case(
+        "features-dither-of-kaldi",
+        r"fbank\.dither 1 is in Kaldi's units.*write 3\.05e-05",
+        lambda w: w.features("--set", "fbank.dither=1.0"),
     ),
     Case("features-full-disk", r"File too large: .*/out/", lambda w: w.features(), file_size=8192),
     # Stage 3

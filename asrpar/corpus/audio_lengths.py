@@ -29,7 +29,8 @@ def sample_bytes(path: Path) -> Lengths | None:
         if magic[:4] in (b"RIFF", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
             return _riff(file, size)
         if magic[:4] == b"riff":
-            return next((found for name, *found in _wave64(file, size) if name == _W64_DATA), None)
+            found = next(((n, there) for name, n, there in _wave64(file, size) if name == _W64_DATA), None)
+            return found if found and found[0] < 1 << 62 else None
         if magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
             return next(((n - 8, size - at - 8) for name, n, at in _chunks(file, size, ">I") if name == b"SSND"), None)
         if magic[:4] in (b".snd", b"dns."):

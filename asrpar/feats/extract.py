@@ -97,6 +97,7 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
             check_sources(cut.recording)
         except DataError as e:
             raise DataError(f"{path}: cut {cut.id}, {e}") from e
+        cut.features = None  # those that others made: new ones take their place
         seen.add(cut.id)
     return cuts
 

@@ -116,6 +116,10 @@ def lose_audio(cut):
     cut["recording"]["sources"][0]["source"] = "nowhere.wav"
 
 
+def be_a_command(cut):
+    cut["recording"]["sources"][0].update(type="command", source="echo")
+
+
 def mute(supervision):
     supervision["text"] = ""
 
