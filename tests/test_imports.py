@@ -21,6 +21,7 @@ COMMON = {
     "settings",
     "numbers",
     "textfile",
+    "unspaced",
     "workers",
 }
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}

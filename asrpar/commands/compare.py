@@ -14,17 +14,29 @@ from asrpar.errors import MissingInputError, replacing
 @click.option(
     "--suffix", "suffixes", multiple=True, default=("",), metavar="NAME", help="Of decodings; several, to compare them."
 )
+@click.option("--cer", is_flag=True, help="Compare character error rates, whatever was scored.")
 @click.option("--markdown", metavar="FILE", help="Write the table as Markdown too.")
-def command(experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ...], markdown: str | None) -> None:
+def command(
+    experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ...], cer: bool, markdown: str | None
+) -> None:
     """Tabulate the results of several experiments.
 
     Runs that differ in seed alone get a line with mean and standard deviation, and every two experiments the
     probability that one is better (paired bootstrap over utterances).
     """
-    from asrpar.score.compare import group_lines, load_experiment, markdown_table, pair_lines, table_rows, text_table
+    from asrpar.score.compare import (
+        by_characters,
+        group_lines,
+        load_experiment,
+        markdown_table,
+        pair_lines,
+        table_rows,
+        text_table,
+    )
 
     paths = [Path(e) for e in experiments]
     loaded = [load_experiment(*place) for place in _scored(paths, set_name, dict.fromkeys(suffixes))]
+    loaded = [by_characters(e) for e in loaded] if cer else loaded
     rows = table_rows(loaded)
     groups, pairs = group_lines(loaded), pair_lines(loaded)
     click.echo("\n".join(["\n".join(text_table(rows)), *_block(groups), *_block(pairs)]))

@@ -153,11 +153,13 @@ def _reference(unit: str, lang: Path | None) -> Any:
 
 
 def _count_errors(hypotheses: list, references: Any) -> dict[str, float]:
-    from asrpar.score.align import Counts, align, count
+    from asrpar.score.align import Counts
+    from asrpar.score.wer import pick_measure, utterance_counts
 
+    measure = pick_measure(text.split() for text in references.values())
     total = Counts()
     for h in hypotheses:
-        total += count(align(references[h.utt_id].split(), h.words))
+        total += utterance_counts(references[h.utt_id].split(), h.words, measure)
     if total.ref == 0:
         raise DataError("the dev set has no words: there is nothing to choose the LM scale by")
     return {

@@ -25,6 +25,14 @@ from asrpar.lock import alone, alone_with
 )
 @click.option("--utt2spk", metavar="FILE", help="Speakers; without it, the part of an id before its first '-'.")
 @click.option(
+    "--measure",
+    type=click.Choice(["auto", "wer", "cer", "mer"]),
+    default="auto",
+    show_default=True,
+    help="Errors of words, of characters (blanks left out), or, for text of two kinds, of single characters of Chinese "
+    "and the like and whole words of other scripts; auto: cer for scripts without blanks between words, else wer.",
+)
+@click.option(
     "--optional-words",
     is_flag=True,
     help="Words in brackets, such as (%HESITATION), are correct where they are left out, as for sclite -D.",
@@ -38,13 +46,14 @@ def command(
     hyp: str | None,
     manifests: str | None,
     utt2spk: str | None,
+    measure: str,
     optional_words: bool,
     output: str | None,
 ) -> None:
-    """Stage 8: WER with its confidence interval.
+    """Stage 8: WER, or CER, with its confidence interval.
 
-    Counts as NIST's sclite does, case-sensitive; in trn files, { A / B / @ } are alternatives, @ is no word and lines
-    that begin with ;; are comments.
+    Counts words as NIST's sclite does, case-sensitive; in trn files, { A / B / @ } are alternatives, @ is no word and
+    lines that begin with ;; are comments.
 
     Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
     """
@@ -69,6 +78,8 @@ def command(
         with alone(results) if output else alone_with(folder):
             facts = _facts(Path(exp) if exp else None, None if hyp else folder)
             facts["optional_words"] = optional_words
+            if facts["unit"] == "tokens" and measure not in ("auto", "wer"):
+                raise ConfigError(f"{folder} holds units, not words: score it without --measure")
             reference = Path(ref) if ref else folder / "ref.trn"
             if manifests:
                 if facts["unit"] == "tokens":
@@ -76,7 +87,7 @@ def command(
                 reference = results / "ref.trn"
                 speakers = _references(Path(manifests), name, reference)
             hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
-            _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "")
+            _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "", measure)
 
 
 def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
@@ -92,15 +103,25 @@ def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
 
 
 def _score_set(
-    ref: Path, hyp: Path, output: Path, facts: dict[str, Any], speakers: dict[str, str] | None, name: str
+    ref: Path,
+    hyp: Path,
+    output: Path,
+    facts: dict[str, Any],
+    speakers: dict[str, str] | None,
+    name: str,
+    measure: str,
 ) -> None:
     from asrpar.score.report import summary, wer_line, write_report
     from asrpar.score.trn import count_bracketed, read_transcripts
-    from asrpar.score.wer import score
+    from asrpar.score.wer import pick_measure, score
 
     optional = facts["optional_words"]
     references = read_transcripts(ref, optional_words=optional)
-    scored = score(references, read_transcripts(hyp, may_be_empty=True, optional_words=optional), speakers)
+    tokens = facts.pop("unit", "words") == "tokens"
+    if measure == "auto":
+        measure = "wer" if tokens else pick_measure(references.values())
+    hypotheses = read_transcripts(hyp, may_be_empty=True, optional_words=optional)
+    scored = score(references, hypotheses, speakers, measure)
     bracketed = 0 if optional else count_bracketed(references)
     if bracketed:
         click.echo(
@@ -108,7 +129,7 @@ def _score_set(
             "may be left out, as for sclite -D",
             err=True,
         )
-    metric = "PER" if facts.pop("unit", "words") == "tokens" else "WER"
+    metric = "PER" if tokens else measure.upper()
     numbers = summary(scored, facts, metric)
     write_report(output, scored, numbers)
     if scored.missing:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asrpar.errors import ConfigError, MissingInputError
 
+SPLITS = ("auto", "blanks", "characters")
 UNITS = ("phones", "characters", "sentencepiece")
 CASES = ("keep", "upper", "lower")
 OOV_POLICIES = ("error", "unk", "skip", "spell")
@@ -89,6 +90,10 @@ class LangConfig:
     """Everything that `asrpar prepare-lang` needs."""
 
     units: str = "phones"  # phones | characters | sentencepiece: what the model tells apart
+    # What a word is. blanks: what stands between blanks. characters: each character of Chinese, Japanese, Thai and
+    # other scripts without blanks is one, too (see asrpar.unspaced). auto: characters where units are not phones and
+    # most of the training text is of such a script; lang.yaml has what was chosen.
+    split: str = "auto"
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     sentencepiece: SentencepieceConfig = field(default_factory=SentencepieceConfig)
@@ -110,6 +115,7 @@ def check_lang_config(config: LangConfig) -> None:
     """Raise `ConfigError` for values that the types alone do not exclude."""
     for key, value, allowed in (
         ("units", config.units, UNITS),
+        ("split", config.split, SPLITS),
         ("lexicon.format", config.lexicon.format, LEXICON_FORMATS),
         ("lexicon.case", config.lexicon.case, CASES),
         ("lm.text_case", config.lm.text_case, CASES),

@@ -7,9 +7,8 @@ from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, replacing, require_file
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
-from asrpar.lang.text import read_lines
+from asrpar.lang.text import read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
-from asrpar.textfile import nfc
 
 BLANK = "<blk>"
 MADE_BY = "stage 3 (asrpar prepare-lang)"
@@ -60,10 +59,14 @@ class Lang:
             require_file(folder / "sentencepiece.model", MADE_BY)
             speller = Sentencepiece.load(folder / "sentencepiece.model")
         elif config.units == "characters":
-            speller = Characters(t for t in tokens[1:] if len(t) == 1)
+            speller = Characters((t for t in tokens[1:] if len(t) == 1), config.split == "characters")
         return cls(
             tokens, words, lexicon, config, read_lexicon(targets, "lexiconp") if targets.is_file() else None, speller
         )
+
+    def split(self, text: str) -> list[str]:
+        """The words of a transcript, composed: see the setting ``split``."""
+        return split_words(text, self.config.split)
 
     @property
     def num_tokens(self) -> int:
@@ -86,7 +89,7 @@ class Lang:
 
     def encodable(self, text: str) -> bool:
         """Whether `encode` accepts the text. With the OOV policy 'skip', leave out utterances where it does not."""
-        return all(self.pronounce(w) is not None for w in nfc(text).split())
+        return all(self.pronounce(w) is not None for w in self.split(text))
 
     def encode(self, text: str) -> list[int]:
         """CTC targets of a transcript: the classes of each word's first pronunciation.
@@ -98,7 +101,7 @@ class Lang:
             DataError: a word has no pronunciation and the OOV policy does not map it.
         """
         ids: list[int] = []
-        for word in nfc(text).split():
+        for word in self.split(text):
             units = self.pronounce(word)
             if units is None:
                 raise DataError(f"word '{word}' has no pronunciation (oov.policy is '{self.config.oov.policy}')")
@@ -113,7 +116,7 @@ class Lang:
         """
         # (departure from the first pronunciations, token ids); the best of each prefix are enough for the best of all.
         ranked: list[tuple[int, tuple[int, ...]]] = [(0, ())]
-        for word in nfc(text).split():
+        for word in self.split(text):
             first = self.pronounce(word)
             if first is None:
                 return []
@@ -146,7 +149,7 @@ class Lang:
         """
         if self.config.units == "phones":
             raise ConfigError("phones do not spell words: decode with the graph, or score phones")
-        return words_of_units([self.tokens[i] for i in ids])
+        return self.split(" ".join(words_of_units([self.tokens[i] for i in ids])))
 
 
 def spell_by_letters(word: str, *lexicons: Lexicon | None) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """Stage 3: make a LANG folder from a lexicon, training text and settings."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from asrpar.config import save_config
@@ -11,10 +12,11 @@ from asrpar.lang.dictionary import VARIANT
 from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
-from asrpar.lang.text import manifest_texts, map_case, read_lines
+from asrpar.lang.text import manifest_texts, map_case, read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
 from asrpar.log import get_logger
 from asrpar.textfile import ends_with_newline
+from asrpar.unspaced import mostly_unspaced
 
 LOG = get_logger(__name__)
 LISTED = 20
@@ -41,7 +43,9 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     """
     check_lang_config(config)
     places = places or Places()
-    speech = [t.split() for split in config.lm.splits for t in manifest_texts(manifests, split)]
+    transcripts = [t for split in config.lm.splits for t in manifest_texts(manifests, split)]
+    config = _with_split(config, transcripts)
+    speech = [split_words(t, config.split) for t in transcripts]
     if not any(speech):
         raise DataError(f"{manifests}: no words in the text of {', '.join(config.lm.splits)}")
     extra = _extra_text(config, places)
@@ -65,12 +69,22 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     _log_perplexity(config, lm, Path(manifests))
 
 
+def _with_split(config: LangConfig, transcripts: list[str]) -> LangConfig:
+    """The settings with ``split`` decided."""
+    if config.split != "auto":
+        return config
+    characters = config.units != "phones" and mostly_unspaced(transcripts)
+    if characters:
+        LOG.info("most of the text is written without blanks: each of its characters is a word (split: characters)")
+    return replace(config, split="characters" if characters else "blanks")
+
+
 def _log_perplexity(config: LangConfig, lm: ArpaLm, manifests: Path) -> None:
     """For information only: how well the LM foretells the dev set, where there is one that it was not made from."""
     if DEV in config.lm.splits or not (manifests / f"supervisions_{DEV}.jsonl.gz").is_file():
         return
     try:
-        sentences = [words for t in manifest_texts(manifests, DEV) if (words := t.split())]
+        sentences = [words for t in manifest_texts(manifests, DEV) if (words := split_words(t, config.split))]
     except DataError as e:
         LOG.warning("no perplexity of %s: %s", DEV, e)
         return
@@ -91,7 +105,8 @@ def _extra_text(config: LangConfig, places: Places) -> Sentences:
     if config.lm.text is None:
         return []
     path = places.find(config.lm.text, "lm.text")
-    return [map_case(line, config.lm.text_case).split() for _, line in read_lines(path) if line.strip()]
+    lines = (map_case(line, config.lm.text_case) for _, line in read_lines(path))
+    return [split_words(line, config.split) for line in lines if line.strip()]
 
 
 def _word_list(config: LangConfig, places: Places) -> set[str]:
@@ -102,7 +117,7 @@ def _word_list(config: LangConfig, places: Places) -> set[str]:
     for number, line in read_lines(path):
         if len(line.split()) > 1:
             raise DataError(f"{path}:{number}: expected one word a line, found '{line}'")
-        words.update(line.split())
+        words.update(split_words(line, config.split))
     return words
 
 
@@ -117,7 +132,7 @@ def _units(config: LangConfig, speech: Sentences, places: Places) -> tuple[Lexic
     for words in speech:
         check_characters(words)
     if config.units == "characters":
-        return Lexicon([]), Characters(c for words in speech for w in words for c in w)
+        return Lexicon([]), Characters((c for words in speech for w in words for c in w), config.split == "characters")
     piece = config.sentencepiece
     return Lexicon([]), Sentencepiece.train(speech, piece.vocab_size, piece.type)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from asrpar import textfile
 from asrpar.errors import DataError, MissingInputError
 from asrpar.textfile import nfc
+from asrpar.unspaced import split_characters
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -21,6 +22,11 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 def map_case(text: str, case: str) -> str:
     """`text` in upper or lower case, or as it is ('keep'); composed, which case mapping may undo."""
     return nfc(text.upper() if case == "upper" else text.lower() if case == "lower" else text)
+
+
+def split_words(text: str, split: str) -> list[str]:
+    """The words of a text, composed; ``split`` is 'characters' for languages without blanks, else 'blanks'."""
+    return split_characters(nfc(text)) if split == "characters" else nfc(text).split()
 
 
 def manifest_texts(manifests: str | Path, split: str) -> list[str]:

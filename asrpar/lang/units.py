@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asrpar.errors import ConfigError, DataError
+from asrpar.unspaced import is_character
 
 # Marks the beginning of a word, in characters as in sentencepiece.
 WORD_START = "▁"
@@ -25,15 +26,19 @@ class Speller(Protocol):
 
 
 class Characters:
-    """Characters, with the word start as a unit of its own."""
+    """Characters, with the word start as a unit of its own.
 
-    def __init__(self, tokens: Iterable[str]) -> None:
+    Where text is split into characters (``split: characters``), those that are words need no word start.
+    """
+
+    def __init__(self, tokens: Iterable[str], split: bool = False) -> None:
         self.tokens = sorted(set(tokens) | {WORD_START})
         self._known = set(self.tokens)
+        self._split = split
 
     def spell(self, word: str) -> tuple[str, ...] | None:
         """Word start and characters of ``word``, or None."""
-        units = (WORD_START, *word)
+        units = tuple(word) if self._split and is_character(word) else (WORD_START, *word)
         return units if self._known.issuperset(units) else None
 
 

@@ -63,10 +63,13 @@ def count(pairs: Sequence[tuple[str, str]]) -> Counts:
 
 
 def character_counts(ref: Sequence[str], hyp: Sequence[str]) -> Counts:
-    """Least number of character edits; the blanks between words count as characters."""
-    r, h = " ".join(ref), " ".join(hyp)
-    found = kaldialign.edit_distance(list(r), list(h))
-    return Counts(found["ins"], found["del"], found["sub"], len(r))
+    """Least number of character edits. Blanks between words do not count, as in sclite's and Kaldi's rates."""
+    return count(align_characters(ref, hyp))
+
+
+def align_characters(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of characters of an alignment with the least number of edits."""
+    return kaldialign.align(list("".join(ref)), list("".join(hyp)), GAP)
 
 
 def _align_as_sclite(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:

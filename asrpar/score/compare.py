@@ -3,17 +3,17 @@
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from asrpar.decode.config import results_folder
 from asrpar.errors import DataError, MissingInputError
-from asrpar.score.align import align, count
 from asrpar.score.origin import check_origin
 from asrpar.score.significance import probability_better
 from asrpar.score.trn import read_transcripts
+from asrpar.score.wer import MEASURES, utterance_counts
 
 # More experiments than this make a page of pairs that nobody reads.
 MAX_PAIRED = 12
@@ -85,6 +85,18 @@ def load_experiment(exp: Path, set_name: str, suffix: str = "") -> Experiment:
     return Experiment(f"{name} ({suffix})" if suffix else name, folder, numbers, times, suffix)
 
 
+def by_characters(experiment: Experiment) -> Experiment:
+    """The experiment with its character error rate in the place of the rate that it was scored by.
+
+    Raises:
+        DataError: it was scored before character error rates had an interval, or its units are not characters.
+    """
+    numbers = experiment.numbers
+    if "cer_ci95" not in numbers or numbers.get("metric") == "PER":
+        raise DataError(f"{experiment.folder} has no character error rate to compare: score it again, as words")
+    return replace(experiment, numbers=numbers | {"metric": "CER", "wer": numbers["cer"], "ci95": numbers["cer_ci95"]})
+
+
 def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
     """A header, then one row for each experiment; ``-`` for what is not known.
 
@@ -150,6 +162,8 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
     optional = first.numbers.get("optional_words", False)
     if any(e.numbers.get("optional_words", False) != optional for e in experiments):
         raise DataError("some of these were scored with --optional-words: score all of them in one way")
+    measure = _metric(experiments).lower()
+    measure = measure if measure in MEASURES else "wer"
     references = read_transcripts(first.folder / "ref.trn", optional_words=optional)
     ids = sorted(references)
     counts = []
@@ -157,7 +171,7 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
         if read_transcripts(e.folder / "ref.trn", optional_words=optional) != references:
             raise DataError(f"{e.folder} and {first.folder} have different references: they cannot be compared")
         hypotheses = read_transcripts(e.folder / "hyp.trn", optional_words=optional)
-        counts.append([count(align(references[u], hypotheses.get(u, []))) for u in ids])
+        counts.append([utterance_counts(references[u], hypotheses.get(u, []), measure) for u in ids])
     errors = [[c.errors for c in of_one] for of_one in counts]
     lines = []
     for a, b in combinations(range(len(experiments)), 2):

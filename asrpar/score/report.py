@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ def wer_line(score: Score, name: str = "WER") -> str:
 
 
 def summary(score: Score, facts: Mapping[str, Any], metric: str = "WER") -> dict[str, Any]:
-    """What ``wer.json`` holds: the counts, the rates in percent, the 95 % interval, then ``facts``."""
-    interval = wer_interval([u.counts.errors for u in score.utterances], [u.counts.ref for u in score.utterances])
+    """What ``wer.json`` holds: the counts, the rates in percent, the 95 % interval, then ``facts``.
+
+    ``wer``, ``errors`` to ``sub`` and ``ci95`` are of the measure that ``metric`` names, in its units; what begins with
+    ``cer`` is of characters in any case.
+    """
+    interval = _interval([u.counts for u in score.utterances])
     return {
         "metric": metric,
         "wer": round(score.wer, 4),
@@ -31,11 +35,18 @@ def summary(score: Score, facts: Mapping[str, Any], metric: str = "WER") -> dict
         "sentences": len(score.utterances),
         "sentence_errors": score.sentence_errors,
         "ser": round(score.ser, 4),
+        "ci95": interval,
         "cer": round(score.cer, 4),
-        "ci95": [round(v, 4) for v in interval],
+        "cer_errors": score.characters.errors,
+        "cer_ref_characters": score.characters.ref,
+        "cer_ci95": _interval([u.characters for u in score.utterances]),
         "missing_hypotheses": score.missing,
         **facts,
     }
+
+
+def _interval(counts: Sequence[Counts]) -> list[float]:
+    return [round(v, 4) for v in wer_interval([c.errors for c in counts], [c.ref for c in counts])]
 
 
 def write_report(folder: Path, score: Score, numbers: Mapping[str, Any]) -> None:
@@ -58,12 +69,14 @@ def errs_lines(score: Score, numbers: Mapping[str, Any]) -> Iterable[str]:
     low, high = numbers["ci95"]
     yield wer_line(score, numbers["metric"])
     yield f"%SER {score.ser:.2f} [ {score.sentence_errors} / {len(score.utterances)} ]"
-    yield _rate_line("CER", score.characters)
+    if numbers["metric"] != "CER":
+        yield _rate_line("CER", score.characters)
     yield f"95 % interval of the {numbers['metric']} (bootstrap over utterances): {low:.2f} to {high:.2f}"
     if score.missing:
         yield f"MISSING HYPOTHESES ({len(score.missing)}, counted as deletions): {' '.join(score.missing)}"
     yield ""
-    yield "SPEAKERS: rate, errors / words, ins, del, sub, wrong sentences / sentences"
+    words = "characters" if numbers["metric"] == "CER" else "words"
+    yield f"SPEAKERS: rate, errors / {words}, ins, del, sub, wrong sentences / sentences"
     for speaker, (counts, sentences, wrong) in score.speakers().items():
         rate = f"{counts.rate:7.2f}" if counts.ref else f"{'-':>7}"
         yield (

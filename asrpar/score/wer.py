@@ -1,12 +1,17 @@
 """Word and character error rates of a set, per utterance and per speaker, with the words that were confused."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asrpar.errors import DataError
-from asrpar.score.align import GAP, Counts, align, character_counts, count
+from asrpar.score.align import GAP, Counts, align, align_characters, count
 from asrpar.score.alternatives import Network
+from asrpar.unspaced import mostly_unspaced, split_characters
+
+MEASURES = ("wer", "cer", "mer")
+
+Words = Sequence[str] | Network
 
 
 @dataclass
@@ -69,18 +74,23 @@ class Score:
 
 
 def score(
-    references: Mapping[str, Sequence[str] | Network],
-    hypotheses: Mapping[str, Sequence[str] | Network],
+    references: Mapping[str, Words],
+    hypotheses: Mapping[str, Words],
     speakers: Mapping[str, str] | None = None,
+    measure: str = "wer",
 ) -> Score:
     """Score hypotheses against references.
 
     An utterance without a hypothesis counts as deletions and is listed in ``missing``. Words are compared as they are,
     case included.
 
+    Measures: wer (words), cer (characters, blanks left out), and mer for text of two kinds (each character of Chinese
+    and other scripts without blanks, and the words of others).
+
     Args:
         references: words of each utterance, or alternatives, of which the best fitting ones count.
         hypotheses: the same; ids without a reference are an error.
+        measure: one of `MEASURES`.
         speakers: speaker of each utterance; by default the id's part before its first ``-``.
 
     Raises:
@@ -93,14 +103,13 @@ def score(
         raise DataError("the references have no words: there is nothing to score")
     result = Score([])
     for utt_id in sorted(references):
-        pairs = align(references[utt_id], hypotheses.get(utt_id, ()))
-        ref, hyp = [r for r, _ in pairs if r != GAP], [h for _, h in pairs if h != GAP]
+        pairs, characters = _aligned(references[utt_id], hypotheses.get(utt_id, ()), measure)
         scored = UtteranceScore(
             utt_id,
             speaker_of(utt_id, speakers),
             pairs,
             count(pairs),
-            character_counts(ref, hyp),
+            characters,
             utt_id not in hypotheses,
         )
         result.utterances.append(scored)
@@ -111,6 +120,29 @@ def score(
         if scored.missing:
             result.missing.append(utt_id)
     return result
+
+
+def utterance_counts(ref: Words, hyp: Words, measure: str) -> Counts:
+    """Errors of one utterance."""
+    return count(_aligned(ref, hyp, measure)[0])
+
+
+def pick_measure(references: Iterable[Words]) -> str:
+    """``cer`` for references that are mostly of scripts without blanks between words, else ``wer``."""
+    texts = (" ".join(r.words) if isinstance(r, Network) else " ".join(r) for r in references)
+    return "cer" if mostly_unspaced(texts) else "wer"
+
+
+def _aligned(ref: Words, hyp: Words, measure: str) -> tuple[list[tuple[str, str]], Counts]:
+    """The alignment in the units of the measure, and the counts of characters."""
+    pairs: list[tuple[str, str]] = []
+    if measure == "wer" or isinstance(ref, Network) or isinstance(hyp, Network):
+        pairs = align(ref, hyp)
+        ref, hyp = [r for r, _ in pairs if r != GAP], [h for _, h in pairs if h != GAP]
+    characters = align_characters(ref, hyp)
+    if measure == "mer":
+        pairs = align(split_characters(" ".join(ref)), split_characters(" ".join(hyp)))
+    return (characters if measure == "cer" else pairs), count(characters)
 
 
 def speaker_of(utt_id: str, speakers: Mapping[str, str] | None = None) -> str:

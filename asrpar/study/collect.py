@@ -158,13 +158,14 @@ def load_run(folder: CellFolder) -> Run:
 
 def word_errors(folder: Path) -> Words:
     """Errors of each utterance of a decoded set."""
-    from asrpar.score.align import align, count
     from asrpar.score.trn import read_transcripts
+    from asrpar.score.wer import pick_measure, utterance_counts
 
     references = read_transcripts(folder / "ref.trn")
     hypotheses = read_transcripts(folder / "hyp.trn", may_be_empty=True)
     ids = sorted(references)
-    counts = [count(align(references[u], hypotheses.get(u, []))) for u in ids]
+    measure = pick_measure(references.values())
+    counts = [utterance_counts(references[u], hypotheses.get(u, []), measure) for u in ids]
     return Words([c.errors for c in counts], [c.ref for c in counts])
 
 

@@ -42,7 +42,7 @@ def find_misfits(utterances: Sequence[Utterance], lang: Lang, subsampling: int) 
     found = Misfits()
     sizes: dict[str, int | None] = {}
     for utterance in utterances:
-        words = utterance.text.split()
+        words = lang.split(utterance.text)
         for word in words:
             if word not in sizes:
                 units = lang.pronounce(word)

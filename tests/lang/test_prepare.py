@@ -255,7 +255,7 @@ def test_commands(tmp_path, write_manifests_):
         assert runner.invoke(prepare_lang_command, args, catch_exceptions=False).exit_code == 0
         graph = ["--lang", str(tmp_path / "lang"), "--output", str(tmp_path / "graph")]
         assert runner.invoke(make_graph_command, graph, catch_exceptions=False).exit_code == 0
-    assert sorted(p.name for p in (tmp_path / "graph").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "graph").glob("[!.]*")) == [
         "HLG.fst", "HLG.pt", "graph.yaml", "tokens.txt", "words.txt"
     ]  # fmt: skip
     with pytest.raises(MissingInputError, match="run stage 3"):

@@ -66,7 +66,7 @@ def test_what_was_chosen_is_the_reference(tmp_path):
     refs, hyps = read_transcripts(tmp_path / "ref.trn"), read_transcripts(tmp_path / "hyp.trn")
     result = score(refs, hyps)
     assert (result.total.ref, result.total.ins, result.total.errors) == (3, 1, 1)
-    assert result.characters.ref == len("SO THEY'RE") + len("NO") and result.characters.errors == len(" HERE")
+    assert result.characters.ref == len("SOTHEY'RE") + len("NO") and result.characters.errors == len("HERE")
     assert [r for r, _ in result.utterances[1].pairs] == ["NO"]
 
 

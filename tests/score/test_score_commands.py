@@ -104,6 +104,24 @@ def test_given_files_and_missing_hypotheses(tmp_path):
     assert "100.00" in run("score", *files, "--output", tmp_path / "out")
 
 
+def test_text_without_blanks_is_scored_by_characters(tmp_path, experiment, write_trn):
+    exps = [experiment("a", 1), experiment("b", 2)]
+    refs = {f"s-{i}": ["设定二十九度"] for i in range(4)}
+    for exp, wrong in zip(exps, (1, 2), strict=True):
+        write_trn(exp / "decode_test" / "ref.trn", refs)
+        hyps = {u: list("设定二十九度" if i >= wrong else "设定三十度") for i, u in enumerate(refs)}
+        write_trn(exp / "decode_test" / "hyp.trn", hyps)
+        assert run("score", "--exp", exp).startswith(f"%CER {100 * 2 * wrong / 24:.2f} [ {2 * wrong} / 24, 0 ins, ")
+    value = json.loads((exps[0] / "decode_test" / "wer.json").read_text())
+    assert value["metric"] == "CER" and value["wer"] == value["cer"] and value["cer_ci95"] == value["ci95"]
+    assert (value["cer_errors"], value["cer_ref_characters"]) == (2, 24)
+    out = run("compare", *exps)
+    assert "CER %" in out and "a better than b: probability" in out
+    assert run("score", "--exp", exps[0], "--measure", "wer").startswith("%WER 575.00")
+    assert "CER and WER cannot be compared" in run("compare", *exps, expect=DataError)
+    assert "CER %" in run("compare", "--cer", *exps)
+
+
 def test_words_in_brackets(tmp_path, experiment):
     (tmp_path / "ref.trn").write_text("A (UH) B (s-1)\nC (s-2)\n")
     (tmp_path / "hyp.trn").write_text("A B (s-1)\nC (s-2)\n")
@@ -126,6 +144,8 @@ def test_phones_are_called_phones(experiment):
     assert "PER %" in run("compare", exp)
     words = experiment("b", 1)
     run("score", "--exp", words)
+    assert "no character error rate to compare" in run("compare", "--cer", exp, words, expect=DataError)
+    assert "without --measure" in run("score", "--exp", exp, "--measure", "cer", expect=ConfigError)
     assert "PER and WER cannot be compared" in run("compare", exp, words, expect=DataError)
 
 

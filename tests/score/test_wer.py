@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.score.align import GAP, Counts, align, character_counts, count
+from asrpar.score.alternatives import parse
 from asrpar.score.trn import read_transcripts, read_utt2spk
-from asrpar.score.wer import score
+from asrpar.score.wer import pick_measure, score
 
 WORDS = st.lists(st.sampled_from("ABCD"), max_size=9)
 
@@ -38,8 +39,26 @@ def test_counts():
     assert math.isnan(Counts().rate)
 
 
-def test_characters_count_blanks():
-    assert character_counts(["AB", "C"], ["ABC"]) == Counts(dele=1, ref=4)
+def test_blanks_are_no_characters():
+    assert character_counts(["AB", "C"], ["A", "BD"]) == Counts(sub=1, ref=3)
+
+
+def test_measures_of_text_without_blanks():
+    refs, hyps = (
+        {"a": ["设定二十九度"], "b": ["去A楼"]},
+        {"a": ["设", "定", "二", "九", "度"], "b": ["去", "B", "楼", "了"]},
+    )
+    cer, mer = score(refs, hyps, measure="cer"), score(refs, hyps, measure="mer")
+    assert cer.total == cer.characters == Counts(ins=1, dele=1, sub=1, ref=9)
+    assert mer.total == cer.total and score(refs, hyps).total.ref == 2
+    assert cer.confusions() == ({("A", "B"): 1}, {"了": 1}, {"十": 1})
+    # In words of Latin letters the two part.
+    refs, hyps = {"a": ["打开", "WIFI"]}, {"a": ["打", "开", "WIFY"]}
+    assert (score(refs, hyps, measure="mer").total.ref, score(refs, hyps, measure="cer").total.ref) == (3, 6)
+    assert pick_measure(refs.values()) == "wer" and pick_measure([["打开", "A"], ["灯"]]) == "cer"
+    # Words are chosen among alternatives before characters are counted.
+    network = parse("打开 { 电灯 / 灯 }")
+    assert score({"a": network}, {"a": ["打开", "灯"]}, measure="cer").total == Counts(ref=3)
 
 
 def test_score_of_a_set():
