@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import warm
 
 # Before numpy and torch are imported: two pytest workers and their MPI ranks share a few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -184,7 +185,8 @@ def asrpar_cli(mpi_environment: dict[str, str], tmp_path: Path) -> Iterator[Call
     def start(
         *args: object, timeout: float = 60, check: bool = True, cwd: Path | None = None, env: dict | None = None
     ) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "asrpar", *map(str, args)]
+        # With an environment of its own, what is imported may depend on it.
+        command = [*(warm.command(*args[:1]) if env is None else [sys.executable, "-m", "asrpar"]), *map(str, args)]
         done = run_group(command, timeout=timeout, env={**mpi_environment, **(env or {})}, cwd=cwd or tmp_path)
         if check and done.returncode:
             pytest.fail(

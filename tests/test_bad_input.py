@@ -62,7 +62,7 @@ CASES = [
         "yaml-of-a-list", r"x\.yaml: expected 'key: value'", lambda w: w.lang_of("--config", w.file("x.yaml", "- 1\n"))
     ),
     Case(
-        "binary-config", r"x\.yaml is not readable", lambda w: w.lang_of("--config", w.file("x.yaml", b"\xff\xfe\x00"))
+        "binary-config", r"x\.yaml is UTF-16 text", lambda w: w.lang_of("--config", w.file("x.yaml", b"\xff\xfe\x00"))
     ),
     # Stage 0
     Case("download-unknown-corpus", r"no corpus 'an5'; did you mean 'an4'", lambda w: ["download", "--corpus", "an5"]),

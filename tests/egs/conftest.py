@@ -1,9 +1,11 @@
 """Recipes as a user runs them."""
 
+import os
 import subprocess
 from contextlib import nullcontext
 
 import pytest
+import warm
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +17,11 @@ def recipe(repo, mpi_turn):
 
     def run(corpus, *options, check=True, timeout=1200, cwd="/", ranks=False):
         command = [str(repo / "egs" / corpus / "s5" / "run.sh"), *map(str, options)]
+        environment = {**os.environ, **warm.shell_function()}
         with mpi_turn() if ranks else nullcontext():
-            done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+            )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

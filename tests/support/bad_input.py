@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import warm
 from minidata import asrpar, prepare, train_options
 
 from asrpar.lock import try_lock
@@ -145,7 +146,7 @@ def run(case: Case, args: list, cwd: Path) -> subprocess.CompletedProcess:
     words = list(map(str, args))
     if case.learners:
         words = ["launch", "--learners", str(case.learners), "--", *words]
-    command = words if words[0].endswith(".sh") else [sys.executable, "-m", "asrpar", *words]
+    command = words if words[0].endswith(".sh") else [*warm.command(words[0]), *words]
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_size, case.file_size))

@@ -2,17 +2,16 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import warm
+
 
 def asrpar(*args: object, check: bool = True) -> subprocess.CompletedProcess:
     """Run the command line in a process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "asrpar", *map(str, args)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*warm.command(*args[:1]), *map(str, args)], capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -24,7 +23,7 @@ def stop_after(exp: Path, checkpoint: str, *args: object) -> subprocess.Complete
 
 def stop_when(ready: Callable[[], bool], *args: object) -> subprocess.CompletedProcess:
     """Run the command line until it is ``ready``, and stop it by SIGTERM."""
-    command = [sys.executable, "-m", "asrpar", *map(str, args)]
+    command = [*warm.command(*args[:1]), *map(str, args)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not ready():
         assert process.poll() is None, process.stderr.read()
@@ -39,7 +38,7 @@ def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:
     sizes = [f"--set={split}.utterances={n}" for split, n in (("train", train), ("dev", dev), ("test", test))]
     asrpar("synthesize", "--set", "words_max=3", *sizes, "--output", folder / "corpus")
     asrpar("prepare-manifests", "mini", "--corpus-dir", folder / "corpus", "--output", folder / "manifests")
-    features = ["--set", "fbank.num_filters=20", "--set", "speeds=[1.0]"]
+    features = ["--set", "fbank.num_filters=20", "--set", "speeds=[1.0]", "--jobs", 1]
     asrpar("extract-features", *features, "--manifests", folder / "manifests", "--output", folder / "feats")
     language = ["--set", "lexicon.path=lexicon.txt", "--set", "lm.order=2", "--corpus-dir", folder / "corpus"]
     asrpar("prepare-lang", *language, "--manifests", folder / "manifests", "--output", folder / "lang")
