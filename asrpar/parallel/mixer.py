@@ -10,6 +10,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel import topology
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.flat import is_marked, marked_if_not_finite
 from asrpar.parallel.wire import Wire
 
 
@@ -75,12 +76,16 @@ class Mixer:
         rank: of this learner.
         wire: how weights travel.
         like: (P,) of the vectors' type and device.
+
+    Attributes:
+        finite: whether this learner's vector was, when it was mixed last.
     """
 
     def __init__(self, matrices: list[Tensor], rank: int, wire: Wire, like: Tensor) -> None:
-        self.wire = wire
+        self.wire, self.rank = wire, rank
         self.room = wire.room(like)
         self.moved = torch.zeros_like(like)
+        self.finite = True
         self.keeps = [m[rank, rank].item() for m in matrices]
         # For each matrix: (neighbour, the weight that is given to it, whether it gives any), round by round.
         self.plan = [
@@ -88,15 +93,21 @@ class Mixer:
             for m in matrices
         ]
 
-    def __call__(self, comm: Comm, x: Tensor, turn: int) -> Tensor:
+    def __call__(self, comm: Comm, x: Tensor, turn: int, omega: Tensor | None = None) -> Tensor:
         """(P,) what mixing adds to ``x``, Σ_j T_ij x_j − x_i; collective; valid until the next call.
 
         A learner takes from itself just what it gives to the others, as it travels: so Σ x_i is conserved also where
         the wire rounds, and where only the columns of T add up to 1.
+
+        Vectors that have overflowed do not spread. Another's counts as the own one, x_i ω_j / ω_i; ``omega`` (N,) are
+        the push weights ω, all 1 if None. If the own one is not `finite`, what is returned is to be taken in its place:
+        the mean of the others, with weights T_ij.
         """
         turn %= len(self.plan)
         packed = self.wire.pack(x)
+        self.finite = marked_if_not_finite(packed)
         self.moved.zero_()
+        heard = 0.0
         for peer, weight, gives in self.plan[turn]:
             if weight and gives:
                 comm.exchange(packed, self.room, peer)
@@ -104,9 +115,17 @@ class Mixer:
                 comm.send(peer, 0, (), packed)
             else:
                 comm.receive(self.room, peer)
-            if weight:
+            if not weight:
+                continue
+            ratio = 1.0 if omega is None else (omega[peer] / omega[self.rank]).item()
+            if not is_marked(self.room):
                 self.moved.add_(self.wire.unpack(self.room), alpha=weight)
-        return self.moved.sub_(self.wire.unpack(packed), alpha=1.0 - self.keeps[turn])
+                heard += weight * ratio
+            elif self.finite:
+                self.moved.add_(self.wire.unpack(packed), alpha=weight * ratio)
+        if self.finite:
+            return self.moved.sub_(self.wire.unpack(packed), alpha=1.0 - self.keeps[turn])
+        return self.moved.div_(heard) if heard else self.moved.copy_(x)
 
 
 def _neighbours(rounds: list[topology.Matching], rank: int) -> list[int]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.flat import all_finite
 from asrpar.parallel.replica import EXCHANGE, Replica
 from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire
@@ -41,6 +42,8 @@ class PooledReplica:
         self.own = pool[channel.rank]
         # Which of the own vectors are the learner's weights, and which is x_i.
         self.here = self.latest = 0
+        # Whether another's weights have replaced x_i since somebody asked for it.
+        self.lost = False
         self.own[0].copy_(learner.weights)
         learner.move(self.own[0])
 
@@ -57,17 +60,17 @@ class PooledReplica:
         x, spare = map(int, self.channel.receive(source=peer).numbers[:2])
         with self.lock, self.span(peer):
             place = self.spare()
-            average(self.own[self.latest], self.pool[peer][x], self.own[place], self.pool[peer][spare])
-            self.latest = place
-        self.channel.send(peer, EXCHANGE)
+            lost, theirs = average(self.own[self.latest], self.pool[peer][x], self.own[place], self.pool[peer][spare])
+            self.latest, self.lost = place, self.lost or lost
+        self.channel.send(peer, EXCHANGE, (theirs,))
 
     def answer(self, message: Message) -> None:
         """Let who sent ``message`` average. It does not wait for this learner then, so the lock may be held."""
         with self.lock, self.span(message.source):
             place = self.spare()
             self.channel.send(message.source, EXCHANGE, (self.latest, place))
-            self.channel.receive(source=message.source)
-            self.latest = place
+            lost = self.channel.receive(source=message.source).numbers[0] > 0
+            self.latest, self.lost = place, self.lost or lost
 
     def span(self, peer: int) -> AbstractContextManager[None]:
         """Of the trace. Counted as sent is what an exchange brings to the other, as if they shared no memory."""
@@ -80,11 +83,26 @@ class PooledReplica:
             self.learner.move(self.own[self.here])
 
 
-def average(x: Tensor, y: Tensor, *means: Tensor) -> None:
-    """(x + y) / 2 into two ``means``; all are (P,)."""
-    for a, b, first, second in zip(*(v.split(_CHUNK) for v in (x, y, *means)), strict=True):
-        torch.lerp(a, b, 0.5, out=first)
-        second.copy_(first)
+def average(x: Tensor, y: Tensor, first: Tensor, second: Tensor) -> tuple[bool, bool]:
+    """(x + y) / 2 into ``first`` and ``second``; all are (P,).
+
+    Weights that have overflowed do not spread: if one of the two is not finite, both become the other one.
+
+    Returns:
+        whether x was lost so, and whether y was.
+    """
+    finite = True
+    for a, b, mean, copy in zip(*(v.split(_CHUNK) for v in (x, y, first, second)), strict=True):
+        torch.lerp(a, b, 0.5, out=mean)
+        copy.copy_(mean)
+        finite = finite and all_finite(mean)
+    if finite:
+        return False, False
+    good = all_finite(x), all_finite(y)
+    # Where neither is the better one, each keeps its own.
+    first.copy_(y if good == (False, True) else x)
+    second.copy_(x if good == (True, False) else y)
+    return good == (False, True), good == (True, False)
 
 
 def make_replica(

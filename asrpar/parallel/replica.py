@@ -5,6 +5,8 @@ until the next update, in delta form, so that nothing that landed meanwhile is l
 
     x_i = weights + Σ (s_j − s_i) / 2
 
+Weights that have overflowed do not spread: whoever sends them marks them, and takes over what it gets, s_j.
+
 If there was one exchange, and the weights still are the s_i that was sent, this is (weights + s_j) / 2: one pass over
 two vectors, by the computing thread, and s_j is read where its sender wrote it if the two share memory.
 """
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.flat import is_marked, marked_if_not_finite
 from asrpar.parallel.wire import Wire
 
 # Kind of the messages of an exchange.
@@ -43,6 +46,8 @@ class Replica:
         # Whether the weights are still the s_i that was sent.
         self.still = False
         self.partner: Message | None = None
+        # Whether what was sent is finite; whether another's has replaced x_i since somebody asked for it.
+        self.finite, self.lost = True, False
 
     def room(self) -> Tensor:
         """For the next message."""
@@ -71,12 +76,21 @@ class Replica:
                 draft.copy_(self.weights)
             self.sent = self.wire.pack(draft)
             self.still = self.sent is draft and not self.displaced
+        self.finite = marked_if_not_finite(self.sent)
         return self.sent
 
     def mix(self, message: Message) -> None:
         """x_i += (s_j − s_i) / 2."""
         with self.lock:
-            if self.still:
+            if is_marked(message.payload):
+                message.release()
+            elif not self.finite:
+                # The gradient that is being computed at the weights is none.
+                self.weights.copy_(self.wire.unpack(message.payload))
+                self.displaced = self.still = False
+                self.lost = True
+                message.release()
+            elif self.still:
                 self.partner = message
             else:
                 # Both sides must add the same difference: s_i counts as what the other side reads.

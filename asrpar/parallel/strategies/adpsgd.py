@@ -23,9 +23,10 @@ from typing import Any
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.gossip import Gossip
 from asrpar.parallel.pooled import make_replica
 from asrpar.parallel.replica import EXCHANGE
-from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire, need_weights_wire
 
 DONE = EXCHANGE + 1
@@ -83,6 +84,9 @@ class Algorithm(Gossip):
     def fold(self) -> None:
         """weights = x_i, before a gradient is applied; the lock is held. Counts the exchanges since its weights."""
         self.replica.fold()
+        if self.replica.lost:
+            self.replica.lost = False
+            self.learner.count_nonfinite()
         self.comm.trace.count("staleness", self.exchanges - self.seen)
         self.seen = self.exchanges
 

@@ -66,10 +66,9 @@ class Algorithm(Strategy):
             raise ConfigError("asgd.delay_compensation: set asgd.sync_steps to 1 and compression.method to none")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
-        self.pulled = torch.empty_like(learner.weights)
-        self.message, self.steps = torch.empty_like(learner.weights), 0
-        hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
         like, remember = learner.weights, settings.delay_compensation > 0
+        self.pulled, self.message, self.steps = torch.empty_like(like), torch.empty_like(like), 0
+        hosts, bound = server_ranks("asgd", settings, comm.size), settings.staleness_bound
         self.server = ParameterServer(comm, like, hosts, self.learners, self.update, bound, remember, self.wire)
 
     @classmethod
@@ -104,6 +103,7 @@ class Algorithm(Strategy):
     def push(self) -> None:
         """d to the servers, s from them."""
         torch.sub(self.learner.weights, self.pulled, out=self.message)
+        self.finite_or_zero(self.message)
         self.server.visit(self.message, self.pulled, self.learner.lr)
         self.learner.weights.copy_(self.pulled)
         self.steps = 0
@@ -113,8 +113,8 @@ class Algorithm(Strategy):
         stale, d, lr = self.server.staleness(push), push.payload, push.numbers[1]
         if self.server.pulled and lr:
             # d = −γ g, so −γ λ g⊙g⊙(s − pulled) = −(λ/γ) d⊙d⊙(s − pulled).
-            ratio = self.settings.delay_compensation / lr
-            d.addcmul_(d * d, s - self.server.pulled[push.source], value=-ratio)
+            d.addcmul_(d * d, s - self.server.pulled[push.source], value=-self.settings.delay_compensation / lr)
+            self.finite_or_zero(d)
         s.add_(d, alpha=self.scale / (max(1, stale) if self.settings.scale_by_staleness else 1))
         return s
 

@@ -8,6 +8,7 @@ from torch import Size, Tensor
 
 from asrpar.errors import TrainingError
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.flat import all_finite
 from asrpar.parallel.wire import Wire
 
 
@@ -104,6 +105,14 @@ class Strategy(ABC):
         """Go on among the learners of ``comm``, who are left; `TrainingError` if the algorithm cannot."""
         raise TrainingError("a learner was lost, and this strategy cannot go on without it; run again to resume")
 
+    def finite_or_zero(self, x: Tensor) -> bool:
+        """Whether ``x``, which is to be sent, is finite; else zero it, for it must not reach the others, and count."""
+        finite = all_finite(x)
+        if not finite:
+            self.learner.count_nonfinite()
+            x.zero_()
+        return finite
+
     def observed(self) -> Tensor:
         """(P,) what observers of this learner, such as an average over time, look at; not to be changed."""
         return self.learner.weights
@@ -131,20 +140,3 @@ class Strategy(ABC):
                 own.copy_(state[name])
             else:
                 setattr(self, name, state[name])
-
-
-class Gossip(Strategy):
-    """A strategy without a centre: learners hold different weights, and the model is their mean."""
-
-    def consensus(self, x: Tensor) -> Tensor:
-        """The mean over the learners."""
-        mean = x.clone()
-        self.comm.allreduce(mean)
-        return mean.div_(self.comm.size)
-
-    def model(self) -> Tensor:
-        """The mean of the learners' weights; records how far this learner is from it, relative to its norm."""
-        own = self.observed()
-        mean = self.consensus(own)
-        self.comm.trace.count("consensus_distance", ((own - mean).norm() / mean.norm().clamp(min=1e-30)).item())
-        return mean

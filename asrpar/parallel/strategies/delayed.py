@@ -7,14 +7,15 @@ consensus is perfect but for one update of each.
 
 When to use: learners of equal speed whose models take about as long to average as a gradient takes to compute. It has
 no tolerance of a slow learner: all wait for it, as in `ssgd`, but for no message.
-Cost of a step: one allreduce of P + 1 numbers, hidden behind computing. Extra memory: P + 1.
+Cost of a step: one allreduce of P + 2 numbers, hidden behind computing. Extra memory: P + 2.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.gossip import Gossip
+from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire, need_plain_wire
 
 
@@ -29,19 +30,20 @@ class Algorithm(Gossip):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         need_plain_wire(self.wire, "delayed", "or take dpsgd with topology complete, which is the same algorithm")
-        self.sum = comm.zeros(learner.weights.numel() + 1, learner.weights)
+        # Σ x_j over the learners whose x_j is finite, how many these are, and how many have a batch.
+        self.sum = comm.zeros(learner.weights.numel() + 2, learner.weights)
 
     def step(self, batch: Any | None) -> bool:
         """Average the models of before this step, meanwhile compute a gradient, then update."""
-        weights, models = self.learner.weights, self.sum[:-1]
+        weights, models = self.learner.weights, self.sum[:-2]
         models.copy_(weights)
-        self.sum[-1] = batch is not None
+        self.sum[-2], self.sum[-1] = self.finite_or_zero(models), batch is not None
         averaging = self.comm.allreduce_begin(self.sum)
         frames = self.learner.gradient(batch)
         averaging.wait()
         if self.sum[-1].item() == 0:
             return False
-        weights.copy_(models.div_(self.comm.size))
+        weights.copy_(models.div_(self.sum[-2].item()))
         if frames:
             self.learner.grad.div_(frames)
             self.learner.apply()

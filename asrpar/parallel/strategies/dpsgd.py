@@ -18,8 +18,10 @@ from typing import Any
 import torch
 
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.flat import all_finite
+from asrpar.parallel.gossip import Gossip
 from asrpar.parallel.mixer import Mixer, MixingSettings, mixing_matrices
-from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.topology import check_doubly_stochastic
 from asrpar.parallel.wire import Wire, need_weights_wire
 
@@ -52,7 +54,7 @@ class Algorithm(Gossip):
         # Learners that have a batch in this step.
         self.count = torch.zeros(1, dtype=torch.float64)
         self.begun, self.ended = comm.event(), comm.event()
-        self.closing = False
+        self.closing, self.finite = False, True
         self.failed: BaseException | None = None
         self.activity = comm.spawn(self.run, "dpsgd")
 
@@ -76,7 +78,7 @@ class Algorithm(Gossip):
         if frames:
             self.learner.grad.div_(frames)
             self.learner.apply()
-        self.learner.weights.add_(self.moved)
+        self.take_in(self.learner.weights, self.moved, self.finite)
         self.turn += 1
         return True
 
@@ -102,11 +104,15 @@ class Algorithm(Gossip):
         x = self.learner.weights
         if self.complete:
             torch.sub(x, self.mean, out=self.message)
+            self.finite = all_finite(self.message)
+            if not self.finite:
+                self.message.zero_()
             self.wire.allreduce(self.beside, self.message)
             self.mean.add_(self.message, alpha=1.0 / self.comm.size)
-            torch.sub(self.mean, x, out=self.moved)
+            self.moved = torch.sub(self.mean, x, out=self.moved) if self.finite else self.moved.copy_(self.mean)
         else:
             self.moved = self.mixer(self.beside, x, self.turn)
+            self.finite = self.mixer.finite
 
     def close(self) -> None:
         """End the activity."""

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.flat import all_finite
 from asrpar.parallel.strategies.base import Learner, Strategy
 from asrpar.parallel.wire import Wire
 
@@ -85,11 +84,8 @@ class Algorithm(Strategy):
         """Move the centre. False if no learner has seen a frame since the last time."""
         weights, total = self.learner.weights, self.message[:-1]
         torch.sub(weights, self.centre, out=self.pull)
-        if not all_finite(self.pull):
-            # Weights that have overflowed must not reach the others: this learner begins again at the centre.
-            self.learner.count_nonfinite()
+        if not self.finite_or_zero(self.pull):
             weights.copy_(self.centre)
-            self.pull.zero_()
         total.copy_(self.pull)
         self.message[-1] = self.seen
         self.wire.allreduce(self.comm, self.message, exact=1)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.flat import all_finite
 from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
 from asrpar.parallel.strategies.base import Learner, Strategy
 from asrpar.parallel.wire import Wire
@@ -86,6 +87,10 @@ class Algorithm(Strategy):
     def exchange(self) -> None:
         """x_i to the servers, e from them."""
         weights = self.learner.weights
+        if not all_finite(weights):
+            # They have overflowed and must not reach the others: this learner begins again at the centre.
+            self.learner.count_nonfinite()
+            weights.copy_(self.centre)
         self.server.visit(weights, self.elastic, self.learner.lr)
         # c after the exchange is c + e, and c = x_i − e / α; with 16 bits but for roundings. Where only a part of e has
         # arrived, nobody here knows c before the next quiet moment.

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.gossip import Gossip
 from asrpar.parallel.strategies import adpsgd
-from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire
 
 
@@ -98,9 +99,8 @@ class Algorithm(Gossip):
 
     def consensus(self, x: Tensor) -> Tensor:
         """The mean over super-learners, each counted once however many members it has."""
-        mean = x / (self.inside.size * self.groups)
-        self.comm.allreduce(mean)
-        return mean
+        ranks = self.inside.size * self.groups
+        return self.add_up(x / ranks, 1.0 / ranks)
 
     def survive(self, comm: Comm) -> Gossip:
         """Those who are left go on as super-learners of one: members may have been at different steps of theirs."""

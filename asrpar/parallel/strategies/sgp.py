@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.gossip import Gossip
 from asrpar.parallel.mixer import Mixer, MixingSettings, mixing_matrices
-from asrpar.parallel.strategies.base import Gossip, Learner
+from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.topology import check_column_stochastic
 from asrpar.parallel.wire import Wire, need_weights_wire
 
@@ -69,15 +70,17 @@ class Algorithm(Gossip):
             self.x.sub_(z)
             self.learner.apply()
             self.x.add_(z)
-        self.x.add_(self.mixer(self.comm, self.x, self.turn))
-        self.omega = self.matrices[self.turn % len(self.matrices)] @ self.omega
+        moved, before = self.mixer(self.comm, self.x, self.turn, self.omega), self.omega
+        self.omega = self.matrices[self.turn % len(self.matrices)] @ before
+        self.take_in(self.x, moved, self.mixer.finite, (self.omega / before)[self.comm.rank].item())
         torch.div(self.x, self.omega[self.comm.rank].item(), out=z)
         self.turn += 1
         return True
 
     def consensus(self, x: Tensor) -> Tensor:
         """The mean over the learners, weighted by ω_i."""
-        return super().consensus(x * self.omega[self.comm.rank].item())
+        omega, learners = self.omega[self.comm.rank].item(), self.comm.size
+        return self.add_up(x * omega, omega / learners).div_(learners)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the same turn; another number of learners begins with ω_i = 1 at the learner's weights."""

@@ -1,0 +1,101 @@
+"""Weights of one learner that overflow reach nobody else, and the learner goes on from what the others have."""
+
+import pytest
+import torch
+from toy import ToyLearner, data
+from virtual import on_virtual
+
+from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.strategies import make_strategy, settings_class
+
+# A directed graph on which the push weights are not 1.
+UNEVEN = [[0.5, 0.25, 0.0], [0.5, 0.5, 0.5], [0.0, 0.25, 0.5]]
+CASES = {
+    "adpsgd": {},
+    "adpsgd in a pool": {},
+    "adpsgd bf16": {},
+    "hadpsgd": {"super_learner_size": 1},
+    "dpsgd": {},
+    "dpsgd bf16": {},
+    "dpsgd complete": {"topology": "complete"},
+    "dpsgd complete onebit": {"topology": "complete"},
+    "sgp": {},
+    "sgp uneven": {"topology": "matrix", "matrix": UNEVEN},
+    "delayed": {},
+    "easgd": {"sync_steps": 1},
+    "easgd_async": {"sync_steps": 1},
+    "easgd_async topk": {"sync_steps": 1},
+    "asgd": {"push_scale": None},
+    "asgd topk": {"push_scale": None},
+    "asgd dedicated": {"push_scale": None, "server": "dedicated"},
+    "model_averaging": {"sync_steps": 1},
+}
+COMPRESSION = {"bf16": {}, "topk": {"density": 0.5}, "onebit": {"block": 8}}
+
+
+class Overflowing(ToyLearner):
+    """The sixth update of rank 1 makes a weight ``bad``."""
+
+    def __init__(self, rank: int, bad: float) -> None:
+        super().__init__()
+        self.rank, self.bad, self.updates = rank, bad, 0
+
+    def apply(self) -> bool:
+        done = super().apply()
+        self.updates += 1
+        if self.rank == 1 and self.updates == 6:
+            self.weights[2] = self.bad
+        return done
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("bad", [torch.inf, torch.nan])
+def test_an_overflow_does_not_spread(case, bad):
+    name, *rest = case.split()
+    method = rest[-1] if rest and rest[-1] in COMPRESSION else "none"
+    skipped, models, seen = {}, [], []
+
+    def train(comm):
+        learner = Overflowing(comm.rank, bad)
+        config = CompressionConfig(method=method, **COMPRESSION.get(method, {}))
+        wire = make_wire(config, learner.shapes, learner.weights)
+        strategy = make_strategy(name, settings_class(name)(**CASES[case]), learner, comm, wire)
+        workers = strategy.workers(strategy.settings, comm.size)
+        strategy.start()
+        for batch in data(steps=14, rows=4, seed=comm.rank) if comm.rank < workers else ():
+            # Those that step at their own pace meet in between.
+            comm.sleep(1.0)
+            strategy.step(batch)
+            if comm.rank != 1:
+                seen.append(bool(learner.weights.isfinite().all()))
+        strategy.finish()
+        models.append(strategy.model().clone())
+        seen.append(bool(learner.weights.isfinite().all()))
+        skipped[comm.rank] = getattr(learner, "skipped", 0)
+        strategy.close()
+
+    on_virtual(3, train, pools="pool" in case)
+    assert all(seen)
+    for model in models:
+        assert torch.equal(model, models[0]) and bool(model.isfinite().all())
+    # A block that is not finite is forgotten by all alike.
+    assert skipped == {0: int(name == "model_averaging"), 1: 1, 2: int(name == "model_averaging")}
+
+
+def test_a_learner_that_has_overflowed_at_an_epochs_end_is_not_in_the_mean():
+    found = []
+
+    def train(comm):
+        learner = ToyLearner()
+        strategy = make_strategy("dpsgd", settings_class("dpsgd")(), learner, comm)
+        strategy.start()
+        learner.weights.fill_(torch.inf if comm.rank == 1 else comm.rank)
+        found.append(strategy.model().clone())
+        learner.weights.fill_(torch.nan)
+        found.append(strategy.model().clone())
+        strategy.close()
+
+    on_virtual(3, train)
+    assert len(found) == 6
+    finite = [model for model in found if bool(model.isfinite().all())]
+    torch.testing.assert_close(torch.stack(finite), torch.ones(3, 6, dtype=torch.float64))
