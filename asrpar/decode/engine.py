@@ -12,6 +12,7 @@ import numpy as np
 
 from asrpar.decode.config import ENGINES, DecodeConfig
 from asrpar.errors import DataError
+from asrpar.lang.checksums import check_checksums
 from asrpar.lang.lang import read_symbols
 
 MADE_BY = "asrpar make-graph (stage 4)"
@@ -104,6 +105,13 @@ def make_engine(
     module, cls = ENGINES[config.engine]
     engine: Any = getattr(importlib.import_module(module), cls)
     return engine(config, graph, frame_seconds, lang=lang, device=device)
+
+
+def read_words(graph: Path) -> list[str]:
+    """The words of a decoding graph by id. Raises `DataError` for a words.txt that is not as it was made."""
+    words = read_symbols(graph / "words.txt", MADE_BY)
+    check_checksums(graph, ["words.txt"], MADE_BY)
+    return words
 
 
 def read_classes(path: str | Path) -> list[str]:

@@ -17,12 +17,12 @@ from asrpar.decode.engine import (
     check_num_classes,
     packs,
     read_classes,
+    read_words,
     to_array,
 )
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
-from asrpar.lang.lang import read_symbols
 
 
 class K2Engine(Engine):
@@ -48,7 +48,7 @@ class K2Engine(Engine):
         self.device = device
         self.tokens_file = graph / "tokens.txt"
         self.classes = read_classes(self.tokens_file)
-        self.words = read_symbols(graph / "words.txt", MADE_BY)
+        self.words = read_words(graph)
         self.files = [path, graph / "words.txt", self.tokens_file]
         self.lexicon = lexicon_of(lang, self.classes)
         self.graph = self._load(path)

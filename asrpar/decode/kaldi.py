@@ -25,12 +25,12 @@ from asrpar.decode.engine import (
     check_num_classes,
     packs,
     read_classes,
+    read_words,
     to_array,
 )
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
-from asrpar.lang.lang import read_symbols
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000
@@ -52,7 +52,7 @@ class KaldiEngine(Engine):
         self.classes = read_classes(self.tokens_file)
         self.searcher = Searcher(
             str(self.fst),
-            read_symbols(graph / "words.txt", MADE_BY),
+            read_words(graph),
             len(self.classes),
             lexicon_of(lang, self.classes),
             frame_seconds,

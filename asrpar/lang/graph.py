@@ -12,6 +12,7 @@ import torch
 from asrpar.config import save_config
 from asrpar.errors import DataError, replacing, require_file
 from asrpar.lang.arpa import read_arpa
+from asrpar.lang.checksums import write_checksums
 from asrpar.lang.config import GraphConfig
 from asrpar.lang.fsts import grammar_fst, lexicon_fst
 from asrpar.lang.k2dict import k2_dict
@@ -57,6 +58,7 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
         pt.write_bytes(packed.getbuffer())
     write_symbols(output / "words.txt", lang.words)
     write_symbols(output / "tokens.txt", lang.tokens)
+    write_checksums(output, ["words.txt"])
     save_config(config, output / "graph.yaml")
     LOG.info("%s: HLG.fst has %d states, %d arcs; HLG.pt has %d states, %d arcs", output, *graph_size(hlg),
              int(k2["arcs"][:, 1].max()) + 1, len(k2["arcs"]))  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, replacing, require_file
+from asrpar.lang.checksums import check_checksums
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
 from asrpar.lang.text import read_lines, split_words
@@ -12,6 +13,8 @@ from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
 
 BLANK = "<blk>"
 MADE_BY = "stage 3 (asrpar prepare-lang)"
+# What has a digest. An lm.arpa tells itself whether it is whole, and may be exchanged for another.
+FILES = ("lexicon.txt", "targets_lexicon.txt", "tokens.txt", "words.txt", "sentencepiece.model")
 
 
 class Lang:
@@ -44,7 +47,7 @@ class Lang:
 
         Raises:
             MissingInputError: a file of it is not there.
-            DataError: a file of it is damaged.
+            DataError: a file of it is damaged, or not as it was made.
         """
         folder = Path(folder)
         for name in ("lang.yaml", "tokens.txt", "words.txt", "lexicon.txt"):
@@ -60,9 +63,10 @@ class Lang:
             speller = Sentencepiece.load(folder / "sentencepiece.model")
         elif config.units == "characters":
             speller = Characters((t for t in tokens[1:] if len(t) == 1), config.split == "characters")
-        return cls(
-            tokens, words, lexicon, config, read_lexicon(targets, "lexiconp") if targets.is_file() else None, speller
-        )
+        rest = read_lexicon(targets, "lexiconp") if targets.is_file() else None
+        # After what a reader can tell with a line's number.
+        check_checksums(folder, FILES, MADE_BY)
+        return cls(tokens, words, lexicon, config, rest, speller)
 
     def split(self, text: str) -> list[str]:
         """The words of a transcript, composed: see the setting ``split``."""

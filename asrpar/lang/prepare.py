@@ -7,9 +7,10 @@ from pathlib import Path
 from asrpar.config import save_config
 from asrpar.errors import ConfigError, DataError, replacing
 from asrpar.lang.arpa import ArpaLm, read_arpa
+from asrpar.lang.checksums import write_checksums
 from asrpar.lang.config import LangConfig, Places, check_lang_config
 from asrpar.lang.dictionary import VARIANT
-from asrpar.lang.lang import BLANK, spell_by_letters, write_symbols
+from asrpar.lang.lang import BLANK, FILES, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import manifest_texts, map_case, read_lines, split_words
@@ -26,7 +27,7 @@ Sentences = list[list[str]]
 
 
 def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, places: Places | None = None) -> None:
-    """Write ``lexicon.txt``, ``tokens.txt``, ``words.txt``, ``lm.arpa`` and ``lang.yaml`` into ``output``.
+    """Write ``lexicon.txt``, ``tokens.txt``, ``words.txt``, ``lm.arpa``, digests and ``lang.yaml`` into ``output``.
 
     Units phones add ``targets_lexicon.txt`` (first pronunciations of words outside the vocabulary, for training
     targets only); units sentencepiece add ``sentencepiece.model``.
@@ -254,6 +255,7 @@ def _write(
             temporary.write_bytes(speller.model)
     else:
         model.unlink(missing_ok=True)
+    write_checksums(output, FILES)
     save_config(config, output / "lang.yaml")
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import kaldifst
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import SearchPoint, make_engine
 from asrpar.errors import AsrparError, DataError, MissingInputError
+from asrpar.lang.checksums import write_checksums
 
 WIDE = 200.0
 
@@ -125,3 +128,13 @@ def test_damaged_symbols(tmp_path, write_graph_, one_job, text):
     (tmp_path / "graph" / "tokens.txt").write_text(text)
     with pytest.raises(DataError, match=r"tokens\.txt"):
         make_engine(one_job, tmp_path / "graph", 0.03)
+
+
+def test_words_that_were_cut_short_are_not_used(tmp_path, graph, one_job):
+    folder = shutil.copytree(graph, tmp_path / "graph")
+    write_checksums(folder, ["words.txt"])
+    make_engine(one_job, folder, 0.03)
+    words = folder / "words.txt"
+    words.write_text("".join(words.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=r"words.txt is not as it was made: .* Run asrpar make-graph \(stage 4\) again"):
+        make_engine(one_job, folder, 0.03)

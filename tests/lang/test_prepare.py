@@ -9,7 +9,8 @@ from asrpar.commands.prepare_lang import command as prepare_lang_command
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.lang.arpa import read_arpa
-from asrpar.lang.config import LangConfig, Places
+from asrpar.lang.config import GraphConfig, LangConfig, Places
+from asrpar.lang.graph import make_graph
 from asrpar.lang.lang import Lang, read_symbols
 from asrpar.lang.prepare import prepare_lang
 
@@ -256,7 +257,7 @@ def test_commands(tmp_path, write_manifests_):
         graph = ["--lang", str(tmp_path / "lang"), "--output", str(tmp_path / "graph")]
         assert runner.invoke(make_graph_command, graph, catch_exceptions=False).exit_code == 0
     assert sorted(p.name for p in (tmp_path / "graph").glob("[!.]*")) == [
-        "HLG.fst", "HLG.pt", "graph.yaml", "tokens.txt", "words.txt"
+        "HLG.fst", "HLG.pt", "files.sha256", "graph.yaml", "tokens.txt", "words.txt"
     ]  # fmt: skip
     with pytest.raises(MissingInputError, match="run stage 3"):
         runner.invoke(make_graph_command, ["--lang", "nowhere", "--output", "x"], catch_exceptions=False)
@@ -272,6 +273,23 @@ def test_damaged_folder(make, tmp_path):
     (tmp_path / "lang/words.txt").write_text("<eps> 0\nA 2\n")
     with pytest.raises(DataError, match=r"words.txt:2: expected 'SYMBOL 1', found 'A 2'"):
         Lang.load(tmp_path / "lang")
+
+
+@pytest.mark.parametrize("name", ["lexicon.txt", "targets_lexicon.txt", "words.txt", "tokens.txt"])
+def test_a_folder_that_was_cut_short_is_not_used(make, tmp_path, name):
+    make(["THE CAT X ZEBRA"])  # which leaves words for targets_lexicon.txt
+    path = tmp_path / "lang" / name
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]) or "A 1 AH AH\n")
+    with pytest.raises(DataError, match=rf"{name} is not as it was made: cut short, or changed. Run stage 3"):
+        make_graph(GraphConfig(), tmp_path / "lang", tmp_path / "graph")
+    assert not (tmp_path / "graph" / "HLG.fst").exists()
+    (tmp_path / "lang" / "files.sha256").unlink()  # a folder of an earlier version
+    if name != "words.txt":
+        Lang.load(tmp_path / "lang")
+    path.write_text(whole)
+    make(["THE CAT X ZEBRA"])  # made again
+    make_graph(GraphConfig(), tmp_path / "lang", tmp_path / "graph")
 
 
 def test_variants_are_all_pronunciations_with_the_first_ones_first(make):

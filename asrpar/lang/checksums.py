@@ -1,0 +1,38 @@
+"""Digests of the files of a folder, so that one that was cut short or exchanged is not used without a word."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrpar.errors import DataError, replacing
+from asrpar.textfile import text_lines
+
+NAME = "files.sha256"  # as `sha256sum --check` reads it
+
+
+def write_checksums(folder: Path, names: Sequence[str]) -> None:
+    """Write ``files.sha256`` with the digests of those of ``names`` that are in ``folder``."""
+    lines = [f"{_digest(folder / name)}  {name}\n" for name in names if (folder / name).is_file()]
+    with replacing(folder / NAME) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def check_checksums(folder: Path, names: Sequence[str], made_by: str) -> None:
+    """Raise `DataError` for a file of ``names`` that is not as ``made_by`` wrote it.
+
+    Folders of before there were digests are taken as they are.
+    """
+    if not (folder / NAME).is_file():
+        return
+    known = {name: digest for digest, _, name in (line.partition("  ") for _, line in text_lines(folder / NAME))}
+    for name in names:
+        if name in known and (not (folder / name).is_file() or _digest(folder / name) != known[name]):
+            raise DataError(
+                f"{folder / name} is not as it was made: cut short, or changed. Run {made_by} again; if the change is "
+                f"yours and all files of the folder agree, remove {NAME} there"
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
