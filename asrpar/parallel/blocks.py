@@ -37,10 +37,9 @@ class BlockSettings:
         sync_steps: τ, local steps of a block.
         overlap_steps: d, steps of the next block behind which the sum hides, at most τ; 0 waits for it.
         warmup_frames: train by synchronised SGD, as `ssgd` does, until all learners together have seen so many frames.
-        keep_local_momentum: do not reset the local optimizer's momenta when W_g(t) arrives. After a reset steps are as
-            at a training's beginning: AdamW's are whole ones from the first on, with less of a mean in them; those of
-            SGD with momentum m grow, the k-th to 1 − mᵏ of its final length, so blocks should have many more than
-            1 / (1 − m) steps.
+        keep_local_momentum: do not reset the local optimizer's momenta when W_g(t) arrives. After a reset AdamW's steps
+            are whole ones from the first on, as at a training's beginning; with SGD's momentum m the k-th has 1 − mᵏ of
+            its final length, so blocks should have many more than 1 / (1 − m) steps.
     """
 
     sync_steps: int = 16

@@ -33,7 +33,8 @@ class Settings(BlockSettings):
         momentum_frames: η as a time constant T in frames seen by all learners, η = exp(−(frames of the block) / T), so
             that it keeps its meaning when N or τ change; None uses ``block_momentum``.
         block_lr: ζ.
-        keep_local_momentum: not, as in CNTK, whose blocks are longer.
+        keep_local_momentum: as for `model_averaging`, but reset by default, as in CNTK. The recipes here keep them, for
+            their blocks have 4 steps and CNTK's hundreds.
     """
 
     nesterov: bool = True
