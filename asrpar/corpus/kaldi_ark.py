@@ -13,10 +13,10 @@ import numpy as np
 from kaldiio import matio
 
 from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
+from asrpar.corpus.matrices import damage
 from asrpar.errors import DataError, replacing
 
 Items = Iterable[tuple[str, np.ndarray]]
-LARGEST = 1e12  # even energies that are no logarithms, of 16-bit samples, stay below; random bytes do not
 _BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)
 
 
@@ -196,9 +196,9 @@ def read_matrix(key: str, archive: str, offset: int) -> np.ndarray:
     with open(archive, "rb") as file:
         file.seek(offset)
         array = _as_matrix(key, _read_array(file, Path(archive), key), Path(archive))
-    largest = max(float(array.max()), -float(array.min()))
-    if largest > LARGEST:
-        raise DataError(f"{archive}: {key} holds values up to {largest:.3g}, as only damaged features do")
+    fault = damage(array)
+    if fault:
+        raise DataError(f"{archive}: {key} {fault}")
     return array
 
 

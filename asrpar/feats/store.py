@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asrpar.config import load_config
+from asrpar.corpus.matrices import damage
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.readers import read_stored
@@ -72,6 +73,9 @@ class StoredFeatures:
                 f"features of {utterance.id} in {path} have shape {features.shape}, expected "
                 f"{(utterance.num_frames, utterance.num_features)}: run {MADE_BY} again"
             )
+        fault = damage(features) if features.size else None
+        if fault:
+            raise DataError(f"the storage {path} is damaged: {utterance.id} {fault}; run {MADE_BY} again")
         return features
 
     def _locate(self, stored: str) -> str:

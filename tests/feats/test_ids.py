@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lhotse import CutSet
 from lhotse.utils import fastcopy
@@ -72,3 +73,14 @@ def test_storages_that_unpickle_or_fetch_are_not_read(feats: Path, tmp_path: Pat
     (tmp_path / "f/cuts_dev.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     with pytest.raises(DataError, match=f"features in storage '{kind}' are not read"):
         FeatureStore(tmp_path / "f", "dev").load(0)
+
+
+def test_random_bytes_in_a_storage_are_seen(feats: Path, tmp_path: Path):
+    shutil.copytree(feats, tmp_path / "f")
+    shard = tmp_path / "f/storage/dev/00000.npy"
+    content = bytearray(shard.read_bytes())
+    content[1000:1400] = np.random.default_rng(0).bytes(400)
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"storage .*00000\.npy is damaged: \S+ holds .*run stage 2"):
+        for n in range(7):
+            FeatureStore(tmp_path / "f", "dev").load(n)
