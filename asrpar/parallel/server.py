@@ -14,6 +14,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel.carrier import make_carrier
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.flat import all_finite
 from asrpar.parallel.wire import Wire
 
 PUSH, REPLY, DONE = 1, 2, 3
@@ -160,8 +161,13 @@ class ParameterServer:
                 vector.copy_(self.shard)
             comm.broadcast(vector, root=kept.index(True))
             return vector
+        # Weights that have overflowed do not count.
+        finite = torch.tensor([float(all_finite(vector))])
+        if not finite.item():
+            vector.zero_()
+        comm.allreduce(finite)
         comm.allreduce(vector)
-        return vector.div_(comm.size)
+        return vector.div_(finite.item())
 
     def mean_of_learners(self, x: Tensor) -> Tensor:
         """The mean of a vector over the ranks that learn. Collective."""

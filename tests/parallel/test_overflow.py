@@ -99,3 +99,17 @@ def test_a_learner_that_has_overflowed_at_an_epochs_end_is_not_in_the_mean():
     assert len(found) == 6
     finite = [model for model in found if bool(model.isfinite().all())]
     torch.testing.assert_close(torch.stack(finite), torch.ones(3, 6, dtype=torch.float64))
+
+
+def test_a_learner_that_has_overflowed_is_not_in_what_those_go_on_from_who_are_left():
+    found = []
+
+    def train(comm):
+        learner = ToyLearner()
+        asgd = make_strategy("asgd", settings_class("asgd")(), learner, comm)
+        asgd.start()
+        learner.weights.fill_(torch.inf if comm.rank == 1 else comm.rank)
+        found.append(asgd.survive(comm).pulled.tolist())
+
+    on_virtual(3, train)
+    assert found == [[1.0] * 6] * 3
