@@ -14,6 +14,7 @@ import numpy as np
 from lhotse import Recording
 from lhotse.audio.backend import AudioBackend, get_current_audio_backend, set_current_audio_backend
 from lhotse.cut import Cut
+from lhotse.cut.data import DataCut
 from lhotse.utils import compute_num_samples
 
 from asrpar.corpus.audio import cut_short, open_audio
@@ -76,8 +77,8 @@ def load_samples(audio: Recording | Cut) -> np.ndarray:
         DataError: a source that is no plain file, or a file that cannot be used. Of Lhotse's own errors, whatever it
             raises, for instance where a recording is shorter than its manifest says.
     """
-    recording = audio if isinstance(audio, Recording) else getattr(audio, "recording", None)
-    if recording is None:
+    recording = audio.recording if isinstance(audio, DataCut) else audio
+    if not isinstance(recording, Recording):  # mixed cuts and padding
         raise DataError(f"{audio.id} is not audio of one recording")
     check_sources(recording)
     with plain_files():

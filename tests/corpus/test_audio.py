@@ -51,6 +51,9 @@ def test_only_files_are_read(tmp_path: Path, kind: str):
         with pytest.raises(DataError, match=rf"recording r\S*: its source is .*{kind}.*audio files") as e:
             load_samples(audio)
         assert "\n" not in str(e.value)
+    sound = MonoCut("s", 0, 1.0, 0, recording=probe(tmp_path / "a.wav", "s"))
+    with pytest.raises(DataError, match="is not audio of one recording"):
+        load_samples(sound.mix(MonoCut("c", 0, 1.0, 0, recording=recording)))
     assert not (tmp_path / "run").exists()
 
 
