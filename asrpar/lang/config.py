@@ -106,7 +106,9 @@ class LangConfig:
 class GraphConfig:
     """Everything that `asrpar make-graph` needs."""
 
-    topology: str = "ctc"  # how a unit's classes follow each other; ctc is the only one
+    # How classes follow each other: ctc; ctc_modified, in which equal units need no blank between them, for thousands
+    # of units, with which the graph of ctc would have tens of millions of arcs.
+    topology: str = "ctc"
     # Stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
     max_states: int = 20_000_000
 

@@ -24,6 +24,7 @@ LOG = get_logger(__name__)
 
 # Kaldi's default of 1/1024 would move each arc's cost by up to half of that, and a path's by the sum.
 DELTA = 1e-5
+MANY_UNITS = 2000  # the square of which is more arcs than all the rest of a usual graph has
 
 
 def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) -> None:
@@ -41,6 +42,10 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
     if dropped:
         LOG.warning(
             "%d n-grams of %s have words outside the vocabulary and are left out", dropped, lang_dir / "lm.arpa"
+        )
+    if config.topology == "ctc" and lang.num_tokens > MANY_UNITS:
+        LOG.warning(
+            "with %d units the graph of ctc is very large: topology=ctc_modified makes a small one", lang.num_tokens
         )
     with openfst(lang_dir):
         lg = compose_lg(lexicon_fst(lang), g, lang.num_tokens, config.max_states)

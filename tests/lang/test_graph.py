@@ -17,6 +17,7 @@ from asrpar.lang.k2dict import k2_dict
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
 from asrpar.lang.ngram import estimate_ngram
+from asrpar.lang.topology import build_topology
 
 INF = float("inf")
 
@@ -213,6 +214,24 @@ def test_no_repeat_without_blank(searches, one_hot):
     fst = searches[0](hlg)
     for frames, count in (([1, 1, 1], 1), ([1, 0, 1], 2), ([0, 1, 0, 0, 1, 1, 0], 2), ([0], 0)):
         assert len(fst.best(one_hot(frames, 2))[1]) == count == len(collapse(frames))
+
+
+def test_the_modified_topology_allows_all_that_ctc_does_and_is_small(small, searches, one_hot):
+    lang = Lang.load(small[0])
+    lm = read_arpa(small[0] / "lm.arpa")
+    l, (g, _) = lexicon_fst(lang), grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
+    hlg = compose_hlg("ctc_modified", compose_lg(l, g, lang.num_tokens))
+    modified, k2, ctc = searches[0](hlg), searches[1](k2_dict(hlg)), searches[0](small[1] / "HLG.fst")
+    rng = random.Random(2)
+    for frames in range(7):
+        x = [[rng.gauss(0.0, 3.0) for _ in range(lang.num_tokens)] for _ in range(frames)]
+        cost = modified.best(x)[0]
+        assert cost <= ctc.best(x)[0] + 1e-4 and k2.best(x)[0] == pytest.approx(cost, abs=1e-3)
+    # Where blanks part the units, both read the same, at the same cost.
+    ids = lang.encode("THE TEN TO TWO")
+    x = one_hot([i for unit in ids for i in (unit, unit, 0)], lang.num_tokens)
+    assert modified.best(x)[0] == pytest.approx(ctc.best(x)[0], abs=1e-3)
+    assert [graph_size(build_topology("ctc_modified", range(1, n + 1)))[1] for n in (10, 1000)] == [41, 4001]
 
 
 def test_words_outside_the_table_are_left_out():
