@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from asrpar import allocation
+from asrpar.allocation import Host, in_slurm, slots_of
 from asrpar.errors import LaunchError
-from asrpar.info import available_cores, mpi_library
-from asrpar.launchers import Launcher, choose_launcher, find_mpirun, in_slurm, mpi_flavour, slots
+from asrpar.info import mpi_library
+from asrpar.launchers import Launcher, choose_launcher, find_mpirun, mpi_flavour
 
 # The names that the rest of asrpar knows this module by, wherever they are defined.
 __all__ = ["Job", "LaunchSpec", "Launcher", "build_command", "check_world", "choose_launcher", "find_mpirun"]
@@ -25,7 +27,8 @@ __all__ += ["local_rank", "mpi_flavour", "progress_stream"]
 WORLD_SIZE = "ASRPAR_WORLD_SIZE"
 TERMINAL = "ASRPAR_TTY"
 SURVIVE = "ASRPAR_SURVIVE"
-# What a rank tells `asrpar launch` on its stderr: begin PID, done. Starts with a character that no log contains.
+# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done. It starts with a character that no log
+# contains.
 RECORD = "\x1easrpar-rank "
 
 
@@ -38,10 +41,11 @@ class LaunchSpec:
         launcher: one of `asrpar.launchers.LAUNCHERS`.
         hosts: host names, each with ``:slots`` or none of them.
         hostfile: in the launcher's own format.
-        threads: OpenMP threads of one learner; None shares this machine's cores among its learners.
+        threads: OpenMP threads of one learner; None keeps OMP_NUM_THREADS, or shares a host's cores among its learners.
         env: variables for every rank.
         launcher_args: handed to mpirun or srun as they are.
         survive: go on when a rank dies (Open MPI's fault tolerance).
+        oversubscribe: however many learners a core has.
     """
 
     learners: int
@@ -52,17 +56,22 @@ class LaunchSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     launcher_args: tuple[str, ...] = ()
     survive: bool = False
+    oversubscribe: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command line ready to run, with the environment variables that it needs besides the present ones."""
+    """A command line ready to run, with the environment variables that it needs besides the present ones.
+
+    ``one_host``: all ranks run on this machine.
+    """
 
     launcher: Launcher
     learners: int
     argv: tuple[str, ...]
     env: Mapping[str, str]
     survive: bool = False
+    one_host: bool = False
 
     def __str__(self) -> str:
         """One line for a shell."""
@@ -93,19 +102,27 @@ def build_command(
         raise LaunchError("give --hosts or --hostfile, not both")
     if spec.hostfile and not Path(spec.hostfile).is_file():
         raise LaunchError(f"no host file {spec.hostfile}")
+    hosts = _hosts(spec)
+    limit = allocation.most(hosts)
+    if limit is not None and spec.learners > limit and not spec.oversubscribe:
+        raise LaunchError(
+            f"--learners {spec.learners}: {allocation.CROWDED} learners a core are {limit} here; give fewer, or "
+            "--oversubscribe if that many are meant"
+        )
     launcher = launcher or choose_launcher(spec.launcher)
     if spec.survive and (launcher.kind != "openmpi" or launcher.major < 5):
         raise LaunchError(f"--survive needs mpirun of Open MPI 5 or newer, not {launcher.path}")
     ranks_env = {
-        "OMP_NUM_THREADS": str(spec.threads or _default_threads(spec)),
+        "OMP_NUM_THREADS": _threads(spec, hosts),
         WORLD_SIZE: str(spec.learners),
         **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
         **({SURVIVE: "1"} if spec.survive else {}),
         **spec.env,
     }
     argv, env = {"openmpi": _openmpi, "mpich": _mpich, "srun": _srun}[launcher.kind](spec, launcher, ranks_env)
+    one_host = allocation.here(hosts)
     rank_command = [sys.executable, "-m", "mpi4py", *program, *args]
-    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive)
+    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive, one_host)
 
 
 def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -119,7 +136,7 @@ def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str])
         argv += ["--host", ",".join(_with_slots(spec))]
     elif spec.hostfile:
         argv += ["--hostfile", spec.hostfile]
-    elif spec.learners > slots():
+    elif spec.learners > slots_of(allocation.scheduled()):
         argv += ["--map-by", ":OVERSUBSCRIBE"] if launcher.major >= 5 else ["--oversubscribe"]
     for name, value in ranks_env.items():
         argv += ["-x", f"{name}={value}"]
@@ -142,24 +159,31 @@ def _srun(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) ->
     argv += ["--input=none"]
     if launcher.pmi:
         argv.append(f"--mpi={launcher.pmi}")
-    if spec.threads and spec.learners * spec.threads <= (slots() if in_slurm() else 0):
+    room = slots_of(allocation.scheduled()) if in_slurm() else 0
+    if spec.threads and spec.learners * spec.threads <= room:
         argv.append(f"--cpus-per-task={spec.threads}")
     if spec.hosts:
         argv.append("--nodelist=" + ",".join(host.partition(":")[0] for host in spec.hosts))
     elif spec.hostfile:
         argv.append(f"--nodelist={Path(spec.hostfile).resolve()}")  # a value with a slash is a file for srun
-    elif in_slurm() and spec.learners > slots():
+    elif in_slurm() and spec.learners > room:
         argv.append("--overcommit")
     return argv, dict(ranks_env)  # srun hands its environment on; --export would split values at commas
 
 
-def _default_threads(spec: LaunchSpec) -> int:
-    if os.environ.get("SLURM_CPUS_PER_TASK", "").isdigit():
-        return int(os.environ["SLURM_CPUS_PER_TASK"])
-    here = spec.learners
+def _hosts(spec: LaunchSpec) -> list[Host]:
     if spec.hosts:
-        here = -(-spec.learners // len(spec.hosts))
-    return max(1, available_cores() // here)
+        return allocation.listed(spec.hosts)
+    return allocation.in_file(spec.hostfile) if spec.hostfile else allocation.scheduled()
+
+
+def _threads(spec: LaunchSpec, hosts: Sequence[Host]) -> str:
+    """The value of OMP_NUM_THREADS, which may be a list."""
+    if spec.threads is None and os.environ.get("OMP_NUM_THREADS"):
+        return os.environ["OMP_NUM_THREADS"]
+    threads = allocation.threads_of(allocation.listed(_with_slots(spec)) if spec.hosts else hosts, spec.learners)
+    asked = os.environ.get("SLURM_CPUS_PER_TASK", "") if not spec.hosts and not spec.hostfile else ""
+    return str(spec.threads or (min(int(asked), threads) if asked.isdigit() else threads))
 
 
 def _with_slots(spec: LaunchSpec) -> list[str]:
@@ -188,6 +212,17 @@ def check_world(comm_size: int) -> None:
         )
     _record(f"begin {os.getpid()}")
     atexit.register(_record, "done")
+
+
+def tell_stopped(cause: str, outcome: str) -> None:
+    """Let the launcher know that the ranks end before their work is done, as they were asked to, and what comes of it.
+
+    Args:
+        cause: ``SIGTERM``, or in words.
+        outcome: what became of the work, and how it goes on.
+    """
+    if WORLD_SIZE in os.environ:
+        _record(f"stopped {cause}\t{outcome}")
 
 
 def _record(text: str) -> None:

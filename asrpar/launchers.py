@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from asrpar.allocation import in_slurm
 from asrpar.errors import LaunchError
-from asrpar.info import available_cores, mpi_library
+from asrpar.info import mpi_library
 
 LAUNCHERS = ("auto", "openmpi", "mpich", "srun")
 
@@ -89,11 +90,6 @@ def _describe(path: str) -> tuple[str | None, int]:
     return None, 0
 
 
-def in_slurm() -> bool:
-    """Whether this process runs inside a Slurm allocation."""
-    return "SLURM_JOB_ID" in os.environ
-
-
 def _own_mpirun() -> bool:
     return any((Path(sys.executable).parent / name).exists() for name in ("mpirun", "mpiexec"))
 
@@ -111,17 +107,3 @@ def _slurm_pmi(native: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         pass
     return None
-
-
-def slots() -> int:
-    """Ranks that fit without oversubscription: the scheduler's allocation, or the cores of this machine."""
-    env = os.environ
-    if in_slurm() and "SLURM_TASKS_PER_NODE" in env:
-        # "2(x3),1" means three nodes with two tasks and one with one.
-        parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", env["SLURM_TASKS_PER_NODE"])
-        return sum(int(tasks) * int(nodes or 1) for tasks, nodes in parts)
-    if env.get("LSB_DJOB_NUMPROC", "").isdigit():
-        return int(env["LSB_DJOB_NUMPROC"])
-    if Path(env.get("PBS_NODEFILE", "")).is_file():
-        return len(Path(env["PBS_NODEFILE"]).read_text().split())
-    return available_cores()

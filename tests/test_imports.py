@@ -24,6 +24,7 @@ COMMON = {
     "unspaced",
     "workers",
 }
+COMMON |= {"allocation", "guard"}
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
 ROOMS = BASE | MIDDLE | {"study", "commands"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asrpar import launch, launchers
+from asrpar import allocation, launch, launchers
 from asrpar.errors import LaunchError
 from asrpar.launch import Job, Launcher, LaunchSpec, build_command, check_world, choose_launcher, find_mpirun
 from asrpar.ranks import Failure, Ranks, run
@@ -24,10 +24,9 @@ SRUN = Launcher("srun", "/opt/bin/srun", pmi="pmix")
 @pytest.fixture
 def machine(monkeypatch):
     """Two cores, not root, no scheduler, no terminal."""
-    for name in [n for n in os.environ if n.startswith(("SLURM_", "PBS_", "LSB_"))]:
+    for name in [n for n in os.environ if n.startswith(("SLURM", "PBS_", "LSB_", "OMP_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(launch, "available_cores", lambda: 2)
-    monkeypatch.setattr(launchers, "available_cores", lambda: 2)
+    monkeypatch.setattr(allocation, "available_cores", lambda: 2)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "isatty", lambda fd: False)
 
@@ -102,8 +101,30 @@ def test_hostfile(machine, tmp_path):
 def test_threads(machine, monkeypatch):
     assert "OMP_NUM_THREADS=2" in words(OPENMPI5, 1)  # both cores
     assert "OMP_NUM_THREADS=5" in words(OPENMPI5, 1, threads=5)
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
-    assert "OMP_NUM_THREADS=4" in words(OPENMPI5, 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert "OMP_NUM_THREADS=3,2" in words(OPENMPI5, 1)  # the user knows best
+    assert "OMP_NUM_THREADS=5" in words(OPENMPI5, 1, threads=5)
+    assert {"OMP_NUM_THREADS=3,2", "OMP_NUM_THREADS=7"} & set(words(OPENMPI5, 1, env={"OMP_NUM_THREADS": "7"})) == {
+        "OMP_NUM_THREADS=7"
+    }
+
+
+@pytest.mark.parametrize("launcher", [OPENMPI5, MPICH, SRUN])
+def test_more_than_two_learners_a_core_are_refused_unless_meant(machine, tmp_path, launcher):
+    def start(**wishes):
+        return build_command(LaunchSpec(**wishes), ["info"], launcher=launcher)
+
+    hosts = tmp_path / "hosts"
+    hosts.write_text("a slots=3\nb slots=3\n")
+    assert start(learners=4).learners == 4
+    assert start(learners=12, hostfile=str(hosts)).learners == 12
+    for wishes in ({"learners": 5}, {"learners": 1000}, {"learners": 5, "hosts": ("localhost",)}):
+        with pytest.raises(LaunchError, match=r"2 learners a core are 4 here; give fewer, or --oversubscribe"):
+            start(**wishes)
+        assert start(**wishes, oversubscribe=True).learners == wishes["learners"]
+    with pytest.raises(LaunchError, match=r"--learners 13: 2 learners a core are 12 here"):
+        start(learners=13, hostfile=str(hosts))
+    assert start(learners=1000, hosts=("a", "b")).learners == 1000  # nobody here knows how many cores they have
 
 
 def test_printed_command_is_quoted_for_a_shell(machine):
@@ -260,7 +281,7 @@ def test_mpich_labels_in_the_middle_of_a_line():
 PROGRAM = """
 import atexit, os, signal, sys, time
 from mpi4py import MPI
-from asrpar.launch import check_world
+from asrpar.launch import check_world, tell_stopped
 
 comm, (wish, folder) = MPI.COMM_WORLD, sys.argv[1:]
 stop = []
@@ -281,6 +302,7 @@ elif wish == "wait":
     while not stop:
         time.sleep(0.02)
     print("saved", flush=True)
+    tell_stopped("SIGUSR1", "after saving")
     comm.Barrier()  # the first exit ends the others
     sys.exit(128 + signal.SIGUSR1)  # as the trainer does
 elif wish != "well" and comm.rank == comm.size - 1:
@@ -404,10 +426,11 @@ def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number)
             break
         time.sleep(0.02)
     launcher.send_signal(number)
+    launcher.send_signal(number)  # `timeout` and schedulers send it to a process, and to its group
     out, _ = launcher.communicate(timeout=30)
     assert launcher.returncode == 128 + number
     assert out.count("saved") == 2
-    assert signal.Signals(number).name in out.splitlines()
+    assert f"stopped by {signal.Signals(number).name} after saving" in out.splitlines()
 
 
 @pytest.mark.mpi

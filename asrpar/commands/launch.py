@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 )
 @click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
 @click.option("--hostfile", metavar="FILE", help="Machines, in the launcher's own format.")
-@click.option("--threads-per-learner", type=int, metavar="T", help="OpenMP threads [default: cores / learners].")
+@click.option(
+    "--threads-per-learner",
+    type=int,
+    metavar="T",
+    help="OpenMP threads [default: OMP_NUM_THREADS, or cores of a host / its learners].",
+)
 @click.option(
     "--log-dir", metavar="DIR", help="Folder of train.<rank>.log [default: EXP/log of the command's setting exp=EXP]."
 )
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--survive", is_flag=True, help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd; Open MPI 5)."
 )
+@click.option("--oversubscribe", is_flag=True, help="Start more than two learners a core.")
 @click.option("--dry-run", is_flag=True, help="Print the command and stop.")
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
 def command(
@@ -48,13 +54,15 @@ def command(
     launcher_args: tuple[str, ...],
     grace: float,
     survive: bool,
+    oversubscribe: bool,
     dry_run: bool,
     args: tuple[str, ...],
 ) -> None:
     """Run an asrpar command on N learners, with Open MPI, MPICH or srun.
 
     For example: asrpar launch --learners 2 -- train --config conf/train.yaml. SIGTERM, SIGUSR1 and Ctrl-C let the
-    trainer save a checkpoint and stop. Ends with the exit code of the rank that failed first.
+    trainer save a checkpoint and stop; the exit code is then 128 + the signal (138, SIGUSR1, at a time limit of its
+    own), else that of the rank that failed first.
     """
     from asrpar.cli import COMMANDS
     from asrpar.launch import LaunchSpec, build_command
@@ -72,6 +80,7 @@ def command(
         env=variables,
         launcher_args=launcher_args,
         survive=survive,
+        oversubscribe=oversubscribe,
     )
     job = build_command(spec, args)
     if dry_run:
@@ -88,7 +97,7 @@ def report(failure: "Failure", learners: int) -> None:
     """Tell on stderr which rank failed, with the last lines of its log unless the one line of a mistake says it all."""
     rank, log, lines = failure.rank, failure.log, failure.lines
     if failure.stopped:
-        click.echo(f"asrpar: stopped by {failure.stopped}", err=True)
+        click.echo(f"asrpar: {failure.stopped}", err=True)
         return
     if lines and not failure.mistake:
         click.echo(f"--- last lines of {log or f'what rank {rank} said'}", err=True)
