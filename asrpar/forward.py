@@ -1,40 +1,66 @@
 """Pass the signals that ask for an end on to a job of MPI ranks, in a form that lets them end in good order."""
 
+import os
+import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
+
+# Who asks: a scheduler, Ctrl-C, a terminal that is gone, Ctrl-\\, somebody who hopes for the best.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2)
+# Seconds within which another signal is the same wish: `timeout` and schedulers send it to a process, and to its group.
+SAME_WISH = 2.0
+# The scripts around a launcher, which it must not outlive: their process numbers.
+AROUND = "ASRPAR_END_WITH"
+# Seconds to save and stop for those whose script was killed.
+ABANDONED = 4.0
 
 
 class Forwarding:
-    """Signals to this process become signals to the job, for as long as the job runs."""
+    """Signals to this process become signals to the job, for as long as the job runs.
+
+    The first one asks the ranks to save and stop. All but SIGUSR1 give them ``grace`` seconds for it, and come a second
+    time, more than `SAME_WISH` seconds later, end them at once.
+    """
 
     def __init__(self, process: subprocess.Popen, grace: float) -> None:
         self.process, self.grace = process, grace
         self.deadline: float | None = None
         self.received: int | None = None  # the first signal
+        self.forced = False  # the job did not end in good order
         self.previous: dict[int, Callable | int | None] = {}
+        self._sent = self._urged = float("-inf")
+        self._around = Around()
 
     def __enter__(self) -> "Forwarding":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self.previous[number] = signal.signal(number, self._forward)
+            for number in SIGNALS:
+                # What nohup has switched off stays so.
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self.previous[number] = signal.signal(number, self._forward)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+        self._around.close()
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGUSR1 and self.deadline is not None:
+        now = time.monotonic()
+        self.received = self.received or number
+        if number != signal.SIGUSR1 and self.deadline is None:
+            self.deadline, self._urged = now + self.grace, now
+        elif number != signal.SIGUSR1 and now - self._urged > SAME_WISH:
             self.end()
             return
-        self.received = self.received or number
-        self.process.send_signal(signal.SIGUSR1)
-        if number != signal.SIGUSR1:
-            self.deadline = time.monotonic() + self.grace
+        if now - self._sent > SAME_WISH:
+            self._sent = now
+            self.process.send_signal(signal.SIGUSR1)
 
     def end(self) -> None:
         """The job's time is up."""
@@ -42,11 +68,48 @@ class Forwarding:
 
     def enforce(self) -> None:
         """End the job when its time is up: SIGTERM, which mpirun hands on, then SIGKILL."""
+        if not self.received and self._around.gone():
+            self.grace = min(self.grace, ABANDONED)
+            self._forward(signal.SIGHUP, None)
         if self.deadline is None or time.monotonic() < self.deadline:
             return
+        self.forced = True
         late = time.monotonic() - self.deadline
         if late > 10:
             self.process.kill()
         else:
             self.process.terminate()
             time.sleep(0.5)
+
+
+class Around:
+    """The scripts that `AROUND` names, as far as this process was started by them; a number of another host is not."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._handles = []
+        above = set(ancestors())
+        for word in os.environ.get(AROUND, "").split():
+            if word.isdigit() and int(word) in above:
+                with suppress(OSError):
+                    self._handles.append(os.pidfd_open(int(word)))
+                    self._poll.register(self._handles[-1], select.POLLIN)
+
+    def gone(self) -> bool:
+        """Whether one of them has ended."""
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        """Look no more."""
+        for handle in self._handles:
+            os.close(handle)
+        self._handles, self._poll = [], select.poll()
+
+
+def ancestors() -> list[int]:
+    """The process that started this one, the one that started that, and so on."""
+    found = [os.getppid()]
+    with suppress(OSError):
+        while found[-1] > 1:
+            found.append(int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
+    return found

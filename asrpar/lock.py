@@ -18,6 +18,7 @@ from types import FrameType
 from typing import IO
 
 from asrpar.errors import AsrparError
+from asrpar.guard import JOB, is_orphan
 from asrpar.log import get_logger
 
 log = get_logger(__name__)
@@ -33,12 +34,16 @@ class BusyError(AsrparError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: a process, its host, its command line, and when it began (seconds since the epoch)."""
+    """Who holds a lock: a process, its host, its command line, and when it began (seconds since the epoch).
+
+    ``job`` is that of `asrpar.guard` to which it belongs, if any.
+    """
 
     pid: int
     host: str
     command: str
     since: float
+    job: str = ""
 
     def __str__(self) -> str:
         return f"{short(self.command)} (process {self.pid} on {self.host} since {clock(self.since)})"
@@ -46,6 +51,10 @@ class Holder:
     def gone(self) -> bool:
         """Whether the process is known to have ended: the lock is held by what it started and left behind."""
         return self.host == platform.node() and not Path(f"/proc/{self.pid}").exists() and Path("/proc/self").exists()
+
+    def orphaned(self) -> bool:
+        """Whether the `asrpar launch` that it belongs to is known to have gone."""
+        return bool(self.job) and self.host == platform.node() and (not Path(self.job).exists() or is_orphan(self.job))
 
 
 def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str] | None:
@@ -84,7 +93,7 @@ def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str]
     if not shared:
         # Who it is only serves messages, for which a full disk is no reason to fail.
         with suppress(OSError):
-            who = Holder(os.getpid(), platform.node(), shlex.join(sys.argv), time.time())
+            who = Holder(os.getpid(), platform.node(), shlex.join(sys.argv), time.time(), os.environ.get(JOB, ""))
             os.truncate(lock.fileno(), 0)
             os.write(lock.fileno(), json.dumps(asdict(who)).encode())  # past the buffer, which would try it again
     return lock
@@ -162,6 +171,9 @@ def busy(folder: Path, name: str = LOCK, what: str | Path = "") -> str:
     by = "another process" if who is None else f"what is left of {who}, which has ended" if who.gone() else str(who)
     if (reader := _reader(folder / name)) is not None:
         does, by = "read", reader
+    elif who is not None and who.orphaned():
+        end = f"end it (kill -9 {who.pid}) and start again"
+        return f"{what or folder} is being {does} by {by}, whose launcher has gone: {end}"
     return f"{what or folder} is being {does} by {by}: wait for it, end it, or choose another folder"
 
 

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from typing import BinaryIO, TextIO
 
 from asrpar.errors import LaunchError
 from asrpar.forward import Forwarding
+from asrpar.guard import JOB, Guard
 from asrpar.launch import RECORD, Job
 
 TAIL = 20  # lines of a failed rank's log that are shown
@@ -24,6 +24,8 @@ MISTAKE = "asrpar: error: "
 # there stops a later one of the same number. Who has chosen a place has chosen.
 SESSIONS = "PRTE_MCA_prte_local_tmpdir_base"
 ELSEWHERE = "PRTE_MCA_prte_tmpdir_base"
+# Where it keeps the memory that ranks of one host share (version 5, version 4).
+SHARED = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backing_directory")
 
 # How each launcher labels a rank's output; hydra labels every piece it reads, also in the middle of a line.
 _LABELS = {
@@ -41,6 +43,7 @@ class RankOutput:
     mistakes: list[str] = field(default_factory=list)
     pid: int | None = None
     done: bool = False
+    stopped: tuple[str, str] | None = None  # cause and outcome of a planned stop
     abort_code: int | None = None
     in_abort_notice: bool = False
 
@@ -49,7 +52,7 @@ class RankOutput:
 class Failure:
     """A failed job: which rank (None if it cannot be told), why, its exit code, its log, the last lines of that.
 
-    ``stopped`` names the signal after which the job ended as it was asked to.
+    ``stopped`` says how the job ended as it was asked to, by a signal or its time limit: that is no failure.
     """
 
     rank: int | None
@@ -100,6 +103,8 @@ class Ranks:
             output.done = record.startswith("done")
             if output.done:
                 self.last_done = time.monotonic()
+            if record.startswith("stopped "):
+                output.stopped = (*record.removeprefix("stopped ").split("\t"), "")[:2]
             if record.startswith("begin"):
                 output.pid = int(record.split()[1])
             if before:
@@ -225,9 +230,9 @@ def run(
 ) -> Failure | None:
     """Run a job to its end; None if every rank ended well.
 
-    SIGTERM, SIGINT and SIGUSR1 reach the ranks as SIGUSR1, at which the trainer saves a checkpoint and stops: mpirun
-    itself answers SIGTERM by killing the ranks within a second. A second SIGTERM or SIGINT, or ``grace`` seconds, end
-    the job the hard way.
+    SIGTERM, SIGINT, SIGUSR1 and others reach the ranks as SIGUSR1, at which the trainer saves a checkpoint and stops:
+    mpirun itself answers SIGTERM by killing the ranks within a second. A second SIGTERM or SIGINT some seconds later,
+    or ``grace`` seconds, end the job the hard way. Whatever ends this process, nothing of the job outlives it.
 
     Args:
         job: from `build_command`.
@@ -239,37 +244,31 @@ def run(
     """
     started = time.time()
     ranks = Ranks(job, out or sys.stdout, err or sys.stderr)
-    sessions = tempfile.TemporaryDirectory(prefix="asrpar-", ignore_cleanup_errors=True)
-    try:
-        process = subprocess.Popen(
-            job.argv,
-            env={**({} if ELSEWHERE in os.environ else {SESSIONS: sessions.name}), **os.environ, **job.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,  # Ctrl-C reaches the launcher alone, which then stops the ranks in good order
-        )
-    except OSError as e:
-        raise LaunchError(f"cannot start {job.argv[0]}: {e.strerror}") from e
-    readers = [
-        threading.Thread(target=ranks.read, args=(process.stdout, False), daemon=True),
-        threading.Thread(target=ranks.read, args=(process.stderr, True), daemon=True),
-    ]
+    with Guard() as guard:
+        process = _start(job, guard)
+        guard.watch(process.pid)
+        readers = [
+            threading.Thread(target=ranks.read, args=(process.stdout, False), daemon=True),
+            threading.Thread(target=ranks.read, args=(process.stderr, True), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        stuck = False
+        with Forwarding(process, grace) as forwarding:
+            while process.poll() is None:
+                if not stuck and ranks.linger(farewell):
+                    stuck = True
+                    forwarding.end()
+                forwarding.enforce()
+                guard.keep()
+                time.sleep(0.05)
     for reader in readers:
-        reader.start()
-    stuck = False
-    with Forwarding(process, grace) as forwarding:
-        while process.poll() is None:
-            if not stuck and ranks.linger(farewell):
-                stuck = True
-                forwarding.end()
-            forwarding.enforce()
-            time.sleep(0.05)
-    for reader in readers:
-        reader.join(timeout=5)  # a rank's own child may hold the pipe open
-    sessions.cleanup()
+        reader.join(timeout=5)
     code = 0 if stuck else process.returncode
     verdict = ranks.failed(128 - code if code < 0 else code)
+    if code < 0 and not forwarding.received:
+        why, number = _signalled(-code)
+        verdict = None, f"{Path(job.argv[0]).name} (process {process.pid}) was {why}", number
     if verdict is None or verdict[0] is None:
         for line in ranks.noise:
             if line.strip():
@@ -282,15 +281,47 @@ def run(
             ranks.err.write(f"asrpar: {who} lost on the way; the other {job.learners - len(lost)} went on without\n")
         return None
     rank, reason, exit_code = verdict
-    if forwarding.received and exit_code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM):
-        name = signal.Signals(forwarding.received).name
-        return Failure(rank, reason, 128 + forwarding.received, None, [], None, stopped=name)
+    if stopped := _stopped(ranks, forwarding, exit_code):
+        return Failure(rank, reason, stopped[1], None, [], None, stopped=stopped[0])
     output = ranks.ranks.get(rank) if rank is not None else None
     log, lines = _log_tail(log_dir, rank, started)
     mistake = output.mistakes[-1] if output and output.mistakes else None
     if log is None and output is not None and mistake is None:
         lines = list(output.tail)
     return Failure(rank, reason, exit_code, log, lines, mistake)
+
+
+def _start(job: Job, guard: Guard) -> subprocess.Popen:
+    places = {} if ELSEWHERE in os.environ else {SESSIONS: guard.folder}
+    if guard.shared and job.one_host:  # a host without that folder could not share memory
+        places |= dict.fromkeys(SHARED, str(guard.shared))
+    try:
+        return subprocess.Popen(
+            job.argv,
+            env={**places, **os.environ, **job.env, JOB: guard.folder},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # Ctrl-C reaches the launcher alone, which then stops the ranks in good order
+        )
+    except OSError as e:
+        raise LaunchError(f"cannot start {job.argv[0]}: {e.strerror}") from e
+
+
+def _stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
+    """How a job was stopped that was asked to, with its exit code: 128 + the signal. None if it ended by itself."""
+    told = next((r.stopped for _, r in sorted(ranks.ranks.items()) if r.stopped), None)
+    asked = code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
+    if forwarding.received and (asked or forwarding.forced):
+        name, code = signal.Signals(forwarding.received).name, 128 + forwarding.received
+    elif told and asked:
+        name = told[0]
+    else:
+        return None
+    if told:
+        return f"stopped by {name} {told[1]}", code
+    late = f", {forwarding.grace:g} s after which the ranks had not ended by themselves" if forwarding.forced else ""
+    return f"stopped by {name}{late}", code
 
 
 def _log_tail(log_dir: str | Path | None, rank: int | None, started: float) -> tuple[Path | None, list[str]]:

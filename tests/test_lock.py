@@ -1,7 +1,9 @@
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -44,6 +46,9 @@ def test_a_lock_that_outlives_its_process_says_so(tmp_path):
         assert "is being written by what is left of asrpar study" in busy(tmp_path)
         lock.truncate(0)
         assert "is being written by another process: wait" in busy(tmp_path)
+        lock.write(json.dumps(asdict(Holder(os.getpid(), os.uname().nodename, "asrpar train", 0, f"{tmp_path}/gone"))))
+        lock.flush()
+        assert f", whose launcher has gone: end it (kill -9 {os.getpid()}) and start again" in busy(tmp_path)
 
 
 def test_readers_share_and_keep_a_writer_out(tmp_path):

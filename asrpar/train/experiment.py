@@ -5,17 +5,20 @@ import json
 import os
 import platform
 import shlex
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
-from asrpar.lock import reading, try_lock
+from asrpar.launch import tell_stopped
+from asrpar.lock import busy, holder, reading, try_lock
 from asrpar.log import get_logger, setup_logging
 from asrpar.numbers import plain, ratio
 from asrpar.parallel.comm import Comm, LearnerLost
@@ -26,8 +29,12 @@ from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
 
 if TYPE_CHECKING:
     from asrpar.train.build import Parts
+    from asrpar.train.trainer import Trainer
 
 log = get_logger(__name__)
+
+# Seconds in which what a killed launcher has left ends itself.
+ORPHANS_END = 10.0
 
 
 def strategy_settings(config: TrainConfig) -> Any:
@@ -179,26 +186,47 @@ def run(
             write_summary(exp, config, trainer, times, complete=not number)
         # The first rank that exits with an error code ends the others.
         comm.barrier()
-    if number and trainer.bereft:
-        log.warning(
-            "stopped by signal %d in an epoch in which a learner was lost, of which nothing is saved: start as many "
-            "learners as before to go on from the last checkpoint, or to begin anew if there is none",
-            number,
-        )
-    elif number:
-        log.warning("stopped by signal %d after saving a checkpoint; run the same command again to go on", number)
+    if number:
+        tell_of_stop(number, trainer)
     else:
         log.info("wrote %s", exp / "final.pt")
     return number
 
 
+def tell_of_stop(number: int, trainer: "Trainer") -> None:
+    """Say in the log, and to the launcher, why the run ends now and how it goes on."""
+    cause = signal.Signals(number).name
+    who = f"signal {number} ({cause})"
+    if number == signal.SIGUSR1 and trainer.stop.deadline is not None and time.monotonic() > trainer.stop.deadline:
+        cause = who = f"its time limit of {trainer.config.time_limit_minutes:g} minutes"
+    outcome = "after saving a checkpoint; run the same command again to go on"
+    if trainer.bereft:
+        outcome = (
+            "in an epoch in which a learner was lost, of which nothing is saved: start as many learners as before to "
+            "go on from the last checkpoint, or to begin anew if there is none"
+        )
+    log.warning("stopped by %s %s", who, outcome)
+    tell_stopped(cause, outcome)
+
+
+def lock_or_wait(exp: Path) -> IO[str] | None:
+    """The lock of ``exp``, or None if another has it; one whose launcher has gone is given some seconds to end."""
+    deadline = time.monotonic() + ORPHANS_END
+    while (lock := try_lock(exp)) is None:
+        who = holder(exp)
+        if who is None or not who.orphaned() or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return lock
+
+
 @contextmanager
 def claim(exp: Path, comm: Comm) -> Iterator[bool]:
     """Hold ``exp`` for one job; yields True on rank 0. `TrainingError` on all ranks if another job has it."""
-    lock = try_lock(exp) if comm.rank == 0 else None
+    lock = lock_or_wait(exp) if comm.rank == 0 else None
     try:
-        if not comm.broadcast_object(lock is not None):
-            raise TrainingError(f"another training is running in {exp}: wait for it, end it, or choose another folder")
+        if problem := comm.broadcast_object("" if lock or comm.rank else busy(exp)):
+            raise TrainingError(problem)
         yield comm.rank == 0
     finally:
         if lock is not None:

