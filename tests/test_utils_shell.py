@@ -131,6 +131,7 @@ def test_options_may_have_any_name(tmp_path, utils):
         (["--set", "exp=x"], "give --exp-dir DIR"),
         (["--set", "data.feats=x"], "give --data-dir DIR"),
         (["--learners", "08"], "expected a whole number, not '08'"),
+        (["--learners", "100000"], "give fewer, or --oversubscribe if that many are meant"),
     ],
 )
 def test_a_recipe_ignores_nothing(repo, tmp_path, args, says):
@@ -232,6 +233,19 @@ def test_failed_jobs_are_named_with_their_logs(utils, tmp_path):
     assert "done 4" in (tmp_path / "x.4.log").read_text()
 
 
+def test_a_job_that_was_asked_to_stop_has_not_failed(utils, tmp_path):
+    code = "exit $((136 + $1))"
+    done = local(utils, "JOB=2:2", tmp_path / "x.JOB.log", "bash", "-c", code, "x", "JOB")
+    assert done.returncode == 138
+    assert done.stderr == (
+        "local.sh: job 2 was stopped by SIGUSR1, as at the end of its time, and the same command goes on; "
+        f"its log: {tmp_path}/x.2.log\n"
+    )
+    done = local(utils, "JOB=1:2", tmp_path / "x.JOB.log", "bash", "-c", code, "x", "JOB")
+    assert done.returncode == 1
+    assert "job 1 failed (exit code 137)" in done.stderr and "job 2 was stopped" in done.stderr
+
+
 def test_an_old_log_does_not_hide_a_failure(utils, tmp_path):
     log = tmp_path / "x.log"
     assert local(utils, log, "true").returncode == 0
@@ -263,9 +277,13 @@ def test_at_most_so_many_at_once(utils, tmp_path):
     assert local(utils, "--max-jobs-run", 1, "JOB=1:4", tmp_path / "x.JOB.log", "bash", "-c", code).returncode == 0
 
 
-def test_threads_reach_the_job(utils, tmp_path):
+def test_threads_reach_the_job(utils, tmp_path, monkeypatch):
     local(utils, "--num-threads", 3, tmp_path / "x.log", "bash", "-c", "echo $OMP_NUM_THREADS")
     assert "\n3\n" in (tmp_path / "x.log").read_text()
+    for value, threads in (("5,2", 5), ("", 1), ("all", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        local(utils, tmp_path / "x.log", "bash", "-c", "echo $OMP_NUM_THREADS")
+        assert f"\n{threads}\n" in (tmp_path / "x.log").read_text()
 
 
 def running(pid: str) -> bool:
@@ -284,6 +302,7 @@ def test_a_stopped_launcher_takes_its_jobs_with_it(utils, tmp_path):
         assert launcher.poll() is None
         time.sleep(0.02)
     launcher.send_signal(signal.SIGTERM)
+    launcher.send_signal(signal.SIGTERM)  # as `timeout` does
     assert launcher.wait(timeout=10) == 143
     deadline = time.monotonic() + 10
     while running(marker.read_text().strip()):
@@ -371,6 +390,18 @@ def test_slurm_launcher_without_slurm(utils, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert "no sbatch on PATH" in done.stderr
+
+
+@pytest.mark.parametrize(("code", "calls"), [(143, 2), (130, 2), (138, 3), (1, 3)])
+def test_a_comparison_that_is_interrupted_does_not_go_on(tmp_path, utils, code, calls):
+    (tmp_path / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$4" = 4 ] || exit {code}\n')
+    (tmp_path / "run.sh").chmod(0o755)
+    (tmp_path / "path.sh").write_text("")
+    command = [utils / "run_strategies.sh", "--runs", "single:0 ssgd:0", tmp_path, "--exp-dir", tmp_path / "exp"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert len((tmp_path / "calls").read_text().splitlines()) == calls
+    assert done.returncode == (code if calls == 2 else 1)
+    assert ("was stopped" in done.stderr) == (code != 1)
 
 
 @pytest.mark.parametrize("form", ["--{}={}", "--{} {}"])

@@ -5,7 +5,7 @@
 # Sets: mem num_threads num_tasks gpu max_jobs_run time_limit queue submit_args job_name first last log command.
 
 # shellcheck disable=SC2034 # the launchers use them
-mem='' num_threads=1 num_tasks=1 gpu=0 max_jobs_run='' time_limit='' queue='' submit_args=()
+mem='' num_threads='' num_tasks=1 gpu=0 max_jobs_run='' time_limit='' queue='' submit_args=()
 # shellcheck disable=SC2034
 job_name='' first=1 last=1
 utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,7 +18,7 @@ job_die() {
 job_usage="usage: ${0##*/} [--mem 4G] [--num-threads T] [--num-tasks R] [--gpu G] [--max-jobs-run M] [--time HH:MM:SS]
     [--queue Q] [--submit-args '...'] [JOB=1:N] LOG COMMAND [ARGS]...
 Runs COMMAND once for each number, which takes the place of the word JOB in LOG and ARGS; ends with 1 if a job failed.
---num-threads and --gpu are for each of the --num-tasks tasks of a job, --mem is for a node."
+--num-threads [OMP_NUM_THREADS, or 1] and --gpu are for each of the --num-tasks tasks of a job, --mem is for a node."
 
 job_whole() { # OPTION VALUE LEAST
   [[ $2 =~ ^[0-9]+$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
@@ -41,6 +41,11 @@ parse_job_options() {
     esac
     shift 2
   done
+  if [[ -z $num_threads ]]; then # a list is one of nested loops
+    num_threads=${OMP_NUM_THREADS-}
+    num_threads=${num_threads%%,*}
+    [[ $num_threads =~ ^[1-9][0-9]*$ ]] || num_threads=1
+  fi
   if [[ ${1-} =~ ^([A-Za-z_][A-Za-z0-9_]*)=([0-9]+)(:([0-9]+))?$ ]]; then
     job_name=${BASH_REMATCH[1]} first=${BASH_REMATCH[2]} last=${BASH_REMATCH[4]:-${BASH_REMATCH[2]}}
     ((first >= 1 && first <= last)) || job_die "$1: expected FIRST:LAST with 1 <= FIRST <= LAST"
@@ -77,8 +82,9 @@ clear_logs() { # the end of an earlier run must not be taken for the end of this
 }
 
 # A network file system may show the end of a log some seconds late: wait that long before calling a job failed.
-check_logs() { # SECONDS_TO_WAIT: name the jobs that failed, 1 if there are any
-  local i file end failed=0 deadline=$((SECONDS + $1))
+# A job that was asked to stop, by its time limit or a signal, and did, has not failed: the same command goes on with it.
+check_logs() { # SECONDS_TO_WAIT: name the jobs that have not ended well; 1 if one failed, else the exit code of a stop
+  local i file end failed=0 stopped=0 deadline=$((SECONDS + $1))
   for ((i = first; i <= last; i++)); do
     file=$(job_log "$i")
     while true; do
@@ -88,9 +94,14 @@ check_logs() { # SECONDS_TO_WAIT: name the jobs that failed, 1 if there are any
       sleep 0.5
     done
     [[ $end == '# ended: exit code 0,'* ]] && continue
+    if [[ $end =~ ^'# ended: exit code '(129|130|131|138|140|143)',' ]]; then
+      stopped=${BASH_REMATCH[1]}
+      printf '%s: job %d was stopped by SIG%s, as at the end of its time, and the same command goes on; its log: %s\n' \
+        "${0##*/}" "$i" "$(kill -l $((stopped - 128)))" "$file" >&2
+      continue
+    fi
     failed=$((failed + 1))
     case $end in
-      '# ended: exit code 138,'*) end='exit code 138: stopped by SIGUSR1, as before the end of its time' ;;
       '# ended: '*) end=${end#'# ended: '} && end=${end%%,*} ;;
       *) end='killed, or never started' ;;
     esac
@@ -102,4 +113,5 @@ check_logs() { # SECONDS_TO_WAIT: name the jobs that failed, 1 if there are any
     printf '%s: error: %d of %d jobs failed\n' "${0##*/}" "$failed" "$((last - first + 1))" >&2
     return 1
   fi
+  return "$stopped"
 }

@@ -7,14 +7,14 @@ set -euo pipefail
 parse_job_options "$@"
 clear_logs
 
-at_once=${max_jobs_run:-$(($(nproc) / (num_threads * num_tasks)))}
+at_once=${max_jobs_run:-$(($(env -u OMP_NUM_THREADS nproc) / (num_threads * num_tasks)))}
 ((at_once >= 1)) || at_once=1
-export OMP_NUM_THREADS=$num_threads
+export OMP_NUM_THREADS=$num_threads ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$"
 
 set -m # each job is a process group of its own, which can be ended as a whole
 stop() {
   local pid
-  trap - INT TERM
+  trap '' HUP INT TERM # schedulers and terminals may send it twice
   exec 2>/dev/null # bash would tell of each job that it ended
   for pid in $(jobs -p); do
     kill -TERM -- "-$pid" 2>/dev/null || true
@@ -22,6 +22,7 @@ stop() {
   wait
   exit "$1"
 }
+trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
 

@@ -22,6 +22,9 @@ begin_recipe() {
   [[ ${decode_config:=conf/decode.yaml} == conf/* ]] || decode_config=$(absolute "$decode_config")
   cd "${here:?}" || exit 1
   [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
+  if [[ -z ${train_cmd:-} && $stage -le 6 && $stop_stage -ge 6 && $learners -gt $(env -u OMP_NUM_THREADS nproc) ]]; then
+    launch --dry-run -- train >/dev/null # refuses too many learners now, not after the stages before
+  fi
   exp=$exp_dir/${name:-${strategy:?}_n${learners}_seed$(setting seed 0)}
   started=$SECONDS last_stage=''
 }
@@ -35,6 +38,17 @@ use_corpus() {
   fi
 }
 
+# launch OPTIONS -- COMMAND: asrpar launch with the recipe's learners; it ends when this script does, however that ends.
+launch() {
+  local options=(--learners "$learners")
+  [[ ${oversubscribe:-false} == false ]] || options+=(--oversubscribe)
+  case ${train_cmd:-} in
+    '' | *utils/local.sh* | *utils/slurm.sh*) local -x ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$" ;;
+  esac
+  # shellcheck disable=SC2086 # train_cmd is a command with options
+  ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch "${options[@]}" "$@"
+}
+
 # train_model: stage 6, with the settings of $config, then of conf/STRATEGY.yaml if there is one, then of --set.
 train_model() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
@@ -44,9 +58,7 @@ train_model() {
   for item in "${sets[@]}"; do
     options+=(--set "$item")
   done
-  # shellcheck disable=SC2086 # train_cmd is a command with options
-  ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch --learners "$learners" --log-dir "$exp/log" -- \
-    train "${options[@]}" --strategy "$strategy" \
+  launch --log-dir "$exp/log" -- train "${options[@]}" --strategy "$strategy" \
     --set "exp=$exp" --set "data.feats=$data_dir/feats" --set "data.lang=$data_dir/lang"
 }
 

@@ -56,6 +56,7 @@ mkdir -p "$(dirname "$log")" || exit 1
   printf '# started: %s on %s, OMP_NUM_THREADS %s\n' "$(date '+%F %T %z')" "$(uname -n)" "${OMP_NUM_THREADS:-not set}"
 } >"$log" || exit 1
 start=$SECONDS
+export ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$" # a launcher does not outlive this script
 "${words[@]}" >>"$log" 2>&1 </dev/null &
 child=$!
 [[ -z $early ]] || hand_on "$early"

@@ -33,6 +33,14 @@ done
 # shellcheck source=/dev/null
 . "$recipe/path.sh"
 
+ended() { # EXIT_CODE NAME: of a run that did not end well
+  case $1 in
+    129 | 130 | 131 | 143) log "$2 was stopped; the same command goes on" && exit "$1" ;;
+    138) log "$2 was stopped at its time limit; the same command goes on with it" ;;
+    *) log "$2 failed; going on with the others" ;;
+  esac
+}
+
 "$recipe/run.sh" "${options[@]}" --stop-stage 4
 experiments=()
 for run in $runs; do
@@ -55,7 +63,7 @@ for run in $runs; do
       continue
     fi
     "$recipe/run.sh" "${options[@]}" --stage 6 --strategy "$strategy" --learners "$count" --name "$name" \
-      "${settings[@]}" --set "seed=$seed" || log "$name failed; going on with the others"
+      "${settings[@]}" --set "seed=$seed" || ended $? "$name"
   done
 done
 scored=()

@@ -5,7 +5,7 @@
 # With --num-tasks R the job gets room for R MPI ranks, to be started by `asrpar launch --learners R`. --gpu G is for each
 # of these tasks: R tasks get R x G GPUs, however many nodes they lie on.
 # Two minutes before the time limit Slurm sends SIGUSR1, which utils/run_job.sh hands on to a command that handles it, as
-# `asrpar launch` does: the learners save and stop, and the job fails with exit code 138. The same command then goes on.
+# `asrpar launch` does: the learners save and stop, and the job ends with exit code 138, as does this script. The same command then goes on.
 set -euo pipefail
 # shellcheck source=utils/job_options.sh
 . "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
@@ -51,12 +51,13 @@ id_file=$script.id
 sbatch "${options[@]}" "${submit_args[@]}" "$script" >"$id_file" &
 submitted=$!
 stop() {
-  trap - INT TERM
+  trap '' HUP INT TERM # schedulers and terminals may send it twice
   local id
   id=$(cut -d';' -f1 "$id_file")
   [[ -n $id ]] && scancel "$id"
   exit "$1"
 }
+trap 'stop 129' HUP
 trap 'stop 130' INT
 trap 'stop 143' TERM
 code=0

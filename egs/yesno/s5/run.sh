@@ -12,6 +12,7 @@ exp_dir=$here/exp       # everything that this run makes goes here
 data_dir=               # manifests, features, language and graph; default EXP_DIR/data
 strategy=ssgd           # parallel algorithm, see docs/parallel.md
 learners=2              # MPI ranks
+oversubscribe=false     # true: more than two learners a core
 config=conf/train.yaml  # settings of the training; conf/STRATEGY.yaml is read after it
 decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales and beams to choose from
 name=                   # of the experiment; default STRATEGY_nLEARNERS_seedSEED
