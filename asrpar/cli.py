@@ -13,6 +13,7 @@ import click
 
 from asrpar import __version__
 from asrpar.errors import AsrparError, system_error
+from asrpar.safepath import inherited
 
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -88,7 +89,8 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run a command; a user's mistake ends in one line on stderr and exit code 1 (2 for wrong options)."""
     try:
-        cli.main(args=args, prog_name="asrpar", standalone_mode=False)
+        with inherited():
+            cli.main(args=args, prog_name="asrpar", standalone_mode=False)
     except AsrparError as e:
         _die(str(e), 1)
     except click.exceptions.NoArgsIsHelpError as e:

@@ -156,7 +156,7 @@ def available_cores() -> int:
 
 
 def _python(source: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", source]
+    command = [sys.executable, "-P", "-c", source]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:

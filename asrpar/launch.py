@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from asrpar import allocation
+from asrpar import allocation, safepath
 from asrpar.allocation import Host, in_slurm, slots_of
 from asrpar.errors import LaunchError
 from asrpar.info import mpi_library
@@ -86,7 +86,7 @@ def build_command(
     program: Sequence[str] = ("-m", "asrpar"),
     launcher: Launcher | None = None,
 ) -> Job:
-    """The job that runs ``python -m mpi4py <program> <args>`` on every rank.
+    """The job that runs ``python -P -m mpi4py <program> <args>`` on every rank.
 
     ``-m mpi4py`` turns an uncaught exception on one rank into the end of the job; without it the others would wait for
     ever.
@@ -115,13 +115,14 @@ def build_command(
     ranks_env = {
         "OMP_NUM_THREADS": _threads(spec, hosts),
         WORLD_SIZE: str(spec.learners),
+        **safepath.environment(),
         **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
         **({SURVIVE: "1"} if spec.survive else {}),
         **spec.env,
     }
     argv, env = {"openmpi": _openmpi, "mpich": _mpich, "srun": _srun}[launcher.kind](spec, launcher, ranks_env)
     one_host = allocation.here(hosts)
-    rank_command = [sys.executable, "-m", "mpi4py", *program, *args]
+    rank_command = [sys.executable, "-P", "-m", "mpi4py", *program, *args]
     return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive, one_host)
 
 

@@ -24,7 +24,7 @@ COMMON = {
     "unspaced",
     "workers",
 }
-COMMON |= {"allocation", "guard"}
+COMMON |= {"allocation", "guard", "safepath"}
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
 ROOMS = BASE | MIDDLE | {"study", "commands"}

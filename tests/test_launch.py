@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from traps import set_traps
 
 from asrpar import allocation, launch, launchers
 from asrpar.errors import LaunchError
@@ -24,7 +25,7 @@ SRUN = Launcher("srun", "/opt/bin/srun", pmi="pmix")
 @pytest.fixture
 def machine(monkeypatch):
     """Two cores, not root, no scheduler, no terminal."""
-    for name in [n for n in os.environ if n.startswith(("SLURM", "PBS_", "LSB_", "OMP_"))]:
+    for name in [n for n in os.environ if n.startswith(("SLURM", "PBS_", "LSB_", "OMP_", "PYTHONPATH"))]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(allocation, "available_cores", lambda: 2)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -33,13 +34,14 @@ def machine(monkeypatch):
 
 def words(launcher: Launcher, learners: int = 2, **wishes) -> list[str]:
     job = build_command(LaunchSpec(learners, **wishes), ["train", "--set", "seed=3"], launcher=launcher)
-    assert job.argv[-7:] == (sys.executable, "-m", "mpi4py", "-m", "asrpar", *job.argv[-3:-1], "seed=3")[-7:]
+    assert job.argv[-9:] == (sys.executable, *["-P", "-m", "mpi4py", "-m", "asrpar", "train", "--set", "seed=3"])
     return list(job.argv[: job.argv.index(sys.executable)])
 
 
 def test_openmpi_5(machine):
     assert " ".join(words(OPENMPI5)) == (
-        "/opt/bin/mpirun -n 2 --bind-to none --output tag -x OMP_NUM_THREADS=1 -x ASRPAR_WORLD_SIZE=2"
+        "/opt/bin/mpirun -n 2 --bind-to none --output tag -x OMP_NUM_THREADS=1 -x ASRPAR_WORLD_SIZE=2 "
+        "-x PYTHONSAFEPATH=1"
     )
 
 
@@ -72,7 +74,8 @@ def test_mpich(machine):
     *most, name, value = words(MPICH, 4, env={"A": "b c"})
     assert (name, value) == ("A", "b c")
     assert " ".join(most) == (
-        "/opt/bin/mpiexec -n 4 -bind-to none -prepend-rank -genv OMP_NUM_THREADS 1 -genv ASRPAR_WORLD_SIZE 4 -genv"
+        "/opt/bin/mpiexec -n 4 -bind-to none -prepend-rank -genv OMP_NUM_THREADS 1 -genv ASRPAR_WORLD_SIZE 4 "
+        "-genv PYTHONSAFEPATH 1 -genv"
     )
 
 
@@ -81,7 +84,7 @@ def test_srun(machine):
         "/opt/bin/srun --ntasks 2 --label --cpu-bind=none --kill-on-bad-exit=1 --input=none --mpi=pmix"
     )
     job = build_command(LaunchSpec(2, env={"LIST": "a,b"}), ["info"], launcher=SRUN)
-    assert job.env == {"OMP_NUM_THREADS": "1", "ASRPAR_WORLD_SIZE": "2", "LIST": "a,b"}
+    assert job.env == {"OMP_NUM_THREADS": "1", "ASRPAR_WORLD_SIZE": "2", "PYTHONSAFEPATH": "1", "LIST": "a,b"}
 
 
 def test_hosts_get_equal_slots_unless_given(machine):
@@ -434,11 +437,17 @@ def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number)
 
 
 @pytest.mark.mpi
-def test_command_runs_asrpar_on_every_rank(asrpar_cli):
+def test_command_runs_asrpar_on_every_rank_wherever_it_is_started(asrpar_cli, tmp_path):
     done = asrpar_cli("launch", "--learners", 2, "--env", "OMP_NUM_THREADS=1", "--", "launch", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    done = asrpar_cli("launch", "--learners", 2, "--", "info")
-    assert done.stdout.count("lhotse ") == 2
+    marker = set_traps(tmp_path / "cwd", "asrpar", "mpi4py")
+    # As the script `asrpar` does, Python's -P keeps the current folder out of the launcher's own path.
+    command = [sys.executable, "-P", "-m", "asrpar", "launch", "--learners", "2", "--", "info"]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    env["PYTHONPATH"] = os.pathsep + env.get("PYTHONPATH", "")  # an empty entry is the current folder
+    done = subprocess.run(command, cwd=tmp_path / "cwd", env=env, capture_output=True, text=True)
+    assert done.stdout.count("lhotse ") == 2, done.stderr
+    assert not marker.exists(), marker.read_text()
 
 
 @pytest.mark.mpi

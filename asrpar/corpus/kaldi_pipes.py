@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from asrpar.corpus.audio import decode_to_wav
 from asrpar.errors import DataError, naming
+from asrpar.safepath import users_environment
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -54,6 +55,7 @@ def run_pipe(rec: str, entry: str, work_dir: Path) -> Path:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.PIPE,
+                env=users_environment(),
             )
         if done.returncode != 0:
             last = done.stderr.decode(errors="replace").strip().split("\n")[-1]

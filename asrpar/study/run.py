@@ -20,7 +20,7 @@ from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
 
-PROGRAM = (sys.executable, "-m", "asrpar")
+PROGRAM = (sys.executable, "-P", "-m", "asrpar")
 # Seconds that a process has to end itself.
 PATIENCE = 10.0
 
