@@ -176,10 +176,16 @@ def test_a_stop_signal_saves_and_the_run_goes_on(mini, tmp_path):
     exp = tmp_path / "exp"
     options = train_options(mini, exp, **settings)
     done = stop_after(exp, "epoch-*", "launch", "--learners", 2, "--", "train", *options)
-    assert done.returncode != 0
-    assert "stopped by signal" in done.stderr
+    assert done.returncode == 143
+    outcome = "after saving a checkpoint; run the same command again to go on\n"
+    assert f"asrpar: stopped by SIGTERM {outcome}" in done.stderr
+    assert "failed" not in done.stderr
     assert not summary(exp)["complete"]
     assert not (exp / "final.pt").exists()
+    done = train(mini, exp, learners=2, time_limit_minutes=1e-4, check=False, **settings)
+    assert done.returncode == 138
+    assert done.stderr.endswith(f"asrpar: stopped by its time limit of 0.0001 minutes {outcome}")
+    assert "failed" not in done.stderr
     train(mini, exp, learners=2, **settings)
     train(mini, tmp_path / "whole", learners=2, dev_every_steps=9, **settings)
     # Nor does looking at the dev set in between change anything.
