@@ -13,6 +13,7 @@ import click
 
 from asrpar import __version__
 from asrpar.errors import AsrparError, system_error
+from asrpar.guard import CHILD_OF, leave_with_parent
 from asrpar.safepath import inherited
 
 # name: (module that holds a click command named `command`, what it does)
@@ -88,6 +89,8 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run a command; a user's mistake ends in one line on stderr and exit code 1 (2 for wrong options)."""
+    if os.environ.pop(CHILD_OF, "") == str(os.getppid()):
+        leave_with_parent()
     try:
         with inherited():
             cli.main(args=args, prog_name="asrpar", standalone_mode=False)

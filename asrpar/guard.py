@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 
 JOB = "ASRPAR_JOB"
+# Set for commands that are to end with the process of this number, which has started them.
+CHILD_OF = "ASRPAR_CHILD_OF"
 PREFIX = "asrpar-"
 # Shared memory with names lies here. Open MPI leaves its own behind when a rank is killed.
 SHARED = Path("/dev/shm")

@@ -1,8 +1,10 @@
 """The command line as a whole: help, speed by what is imported, unknown commands, exit codes."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import time
 
 import click
 import pytest
@@ -157,3 +159,33 @@ def test_runs_as_a_module_from_any_folder(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == "asrpar: error: no command 'trian'; did you mean 'train'? (asrpar --help lists them)\n"
+
+
+CHILD = """
+import sys, time
+import asrpar.cli
+
+asrpar.cli.cli.main = lambda **_: (print("running", flush=True), time.sleep(600))
+asrpar.cli.main(["info"])
+"""
+PARENT = """
+import subprocess, sys
+from pathlib import Path
+from asrpar.lock import alone
+from asrpar.study.run import Processes
+
+with alone(sys.argv[1]) as lock:
+    Processes([sys.executable, "-c", sys.argv[2]], lock).run([], Path(sys.argv[1], "cell.log"))
+"""
+
+
+def test_a_cell_ends_with_its_study_however_that_ends(tmp_path):
+    log = tmp_path / "cell.log"
+    study = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), CHILD])
+    while not (log.exists() and "running" in log.read_text().splitlines()):
+        assert study.poll() is None
+        time.sleep(0.02)
+    study.kill()
+    study.wait()
+    with (tmp_path / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits as long as the cell keeps it

@@ -80,6 +80,12 @@ def test_no_shell_from_python():
     assert findings(r"shell\s*=\s*True|os\.system\(|os\.popen\(", PYTHON) == []
 
 
+def test_worker_processes_end_with_whoever_started_them():
+    made = re.compile(r"ProcessPoolExecutor\(|get_context\(|\.Process\(|\bPool\(")
+    code = [p for p in PYTHON if p.is_relative_to(REPO / "asrpar") and made.search(p.read_text(encoding="utf-8"))]
+    assert code == [REPO / "asrpar" / "workers.py"]
+
+
 def test_no_executing_yaml():
     assert findings(r"yaml\.(unsafe_|full_)?load\(|yaml\.UnsafeLoader|yaml\.Loader", PYTHON) == []
 

@@ -5,9 +5,9 @@ This module must stay free of torch: each process imports it, and should start i
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ from asrpar.decode.engine import (
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
+<<<<<<< HEAD
+=======
+from asrpar.lang.lang import read_symbols
+from asrpar.workers import Workers, workers
+>>>>>>> 27ac0d2 (Decoding processes and the cells of a study end with whoever started them, however that ends)
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000
@@ -61,7 +66,8 @@ class KaldiEngine(Engine):
         )
         self.files = [self.fst, graph / "words.txt", self.tokens_file]
         self.jobs = config.jobs or len(os.sched_getaffinity(0))
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Workers | None = None
+        self._stack = ExitStack()
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -73,7 +79,7 @@ class KaldiEngine(Engine):
             return [self.searcher.search(utt_id, x, point) for utt_id, x in utterances]
         if self._pool is None:
             # spawn: forking a process that runs torch's threads can hang.
-            self._pool = ProcessPoolExecutor(self.jobs, get_context("spawn"), _start, (self.searcher,))
+            self._pool = self._stack.enter_context(workers(self.jobs, "spawn", begin=partial(_start, self.searcher)))
         frames = sum(len(x) for _, x in utterances)
         # About eight tasks for each process, longest first, so that all end at nearly the same time.
         shares = list(packs(utterances, max(1, frames // (8 * self.jobs))))
@@ -93,9 +99,8 @@ class KaldiEngine(Engine):
 
     def close(self) -> None:
         """Stop the processes."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._stack.close()
+        self._pool = None
 
 
 class Searcher:

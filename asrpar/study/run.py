@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from asrpar.errors import AsrparError, naming
+from asrpar.guard import CHILD_OF
 from asrpar.launch import progress_stream
 from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
@@ -44,7 +45,7 @@ class Processes:
         self.stopped = False
         # Cells share the cores; one thread in each also makes their results independent of the machine's size.
         threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name not in os.environ}
-        self.environment = os.environ | threads
+        self.environment = os.environ | threads | {CHILD_OF: str(os.getpid())}
 
     def run(self, arguments: Sequence[str], log: Path) -> int:
         """One command, its output added to ``log``; returns its exit status. `Stopped` if `stop` was called."""
