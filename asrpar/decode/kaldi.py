@@ -31,11 +31,7 @@ from asrpar.decode.engine import (
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError, check_opens, require_file
-<<<<<<< HEAD
-=======
-from asrpar.lang.lang import read_symbols
 from asrpar.workers import Workers, workers
->>>>>>> 27ac0d2 (Decoding processes and the cells of a study end with whoever started them, however that ends)
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000

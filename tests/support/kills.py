@@ -95,42 +95,48 @@ class Job:
         return passed, left
 
 
+def in_training(part: str, i: int, data: Path, folder: Path) -> tuple[float, list[str]]:
+    """Kill a part of the ``i``-th small training, at a moment and in a state of its own; what `Job.wait` returns."""
+    from minidata import train_options
+
+    from asrpar.lock import busy, try_lock
+
+    exp = folder / "exp"
+    options = train_options(data, exp, epochs=100000, strategy=("ssgd", "bmuf", "adpsgd")[i % 3])
+    command = [sys.executable, "-m", "asrpar", "launch", "--learners", 2, "--", "train", *options]
+    job = Job([str(word) for word in command], folder)
+    while not (exp / "log" / "train.1.log").exists():
+        if job.launcher.poll() is not None:
+            sys.exit(job.output.read_text())
+        time.sleep(0.05)
+    time.sleep(0.37 * (i % 7))
+    job.kill(part, stopped=i % 5 == 4)
+    seconds, left = job.wait()
+    lock = try_lock(exp)
+    if lock is None:
+        return seconds, [*left, busy(exp)]
+    lock.close()
+    return seconds, left
+
+
 def main() -> None:
-    """Kills in a real training, at different moments of it."""
+    """Kills in a real training, of each part so many."""
     import tempfile
 
-    from minidata import prepare, train_options
+    from minidata import prepare
 
-    from asrpar.lock import try_lock
-
-    times = int(sys.argv[1])
+    times, failures = int(sys.argv[1]), 0
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        folder = Path(name)
-        data = prepare(folder / "mini", 8, 2, 2)
-        failures = 0
+        data = prepare(Path(name, "mini"), 8, 2, 2)
         for part in PARTS:
-            took, bad = [], 0
-            for i in range(times):
-                exp = folder / f"{part}{i}" / "exp"
-                options = train_options(data, exp, epochs=100000, strategy=("ssgd", "bmuf", "adpsgd")[i % 3])
-                command = [sys.executable, "-m", "asrpar", "launch", "--learners", 2, "--", "train", *options]
-                job = Job([str(word) for word in command], exp.parent)
-                while not (exp / "log" / "train.1.log").exists():
-                    if job.launcher.poll() is not None:
-                        sys.exit(job.output.read_text())
-                    time.sleep(0.05)
-                time.sleep(0.37 * (i % 7))
-                job.kill(part, stopped=i % 5 == 4)
-                seconds, left = job.wait()
-                took.append(seconds)
-                lock = try_lock(exp)
-                if left or lock is None:
-                    bad += 1
-                    print(f"{part} {i}: left {left}, lock {'free' if lock else 'held'}", flush=True)
-                if lock is not None:
-                    lock.close()
-            failures += bad
-            print(f"{part}: {times} kills, {bad} with something left; longest {max(took):.1f} s", flush=True)
+            found = [in_training(part, i, data, Path(name, f"{part}{i}")) for i in range(times)]
+            bad = [left for _, left in found if left]
+            print(
+                f"{part}: {times} kills, {len(bad)} with something left; longest {max(found)[0]:.1f} s",
+                *bad,
+                flush=True,
+            )
+            failures += len(bad)
     sys.exit(bool(failures))
 
 

