@@ -34,6 +34,7 @@ from mistakes import (
     synthesize,
     unlink,
     wide_features,
+    without_last_line,
 )
 
 from asrpar.launch import find_mpirun
@@ -113,6 +114,11 @@ CASES = [
     # Kaldi folders in and out
     Case(
         "kaldi-unsorted", r"text:2: 'a-1' comes after 'b-1'", lambda w: import_kaldi(w, w.kaldi(text="b-1 X\na-1 X\n"))
+    ),
+    Case(
+        "kaldi-byte-order-mark",
+        r": 1 problem: text:1: begins with a byte-order mark",
+        lambda w: import_kaldi(w, w.kaldi(text="\ufeffa-1 X\nb-1 X\n")),
     ),
     Case(
         "kaldi-pipe",
@@ -196,6 +202,16 @@ CASES = [
     Case(
         "lang-lexicon-binary", r"l\.txt is not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))
     ),
+    Case(
+        "lang-lexicon-of-mfa",
+        r"l\.txt:1: '0\.9' in the pronunciation of 'A' is a number, .*'mfa'",
+        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 0.9 0.1 1.2 1.0 AH\n"), lexicon__format="cmudict"),
+    ),
+    Case(
+        "lang-lexicon-utf-16",
+        r"l\.txt is UTF-16 text: convert it",
+        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\n".encode("utf-16"))),
+    ),
     Case("lang-no-arpa", r"l\.arpa: no \\data\\", lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "hello\n"))),
     Case(
         "lang-malformed-arpa",
@@ -215,6 +231,11 @@ CASES = [
     Case("lang-full-disk", r"File too large: .*/out/", lambda w: w.lang_of(), file_size=100),
     # Stage 4
     Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
+    Case(
+        "graph-lexicon-cut-short",
+        r"lexicon\.txt is not as it was made: cut short, or changed\. Run stage 3",
+        lambda w: graph(w, without_last_line(w.copy("lang") / "lexicon.txt").parent),
+    ),
     Case("graph-bad-tokens", r"tokens\.txt:1: ", lambda w: graph(w, empty(w.copy("lang") / "tokens.txt", "x").parent)),
     Case(
         "graph-too-large",
@@ -354,6 +375,7 @@ CASES = [
     ),
     Case("score-malformed-trn", r"ref\.trn:2: no '\(utt-id\)'", lambda w: score(w, ref="ONE (a-1)\nTWO\n")),
     Case("score-twice", r"hyp\.trn:2: utterance a-1 comes twice", lambda w: score(w, hyp="ONE (a-1)\nTWO (a-1)\n")),
+    Case("score-braces", r"ref\.trn:1: a '\{' without its '\}'", lambda w: score(w, ref="{ ONE / TWO (a-1)\n")),
     Case("score-no-words", r"have no words", lambda w: score(w, ref="(a-1)\n")),
     Case(
         "score-binary",

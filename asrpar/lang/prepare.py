@@ -13,7 +13,7 @@ from asrpar.lang.dictionary import VARIANT
 from asrpar.lang.lang import BLANK, FILES, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
 from asrpar.lang.ngram import estimate_ngram
-from asrpar.lang.text import manifest_texts, map_case, read_lines, split_words
+from asrpar.lang.text import check_sentences, manifest_texts, map_case, read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
 from asrpar.log import get_logger
 from asrpar.textfile import ends_with_newline
@@ -106,8 +106,9 @@ def _extra_text(config: LangConfig, places: Places) -> Sentences:
     if config.lm.text is None:
         return []
     path = places.find(config.lm.text, "lm.text")
-    lines = (map_case(line, config.lm.text_case) for _, line in read_lines(path))
-    return [split_words(line, config.split) for line in lines if line.strip()]
+    lines = [map_case(line, config.lm.text_case) for _, line in read_lines(path) if line.strip()]
+    check_sentences(path, lines)
+    return [split_words(line, config.split) for line in lines]
 
 
 def _word_list(config: LangConfig, places: Places) -> set[str]:

@@ -1,7 +1,8 @@
 """Text of a language: lines of plain and gzipped files, in one normal form, and the transcripts of manifests."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asrpar import textfile
@@ -27,6 +28,18 @@ def map_case(text: str, case: str) -> str:
 def split_words(text: str, split: str) -> list[str]:
     """The words of a text, composed; ``split`` is 'characters' for languages without blanks, else 'blanks'."""
     return split_characters(nfc(text)) if split == "characters" else nfc(text).split()
+
+
+def check_sentences(path: str | Path, lines: Sequence[str]) -> None:
+    """Raise `DataError` for lines that are not sentences alone: an ARPA file, or transcripts with their ids."""
+    if any(line.strip() == "\\data\\" for line in lines):
+        raise DataError(f"{path} is a language model, not text: give it as lm.arpa")
+    for kind, ids in (
+        ("trn", [m and m[0] for line in lines for m in [re.search(r"\(\S+\)\s*$", line)]]),
+        ("Kaldi text", [m and m[0] for line in lines for m in [re.match(r"(?=\S*\d)(?=\S*[^\W\d])\S+", line)]]),
+    ):
+        if len(lines) > 1 and all(ids) and len(set(ids)) == len(lines):
+            raise DataError(f"{path} is a {kind} with an id in each line, such as {ids[0]}: give sentences without ids")
 
 
 def manifest_texts(manifests: str | Path, split: str) -> list[str]:

@@ -195,6 +195,23 @@ def test_given_arpa(make, tmp_path):
         make(["THE CAT"], lm__arpa="lm.arpa")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "\\data\\\nngram 1=1\n\n\\1-grams:\n-1 A\n\n\\end\\\n",
+            "more.txt is a language model, not text: give it as lm.arpa",
+        ),
+        ("A DOG (an1-fash)\nTHE DOG (an2-fash)\n", r"more.txt is a trn with an id in each line, such as \(an1-fash\)"),
+        ("BAC009S01 THE DOG\nBAC009S02 A DOG\n", "more.txt is a Kaldi text with an id in each line, such as BAC009S01"),
+    ],
+)
+def test_text_that_is_none(make, tmp_path, text, message):
+    (tmp_path / "more.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        make(["THE CAT"], lm__text="more.txt", units="characters")
+
+
 def test_extra_text(make, tmp_path):
     (tmp_path / "more.txt").write_text("a dog\n\nthe dog\n")
     lang = make(["THE CAT"], lm__text="more.txt", lm__text_case="upper")

@@ -90,6 +90,10 @@ def empty(path, instead=""):
     return path
 
 
+def without_last_line(path):
+    return empty(path, "".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
 def halve(path):
     samples, rate = soundfile.read(path)
     soundfile.write(path, samples[::2], rate // 2)
