@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("asrpar.commands.train", "Stage 6: train an acoustic model (under `asrpar launch` for N learners)."),
     "simulate": ("asrpar.commands.simulate", "Train on a virtual cluster: many learners in one process."),
     "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
+    "transcribe": ("asrpar.commands.transcribe", "Recognise recordings of your own with a trained model."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),
     "study": ("asrpar.commands.study", "Run a grid of simulated trainings and report on it."),
     "compare": ("asrpar.commands.compare", "Tabulate the results of several experiments."),

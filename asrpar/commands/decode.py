@@ -57,7 +57,7 @@ def command(
     checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
     require_file(checkpoint, "asrpar train (stage 6)")
 
-    from asrpar.decode.engine import check_num_classes, make_engine
+    from asrpar.decode.engine import check_num_classes, device_of, make_engine
     from asrpar.decode.match import check_features, check_units
     from asrpar.decode.run import Job, decode_sets
     from asrpar.log import setup_logging
@@ -65,7 +65,7 @@ def command(
     from asrpar.train.model_io import load_acoustic_model
 
     setup_logging(Path(exp) / "log" / "decode.log")
-    device = _device(config.device)
+    device = device_of(config.device)
     module, facts = load_acoustic_model(checkpoint)
     module.to(device)
     folder = Path(graph) if graph else None
@@ -120,14 +120,6 @@ def _batches(feats: str, name: str, max_frames: int, width: int, mean_std: Any) 
                 "decode features of the same settings"
             )
         yield batch
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but torch sees no CUDA device here")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _settings(feats: Path) -> Any:

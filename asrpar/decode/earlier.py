@@ -68,8 +68,8 @@ def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def earlier_choice(exp: Path, facts: Mapping[str, Any], points: Sequence[SearchPoint]) -> Choice | None:
-    """What was chosen on a dev set with the same model, graph and engine; None if nothing was among ``points``.
+def earlier_choice(exp: Path, facts: Mapping[str, Any], points: Sequence[SearchPoint] | None = None) -> Choice | None:
+    """What was chosen on a dev set with the same model, graph and engine; None if nothing was (among ``points``).
 
     Raises:
         ConfigError: different points were chosen on several sets.
@@ -80,7 +80,7 @@ def earlier_choice(exp: Path, facts: Mapping[str, Any], points: Sequence[SearchP
         if not same or not before.get("chosen_on"):
             continue
         point = SearchPoint(**{f.name: before[f.name] for f in fields(SearchPoint) if f.name in before})
-        if point in points and (point not in found or before["set"] == before["chosen_on"]):
+        if (points is None or point in points) and (point not in found or before["set"] == before["chosen_on"]):
             found[point] = Choice(point, before["chosen_on"], folder)
     if len(found) > 1:
         places = ", ".join(f"{c.folder.name} (chosen on {c.dev})" for c in found.values())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asrpar.decode.config import ENGINES, DecodeConfig
-from asrpar.errors import DataError
+from asrpar.errors import ConfigError, DataError
 from asrpar.lang.checksums import check_checksums
 from asrpar.lang.lang import read_symbols
 
@@ -112,6 +112,15 @@ def read_words(graph: Path) -> list[str]:
     words = read_symbols(graph / "words.txt", MADE_BY)
     check_checksums(graph, ["words.txt"], MADE_BY)
     return words
+
+
+def device_of(name: str) -> str:
+    """The device that the setting ``device`` means here. Raises `ConfigError` if there is none."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but torch sees no CUDA device here")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def read_classes(path: str | Path) -> list[str]:

@@ -35,11 +35,20 @@ class GreedyEngine(Engine):
         folder = lang or graph
         if folder is None:
             raise ConfigError("the greedy engine needs tokens.txt: give --lang (or --graph)")
-        self.tokens_file = folder / "tokens.txt"
-        self.classes = read_classes(self.tokens_file)
-        self.files = [self.tokens_file]
-        self.frame_seconds = frame_seconds
-        self.unit = "words" if any(WORD_START in c for c in self.classes) else "tokens"
+        self.files = [folder / "tokens.txt"]
+        self._take(read_classes(folder / "tokens.txt"), folder / "tokens.txt", frame_seconds)
+
+    @classmethod
+    def of_units(cls, units: list[str], where: Path, frame_seconds: float) -> "GreedyEngine":
+        """The engine for the units that a model, the file ``where``, knows itself."""
+        engine = cls.__new__(cls)
+        engine.files = []
+        engine._take(units, where, frame_seconds)
+        return engine
+
+    def _take(self, units: list[str], where: Path, frame_seconds: float) -> None:
+        self.classes, self.tokens_file, self.frame_seconds = units, where, frame_seconds
+        self.unit = "words" if any(WORD_START in c for c in units) else "tokens"
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT

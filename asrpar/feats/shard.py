@@ -92,8 +92,8 @@ def _extract_utterance(
         samples, problem = load_samples(copy)
         if samples is not None:
             if extractor.config.dither:
-                torch.manual_seed(_seed(config.seed, copy.id))
-            features, problem = _features(extractor, samples, config.min_frames)
+                torch.manual_seed(dither_seed(config.seed, copy.id))
+            features, problem = compute_features(extractor, samples, config.min_frames)
         if problem:
             result.findings.append((copy.id, "dropped", problem))
             if nth == 0:
@@ -152,7 +152,8 @@ def _kaldi_features(cut: MonoCut, task: ShardTask) -> tuple[np.ndarray | None, s
     return features, ""
 
 
-def _features(extractor: Fbank, samples: np.ndarray, min_frames: int) -> tuple[np.ndarray | None, str]:
+def compute_features(extractor: Fbank, samples: np.ndarray, min_frames: int) -> tuple[np.ndarray | None, str]:
+    """Features (T, C) of samples (1, n), or None and why there are none."""
     rate = extractor.config.sampling_rate
     window = extractor.config.frame_length * rate
     expected = int(samples.shape[1] / (extractor.frame_shift * rate) + 0.5)
@@ -167,5 +168,6 @@ def _features(extractor: Fbank, samples: np.ndarray, min_frames: int) -> tuple[n
     return features, ""
 
 
-def _seed(seed: int, utterance: str) -> int:
+def dither_seed(seed: int, utterance: str) -> int:
+    """Of the noise that is added to one utterance."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {utterance}".encode(), digest_size=8).digest(), "little")

@@ -5,8 +5,11 @@ from itertools import product
 import kaldifst
 import numpy as np
 import pytest
+from decoding import prepare_data, save_model
 
 from asrpar.decode.config import DecodeConfig
+from asrpar.train.config import DataConfig
+from asrpar.train.identity import Identity
 
 TOKENS = ["<blk>", "a", "b", "c"]
 WORDS = ["<eps>", "A", "AB", "CC", "#0", "<s>", "</s>"]
@@ -108,3 +111,15 @@ def noise():
         return (x - np.log(np.exp(x).sum(axis=1, keepdims=True))).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """See `prepare_data`; not to be changed."""
+    return prepare_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def exp(tmp_path, data):
+    """An experiment with an untrained model that knows what it is for."""
+    return save_model(tmp_path / "exp", 6, Identity.of_data(DataConfig(data / "feats", data / "lang")))

@@ -1,0 +1,169 @@
+"""``asrpar transcribe``: recordings of one's own."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from asrpar.config import config_options, load_config
+from asrpar.errors import ConfigError, DataError, MissingInputError, replacing, require_file
+
+if TYPE_CHECKING:
+    from asrpar.decode.config import DecodeConfig
+    from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+
+FORMATS = ("text", "trn", "ctm")
+
+
+@click.command("transcribe")
+@config_options
+@click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
+@click.option("--exp", required=True, metavar="DIR", help="Experiment with the model; nothing is written there.")
+@click.option(
+    "--graph", metavar="DIR", help="Decoding graph of stage 4; without, the best unit of each frame is taken."
+)
+@click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
+@click.option("--engine", help="kaldi or k2; the same as --set engine=NAME.")
+@click.option("--jobs", type=click.IntRange(0), help="Processes of the kaldi engine; 0: as many as there are cores.")
+@click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
+@click.option("--resample", is_flag=True, help="Convert recordings of another sampling rate instead of refusing them.")
+@click.option("--channel", type=click.IntRange(0), help="Channel of recordings that have several, from 0.")
+@click.option("--max-seconds", type=float, default=300.0, show_default=True, help="Longest recording.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the output.")
+@click.option("--output", metavar="FILE", help="Where the words go, instead of stdout.")
+def command(
+    config_path: Any,
+    overrides: tuple[str, ...],
+    audio: tuple[str, ...],
+    exp: str,
+    graph: str | None,
+    lang: str | None,
+    engine: str | None,
+    jobs: int | None,
+    model: str,
+    resample: bool,
+    channel: int | None,
+    max_seconds: float,
+    form: str,
+    output: str | None,
+) -> None:
+    """Recognise recordings: any files that libsndfile reads (wav, flac, mp3, ogg, Sphere).
+
+    Features, their statistics and the units are those that the model knows; LM scale, beam and penalties those that
+    were chosen on dev when the experiment was decoded with this graph, or given by --set. Prints NAME, a tab and the
+    words, one line for each recording.
+    """
+    from asrpar.decode.config import DecodeConfig
+
+    if jobs is not None:
+        overrides = (*overrides, f"jobs={jobs}")
+    if graph is None and engine not in (None, "greedy"):
+        raise ConfigError(f"the {engine} engine needs --graph")
+    engine = engine if graph else "greedy"
+    if engine is not None:
+        overrides = (*overrides, f"engine={engine}")
+    config = load_config(DecodeConfig, config_path, overrides)
+    config.validate()
+    if not Path(exp).is_dir():
+        raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
+    checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
+    require_file(checkpoint, "asrpar train (stage 6)")
+
+    from asrpar.decode.engine import device_of
+    from asrpar.decode.match import check_units
+    from asrpar.decode.transcribe import transcribe
+    from asrpar.feats.recording import FrontEnd
+    from asrpar.log import setup_logging
+    from asrpar.train.model_io import load_acoustic_model
+
+    log = setup_logging()
+    device = device_of(config.device)
+    module, facts = load_acoustic_model(checkpoint)
+    module.to(device)
+    identity = facts["identity"]
+    if identity is None:
+        raise DataError(
+            f"{checkpoint}, of an earlier version, does not know its features and units: train again, or extract "
+            "features and use asrpar decode"
+        )
+    front_end = FrontEnd(identity.features, identity.mean_std, resample, channel, max_seconds)
+    if identity.features["normalize"] == "speaker":
+        log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
+    seconds = front_end.extractor.frame_shift * module.subsampling
+    with _engine(config, graph, lang, identity.units, checkpoint, seconds, device) as searcher:
+        check_units(identity, checkpoint, searcher.classes, searcher.tokens_file)
+        point, why = _point(config, searcher, Path(exp), checkpoint, graph)
+        log.info("%s: %s", why, ", ".join(f"{k} {v:g}" for k, v in asdict(point).items() if _counts(searcher, k)))
+        if searcher.unit != "words":
+            log.warning("the units are phones, and so is what is printed: words need --graph")
+        found = transcribe(module, front_end, searcher, point, [Path(a) for a in audio], device)
+        with _out(output) as write:
+            for line in _lines(found, form):
+                write(line)
+
+
+def _engine(
+    config: "DecodeConfig",
+    graph: str | None,
+    lang: str | None,
+    units: list[str],
+    model: Path,
+    seconds: float,
+    device: str,
+) -> "Engine":
+    from asrpar.decode.engine import make_engine
+    from asrpar.decode.greedy import GreedyEngine
+
+    language = Path(lang) if lang else None
+    if config.engine == "greedy":
+        return GreedyEngine.of_units(units, model, seconds)
+    return make_engine(config, Path(graph), seconds, language, device)
+
+
+def _counts(engine: "Engine", setting: str) -> bool:
+    return engine.name != "greedy" or setting == "blank_penalty"
+
+
+def _point(
+    config: "DecodeConfig", engine: "Engine", exp: Path, model: Path, graph: str | None
+) -> tuple["SearchPoint", str]:
+    """LM scale, beam and penalties, and where they come from."""
+    from asrpar.decode.earlier import earlier_choice, made_with
+    from asrpar.decode.sweep import grid
+    from asrpar.score.origin import origin
+
+    points = grid(config)
+    if len(points) == 1:
+        return points[0], "as set"
+    facts = {**origin(model, exp), **made_with(engine, Path(graph) if graph else None)}
+    choice = earlier_choice(exp, facts)
+    if choice is None:
+        raise ConfigError(
+            f"{exp} was not decoded with this model, graph and engine, so nothing was chosen on dev: run asrpar "
+            "decode, or give one value of each, such as --set lm_scales=[1.0]"
+        )
+    return choice.point, f"as chosen on {choice.dev} in {choice.folder}"
+
+
+def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:
+    from asrpar.decode.output import ctm_lines, trn_line
+
+    for hypothesis in found:
+        if form == "ctm":
+            yield from ctm_lines(hypothesis)
+        else:
+            words = " ".join(hypothesis.words)
+            name = hypothesis.utt_id
+            yield trn_line(words, name) if form == "trn" else f"{name}\t{words}\n"
+
+
+@contextmanager
+def _out(output: str | None) -> Iterator[Callable[[str], Any]]:
+    if output is None:
+        yield lambda line: click.echo(line, nl=False)
+        return
+    with replacing(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file.write

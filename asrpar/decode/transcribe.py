@@ -1,0 +1,65 @@
+"""Words of single recordings, from a model that knows its features and units."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asrpar.decode.acoustic import run_model
+from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+from asrpar.errors import DataError
+from asrpar.feats.batches import Batch
+from asrpar.feats.plan import padded
+from asrpar.feats.recording import FrontEnd
+from asrpar.log import get_logger
+
+LOG = get_logger(__name__)
+
+# Output frames that are searched at a time: enough for all processes, and no more in memory.
+SEARCHED = 20_000
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """What to call recordings: by their file's name without extension, where that is different, else by their path."""
+    stems = Counter(path.stem for path in paths)
+    return [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+
+
+def transcribe(
+    module: torch.nn.Module, front_end: FrontEnd, engine: Engine, point: SearchPoint, paths: Sequence[Path], device: str
+) -> Iterator[Hypothesis]:
+    """The best path of each recording, in the order given; all headers are looked at before the first.
+
+    Raises:
+        DataError: a recording cannot be taken.
+    """
+    for path in paths:
+        front_end.check(path)
+    waiting: list[tuple[str, np.ndarray]] = []
+    for path, name in zip(paths, names_of(paths), strict=True):
+        features = front_end.features(path, name)
+        output = run_model(module, [_batch(name, features)], device)
+        if output.unusable:
+            raise DataError(f"the model's output is NaN for {path}")
+        waiting += output.log_probs
+        if sum(len(x) for _, x in waiting) >= SEARCHED:
+            yield from _searched(engine, point, waiting)
+            waiting = []
+    yield from _searched(engine, point, waiting)
+
+
+def _searched(engine: Engine, point: SearchPoint, waiting: list[tuple[str, np.ndarray]]) -> Iterator[Hypothesis]:
+    for hypothesis in engine.decode(waiting, point) if waiting else ():
+        if not hypothesis.complete:
+            LOG.warning("%s reached no final state: its best unfinished path is taken", hypothesis.utt_id)
+        yield hypothesis
+
+
+def _batch(name: str, features: np.ndarray) -> Batch:
+    frames, width = features.shape
+    # As long as batches are elsewhere, so that one recording by itself gives what it gives in a set.
+    x = torch.zeros(1, padded(frames), width)
+    x[0, :frames] = torch.from_numpy(features)
+    return Batch(x, torch.tensor([frames]), [""], [name], frames, frames, 0, 0)

@@ -1,0 +1,119 @@
+"""Recordings of one's own: the same words as in a set, by one command."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from decoding import SMALL, run, save_model
+
+from asrpar.cli import cli
+from asrpar.config import load_config, save_config
+from asrpar.errors import AsrparError
+from asrpar.feats.config import FeatureConfig
+from asrpar.train.config import DataConfig
+from asrpar.train.identity import Identity
+
+
+@pytest.fixture
+def decoded(exp, data):
+    """An experiment with its dev choice, and the recordings of its test set."""
+    run("decode", "--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--lang", data / "lang", *SMALL)
+    return exp, sorted((data / "manifests").glob("*-test*.wav"))
+
+
+def transcribe(exp, *options):
+    return CliRunner().invoke(cli, ["transcribe", "--exp", str(exp), "--jobs", "1", *map(str, options)])
+
+
+def test_recordings_of_ones_own_get_the_words_of_a_test_set(decoded, data, tmp_path):
+    exp, audio = decoded
+    given = ["--graph", data / "graph", "--lang", data / "lang"]
+    result = transcribe(exp, *given, *audio)
+    words = [line.split("\t") for line in result.stdout.splitlines()]
+    expected = (exp / "decode_test" / "hyp.trn").read_text()
+    assert "".join(f"{text} ({name})\n".lstrip() for name, text in words) == expected
+    assert len(words) == 5 and any(text for _, text in words)
+    assert f"as chosen on dev in {exp / 'decode_dev'}: lm_scale" in result.stderr
+    transcribe(exp, *given, "--format", "ctm", "--output", tmp_path / "times", *audio)
+    assert (tmp_path / "times").read_text() == (exp / "decode_test" / "times.ctm").read_text()
+    # Whatever it is kept in, and wherever the model is: nothing else is needed.
+    samples, rate = soundfile.read(audio[0])
+    soundfile.write(tmp_path / "x.flac", samples, rate)
+    soundfile.write(tmp_path / "x.wav", np.stack([0 * samples, samples], axis=1), rate)
+    shutil.copytree(exp, tmp_path / "alone")
+    alone = transcribe(tmp_path / "alone", "--graph", data / "graph", tmp_path / "x.flac")
+    assert alone.stdout == f"x\t{words[0][1]}\n"
+    both = transcribe(exp, "--graph", data / "graph", tmp_path / "x.wav", "--channel", 1, "--set", "lm_scales=[0.5]")
+    assert both.stdout.startswith("x\t") and "as set: lm_scale 0.5" in both.stderr
+    greedy = transcribe(exp, "--format", "trn", audio[0])
+    assert greedy.stdout.endswith(f"({audio[0].stem})\n") and "the units are phones" in greedy.stderr
+
+
+@pytest.mark.parametrize("kind", ["none", "utterance", "speaker"])
+def test_recordings_are_normalised_as_in_training(tmp_path, data, kind):
+    identity = Identity.of_data(DataConfig(data / "feats", data / "lang"))
+    identity.features["normalize"] = kind
+    exp = save_model(tmp_path / "exp", 6, identity)
+    feats = shutil.copytree(data / "feats", tmp_path / "feats")
+    save_config(
+        dataclasses.replace(load_config(FeatureConfig, feats / "feats.yaml"), normalize=kind), feats / "feats.yaml"
+    )
+    result = transcribe(
+        exp, "--graph", data / "graph", "--set", "lm_scales=[0.5]", data / "manifests" / "spk0-test0.wav"
+    )
+    assert ("each recording is taken for one of a speaker of its own" in result.stderr) == (kind == "speaker")
+    if kind != "speaker":  # whose other recordings a set has
+        options = ["--test", "test", "--dev", "", "--jobs", 1, "--set", "lm_scales=[0.5]"]
+        run("decode", "--exp", exp, "--feats", feats, "--graph", data / "graph", *options)
+        expected = (exp / "decode_test" / "hyp.trn").read_text().splitlines()[0]
+        assert result.stdout.strip() == f"spk0-test0\t{expected.removesuffix('(spk0-test0)').strip()}"
+
+
+def test_recordings_that_are_not_taken(decoded, data, tmp_path):
+    exp, audio = decoded
+    samples, rate = soundfile.read(audio[0])
+    soundfile.write(tmp_path / "fast.wav", samples, 2 * rate)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([samples, samples], axis=1), rate)
+    soundfile.write(tmp_path / "short.wav", samples[:300], rate)
+    (tmp_path / "text.wav").write_text("words")
+    graph = ["--graph", data / "graph"]
+    for options, says in [
+        ([tmp_path / "fast.wav"], "fast.wav has 16000 Hz, and the model is for 8000 Hz: give --resample"),
+        ([tmp_path / "stereo.wav"], "stereo.wav has 2 channels: give --channel, from 0 to 1"),
+        ([tmp_path / "stereo.wav", "--channel", 2], "has no channel 2"),
+        ([tmp_path / "short.wav"], "short.wav: too short: 0.03"),
+        ([audio[0], "--max-seconds", 0.5], "lasts 1 s, more than --max-seconds 0.5: cut it"),
+        ([tmp_path / "text.wav"], "text.wav is not readable as audio"),
+        ([tmp_path / "nowhere.wav"], "no audio file .*nowhere.wav"),
+        ([audio[0], tmp_path], "is not a file"),
+    ]:
+        output = tmp_path / "words"
+        with pytest.raises(AsrparError, match=says):
+            raise transcribe(exp, *graph, "--output", output, *options).exception
+        assert not output.exists()
+    assert transcribe(exp, *graph, "--resample", tmp_path / "fast.wav").stdout.startswith("fast\t")
+    same = [tmp_path / "a" / "x.wav", tmp_path / "b" / "x.wav"]
+    for path in same:
+        path.parent.mkdir()
+        shutil.copy(audio[0], path)
+    lines = transcribe(exp, *graph, *same).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [str(path) for path in same]
+
+
+def test_models_that_cannot_take_recordings(decoded, tmp_path, data):
+    audio = decoded[1][0]
+    with pytest.raises(AsrparError, match="the kaldi engine needs --graph"):
+        raise transcribe(decoded[0], "--engine", "kaldi", audio).exception
+    for folder in decoded[0].glob("decode_*"):
+        shutil.rmtree(folder)
+    with pytest.raises(AsrparError, match="was not decoded with this model, graph and engine"):
+        raise transcribe(decoded[0], "--graph", data / "graph", audio).exception
+    with pytest.raises(AsrparError, match="does not know its features and units"):
+        raise transcribe(save_model(tmp_path / "old", 6), audio).exception
+    identity = Identity.of_data(DataConfig(data / "feats", data / "lang"))
+    identity.features["from_kaldi"] = True
+    with pytest.raises(AsrparError, match="features that Kaldi made"):
+        raise transcribe(save_model(tmp_path / "kaldi", 6, identity), audio).exception
