@@ -144,7 +144,11 @@ class Guard:
             self.shared.mkdir(mode=0o700)
         except OSError:
             self.shared = None
-        self._begin()
+        try:
+            self._begin()
+        except OSError:
+            clean(self.folder)
+            raise
         return self
 
     def _begin(self) -> None:

@@ -281,8 +281,8 @@ def run(
             ranks.err.write(f"asrpar: {who} lost on the way; the other {job.learners - len(lost)} went on without\n")
         return None
     rank, reason, exit_code = verdict
-    if stopped := _stopped(ranks, forwarding, exit_code):
-        return Failure(rank, reason, stopped[1], None, [], None, stopped=stopped[0])
+    if how := stopped(ranks, forwarding, exit_code):
+        return Failure(rank, reason, how[1], None, [], None, stopped=how[0])
     output = ranks.ranks.get(rank) if rank is not None else None
     log, lines = _log_tail(log_dir, rank, started)
     mistake = output.mistakes[-1] if output and output.mistakes else None
@@ -308,7 +308,7 @@ def _start(job: Job, guard: Guard) -> subprocess.Popen:
         raise LaunchError(f"cannot start {job.argv[0]}: {e.strerror}") from e
 
 
-def _stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
+def stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
     """How a job was stopped that was asked to, with its exit code: 128 + the signal. None if it ended by itself."""
     told = next((r.stopped for _, r in sorted(ranks.ranks.items()) if r.stopped), None)
     asked = code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
@@ -320,8 +320,7 @@ def _stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int]
         return None
     if told:
         return f"stopped by {name} {told[1]}", code
-    late = f", {forwarding.grace:g} s after which the ranks had not ended by themselves" if forwarding.forced else ""
-    return f"stopped by {name}{late}", code
+    return f"stopped by {name}{', before the ranks had ended by themselves' if forwarding.forced else ''}", code
 
 
 def _log_tail(log_dir: str | Path | None, rank: int | None, started: float) -> tuple[Path | None, list[str]]:

@@ -310,6 +310,11 @@ CASES = [
     Case("launch-words", r"'--learners'.*'two'", lambda w: ["launch", "--learners", "two", "--", "train"]),
     Case("launch-unknown", r"'trian' is not an asrpar command", lambda w: ["launch", "--learners", 2, "--", "trian"]),
     Case(
+        "launch-learners",
+        r"--learners 100000: 2 learners a core are \d+ here; give fewer, or --oversubscribe",
+        lambda w: ["launch", "--learners", 100000, "--", "train"],
+    ),
+    Case(
         "launch-env", r"--env 9: expected NAME=VALUE", lambda w: ["launch", "--learners", 2, "--env", 9, "--", "train"]
     ),
     Case(

@@ -13,7 +13,7 @@ from traps import set_traps
 
 from asrpar import launch
 from asrpar.launch import Job, Launcher, LaunchSpec, build_command, find_mpirun
-from asrpar.ranks import Failure, Ranks, run
+from asrpar.ranks import Failure, Ranks, run, stopped
 
 MPICH = Launcher("mpich", "/opt/bin/mpiexec")
 
@@ -77,6 +77,42 @@ def test_verdicts_from_what_launchers_say(kind, err, code, verdict):
         assert found[0] == verdict[0]
         assert verdict[1] in found[1]
         assert found[2] == verdict[2]
+
+
+class Heard:
+    """What `Forwarding` knows of a launcher that got this signal."""
+
+    def __init__(self, number=None, forced=False):
+        self.received, self.forced = number, forced
+
+
+@pytest.mark.parametrize(
+    ("heard", "told", "code", "says"),
+    [
+        # To the ranks themselves, or their own clock.
+        (Heard(), "SIGTERM\tafter saving", 143, ("stopped by SIGTERM after saving", 143)),
+        (
+            Heard(),
+            "its time limit of 5 minutes\tafter saving",
+            138,
+            ("stopped by its time limit of 5 minutes after saving", 138),
+        ),
+        # To the launcher, which made SIGUSR1 of it.
+        (Heard(signal.SIGTERM), "SIGUSR1\tafter saving", 138, ("stopped by SIGTERM after saving", 143)),
+        (Heard(signal.SIGHUP), "", 138, ("stopped by SIGHUP", 129)),
+        (Heard(signal.SIGINT, True), "", 137, ("stopped by SIGINT, before the ranks had ended by themselves", 130)),
+        # No planned stop at all.
+        (Heard(), "", 138, None),
+        (Heard(signal.SIGUSR1), "", 1, None),
+        (Heard(), "SIGUSR1\tafter saving", 1, None),
+    ],
+)
+def test_how_a_job_was_stopped(heard, told, code, says):
+    ranks = Ranks(Job(Launcher("openmpi", "x"), 2, (), {}), io.StringIO(), io.StringIO())
+    ranks.read(io.BytesIO(b"[1,0]<stderr>: \x1easrpar-rank begin 1\n"), True)
+    if told:
+        ranks.read(io.BytesIO(f"[1,1]<stderr>: \x1easrpar-rank stopped {told}\n".encode()), True)
+    assert stopped(ranks, heard, code) == says
 
 
 def test_mpich_labels_in_the_middle_of_a_line():

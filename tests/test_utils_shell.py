@@ -193,6 +193,22 @@ def test_the_end_of_a_recipe_names_what_this_run_made(utils, tmp_path, stage, st
     assert done.stderr.splitlines()[-1].endswith(says.format(exp=exp))
 
 
+@pytest.mark.parametrize(("train_cmd", "named"), [("", True), ("utils/local.sh", True), ("screen", False)])
+def test_a_launcher_ends_with_its_recipe(utils, tmp_path, train_cmd, named):
+    (tmp_path / "utils").mkdir()
+    programs = {"asrpar": 'echo "$@:$ASRPAR_END_WITH"', "utils/local.sh": 'shift; "$@"', "screen": 'shift; "$@"'}
+    for name, what in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{what}\n")
+        (tmp_path / name).chmod(0o755)
+    code = (
+        f"PATH={tmp_path}:$PATH root={utils.parent} exp=x learners=2 oversubscribe=true; . $root/utils/recipe.sh; "
+        f"train_cmd={train_cmd and tmp_path / train_cmd}; echo $$; launch -- train"
+    )
+    script, said = common(utils, code).stdout.splitlines()
+    assert said.startswith("launch --learners 2 --oversubscribe -- train:")
+    assert (script in said.rpartition(":")[2].split()) == named
+
+
 def test_a_recipe_without_scores_of_that_set_names_its_last_stage(utils, tmp_path):
     code = (
         f"root={utils.parent} here={tmp_path} exp_dir={tmp_path} config=conf/x strategy=ssgd learners=1 sets=() "

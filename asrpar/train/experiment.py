@@ -25,6 +25,7 @@ from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import settings_class
+from asrpar.train import signals
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig, check_config
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def run(
         except LearnerLost as e:
             # Within training steps those that are left go on; between them a loss ends the run.
             raise TrainingError(f"a learner was lost in a dev set or a checkpoint ({e}): run again to resume") from e
+        if number:
+            signals.ignore()
         times = trainer.timing.summary()
         trainer.timing.close()
         trainer.parts.close(trainer.comm.rank)

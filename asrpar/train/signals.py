@@ -12,6 +12,12 @@ from asrpar.parallel.comm import Comm
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+def ignore() -> None:
+    """What has been heard, and is being done, may be said again: no reason to end before all is written."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class StopRequest:
     """Remembers a stop signal until the learners agree at a step boundary.
 

