@@ -9,6 +9,7 @@ import torch
 from decoding import RATE, SMALL, run, save_model
 from lhotse import CutSet
 
+from asrpar.commands.decode import _count_errors
 from asrpar.config import load_config, save_config
 from asrpar.decode.engine import Hypothesis
 from asrpar.decode.run import silent
@@ -277,3 +278,11 @@ def test_processes_from_the_command_line(exp, data, asrpar_cli):
     done = asrpar_cli(*arguments, "--graph", data / "lang", check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "make-graph" in done.stderr.splitlines()[-1]
+
+
+def test_characters_decide_on_dev_where_text_has_no_blanks():
+    hypotheses = [Hypothesis("a", list("设定三十度")), Hypothesis("b", ["打", "开"])]
+    found = _count_errors(hypotheses, {"a": "设定二十度", "b": "打开灯"})
+    assert (found["errors"], found["ref_words"], found["wer"]) == (2, 8, 25.0)
+    found = _count_errors([Hypothesis("a", ["YES", "NOW"])], {"a": "YES NO"})
+    assert (found["errors"], found["ref_words"]) == (1, 2)
