@@ -9,6 +9,7 @@ import pytest
 from bad_input import ERROR, Case, Workplace, changed, contents, make_shared, run
 from mistakes import (
     PICKLE,
+    all_too_long,
     be_a_command,
     checkpoint,
     compared,
@@ -19,19 +20,23 @@ from mistakes import (
     export_kaldi,
     graph,
     halve,
+    halved,
     import_kaldi,
     keep_lines,
     lose_audio,
     manifests,
     mute,
+    on_fewer_utterances,
     one_token_more,
     other_file,
     rare_word,
+    renamed_unit,
     score,
     short_arpa,
     spoil,
     spoilt,
     synthesize,
+    transcribe,
     unlink,
     wide_features,
     without_last_line,
@@ -277,6 +282,16 @@ CASES = [
         r"'XYLOPHONE'",
         lambda w: w.train(data__feats=edit(w.copy("feats") / "cuts_train.jsonl.gz", rare_word).parent),
     ),
+    Case(
+        "train-no-loss",
+        r"the set 'dev' in .*: 2 of 2 utterances are too short .*: no utterance is left to compute a loss of",
+        lambda w: w.train(data__feats=all_too_long(w)),
+    ),
+    Case(
+        "train-other-data",
+        r"holds a training on other data \(train: 4 utterances of \d+ frames -> 3 utterances of \d+ frames\)",
+        on_fewer_utterances,
+    ),
     Case("train-unwritable", r"file/out", lambda w: w.train(exp=w.blocked())),
     Case("train-full-disk", r"cannot write checkpoint .*step-", lambda w: w.train(epochs=1), file_size=16384),
     Case(
@@ -371,7 +386,29 @@ CASES = [
         r"has other features than .*final\.pt was trained with \(fbank\.num_filters: 20 -> 40\)",
         lambda w: w.decode(feats=wide_features(w)),
     ),
+    Case(
+        "decode-renamed-unit",
+        r"tokens\.txt has other units than .*final\.pt was trained with \(unit \d+: \S+ -> QQ\)",
+        lambda w: w.decode(graph=renamed_unit(w)),
+    ),
     Case("decode-full-disk", r"File too large: .*/decode_dev", lambda w: w.decode(), file_size=1000),
+    # Recordings of one's own
+    Case("transcribe-nothing", r"Missing argument 'AUDIO", lambda w: ["transcribe", "--exp", w.exp]),
+    Case(
+        "transcribe-other-rate",
+        r"\.wav has 8000 Hz, and the model is for 16000 Hz: give --resample",
+        lambda w: transcribe(w, halved(w)),
+    ),
+    Case(
+        "transcribe-no-audio",
+        r"x\.wav is not readable as audio",
+        lambda w: transcribe(w, w.file("x.wav", "words"), "--graph", w.graph),
+    ),
+    Case(
+        "transcribe-not-decoded",
+        r"so nothing was chosen on dev: run asrpar decode",
+        lambda w: ["transcribe", "--exp", w.exp, "--graph", w.graph, w.file("x.wav", "words")],
+    ),
     # Stage 8
     Case("score-before-stage-7", r"decode_test is missing: run asrpar decode", lambda w: ["score", "--exp", w.here]),
     Case("score-nothing", r"give --exp, or all of", lambda w: ["score"]),

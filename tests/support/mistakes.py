@@ -143,6 +143,41 @@ def wide_features(w):
     return w.out
 
 
+def on_fewer_utterances(w):
+    """`asrpar train` goes on after its features were made anew, in the same place, of fewer utterances."""
+    settings, feats = w.copy("exp") / "config.yaml", keep_lines(w, 3)
+    settings.write_text(settings.read_text().replace(str(w.feats), str(feats)))
+    return w.resume(data__feats=feats)
+
+
+def all_too_long(w):
+    """Features whose dev transcripts are too long for them."""
+    return edit(w.copy("feats") / "cuts_dev.jsonl.gz", many_words).parent
+
+
+def many_words(cut):
+    cut["supervisions"][0]["text"] = "SEVEN " * 100
+
+
+def renamed_unit(w):
+    """The graph with its last unit under another name, as of a lexicon that was changed."""
+    tokens = w.copy("graph") / "tokens.txt"
+    units = [line.split()[0] for line in tokens.read_text().splitlines() if not line.startswith("#")]
+    tokens.write_text(tokens.read_text().replace(f"{units[-1]} ", "QQ "))
+    (tokens.parent / "files.sha256").unlink(missing_ok=True)
+    return tokens.parent
+
+
+def transcribe(w, audio, *options):
+    return ["transcribe", "--exp", w.exp, "--output", w.out, "--set", "lm_scales=[1.0]", audio, *options]
+
+
+def halved(w):
+    """A recording at half of its sampling rate."""
+    copied = spoilt(w, halve)
+    return sorted(copied.glob("wav/train/*/*.wav"))[0]
+
+
 def other_file(path):
     """Something else that torch has written."""
     torch.save({"x": torch.zeros(3)}, path)
