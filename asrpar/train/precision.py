@@ -30,7 +30,7 @@ def decide_autocast(config: TrainConfig, comm: Comm) -> None:
     if config.autocast:
         if config.autocast == "bf16" and slow:
             kept = "the training began with it" if asked == "auto" else "as set; autocast: auto would choose none"
-            log.warning("autocast bf16 is slow here, as %s: %s", slow, kept)
+            log.warning("autocast bf16 may be slower than none here, as %s: %s", slow, kept)
         elif asked == "auto":
             log.info("autocast: auto is %s, with which the training began", before)
         return
