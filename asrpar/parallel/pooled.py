@@ -76,11 +76,13 @@ class PooledReplica:
         """Of the trace. Counted as sent is what an exchange brings to the other, as if they shared no memory."""
         return self.channel.trace.span("exchange", peer=peer, bytes=self.own[0].nbytes, sent=self.own[0].nbytes)
 
-    def fold(self) -> None:
-        """weights = x_i."""
-        if self.here != self.latest:
+    def fold(self) -> bool:
+        """weights = x_i; whether exchanges have made another x_i of them."""
+        changed = self.here != self.latest
+        if changed:
             self.here = self.latest
             self.learner.move(self.own[self.here])
+        return changed
 
 
 def average(x: Tensor, y: Tensor, first: Tensor, second: Tensor) -> tuple[bool, bool]:

@@ -113,8 +113,9 @@ class Replica:
             self.partner = None
         self.still = False
 
-    def fold(self) -> None:
-        """weights = x_i."""
+    def fold(self) -> bool:
+        """weights = x_i; whether exchanges have made another x_i of them."""
+        changed = self.partner is not None or self.displaced or self.lost
         if self.partner:
             self.weights.lerp_(self.partner.payload, 0.5)
             self.partner.release()
@@ -122,3 +123,4 @@ class Replica:
         elif self.displaced:
             self.weights.add_(self.displacement, alpha=0.5)
         self.displaced = self.still = False
+        return changed

@@ -15,6 +15,7 @@ CASES = {
     "adpsgd in a pool": {},
     "adpsgd bf16": {},
     "hadpsgd": {"super_learner_size": 1},
+    "hadpsgd in pairs": {"super_learner_size": 2},
     "dpsgd": {},
     "dpsgd bf16": {},
     "dpsgd complete": {"topology": "complete"},
@@ -34,16 +35,16 @@ COMPRESSION = {"bf16": {}, "topk": {"density": 0.5}, "onebit": {"block": 8}}
 
 
 class Overflowing(ToyLearner):
-    """The sixth update of rank 1 makes a weight ``bad``."""
+    """The sixth update makes a weight ``bad``, if it is not 0."""
 
-    def __init__(self, rank: int, bad: float) -> None:
+    def __init__(self, bad: float) -> None:
         super().__init__()
-        self.rank, self.bad, self.updates = rank, bad, 0
+        self.bad, self.updates = bad, 0
 
     def apply(self) -> bool:
         done = super().apply()
         self.updates += 1
-        if self.rank == 1 and self.updates == 6:
+        if self.bad and self.updates == 6:
             self.weights[2] = self.bad
         return done
 
@@ -53,10 +54,11 @@ class Overflowing(ToyLearner):
 def test_an_overflow_does_not_spread(case, bad):
     name, *rest = case.split()
     method = rest[-1] if rest and rest[-1] in COMPRESSION else "none"
-    skipped, models, seen = {}, [], []
+    skipped, models, seen, ends = {}, [], [], {}
+    learners, unlucky = (4, 2) if "pairs" in case else (3, 1)
 
     def train(comm):
-        learner = Overflowing(comm.rank, bad)
+        learner = Overflowing(bad if comm.rank == unlucky else 0.0)
         config = CompressionConfig(method=method, **COMPRESSION.get(method, {}))
         wire = make_wire(config, learner.shapes, learner.weights)
         strategy = make_strategy(name, settings_class(name)(**CASES[case]), learner, comm, wire)
@@ -66,20 +68,22 @@ def test_an_overflow_does_not_spread(case, bad):
             # Those that step at their own pace meet in between.
             comm.sleep(1.0)
             strategy.step(batch)
-            if comm.rank != 1:
+            if comm.rank != unlucky:
                 seen.append(bool(learner.weights.isfinite().all()))
         strategy.finish()
         models.append(strategy.model().clone())
         seen.append(bool(learner.weights.isfinite().all()))
+        ends[comm.rank] = learner.weights.clone()
         skipped[comm.rank] = getattr(learner, "skipped", 0)
         strategy.close()
 
-    on_virtual(3, train, pools="pool" in case)
+    on_virtual(learners, train, pools="pool" in case)
     assert all(seen)
+    assert "pairs" not in case or torch.equal(ends[2], ends[3])
     for model in models:
         assert torch.equal(model, models[0]) and bool(model.isfinite().all())
     # A block that is not finite is forgotten by all alike.
-    assert skipped == {0: int(name == "model_averaging"), 1: 1, 2: int(name == "model_averaging")}
+    assert skipped == {rank: int(rank == unlucky or name == "model_averaging") for rank in range(learners)}
 
 
 def test_a_learner_that_has_overflowed_at_an_epochs_end_is_not_in_the_mean():

@@ -81,14 +81,19 @@ class Algorithm(Gossip):
         self.stepped.set()
         return True
 
-    def fold(self) -> None:
-        """weights = x_i, before a gradient is applied; the lock is held. Counts the exchanges since its weights."""
-        self.replica.fold()
+    def fold(self) -> bool:
+        """weights = x_i, before a gradient is applied; the lock is held. Counts the exchanges since its weights.
+
+        Returns:
+            whether exchanges have made another x_i of the weights.
+        """
+        changed = self.replica.fold()
         if self.replica.lost:
             self.replica.lost = False
             self.learner.count_nonfinite()
         self.comm.trace.count("staleness", self.exchanges - self.seen)
         self.seen = self.exchanges
+        return changed
 
     def run(self) -> None:
         """Let communicating begin, if it has not; raise what it failed with."""
