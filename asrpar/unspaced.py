@@ -31,6 +31,16 @@ def split_characters(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def join_words(words: Iterable[str]) -> str:
+    """A line of text: words with blanks between them, but for characters that need none."""
+    line, blank = "", False
+    for word in words:
+        spaced = not is_character(word)
+        line += f" {word}" if line and (blank or spaced) else word
+        blank = spaced
+    return line
+
+
 def mostly_unspaced(texts: Iterable[str]) -> bool:
     """Whether more than half of all characters, blanks left out, are of such a script."""
     inside = total = 0

@@ -52,6 +52,13 @@ def test_transcripts_lexicon_and_language_model_meet(manifests, form):
     assert sorted(read_arpa(arpa).words) == ["Việt", "café", "thé"]
 
 
+def test_words_of_the_settings_are_composed(manifests):
+    (manifests / "lexicon.txt").write_text("café k\n", encoding="utf-8")
+    word = unicodedata.normalize("NFD", "<ÉTRANGER>")
+    lang = make_lang(manifests, "lexicon.path=lexicon.txt", "oov.policy=unk", f"oov.word={word}")
+    assert lang.words[lang.word_id("Việt")] == unicodedata.normalize("NFC", word)
+
+
 @pytest.mark.parametrize("settings", [("units=characters",), ("units=sentencepiece", "sentencepiece.vocab_size=10")])
 def test_units_are_of_the_composed_text(manifests, settings):
     lang = make_lang(manifests, *settings)

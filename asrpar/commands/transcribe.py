@@ -150,14 +150,14 @@ def _point(
 
 def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:
     from asrpar.decode.output import ctm_lines, trn_line
+    from asrpar.unspaced import join_words
 
     for hypothesis in found:
         if form == "ctm":
             yield from ctm_lines(hypothesis)
         else:
-            words = " ".join(hypothesis.words)
-            name = hypothesis.utt_id
-            yield trn_line(words, name) if form == "trn" else f"{name}\t{words}\n"
+            name, words = hypothesis.utt_id, hypothesis.words
+            yield trn_line(" ".join(words), name) if form == "trn" else f"{name}\t{join_words(words)}\n"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import check_sentences, manifest_texts, map_case, read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
 from asrpar.log import get_logger
-from asrpar.textfile import ends_with_newline
+from asrpar.textfile import ends_with_newline, nfc
 from asrpar.unspaced import mostly_unspaced
 
 LOG = get_logger(__name__)
@@ -45,7 +45,7 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     check_lang_config(config)
     places = places or Places()
     transcripts = [t for split in config.lm.splits for t in manifest_texts(manifests, split)]
-    config = _with_split(config, transcripts)
+    config = _settled(config, transcripts)
     speech = [split_words(t, config.split) for t in transcripts]
     if not any(speech):
         raise DataError(f"{manifests}: no words in the text of {', '.join(config.lm.splits)}")
@@ -70,8 +70,12 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     _log_perplexity(config, lm, Path(manifests))
 
 
-def _with_split(config: LangConfig, transcripts: list[str]) -> LangConfig:
-    """The settings with ``split`` decided."""
+def _settled(config: LangConfig, transcripts: list[str]) -> LangConfig:
+    """The settings with ``split`` decided, and with their words and units composed as those of files are."""
+    oov = replace(config.oov, word=nfc(config.oov.word), unit=nfc(config.oov.unit))
+    symbol = config.optional_silence.symbol
+    silence = replace(config.optional_silence, symbol=None if symbol is None else nfc(symbol))
+    config = replace(config, oov=oov, optional_silence=silence)
     if config.split != "auto":
         return config
     characters = config.units != "phones" and mostly_unspaced(transcripts)

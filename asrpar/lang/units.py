@@ -103,7 +103,8 @@ class Sentencepiece:
                 minloglevel=2,
             )
         except RuntimeError as e:
-            reason = str(e).split("] ")[-1].strip() or str(e)
+            # Its advice on an option of its own is not for us: rare characters must be kept.
+            reason = str(e).split("] ")[-1].split(" or decrease character_coverage")[0].strip() or str(e)
             raise ConfigError(f"sentencepiece.vocab_size: {vocab_size} does not suit the text: {reason}") from e
         trained = cls(model.getvalue())
         # By words sentencepiece knows the most frequent ones only. All others must write what they were trained on.

@@ -14,7 +14,7 @@ from asrpar.lang.config import GraphConfig, LangConfig, Places
 from asrpar.lang.graph import make_graph
 from asrpar.lang.lang import Lang
 from asrpar.lang.prepare import prepare_lang
-from asrpar.unspaced import is_character, mostly_unspaced, split_characters
+from asrpar.unspaced import is_character, join_words, mostly_unspaced, split_characters
 
 TEXTS = ["设定二十九度", "设定三十度", "去A楼", "打开 WIFI"]
 
@@ -41,6 +41,11 @@ def make_lang(folder, manifests, *settings):
 def test_words_of_a_text(text, words):
     assert split_characters(text) == words
     assert "".join(words) == "".join(text.split())
+
+
+def test_words_are_joined_as_they_are_written():
+    for text in ("设定二十九度", "打开 WIFI 吗", "don't stop", ""):
+        assert join_words(split_characters(text)) == text
 
 
 def test_which_text_is_of_such_a_script():
