@@ -10,6 +10,17 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
+from asrpar.errors import AsrparError
+
+# Processes for each core that Linux shows us, and processes on any machine, that are started when asked for.
+CROWDED, ALWAYS = 4, 16
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse so many processes that the machine would only change from one to the next. Raises `AsrparError`."""
+    if jobs > (most := max(ALWAYS, CROWDED * len(os.sched_getaffinity(0)))):
+        raise AsrparError(f"--jobs {jobs}: at most {most} processes at once make sense on this machine")
+
 
 @contextmanager
 def workers(
@@ -22,7 +33,11 @@ def workers(
         method: ``forkserver`` or ``spawn``. A fork of a process with threads may hang.
         preload: modules that the server of forks imports, once.
         begin: called in each, first.
+
+    Raises:
+        AsrparError: far more processes than cores.
     """
+    check_jobs(jobs)
     context = multiprocessing.get_context(method)
     if preload:
         context.set_forkserver_preload(list(preload))

@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from asrpar.errors import AsrparError
+from asrpar.workers import workers
+
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
@@ -64,3 +67,11 @@ def test_no_worker_is_left_behind(tmp_path, method, number, group):
     assert process.returncode != 0
     until(lambda: not any(alive(path.name) for path in folder.iterdir()))
     assert err.count("Traceback") <= (number == signal.SIGINT)
+
+
+def test_far_more_processes_than_cores_are_refused_before_any_starts(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    with pytest.raises(AsrparError, match="--jobs 33: at most 32 processes"), workers(33, "spawn"):
+        raise AssertionError
+    with workers(32, "spawn"):
+        pass  # none is started before there is work

@@ -20,6 +20,7 @@ from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
+from asrpar.workers import check_jobs
 
 PROGRAM = (sys.executable, "-P", "-m", "asrpar")
 # Seconds that a process has to end itself.
@@ -188,6 +189,7 @@ def run_study(
             wait([begun[twin.cell.name]])
         return run_cell(folder, places, processes, twin, known.get(folder.cell.digest))
 
+    check_jobs(jobs)
     with alone(exp_dir) as lock, Bar(len(folders), done) as bar:
         processes = Processes(program, lock)
         with ThreadPoolExecutor(jobs) as pool:
