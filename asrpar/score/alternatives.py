@@ -67,9 +67,7 @@ def parse(text: str, optional: bool = False) -> list[str] | Network:
     if not {"{", "}", NOTHING}.intersection(tokens) and not (optional and any(map(OPTIONAL.fullmatch, tokens))):
         return tokens
     network = Network(optional=optional)
-    rest = _parse(network, tokens, inside=False)
-    if rest:
-        raise ValueError("a '}' without its '{'")
+    _parse(network, tokens, inside=False)
     return network
 
 
