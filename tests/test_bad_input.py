@@ -6,40 +6,29 @@ Each case runs the real command line in a process. The list is the documentation
 import re
 
 import pytest
+from bad_data import DATA_CASES
 from bad_input import ERROR, Case, Workplace, changed, contents, make_shared, run
 from mistakes import (
     PICKLE,
     all_too_long,
-    be_a_command,
     checkpoint,
     compared,
     copy,
     cut_off,
     edit,
     empty,
-    export_kaldi,
-    graph,
-    halve,
     halved,
-    import_kaldi,
     keep_lines,
-    lose_audio,
-    manifests,
-    mute,
     on_fewer_utterances,
     one_token_more,
     other_file,
     rare_word,
     renamed_unit,
     score,
-    short_arpa,
     spoil,
-    spoilt,
-    synthesize,
     transcribe,
     unlink,
     wide_features,
-    without_last_line,
 )
 
 from asrpar.launch import find_mpirun
@@ -70,184 +59,8 @@ CASES = [
     Case(
         "binary-config", r"x\.yaml is UTF-16 text", lambda w: w.lang_of("--config", w.file("x.yaml", b"\xff\xfe\x00"))
     ),
-    # Stage 0
-    Case("download-unknown-corpus", r"no corpus 'an5'; did you mean 'an4'", lambda w: ["download", "--corpus", "an5"]),
-    Case(
-        "download-to-nowhere",
-        r"download yesno: name the folder with --out",
-        lambda w: ["download", "--corpus", "yesno"],
-    ),
-    Case(
-        "download-unknown-part",
-        r"yesno has no part 'dev'",
-        lambda w: ["download", "--corpus", "yesno", "--part", "dev", "--output", w.out],
-    ),
-    Case(
-        "corpus-folder-missing",
-        r"--corpus-dir nowhere: no such folder",
-        lambda w: ["download", "--corpus", "an4", "--corpus-dir", "nowhere"],
-    ),
-    Case(
-        "corpus-folder-of-another",
-        r"corpus does not hold the yesno corpus: no folder waves_yesno/",
-        lambda w: ["download", "--corpus", "yesno", "--corpus-dir", w.corpus],
-    ),
-    Case(
-        "download-unwritable",
-        r"file/out",
-        lambda w: ["download", "--corpus", "yesno", "--output", w.blocked()],
-    ),
-    Case("synthesize-bad-rate", r"sampling_rate.*44100", lambda w: synthesize(w, "sampling_rate=44100")),
-    Case(
-        "synthesize-empty-set", r"train\.utterances must be at least 1", lambda w: synthesize(w, "train.utterances=0")
-    ),
-    Case("synthesize-unknown-voice", r"voice 'en-us\+nobody'", lambda w: synthesize(w, "dev.voices=[en-us+nobody]")),
-    Case(
-        "synthesize-shared-voice", r"'en-us\+m1' of dev is in train", lambda w: synthesize(w, "dev.voices=[en-us+m1]")
-    ),
-    Case("synthesize-over-others", r"out exists and is not", lambda w: (w.file("out/thesis.txt"), synthesize(w))[1]),
-    Case(
-        "synthesize-full-disk", r"File too large: .*/out", lambda w: synthesize(w, "train.utterances=4"), file_size=8192
-    ),
-    # Stage 1
-    Case("manifests-no-corpus-folder", r"nowhere: no such folder; stage 0", lambda w: manifests(w, "mini", "nowhere")),
-    Case("manifests-no-audio", r"cmudict has no audio", lambda w: manifests(w, "cmudict", w.corpus)),
-    Case("manifests-wav-gone", r"no audio file .*\.wav", lambda w: manifests(w, "mini", spoilt(w, unlink))),
-    Case("manifests-wav-rate", r"not 16000 Hz mono.*\.wav \(8000 Hz", lambda w: manifests(w, "mini", spoilt(w, halve))),
-    Case("manifests-unwritable", r"file/out", lambda w: manifests(w, "mini", w.corpus, w.blocked())),
-    Case("manifests-full-disk", r"File too large: .*/out/", lambda w: manifests(w, "mini", w.corpus), file_size=100),
-    # Kaldi folders in and out
-    Case(
-        "kaldi-unsorted", r"text:2: 'a-1' comes after 'b-1'", lambda w: import_kaldi(w, w.kaldi(text="b-1 X\na-1 X\n"))
-    ),
-    Case(
-        "kaldi-byte-order-mark",
-        r": 1 problem: text:1: begins with a byte-order mark",
-        lambda w: import_kaldi(w, w.kaldi(text="\ufeffa-1 X\nb-1 X\n")),
-    ),
-    Case(
-        "kaldi-pipe",
-        r"wav\.scp.*'a-1' is a command.*--allow-pipes",
-        lambda w: import_kaldi(w, w.kaldi(wav_scp="a-1 touch ran |\nb-1 touch ran |\n")),
-    ),
-    Case(
-        "kaldi-pipe-fails",
-        r"wav\.scp: .*'a-1': the command 'exit 3' ended with 3",
-        lambda w: [*import_kaldi(w, w.kaldi(wav_scp="a-1 exit 3 |\nb-1 exit 3 |\n")), "--allow-pipes"],
-    ),
-    Case(
-        "export-damaged-manifest",
-        r"supervisions_dev\.jsonl\.gz",
-        lambda w: (cut_off(w.copy("manifests") / "supervisions_dev.jsonl.gz"), export_kaldi(w, "dev"))[1],
-    ),
-    Case("export-no-features", r"nowhere/cuts_dev", lambda w: [*export_kaldi(w, "dev"), "--features", "nowhere"]),
-    # Checking data
-    Case("validate-no-folder", r"no folder nowhere to check", lambda w: ["validate-data", "nowhere"]),
-    Case("validate-not-data", r"manifests", lambda w: ["validate-data", w.file("x/y").parent]),
-    Case(
-        "validate-kaldi",
-        r"text:2: .*sort(.|\n)*utt2spk:3: (.|\n)*[3-9] errors",
-        lambda w: ["validate-data", w.kaldi(text="b-1 X\na-1 X\n", utt2spk="a-1 a\nb-1 b\nc-1 c\n")],
-        lists=True,
-    ),
-    Case(
-        "validate-sampling-rate",
-        r"16000 Hz.*8000(.|\n)*errors",
-        lambda w: ["validate-data", w.manifests, "--sampling-rate", 8000],
-        lists=True,
-    ),
-    Case(
-        "validate-damaged-manifest",
-        r"cuts_dev\.jsonl\.gz:\d(.|\n)*3 errors",
-        lambda w: ["validate-data", cut_off(w.copy("manifests") / "cuts_dev.jsonl.gz").parent],
-        lists=True,
-    ),
-    # Stage 2
-    Case("features-before-stage-1", r"cuts_train.* is missing: run stage 1", lambda w: w.features(manifests=w.here)),
-    Case("features-twice", r"--splits 'train,train'", lambda w: w.features("--splits", "train,train")),
-    Case(
-        "features-wrong-rate",
-        r"recording \S+ of split train has 16000 Hz, expected 8000 Hz",
-        lambda w: w.features("--set", "fbank.sampling_rate=8000"),
-    ),
-    Case(
-        "features-damaged-manifest",
-        r"cuts_train\.jsonl\.gz is not a readable cut manifest",
-        lambda w: w.features(manifests=cut_off(w.copy("manifests") / "cuts_train.jsonl.gz").parent),
-    ),
-    Case(
-        "features-audio-gone",
-        r"4 of 4 utterances of split train cannot be used.*report\.txt",
-        lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", lose_audio).parent),
-    ),
-    Case(
-        "features-command-as-audio",
-        r"cuts_train.*: its source is a command \('echo'\), and commands from data are not run",
-        lambda w: w.features(manifests=edit(w.copy("manifests") / "cuts_train.jsonl.gz", be_a_command).parent),
-    ),
-    Case(
-        "features-dither-of-kaldi",
-        r"fbank\.dither 1 is in Kaldi's units.*write 3\.05e-05",
-        lambda w: w.features("--set", "fbank.dither=1.0"),
-    ),
-    Case("features-full-disk", r"File too large: .*/out/", lambda w: w.features(), file_size=8192),
-    # Stage 3
-    Case("lang-no-lexicon", r"lexicon\.path: no file .*x\.txt", lambda w: w.lang_of(lexicon__path="x.txt")),
-    Case(
-        "lang-word-without-pronunciation",
-        r"\d+ words have no pronunciation: .*SEVEN.*oov\.policy",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "DOOR D AO R\n")),
-    ),
-    Case("lang-lexicon-no-units", r"l\.txt:2: .*'B'", lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\nB\n"))),
-    Case(
-        "lang-lexicon-probability",
-        r"l\.txt:1: .* 7 is not in \(0, 1\]",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 7 AH\n"), lexicon__format="lexiconp"),
-    ),
-    Case(
-        "lang-lexicon-binary", r"l\.txt is not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))
-    ),
-    Case(
-        "lang-lexicon-of-mfa",
-        r"l\.txt:1: '0\.9' in the pronunciation of 'A' is a number, .*'mfa'",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 0.9 0.1 1.2 1.0 AH\n"), lexicon__format="cmudict"),
-    ),
-    Case(
-        "lang-lexicon-utf-16",
-        r"l\.txt is UTF-16 text: convert it",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\n".encode("utf-16"))),
-    ),
-    Case("lang-no-arpa", r"l\.arpa: no \\data\\", lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "hello\n"))),
-    Case(
-        "lang-malformed-arpa",
-        r"l\.arpa:4: not a number in 'x ONE'",
-        lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "\\data\\\nngram 1=1\n\\1-grams:\nx ONE\n\\end\\\n")),
-    ),
-    Case("lang-cut-off-arpa", r"l\.arpa:.*1-grams|l\.arpa: no", lambda w: w.lang_of(lm__arpa=short_arpa(w))),
-    Case("lang-order", r"lm\.order: 9 is not between 1 and 5", lambda w: w.lang_of(lm__order=9)),
-    Case("lang-units", r"units: 'syllables' is not one of", lambda w: w.lang_of(units="syllables")),
-    Case("lang-lm-of-test", r"lm\.splits: 'test' is not training text", lambda w: w.lang_of(lm__splits="[test]")),
-    Case(
-        "lang-empty-text",
-        r"manifests: no words in the text of train",
-        lambda w: [*w.lang_of(), "--manifests", edit(w.copy("manifests") / "supervisions_train.jsonl.gz", mute).parent],
-    ),
-    Case("lang-unwritable", r"file/out", lambda w: [*w.lang_of(), "--output", w.blocked()]),
-    Case("lang-full-disk", r"File too large: .*/out/", lambda w: w.lang_of(), file_size=100),
-    # Stage 4
-    Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
-    Case(
-        "graph-lexicon-cut-short",
-        r"lexicon\.txt is not as it was made: cut short, or changed\. Run stage 3",
-        lambda w: graph(w, without_last_line(w.copy("lang") / "lexicon.txt").parent),
-    ),
-    Case("graph-bad-tokens", r"tokens\.txt:1: ", lambda w: graph(w, empty(w.copy("lang") / "tokens.txt", "x").parent)),
-    Case(
-        "graph-too-large",
-        r"more than 10 states .*raise max_states",
-        lambda w: graph(w, w.lang, "max_states=10"),
-    ),
-    Case("graph-full-disk", r"disk full\?\): .*/out/HLG", lambda w: graph(w, w.lang), file_size=2048),
+    # Stages 0 to 4
+    *DATA_CASES,
     # Stage 6
     Case("train-nothing-set", r"exp is not set", lambda w: ["train"]),
     Case("train-before-stage-2", r"nowhere is missing: run stage 2", lambda w: w.train(data__feats="nowhere")),
