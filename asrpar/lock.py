@@ -195,6 +195,7 @@ def ending_on_sigterm() -> Iterator[None]:
     """Let SIGTERM, unless something else catches it, end the block as Ctrl-C does, with the exit code of a shell."""
 
     def ended(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `timeout` sends it twice: what is removed then is removed whole
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
-from asrpar.lock import BusyError, Holder, alone, busy, holder, short, try_lock
+from asrpar.lock import BusyError, Holder, alone, busy, ending_on_sigterm, holder, short, try_lock
 
 HOLD = """
 import sys
@@ -66,3 +67,16 @@ def test_a_holder_in_words():
     assert short("python 'unfinished") == "python"
     assert short("/v/bin/python -m mpi4py -m asrpar train --config c") == "asrpar train"
     assert str(Holder(7, "h", "asrpar train", time.time() - 864000)).startswith("asrpar train (process 7 on h since 20")
+
+
+def test_a_sigterm_that_comes_twice_does_not_interrupt_the_cleaning_up():
+    done = []
+    with pytest.raises(SystemExit) as ended, ending_on_sigterm():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("whole")
+    assert (done, ended.value.code) == (["whole"], 143)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
