@@ -38,7 +38,7 @@ class Carrier:
         """Learner and servers know ``vector`` (P,) now, as in every quiet moment."""
 
     def push(self, x: Tensor, part: slice) -> tuple[Tensor, bool]:
-        """What a learner sends of a part of its push (P,), valid until the next call; whether nothing is left out."""
+        """What a learner sends of a part of its push (P,), valid until the next of this part; whether that is all."""
         return x[part], True
 
     def reply_room(self, reply: Tensor, part: slice) -> Tensor:
@@ -89,7 +89,9 @@ class Compressed(Carrier):
         self.room, self.outgoing = self.bytes_for(shard), self.bytes_for(shard)
         largest = max((like[part] for part in parts), key=len)
         self.left = torch.empty_like(largest)
-        self.packed, self.arriving = self.bytes_for(largest), self.bytes_for(largest)
+        # By beginning and end of a part: all parts of a push are on their way at once.
+        self.packed: dict[tuple[int, int], Tensor] = {}
+        self.arriving = self.bytes_for(largest)
         self.warming = False
 
     def bytes_for(self, x: Tensor) -> Tensor:
@@ -110,10 +112,13 @@ class Compressed(Carrier):
     def push(self, x: Tensor, part: slice) -> tuple[Tensor, bool]:
         """The displacement and what was held back, or what is new in the vector."""
         self.warming = self.wire.warming
-        codec, x = self.codec(True, self.warming), x[part]
+        codec, x, place = self.codec(True, self.warming), x[part], (part.start, part.stop)
+        if place not in self.packed:
+            self.packed[place] = self.bytes_for(x)
+        packed = self.packed[place]
         if self.mine is not None:
             left = torch.sub(x, self.mine[part], out=self.left[: len(x)])
-            message = codec.encode(left, self.packed)
+            message = codec.encode(left, packed)
             codec.decode(message, self.mine[part])
             return message, self.warming
         if self.wire.residual is None:
@@ -121,7 +126,7 @@ class Compressed(Carrier):
         else:
             self.wire.belong(self.comm)
             left = self.wire.residual[part].add_(x)
-        return codec.encode(left, self.packed), self.warming
+        return codec.encode(left, packed), self.warming
 
     def reply_room(self, reply: Tensor, part: slice) -> Tensor:
         """Bytes."""

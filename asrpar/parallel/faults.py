@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.comm.base import Outgoing, Pending, Room
 
 
 @dataclass
@@ -207,7 +208,12 @@ class SlowLinks:
         self._wait(self._reaches(dest))
         self._comm.send(dest, kind, numbers, payload)
 
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def send_all(self, messages: list[Outgoing]) -> Pending:
+        """`Comm.send_all`: links are late at the same time."""
+        self._wait(any(self._reaches(dest) for dest, *_ in messages))
+        return self._comm.send_all(messages)
+
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """`Comm.receive`: late because its sender was."""
         return self._comm.receive(into, source)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asrpar.errors import DataError, TrainingError, naming
 from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.comm.base import Event
+from asrpar.parallel.comm.base import Event, Room
 
 VERSION = 1
 NOBODY = -1
@@ -242,7 +242,7 @@ class WitnessedComm:
         """`Comm.event`."""
         return WitnessedEvent(self._comm.event(), self._comm, self._witness)
 
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """`Comm.receive`; in a replay from whom it was in the recording."""
         if source is not None:
             return self._comm.receive(into, source)

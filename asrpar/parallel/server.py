@@ -14,6 +14,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel.carrier import make_carrier
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.comm.base import Outgoing
 from asrpar.parallel.flat import all_finite
 from asrpar.parallel.wire import Wire
 
@@ -70,7 +71,8 @@ class ParameterServer:
         self.carrier = make_carrier(wire or Wire(), like, self.shard, self.parts, clients, comm, vectors=vectors)
         self.pulled = [torch.empty_like(self.shard) for _ in range(clients if remember else 0)]
         self.version = 0
-        self.seen = [0] * len(hosts)
+        # By host, the pushes that its shard had seen when this learner got it last.
+        self.seen = dict.fromkeys(hosts, 0)
         self.activity = None
 
     def begin(self, vector: Tensor) -> None:
@@ -91,17 +93,23 @@ class ParameterServer:
         self.activity.check()
 
     def visit(self, push: Tensor, reply: Tensor, lr: float) -> None:
-        """Push one vector (P,) and receive one (P,), shard by shard. ``reply`` still holds the reply before.
+        """Push one vector (P,) and receive one (P,), other memory, which still holds the reply before.
 
-        One server at a time, all learners in the same order: so there is no circle in which all wait.
+        All servers are visited at once: a round trip takes as long with many as with one. A learner takes whichever
+        reply comes first, so no server waits for another's before it can send: there is no circle in which all wait.
         """
         self.open()
-        for k, (host, part) in enumerate(zip(self.hosts, self.parts, strict=True)):
+        part_of = dict(zip(self.hosts, self.parts, strict=True))
+        pushes: list[Outgoing] = []
+        for host, part in part_of.items():
             sent, plainly = self.carrier.push(push, part)
-            self.requests.send(host, PUSH, (self.seen[k], lr, plainly), sent)
-            message = self.replies.receive(self.carrier.reply_room(reply, part), source=host)
-            self.carrier.take(message.payload, reply, part)
-            self.seen[k] = int(message.numbers[0])
+            pushes.append((host, PUSH, (self.seen[host], lr, plainly), sent))
+        sending = self.requests.send_all(pushes)
+        for _ in self.hosts:
+            message = self.replies.receive(lambda host: self.carrier.reply_room(reply, part_of[host]))
+            self.carrier.take(message.payload, reply, part_of[message.source])
+            self.seen[message.source] = int(message.numbers[0])
+        sending.wait()
 
     def serve(self) -> None:
         """Serve until every learner is done."""
@@ -146,8 +154,8 @@ class ParameterServer:
         for host, part in zip(self.hosts, self.parts, strict=True):
             self.comm.broadcast(into[part], root=host)
         self.all_have(into)
-        self.seen = [int(v) for v in self.comm.allgather_object(self.version)]
-        self.seen = [self.seen[host] for host in self.hosts]
+        versions = self.comm.allgather_object(self.version)
+        self.seen = {host: versions[host] for host in self.hosts}
 
     def left_with(self, comm: Comm, weights: Tensor) -> Tensor:
         """(P,) what those who are left, the ranks of ``comm``, go on from: the server's vector, if it was all on one

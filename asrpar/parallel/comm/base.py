@@ -96,6 +96,20 @@ class Activity(Protocol):
         """Return once the activity has ended; raises what it failed with."""
 
 
+# Destination, kind, numbers and payload of a message, as `Comm.send` takes them.
+Outgoing = tuple[int, int, tuple[float, ...], Tensor | None]
+# See `Comm.receive`.
+Room = Tensor | Callable[[int], Tensor] | None
+
+
+def room_for(into: Room, source: int, count: int) -> Tensor:
+    """(count,) room for the payload of a message of ``source``; `ValueError` if there is less."""
+    room = into(source) if callable(into) else into
+    if room is None or room.numel() < count:
+        raise ValueError(f"rank {source} sent {count} numbers, there is room for {0 if room is None else len(room)}")
+    return room[:count]
+
+
 class Comm(ABC):
     """A group of learners.
 
@@ -158,6 +172,13 @@ class Comm(ABC):
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Send a message to ``dest``'s `receive`; ``payload`` may be changed once this returns."""
 
+    @abstractmethod
+    def send_all(self, messages: list[Outgoing]) -> Pending:
+        """Begin to `send` several messages, none of which waits for another's receiver.
+
+        Payloads must not be changed before ``wait()``.
+        """
+
     def drafts(self, like: Tensor, count: int) -> Drafts:
         """Room for payloads like ``like`` (P,) that receivers may read in place, where memory is shared. Collective.
 
@@ -172,13 +193,14 @@ class Comm(ABC):
         return None
 
     @abstractmethod
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """The next message from ``source``, or from whoever sent one first; waits for it.
 
         Messages of one sender arrive in the order in which they were sent.
 
         Args:
-            into: (M,) room for the payload, of the sender's type; None if only numbers can come.
+            into: (M,) room for the payload, of the sender's type, or what makes it of the sender's rank; None if only
+                numbers can come.
             source: a rank; None for any.
         """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from asrpar.parallel.comm.base import Comm, Message
+from asrpar.parallel.comm.base import Comm, Message, Outgoing, Room, room_for
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
 
@@ -68,16 +68,19 @@ class LocalComm(Comm):
             self._messages.append(Message(0, kind, tuple(map(float, numbers)), copy))
             self._arrived.notify()
 
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def send_all(self, messages: list[Outgoing]) -> Done:
+        """Put them into the own box."""
+        for message in messages:
+            self.send(*message)
+        return Done()
+
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """The oldest message in the own box."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._messages)
             message = self._messages.popleft()
         if message.payload is not None:
-            if into is None:
-                raise ValueError("a message with a payload came, but there is no room for one")
-            room = into[: message.payload.numel()]
-            message.payload = room.copy_(message.payload)
+            message.payload = room_for(into, 0, message.payload.numel()).copy_(message.payload)
         return message
 
     def channel(self) -> "LocalComm":

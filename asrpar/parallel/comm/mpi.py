@@ -14,9 +14,9 @@ from mpi4py import MPI
 from torch import Tensor
 
 from asrpar.errors import LaunchError
-from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message
+from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message, Outgoing, Room, room_for
 from asrpar.parallel.comm.lending import Bell, LentDrafts, rounded, vectors
-from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
+from asrpar.parallel.comm.shared import SMALLEST, SharedMemory, Window
 from asrpar.parallel.comm.staging import Staging
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
@@ -71,6 +71,18 @@ class Background:
             self._future.result()
 
 
+class Sending:
+    """Messages on their way."""
+
+    def __init__(self, comm: "MpiComm", requests: list[MPI.Request]) -> None:
+        self._comm, self._requests = comm, requests
+
+    def wait(self) -> None:
+        """Return once they are complete."""
+        with self._comm.trace.span("wait"):
+            self._comm._wait_all(self._requests)
+
+
 class MpiComm(Comm):
     """Learners are the ranks of an MPI communicator; GPU tensors travel through pinned host memory.
 
@@ -101,7 +113,7 @@ class MpiComm(Comm):
         self._sent: list[MPI.Request] = []
         self._worker: ThreadPoolExecutor | None = None
         self._share_memory = os.environ.get("ASRPAR_SHARED_MEMORY", "1") != "0"
-        self._windows: list[list[Tensor]] = []
+        self._windows: list[Window] = []
         self._shared: dict[bool, SharedMemory] = {}
         self._bell: Bell | None = None
         self._drafts: LentDrafts | None = None
@@ -181,6 +193,26 @@ class MpiComm(Comm):
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """A header, and the payload if there is one."""
+        requests = self._begin_send(dest, kind, numbers, payload)
+        with self._send_span(dest, payload):
+            self._wait_all(requests)
+
+    def send_all(self, messages: list[Outgoing]) -> "Sending":
+        """All are on their way at once."""
+        requests = []
+        for slot, (dest, kind, numbers, payload) in enumerate(messages):
+            with self._send_span(dest, payload):
+                requests += self._begin_send(dest, kind, numbers, payload, slot)
+        return Sending(self, requests)
+
+    def _send_span(self, dest: int, payload: Tensor | None) -> AbstractContextManager[None]:
+        size = 0 if payload is None else payload.nbytes
+        sent = size + self._header.nbytes if dest != self.rank else 0
+        return self.trace.span("send", peer=dest, bytes=size, sent=sent)
+
+    def _begin_send(
+        self, dest: int, kind: int, numbers: tuple[float, ...], payload: Tensor | None, slot: int = 0
+    ) -> list[MPI.Request]:
         header = np.zeros(2 + MAX_NUMBERS)
         header[0], header[1] = kind, 0 if payload is None else payload.numel()
         header[2 : 2 + len(numbers)] = numbers
@@ -189,14 +221,12 @@ class MpiComm(Comm):
             header[1] = -1 - lent
         requests = [self.mpi.Isend(header, dest, _HEADER)]
         if payload is not None and payload.numel() and lent is None:
-            requests.append(self.mpi.Isend(_carried(self.staging.outgoing(payload)), dest, _PAYLOAD))
+            requests.append(self.mpi.Isend(_carried(self.staging.outgoing(payload, slot=slot)), dest, _PAYLOAD))
         if self._bell:
             self._bell.ring(dest)
-        size = 0 if payload is None else payload.nbytes
-        with self.trace.span("send", peer=dest, bytes=size, sent=size + header.nbytes if dest != self.rank else 0):
-            self._wait_all(requests)
+        return requests
 
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """The next header, and the payload that follows it from the same rank."""
         origin = MPI.ANY_SOURCE if source is None else source
         status = MPI.Status()
@@ -212,11 +242,7 @@ class MpiComm(Comm):
             return Message(sender, kind, numbers, None)
         if count < 0:
             return Message(sender, kind, numbers, *self._drafts.borrow(sender, -1 - count))
-        if into is None or into.numel() < count:
-            raise ValueError(
-                f"rank {sender} sent {count} numbers, there is room for {0 if into is None else len(into)}"
-            )
-        room = into[:count]
+        room = room_for(into, sender, count)
         host = self.staging.incoming(room)
         with self.trace.span("receive", peer=sender, bytes=room.nbytes):
             self._wait_all([self.mpi.Irecv(_carried(host), sender, _PAYLOAD)])
@@ -257,6 +283,7 @@ class MpiComm(Comm):
         if part == MPI.COMM_NULL:
             return None
         comm = MpiComm(part, self.trace)
+        comm._windows = self._windows
         part.Free()
         return comm
 

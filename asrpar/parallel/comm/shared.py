@@ -15,6 +15,7 @@ containers have it, does not limit it.
 import mmap
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from mpi4py import MPI
@@ -32,6 +33,18 @@ _CHUNK = 1 << 19
 _LINE = 64
 
 
+class Window(NamedTuple):
+    """A vector that each rank of a communicator has.
+
+    Attributes:
+        members: those ranks, as the whole job counts them.
+        rows: the bytes of those on this node.
+    """
+
+    members: frozenset[int]
+    rows: dict[int, Tensor]
+
+
 class SharedMemory:
     """What the ranks of a communicator, each with those of its node, can add up through shared memory.
 
@@ -40,7 +53,8 @@ class SharedMemory:
     Args:
         comm: all ranks; nothing else may use it meanwhile.
         wait: returns once a request is complete.
-        windows: shared by communicators of the same ranks, so that each knows what the others' `zeros` made.
+        windows: shared by communicators of the same ranks, and of some of them, so that each knows what the others'
+            `zeros` made.
         wanted: False on any rank switches it off on all.
         node: those ranks of ``comm`` that share memory with this one; by default MPI knows.
     """
@@ -49,7 +63,7 @@ class SharedMemory:
         self,
         comm: MPI.Comm,
         wait: Callable[[MPI.Request], None],
-        windows: list[list[Tensor]],
+        windows: list[Window],
         wanted: bool = True,
         node: MPI.Comm | None = None,
     ) -> None:
@@ -60,8 +74,9 @@ class SharedMemory:
         self._nodes = comm.allreduce(int(self._rank == 0))
         # Nothing is shared if each node has one rank. All ranks must come to the same answer.
         self._on = comm.allreduce(wanted, MPI.LAND) and comm.allreduce(self._size, MPI.MAX) > 1
-        # Each window is a list of the bytes of the ranks of this node.
         self._windows = windows
+        self._me = MPI.COMM_WORLD.Get_rank()
+        self._members, self._near = frozenset(comm.allgather(self._me)), self._node.allgather(self._me)
         self._scratch: list[Tensor] = []
         self._sum = torch.empty(_CHUNK, dtype=torch.uint8)
 
@@ -70,7 +85,7 @@ class SharedMemory:
         rows = self._map(numel * dtype.itemsize) if self._on else []
         if not rows:
             return None
-        self._windows.append(rows)
+        self._windows.append(Window(self._members, dict(zip(self._near, rows, strict=True))))
         return rows[self._rank][: numel * dtype.itemsize].view(dtype)
 
     def rows(self, nbytes: int) -> dict[int, Tensor]:
@@ -103,10 +118,14 @@ class SharedMemory:
 
     def _find(self, x: Tensor) -> list[Tensor] | None:
         """The vectors that the ranks of this node have where this one has ``x``."""
-        for rows in self._windows:
-            begin = x.data_ptr() - rows[self._rank].data_ptr()
-            if begin >= 0 and begin + x.nbytes <= rows[self._rank].nbytes:
-                return [row[begin : begin + x.nbytes].view(x.dtype) for row in rows]
+        for window in self._windows:
+            # All ranks must come to the same answer, also those of another node.
+            if not self._members <= window.members:
+                continue
+            own = window.rows[self._me]
+            begin = x.data_ptr() - own.data_ptr()
+            if begin >= 0 and begin + x.nbytes <= own.nbytes:
+                return [window.rows[r][begin : begin + x.nbytes].view(x.dtype) for r in self._near]
         return None
 
     def _add_up(self, rows: list[Tensor]) -> None:

@@ -24,14 +24,17 @@ class Staging:
         """Now, in the order of what is computed on the device of ``x``; None where that is the host."""
         return None if self.stays(x) else torch.cuda.current_stream(x.device).record_event()
 
-    def outgoing(self, x: Tensor, since: Any = None) -> Tensor:
-        """``x`` on the host, as it is now or was ``since`` a `moment`; valid until this thread sends another such."""
+    def outgoing(self, x: Tensor, since: Any = None, slot: int = 0) -> Tensor:
+        """``x`` on the host, as it is now or was ``since`` a `moment`; valid until this thread sends another such.
+
+        Several that are on their way at once need ``slot`` of their own.
+        """
         x = x.detach()
         if not x.is_contiguous():
             raise ValueError("only contiguous tensors can be sent")
         if self.stays(x):
             return x
-        host = self._room("out", x)
+        host = self._room(f"out {slot}", x)
         self.move(x, host, x.device, since)
         return host
 

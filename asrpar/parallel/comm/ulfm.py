@@ -83,6 +83,6 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in (
     "_add_up", "allreduce", "broadcast", "exchange", "alltoall", "allgather", "allgather_object", "barrier", "send",
-    "receive", "drafts", "channel", "split", "node", "post", "posted",
+    "send_all", "_wait_all", "receive", "drafts", "channel", "split", "node", "post", "posted",
 ):  # fmt: skip
     setattr(SurvivingComm, _name, _guarded(getattr(SurvivingComm, _name)))

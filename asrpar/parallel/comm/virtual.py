@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message
+from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message, Outgoing, Room, room_for
 from asrpar.parallel.comm.group import Box, Group, Meeting
 from asrpar.parallel.trace import RecordingTrace, Trace
 from asrpar.parallel.virtual.clock import Activity, Event, Lock, World
@@ -55,6 +55,19 @@ class Arrival:
         with self.comm.trace.span("wait", bytes=self.nbytes):
             self.comm._attend(self.meeting)
         self.take(self.meeting.result)
+
+
+class Departure:
+    """Messages on their way."""
+
+    def __init__(self, comm: "VirtualComm", free: float) -> None:
+        self.comm, self.free = comm, free
+
+    def wait(self) -> None:
+        """Return when the sender's end of the link is free of them."""
+        if self.free > self.comm.world.now:
+            with self.comm.trace.span("wait"):
+                self.comm.world.sleep(self.free - self.comm.world.now)
 
 
 class VirtualComm(Comm):
@@ -167,23 +180,29 @@ class VirtualComm(Comm):
             if free > self.world.now:
                 self.world.sleep(free - self.world.now)
 
-    def receive(self, into: Tensor | None = None, source: int | None = None) -> Message:
+    def send_all(self, messages: list[Outgoing]) -> "Departure":
+        """One after the other through this end of the link."""
+        free = self.world.now
+        for dest, kind, numbers, payload in messages:
+            size = self.cluster.bytes(payload)
+            with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER if dest != self.rank else 0):
+                free = max(free, self._deliver(dest, self.group.boxes[dest], kind, numbers, payload))
+        return Departure(self, free)
+
+    def receive(self, into: Room = None, source: int | None = None) -> Message:
         """The next message that has arrived here."""
         with self.trace.span("wait"):
             message = self._take(self.group.boxes[self.rank], source)
         if message.payload is None:
             return message
         count = message.payload.numel()
-        if into is None or into.numel() < count:
-            raise ValueError(
-                f"rank {message.source} sent {count} numbers, there is room for {0 if into is None else len(into)}"
-            )
+        room = room_for(into, message.source, count)
         description, activity = self.cluster.network.cluster, self.world.current()
         rate = description.server_bandwidth if activity.name == "server" else description.mixing_bandwidth
         with self.trace.span("receive", peer=message.source, bytes=self.cluster.bytes(message.payload)):
             if rate:
                 self.world.sleep(self.cluster.bytes(message.payload) / rate)
-            message.payload = into[:count].copy_(message.payload)
+            message.payload = room.copy_(message.payload)
         return message
 
     def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:

@@ -97,9 +97,26 @@ def nodes(groups: list[list[int]]) -> None:
                 check_sum(shared.allreduce, x, f"nodes {groups}, {numel}, in place {in_place}")
 
 
+def parts(whole: MpiComm) -> None:
+    """A part of the learners adds up what was made for all where it is; and the other way round, by copies."""
+    part = whole.split(RANK % 2 if N > 2 else 0)
+    x = torch.zeros(50_000, dtype=torch.float64)
+    ours, all_of_it = part.zeros(len(x), x), whole.zeros(len(x), x)
+    for comm, vector, in_place in ((part, all_of_it, True), (part, ours, True), (whole, ours, N == 2)):
+        vector.copy_(random(len(x), x.dtype, 11))
+        rows = [torch.from_numpy(v) for v in comm.mpi.allgather(vector.numpy().copy())]
+        comm.allreduce(vector)
+        check(torch.equal(vector, sum(rows[1:], rows[0])), "the sum of a part of the learners")
+        shared = comm._shared_memory()
+        if switched_on and comm.size > 1:
+            check((shared._find(vector) is not None) == in_place, f"in place: {in_place}")
+
+
 switched_on = os.environ.get("ASRPAR_SHARED_MEMORY") != "0"
 comm = MpiComm()
 sums(comm)
+if N > 1:
+    parts(comm)
 sums_in_an_activity = random(30_000, torch.float64, 9)
 channel = comm.channel()
 activity = comm.spawn(lambda: check_sum(channel.allreduce, sums_in_an_activity, "activity"), "sums")
