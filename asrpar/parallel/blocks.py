@@ -70,6 +70,7 @@ class BlockStrategy(Strategy):
             raise ConfigError(
                 f"{self.name}.overlap_steps is {settings.overlap_steps}: it lies between 0 and sync_steps"
             )
+        self.apart = settings.sync_steps + settings.overlap_steps
         self.optimizer = OuterOptimizer(learner.weights, look_ahead=self.look_ahead)
         self.w, self.w_g, self.delta = self.optimizer.w, self.optimizer.w_g, self.optimizer.delta
         # Σ n_i (x_i − W_g), Σ n_i, and the frames of all batches, also of those whose update was skipped.

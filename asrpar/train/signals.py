@@ -24,35 +24,36 @@ class StopRequest:
     Args:
         comm: all learners.
         time_limit_minutes: stop after that, counted from now; 0 for none.
+        signals: that are remembered.
     """
 
-    def __init__(self, comm: Comm, time_limit_minutes: float) -> None:
+    def __init__(self, comm: Comm, time_limit_minutes: float, signals: tuple[int, ...] = SIGNALS) -> None:
         self.comm = comm
         self.number = 0
         self.deadline = time.monotonic() + 60.0 * time_limit_minutes if time_limit_minutes else None
-        self._before = {s: signal.signal(s, self._remember) for s in SIGNALS}
+        self._before = {s: signal.signal(s, self._remember) for s in signals}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.number = number
 
+    def seen(self) -> int:
+        """The signal that this learner has seen (SIGUSR1 for the time limit), else 0."""
+        if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
+            self.number = int(signal.SIGUSR1)
+        return self.number
+
     def noticed(self) -> bool:
         """Whether this learner, or another as far as known here, has seen a signal. Never waits."""
-        self._look_at_clock()
-        if self.number and self.comm.posted()[self.comm.rank] != self.number:
+        if self.seen() and self.comm.posted()[self.comm.rank] != self.number:
             self.comm.post(self.number)
         return any(self.comm.posted())
 
     def agreed(self) -> int:
-        """The greatest signal number that any learner has seen (SIGUSR1 for the time limit), else 0. Collective."""
-        self._look_at_clock()
+        """The greatest number that any learner has `seen`. Collective."""
         seen = torch.zeros(self.comm.size, dtype=torch.int64)
-        seen[self.comm.rank] = self.number
+        seen[self.comm.rank] = self.seen()
         self.comm.allreduce(seen)
         return int(seen.max())
-
-    def _look_at_clock(self) -> None:
-        if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
-            self.number = int(signal.SIGUSR1)
 
     def close(self) -> None:
         """Give the signals back to whoever had them."""

@@ -12,6 +12,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress import make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
+from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import algorithm_class, make_strategy
 from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
@@ -23,9 +24,6 @@ from asrpar.train.report import report
 from asrpar.train.schedules import learning_rate
 from asrpar.train.state import Position, restore, whole_state
 from asrpar.train.timing import Timing
-
-# Steps between two looks at stop signals: agreeing costs a message of a few bytes.
-STOP_CHECK_STEPS = 10
 
 
 class Trainer:
@@ -69,7 +67,7 @@ class Trainer:
         self.taken: list[int] = []
         # A learner was lost in this epoch.
         self.bereft = False
-        self.stop_checked = 0
+        self.look = Look(comm, self.strategy.apart)
         self.stopped_by = 0
 
     def run(self) -> int:
@@ -84,9 +82,11 @@ class Trainer:
                     self.end_epoch()
                     number = self.stop.agreed() if p.epoch < last else 0
                 if number:
+                    self.look.settle()
                     self.save()
                     self.result = self.shipped()
                     return number
+            self.look.settle()
         finally:
             self.close()
         self.finish()
@@ -174,16 +174,15 @@ class Trainer:
         due = p.steps if self.shares.alike and not self.bereft else 0
         dev = config.dev_every_steps and due and due % config.dev_every_steps == 0
         save = config.checkpoint.every_steps and due and due % config.checkpoint.every_steps == 0
+        # Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
         if self.strategy.lockstep:
-            look = p.steps - self.stop_checked >= STOP_CHECK_STEPS
+            look = self.look.step(self.stop.seen() > 0)
         else:
-            # Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
-            look = self.strategy.together(dev or save or self.stop.noticed())
+            look = bool(dev or save) or self.strategy.together(self.stop.noticed())
             if look:
                 with self.watchdog.waiting():
                     self.strategy.finish()
         if look:
-            self.stop_checked = p.steps
             self.stopped_by = self.stop.agreed()
         self.pause(dev and not self.stopped_by, save and not self.stopped_by)
         return bool(self.stopped_by)

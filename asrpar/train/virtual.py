@@ -19,6 +19,7 @@ from asrpar.train.build import Parts, make_learner, make_loader, pick_device
 from asrpar.train.config import TrainConfig
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 
 # Share of a gradient's time that goes by before the first parameter's gradient is complete: backward computes twice
@@ -146,21 +147,6 @@ class NoCheckpoints:
         """Nothing was saved."""
 
 
-class NoStop:
-    """A simulated run ends when it is done or interrupted."""
-
-    def noticed(self) -> bool:
-        """Never."""
-        return False
-
-    def agreed(self) -> int:
-        """No signal."""
-        return 0
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
 class NoWatchdog:
     """The clock itself finds out that nobody can go on."""
 
@@ -228,9 +214,9 @@ class VirtualParts(Parts):
         """None."""
         return NoCheckpoints()
 
-    def stop(self, comm: Comm) -> NoStop:
-        """None."""
-        return NoStop()
+    def stop(self, comm: Comm) -> StopRequest:
+        """Learners ask each other, as real ones do; but a simulated run ends when it is done or interrupted."""
+        return StopRequest(comm, 0.0, signals=())
 
     def watchdog(self, comm: Comm, timing: Timing, strategy: Strategy) -> NoWatchdog:
         """None."""

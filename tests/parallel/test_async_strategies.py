@@ -12,7 +12,7 @@ from asrpar.parallel.comm import LocalComm, Message
 from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
-from asrpar.parallel.virtual.cluster import Cluster
+from asrpar.parallel.virtual.cluster import Cluster, Link, Links
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -261,6 +261,78 @@ def test_what_a_rank_keeps_for_itself_is_not_counted_as_sent(learners, server):
     payload = learners * 4 * 2 * 48 * elsewhere
     shards = 1 if server == "dedicated" else ranks - 1
     assert payload <= sum(sent) <= payload + learners * 4 * 2 * shards * 64
+
+
+def spans(name, size, steps=25, **settings):
+    """What the learners of one node send in some steps, by name of span: [number, bytes], and their weights."""
+    found = []
+
+    def run(comm):
+        strategy = make_strategy(name, settings_class(name)(**settings), ToyLearner(seed=comm.rank), comm)
+        strategy.start()
+        comm.trace = RecordingTrace()
+        for part in (comm, getattr(strategy, "inside", comm)):
+            part.trace = comm.trace
+        for batch in data(steps=steps, rows=4 * size):
+            assert strategy.step(tuple(t[4 * comm.rank : 4 * comm.rank + 4] for t in batch))
+            if name == "hadpsgd":
+                strategy.together(False)
+        found.append((comm.trace.totals(), strategy.learner.weights.clone()))
+        strategy.finish()
+
+    on_virtual(size, run, Cluster(nodes=1, devices_per_node=size))
+    return [({n: [k, b] for n, (k, _, b) in totals.items() if b}, x) for totals, x in found]
+
+
+def test_one_super_learner_sends_what_ssgd_sends_and_does_what_it_does():
+    for (ours, x), (theirs, y) in zip(spans("hadpsgd", 3), spans("ssgd", 3), strict=True):
+        # The look for stop signals, which ssgd leaves to the trainer.
+        assert ours.pop("learner/begin")[0] == 5
+        assert ours == theirs
+        assert torch.equal(x, y)
+
+
+def test_super_learners_hand_on_weights_only_where_an_exchange_has_changed_them():
+    counted = {}
+
+    def run(comm):
+        settings = settings_class("hadpsgd")(super_learner_size=2)
+        strategy = make_strategy("hadpsgd", settings, ToyLearner(seed=comm.rank), comm)
+        strategy.start()
+        strategy.inside.trace = comm.trace = RecordingTrace()
+        for batch in data(steps=20, rows=4):
+            # The second super-learner, which seeks the other after each of its steps, is four times slower.
+            comm.sleep(1.0 if comm.rank < 2 else 4.0)
+            strategy.step(batch)
+        sent = comm.trace.totals()["learner/broadcast"]
+        # A float tells whether 6 doubles follow.
+        counted[comm.rank] = round((sent[2] - 20 * 4 / 2) / (6 * 8 / 2)), sent[0] - 20
+        strategy.finish()
+        models[comm.rank] = strategy.learner.weights.clone()
+
+    models = {}
+    on_virtual(4, run)
+    assert all(vectors == messages for vectors, messages in counted.values())
+    assert 4 <= counted[0][0] <= 6 and counted[1] == counted[0]
+    assert torch.equal(models[0], models[1]) and torch.equal(models[2], models[3])
+
+
+@pytest.mark.parametrize(("name", "settings"), [("asgd", {}), ("asgd", {"staleness_bound": 0}), ("easgd_async", {})])
+def test_all_servers_are_visited_in_one_round_trip(name, settings):
+    seconds = []
+
+    def run(comm):
+        strategy = make_strategy(name, settings_class(name)(sync_steps=1, **settings), ToyLearner(), comm)
+        strategy.start()
+        begin = comm.clock()
+        for batch in data(steps=3, rows=4):
+            strategy.step(batch)
+        seconds.append(comm.clock() - begin)
+        strategy.finish()
+
+    # Computing takes no time here, and messages nothing but a second of latency.
+    on_virtual(6, run, Cluster(nodes=6, links=Links(between=Link(latency=1.0, bandwidth=1e12))))
+    assert seconds == pytest.approx([3 * 2.0] * 6, abs=1e-6)
 
 
 @pytest.mark.parametrize(("method", "known"), [("bf16", True), ("topk", False), ("onebit", False)])

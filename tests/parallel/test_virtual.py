@@ -96,6 +96,24 @@ def test_two_runs_are_one(name):
     assert train(name, 6, Cluster(nodes=6, links=Links(between=Link(2e-3, 1e3))))[1] != first
 
 
+@pytest.mark.parametrize("name", ["dpsgd", "sgp"])
+def test_who_hears_from_neighbours_waits_for_neighbours_alone(name):
+    taken = [0] * 8
+
+    def run(comm):
+        strategy = make_strategy(name, settings_class(name)(topology="ring"), ToyLearner(), comm)
+        strategy.start()
+        for batch in data(steps=9, rows=4):
+            comm.sleep(100.0 if comm.rank == 0 and not taken[0] else 1.0)
+            strategy.step(batch)
+            taken[comm.rank] += comm.clock() < 100
+        strategy.close()
+
+    on_virtual(8, run)
+    # Rank 0 stands still: its neighbours cannot take a step, but those who are far away can.
+    assert [taken[r] for r in (0, 1, 7)] == [0, 0, 0] and taken[4] > 0
+
+
 def test_waiting_for_ever_is_told():
     def run(comm: VirtualComm) -> None:
         if comm.rank:

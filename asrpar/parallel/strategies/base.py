@@ -64,8 +64,11 @@ class Strategy(ABC):
         wire: how vectors travel.
 
     Attributes:
-        lockstep: all learners take their k-th step together and learn of the end of data in the same step. Else `step`
-            without a batch returns False at once, and only `finish`, to which all must come, brings them together.
+        lockstep: learners take their k-th step together, some of them or all, and the data end in the same step for
+            all. Else `step` without a batch returns False at once, and only `finish`, to which all must come, brings
+            them together.
+        apart: in lockstep, steps that a learner may have taken more than another one, at most; what all are to know in
+            one step travels for so long without keeping anybody waiting.
         own_pace: every single learner may take any number of steps between two `finish`.
         kept: names of the attributes that make up the strategy's state in a quiet moment.
     """
@@ -76,7 +79,7 @@ class Strategy(ABC):
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.settings, self.learner, self.comm, self.wire = settings, learner, comm, wire or Wire()
-        self.synchronised = True
+        self.synchronised, self.apart = True, 1
 
     @classmethod
     def workers(cls, settings: Any, size: int) -> int:
@@ -89,7 +92,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def step(self, batch: Any | None) -> bool:
-        """Consume one batch (None: this learner has none left). False once *no* learner had any: the epoch's end."""
+        """Consume one batch, which may be empty; None at the epoch's end.
+
+        In lockstep the end comes to all in the same step. False once no learner had a batch.
+        """
 
     def together(self, wish: bool) -> bool:
         """Whether to come to `finish` between two steps, where ``wish`` is what this learner alone would do."""

@@ -30,6 +30,7 @@ class Algorithm(Gossip):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         need_plain_wire(self.wire, "delayed", "or take dpsgd with topology complete, which is the same algorithm")
+        self.apart = 2
         # Σ x_j over the learners whose x_j is finite, how many these are, and how many have a batch.
         self.sum = comm.zeros(learner.weights.numel() + 2, learner.weights)
 

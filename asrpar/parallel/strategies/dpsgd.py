@@ -8,7 +8,7 @@ The model is the mean of the x_i.
 When to use: equally fast learners and a network that dislikes allreduce: a learner sends only to its neighbours. The
 more learners, the slower a ring agrees (spectral gap 0.195 with 8, 0.003 with 64); the exponential graph does not.
 Cost of a step, hidden behind computing: P numbers to each neighbour (a ring has 2, ``exponential`` and ``tournament``
-1; ``complete``: an allreduce of P) and an allreduce of 1 number, which finds the end of the data.
+1; ``complete``: an allreduce of P). A learner waits for its neighbours, not for all.
 Extra memory: 2 P, ``complete`` 3 P.
 """
 
@@ -40,6 +40,8 @@ class Algorithm(Gossip):
         super().__init__(settings, learner, comm, wire)
         matrices = mixing_matrices("dpsgd", settings, comm.size, check_doubly_stochastic)
         self.turn = 0
+        # News of one travel to all in so many steps.
+        self.apart = comm.size
         self.complete = settings.topology == "complete"
         self.beside = comm.channel()
         if self.complete:
@@ -51,8 +53,6 @@ class Algorithm(Gossip):
         else:
             need_weights_wire(self.wire, "dpsgd")
             self.mixer = Mixer(matrices, comm.rank, self.wire, learner.weights)
-        # Learners that have a batch in this step.
-        self.count = torch.zeros(1, dtype=torch.float64)
         self.begun, self.ended = comm.event(), comm.event()
         self.closing, self.finite = False, True
         self.failed: BaseException | None = None
@@ -66,15 +66,14 @@ class Algorithm(Gossip):
 
     def step(self, batch: Any | None) -> bool:
         """Mix, meanwhile compute a gradient; then update."""
-        self.count[0] = batch is not None
+        if batch is None:
+            return False
         self.begun.set()
         frames = self.learner.gradient(batch)
         self.ended.wait()
         self.ended.clear()
         if self.failed:
             raise self.failed
-        if self.count.item() == 0:
-            return False
         if frames:
             self.learner.grad.div_(frames)
             self.learner.apply()
@@ -90,9 +89,7 @@ class Algorithm(Gossip):
             if self.closing:
                 return
             try:
-                self.beside.allreduce(self.count)
-                if self.count.item():
-                    self.mix()
+                self.mix()
             except BaseException as e:
                 self.failed = e  # before the learner wakes
                 raise

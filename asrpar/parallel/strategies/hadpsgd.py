@@ -8,7 +8,8 @@ one x_i; the super-learners run `adpsgd` among themselves, through their first m
 
 When to use: nodes of several equally fast devices with fast links inside, slower links and unequal speed between.
 With one super-learner this is `ssgd`, with super-learners of one it is `adpsgd`.
-Cost of a step: inside, an allreduce of P + 1 numbers and a broadcast of P; between, one exchange of P numbers.
+Cost of a step: inside, an allreduce of P + 1 numbers, and a broadcast of P if there was an exchange since the last;
+between, one exchange of P numbers. With one super-learner, what `ssgd` sends.
 """
 
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.gossip import Gossip
+from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import adpsgd
 from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire
@@ -57,7 +59,10 @@ class Algorithm(Gossip):
         between = comm.split(0 if leads else None)
         self.groups = len(set(self.layout))
         # Weights do not move: between `fold` and `apply` the members take them up, and exchanges go on.
-        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire, pooled=False) if leads else None
+        exchanges = leads and self.groups > 1
+        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire, pooled=False) if exchanges else None
+        self.changed = torch.zeros(1)
+        self.look = Look(self.inside, self.apart)
 
     def step(self, batch: Any | None) -> bool:
         """One gradient of the super-learner, one update, alike on all its members."""
@@ -69,11 +74,8 @@ class Algorithm(Gossip):
         frames = learner.message[-1].item()
         if frames:
             learner.grad.div_(frames)
-        if self.outside:
-            self.outside.run()
-            with self.outside.lock:
-                self.outside.fold()
-        self.inside.broadcast(learner.weights)
+        if self.groups > 1:
+            self.take_up()
         with self.outside.lock if self.outside else nullcontext():
             if self.outside:
                 # Exchanges may have gone on meanwhile.
@@ -84,21 +86,33 @@ class Algorithm(Gossip):
             self.outside.stepped.set()
         return True
 
+    def take_up(self) -> None:
+        """weights = x_i on all members, if exchanges have made another one of them."""
+        if self.outside:
+            self.outside.run()
+            with self.outside.lock:
+                self.changed[0] = self.outside.fold()
+        self.inside.broadcast(self.changed)
+        if self.changed.item():
+            self.inside.broadcast(self.learner.weights)
+
     def together(self, wish: bool) -> bool:
-        """If one member has reason to come to a quiet state, the super-learner does."""
-        wishes = torch.tensor([int(wish)])
-        self.inside.allreduce(wishes)
-        return bool(wishes.item())
+        """If one member has reason to come to a quiet state, the super-learner does, some steps later."""
+        return self.look.step(wish)
 
     def finish(self) -> None:
         """Exchanges of the super-learners end; members take up what their first one has."""
+        self.look.settle()
         if self.outside:
             self.outside.finish()
-        self.inside.broadcast(self.learner.weights)
+        if self.groups > 1:
+            self.inside.broadcast(self.learner.weights)
         self.comm.barrier()
 
     def consensus(self, x: Tensor) -> Tensor:
         """The mean over super-learners, each counted once however many members it has."""
+        if self.groups == 1:
+            return x
         ranks = self.inside.size * self.groups
         return self.add_up(x / ranks, 1.0 / ranks)
 
@@ -128,4 +142,5 @@ class Algorithm(Gossip):
                 f"{self.layout}: start on as many learners a node as before, or set super_learner_size"
             )
         if self.outside:
-            self.outside.load_state_dict(state)
+            # A single super-learner keeps none.
+            self.outside.load_state_dict({"exchanges": 0} | state)

@@ -8,8 +8,8 @@ computes with z_i; the model is Σ x_i / N, that is, the mean of the z_i weighte
 
 When to use: as `dpsgd`, where exchanges in both directions are too dear or the graph is directed. On regular graphs,
 as all that are built in, every ω_i stays 1.
-Cost of a step: P numbers to each neighbour (1 with ``exponential``), and an allreduce of 1 number, which is hidden
-behind computing and finds the end of the data. ω needs no message: everybody knows P. Extra memory: 3 P.
+Cost of a step: P numbers to each neighbour (1 with ``exponential``). ω needs no message: everybody knows P. Extra
+memory: 3 P.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,8 @@ class Algorithm(Gossip):
         self.x = learner.weights.clone()
         # (N,) of all learners: they follow from the matrices.
         self.omega = torch.ones(comm.size, dtype=torch.float64)
-        self.count = torch.zeros(1, dtype=torch.float64)
+        # News of one travel to all in so many steps.
+        self.apart = comm.size
         self.turn = 0
 
     def start(self) -> None:
@@ -57,13 +58,10 @@ class Algorithm(Gossip):
 
     def step(self, batch: Any | None) -> bool:
         """One gradient at z_i, one update of x_i, one push."""
-        z = self.learner.weights
-        self.count[0] = batch is not None
-        counting = self.comm.allreduce_begin(self.count)
-        frames = self.learner.gradient(batch)
-        counting.wait()
-        if self.count.item() == 0:
+        if batch is None:
             return False
+        z = self.learner.weights
+        frames = self.learner.gradient(batch)
         if frames:
             self.learner.grad.div_(frames)
             # The local optimizer moves z; x moves by as much.

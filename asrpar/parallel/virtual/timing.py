@@ -14,7 +14,8 @@ import torch
 from torch import Size, Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import virtual
+from asrpar.parallel.comm import Comm, virtual
+from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import Strategy, algorithm_class, make_strategy, settings_class
 from asrpar.parallel.trace import Count, Trace
 from asrpar.parallel.virtual.clock import World
@@ -225,7 +226,7 @@ def simulate_timing(
         algorithm.start()
         begin, sent = world.now, comm.trace.sent
         race.begin = min(race.begin, begin)
-        pace.steps = _drive(algorithm, race, batch_frames if rank < workers else 0.0, steps)
+        pace.steps = _drive(algorithm, comm, race, batch_frames if rank < workers else 0.0, steps)
         pace.seconds, pace.busy = world.now - begin, learner.busy
         pace.sent = comm.trace.sent - sent
         race.over(learners)
@@ -243,11 +244,13 @@ def simulate_timing(
     return asked | found | {"wall_seconds": time.perf_counter() - wall}
 
 
-def _drive(algorithm: Strategy, race: Race, frames: float, steps: int) -> int:
-    """Go through one learner's batches; how many there were."""
+def _drive(algorithm: Strategy, comm: Comm, race: Race, frames: float, steps: int) -> int:
+    """Go through one learner's batches, as the trainer does; how many there were."""
     if algorithm.lockstep:
+        look = Look(comm, algorithm.apart)
         for _ in range(steps):
             algorithm.step(frames)
+            look.step(False)
             race.stepped()
         return steps
     if not frames:

@@ -3,6 +3,7 @@
 import pytest
 
 from asrpar.errors import ConfigError
+from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter, Link, Links, Straggler
 from asrpar.parallel.virtual.timing import simulate_timing
@@ -82,6 +83,39 @@ def test_adpsgd_does_not_wait_for_the_slowest():
     assert found["speedup"] == pytest.approx(7.2, rel=0.02)
     # With equal shares of the data the slowest is the last one all the same.
     assert found["seconds_equal_shares"] == pytest.approx(50 * 5, rel=0.05)
+
+
+def seconds_of_blocks(monkeypatch, step):
+    """Virtual seconds of blocks of 40 steps where learners look for stop signals in this way."""
+    monkeypatch.setattr(Look, "step", step)
+    settings, wide = {"sync_steps": 40}, cluster(nodes=4, devices=1, jitter=1.0)
+    found = [timing("bmuf", settings, 4, 400, wide, parameters=1e6, seed=seed) for seed in range(3)]
+    return sum(f["seconds"] for f in found)
+
+
+def test_a_look_for_stop_signals_makes_nobody_wait_within_a_block(monkeypatch):
+    def barrier(look, wish):
+        look.steps += 1
+        if look.steps % 10 == 0:
+            look.comm.allreduce(look.wishes)
+
+    looking = Look.step
+    without = seconds_of_blocks(monkeypatch, lambda look, wish: False)
+    assert seconds_of_blocks(monkeypatch, looking) < 1.001 * without
+    assert seconds_of_blocks(monkeypatch, barrier) > 1.02 * without
+
+
+@pytest.mark.parametrize(
+    ("strategy", "learners"), [("ssgd", 4), ("delayed", 4), ("easgd", 4), ("dpsgd", 12), ("sgp", 12)]
+)
+def test_a_look_is_a_message_for_which_nobody_waits(strategy, learners, monkeypatch):
+    wide = cluster(nodes=learners, devices=1, jitter=0.5)
+    looking = timing(strategy, None, learners, 100, wide)
+    monkeypatch.setattr(Look, "step", lambda look, wish: False)
+    without = timing(strategy, None, learners, 100, wide)
+    assert looking["seconds"] == pytest.approx(without["seconds"], rel=1e-4)
+    looks = round((looking["bytes_per_step"] - without["bytes_per_step"]) * 100 / (2 * 8 * (1 - 1 / learners)))
+    assert looks == 100 // max(5, min(learners, 20)) if strategy in ("dpsgd", "sgp") else looks == 20
 
 
 def test_hadpsgd_waits_inside_a_node_only():
