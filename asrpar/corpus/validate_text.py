@@ -55,7 +55,9 @@ def _control(text: str) -> str | None:
 
 
 def _wide(char: str) -> bool:
-    return "\ufb00" <= char <= "\ufb06" or unicodedata.decomposition(char).startswith(("<wide>", "<narrow>"))
+    # Not the punctuation of Chinese and Japanese, which is wide everywhere.
+    wide = unicodedata.category(char)[0] in "LN" and unicodedata.decomposition(char).startswith(("<wide>", "<narrow>"))
+    return wide or "\ufb00" <= char <= "\ufb06"
 
 
 def _mixed(text: str) -> str | None:
