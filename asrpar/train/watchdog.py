@@ -19,6 +19,7 @@ from pathlib import Path
 
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import RecordingTrace
 
 log = get_logger(__name__)
@@ -65,7 +66,7 @@ class Watchdog:
         self._others: dict[int, str] = {}
         self._quiet = self._silence = self._idle = 0.0
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
 
     def __enter__(self) -> "Watchdog":
         """Wake up. Collective."""
@@ -77,8 +78,7 @@ class Watchdog:
                     self._marker.unlink(missing_ok=True)
                     self._sentence.unlink(missing_ok=True)
             self.comm.barrier()
-            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-            self._thread.start()
+            self._thread = Thread(self._watch, "watchdog")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,6 +8,7 @@ import pytest
 from minidata import asrpar, train_options
 
 from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.comm.threads import FailuresEndTheRun
 from asrpar.parallel.trace import RecordingTrace
 from asrpar.train import watchdog
 from asrpar.train.watchdog import Watchdog
@@ -197,6 +198,17 @@ def test_a_false_alarm_ends_nothing(make, tmp_path, caplog):
         dog._alarm()
     assert told == []
     assert not (tmp_path / "stalled").exists()
+
+
+def test_a_watchdog_that_fails_does_not_do_so_in_silence(make, monkeypatch):
+    dog = make(timeout=0.1)
+
+    def fail(found):
+        raise ArithmeticError("no marker")
+
+    monkeypatch.setattr(dog, "_read", fail)
+    with pytest.raises(ArithmeticError, match="no marker"), FailuresEndTheRun(lambda error: None), dog:
+        time.sleep(20)
 
 
 def test_asleep_without_a_timeout(make, tmp_path):
