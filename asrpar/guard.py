@@ -117,7 +117,9 @@ def clean_after_the_dead() -> None:
 
 
 def is_orphan(job: str) -> bool:
-    """Whether the launcher of a job and its guard are known to have ended without cleaning up."""
+    """Whether the launcher of a job and its guard are known to have ended without cleaning up; not so of no job."""
+    if not job:
+        return False
     try:
         owners = Path(job, OWNER).read_text(encoding="utf-8").splitlines()
     except OSError:

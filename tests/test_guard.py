@@ -119,3 +119,9 @@ def test_a_process_number_alone_is_no_identity():
     assert gone(f"{host} {namespace} {pid} {int(start) - 1}")  # of another that had this number before
     assert not gone(f"{host} pid:[1] {pid} 1"), "in another container"
     assert not gone("nonsense")
+
+
+def test_without_a_job_nobody_is_its_orphan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(guard.OWNER).write_text(f"{identity(os.getpid())}1")
+    assert guard.is_orphan(str(tmp_path)) and not guard.is_orphan("")
