@@ -142,7 +142,7 @@ def mpirun(mpi_environment: dict[str, str], tmp_path: Path) -> Callable[..., sub
             source = tmp_path / f"program_{abs(hash(program)) % 10**8}.py"
             source.write_text(program, encoding="utf-8")
             program = source
-        command = [executable, *_bind(executable), "-n", str(ranks), sys.executable, "-m", "mpi4py", str(program)]
+        command = [executable, *_bind(executable), "-n", str(ranks), *warm.rank_command(), str(program)]
         command += [str(a) for a in args]
         done = run_group(command, timeout=timeout, env={**mpi_environment, **(env or {})}, cwd=cwd or tmp_path)
         if check and done.returncode:

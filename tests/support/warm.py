@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+# Instead of a command's name: a program on a rank of MPI.
+RANK = "-m mpi4py"
 MODULES = """
     asrpar.commands.* asrpar.corpus.* asrpar.corpus.corpora.* asrpar.feats.* asrpar.lang.* asrpar.decode.*
     asrpar.score.* asrpar.train.* asrpar.nn.* asrpar.parallel.strategies.* asrpar.parallel.virtual.* asrpar.study.*
@@ -59,6 +61,11 @@ def command(name: str = "") -> list[str]:
 def client(place: str) -> list[str]:
     """The program that stands for a command."""
     return [sys.executable, "-IS", __file__, place]
+
+
+def rank_command() -> list[str]:
+    """What comes before a program and its arguments where ``python -m mpi4py`` would."""
+    return [*client(server()[0]), RANK] if hasattr(os, "pidfd_open") else [sys.executable, "-m", "mpi4py"]
 
 
 def shell_function() -> dict[str, str]:
@@ -164,12 +171,20 @@ def become(request: dict, fds: list[int]) -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN if name in request["ignored"] else default)
     import random
 
-    import asrpar.__main__
-
     random.seed()
+    sys.path[:0] = filter(None, request["environment"].get("PYTHONPATH", "").split(os.pathsep))
     tempfile.tempdir = None
-    sys.modules["__main__"] = asrpar.__main__  # what processes that it starts look at
-    sys.argv = [asrpar.__main__.__file__, *request["arguments"]]
+    program, *rest = request["arguments"] or [""]
+    if program == RANK:
+        import mpi4py.__main__ as main
+
+        sys.path.insert(0, "")  # where the program's folder goes
+    else:
+        import asrpar.__main__ as main
+
+        rest = request["arguments"]
+    sys.modules["__main__"] = main  # what processes that it starts look at
+    sys.argv = [main.__file__, *rest]
 
 
 def run() -> int:
@@ -241,6 +256,11 @@ def stand_for(place: str, arguments: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2])
-        end(run())
+        if "mpi4py" in sys.modules["__main__"].__name__:
+            from mpi4py.run import main
+
+            main()  # ends MPI at the very end of the interpreter
+        else:
+            end(run())
     else:
         stand_for(sys.argv[1], sys.argv[2:])
