@@ -57,9 +57,14 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
     except _BROKEN as e:
         check_opens(path)  # libsndfile says "System error" alone
         raise DataError(f"{path} is not readable as audio: {_reason(e)}") from e
-    if file.frames <= 0:
+    fault = None
+    if file.format == "RAW":  # the kind of samples would be a guess by the file's name: .au, .snd, .vox or .gsm
+        fault = f"{path} is not readable as audio: it has no header that says what its samples are"
+    elif file.frames <= 0:
+        fault = f"audio file {path} holds no samples (zero length)"
+    if fault:
         file.close()
-        raise DataError(f"audio file {path} holds no samples (zero length)")
+        raise DataError(fault)
     return file
 
 
@@ -73,7 +78,8 @@ def scale_fault(peak: float) -> str | None:
     """What is wrong with samples whose largest magnitude is ``peak``, where full scale is 1; None if nothing is."""
     if not peak > FULL_SCALE:
         return None
-    bits = next((b for b in (16, 24, 32) if peak <= 2 ** (b - 1)), None)
+    # Of integers even a whisper has more than a hundred; what has less was amplified too much.
+    bits = next((b for b in (16, 24, 32) if 100 <= peak <= 2 ** (b - 1)), None)
     seems = f": they seem to be those of {bits}-bit integers; divide them by {2 ** (bits - 1)}" if bits else ""
     return f"has samples up to {peak:.6g}, where full scale is 1{seems}"
 
@@ -160,7 +166,7 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
         raise DataError(f"audio file {path} {cut_short(frames, round(frames * lengths[0] / lengths[1]))}")
     if magic[:4] == b"RIFF":
         return wav_without_length(file)
-    if magic[:4] == b"fLaC" or magic[:3] == b"ID3" or (magic[0] == 0xFF and magic[1] & 0xE0 == 0xE0):
+    if magic[:4] == b"fLaC" or magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
         return _mended_stream(file)
     return None
 
@@ -171,6 +177,7 @@ def _mended_stream(path: Path) -> bytes | None:
         if is_flac_without_length(data):
             return with_flac_length(data + file.read())
         if b"fLaC" in data[:4096]:
+            _check_end(path)
             return None  # what most corpora are made of is not read twice
         data += file.read()
     mpeg = read_mpeg(data)
@@ -183,6 +190,23 @@ def _mended_stream(path: Path) -> bytes | None:
         return None
     guessed = soundfile.info(str(path)).frames
     return with_mpeg_length(data, mpeg) if guessed != mpeg.frames * mpeg.samples else None
+
+
+def _check_end(path: Path) -> None:
+    """Raise `DataError` if the last sample that a flac file's header promises cannot be read."""
+    with soundfile.SoundFile(str(path)) as file:
+        if file.frames <= 0:
+            return
+        try:
+            file.seek(file.frames - 1)
+            if len(file.read(1, dtype="int32")):
+                return
+        except RuntimeError:
+            pass  # that of libsndfile has no text
+        raise DataError(
+            f"audio file {path} is cut short or damaged: the end of the {file.frames} samples that its "
+            "header promises cannot be read"
+        )
 
 
 def _check_sphere(path: Path) -> None:

@@ -26,6 +26,8 @@ def sample_bytes(path: Path) -> Lengths | None:
     size = path.stat().st_size
     with path.open("rb") as file:
         magic = file.read(16)
+        if len(magic) < 16:
+            return None  # no format has so little, and libsndfile says so
         if magic[:4] in (b"RIFF", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
             return _riff(file, size)
         if magic[:4] == b"riff":
@@ -84,7 +86,7 @@ def wav_without_length(path: Path) -> bytes | None:
 def _riff(file: BinaryIO, size: int) -> Lengths | None:
     wide = None
     for name, n, at in _chunks(file, size, "<I"):
-        if name == b"ds64":
+        if name == b"ds64" and at + 16 <= size:
             file.seek(at + 8)
             wide = struct.unpack("<Q", file.read(8))[0]
         elif name == b"data":

@@ -174,7 +174,7 @@ def read_scp(path: str | Path) -> dict[str, tuple[str, int]]:
     entries: dict[str, tuple[str, int]] = {}
     there: set[str] = set()
     for key, row in rows.items():
-        match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d+))?", row.value)
+        match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d{1,18}))?", row.value)
         if match is None or "|" in (row.value[0], row.value[-1]):
             raise DataError(f"{path}:{row.line}: '{row.value}' is a command; commands in data are not run")
         if row.value.endswith("]"):

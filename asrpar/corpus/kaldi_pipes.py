@@ -20,7 +20,12 @@ def plain_flac(entry: str) -> str | None:
         words = shlex.split(entry.strip()[:-1])
     except ValueError:
         return None
-    if len(words) == 5 and words[0] == "flac" and sorted(words[1:4]) == ["-c", "-d", "-s"] and words[4][0] not in "-":
+    if (
+        len(words) == 5
+        and words[0] == "flac"
+        and sorted(words[1:4]) == ["-c", "-d", "-s"]
+        and words[4][:1] not in ("", "-")
+    ):
         # A shell would have expanded these; then it is not this plain form.
         quoted = entry.strip()[:-1].strip().endswith(("'", '"'))
         return words[4] if quoted or not set("$`*?[]{}<>|&;()~") & set(words[4]) else None

@@ -20,7 +20,7 @@ RATE = 16000
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
 
 
-def audio_file(path: Path, form: str, subtype: str = "PCM_16") -> bytes:
+def audio_file(path: Path, form: str, subtype: str | None = "PCM_16") -> bytes:
     soundfile.write(path, NOISE, RATE, format=form, subtype=subtype)
     return path.read_bytes()
 
@@ -136,6 +136,35 @@ def test_compressed_and_cut_short(tmp_path: Path, form: str, subtype: str):
         load_samples(Recording("r", [AudioSource("file", [0], str(path))], RATE, len(NOISE), 2.0))
 
 
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_flac_cut_short_is_seen_without_reading_it(tmp_path: Path, part: float):
+    whole = audio_file(tmp_path / "a.flac", "FLAC")
+    (tmp_path / "a.flac").write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(DataError, match=rf"a\.flac is cut short or damaged: the end of the {len(NOISE)} samples that"):
+        probe(tmp_path / "a.flac", "r")
+    assert "cut short" in (probe_audio(tmp_path / "a.flac").fault or "")
+
+
+def test_beginnings_of_files(tmp_path: Path):
+    """What was cut off within its header is refused as everything else is."""
+    for form in ("WAV", "RF64", "W64", "AIFF", "AU", "NIST", "FLAC", "MP3", "OGG"):
+        whole = audio_file(tmp_path / "whole", form, "PCM_16" if form in ("WAV", "W64", "NIST") else None)
+        for length in range(1, 120, 2):
+            (tmp_path / "a").write_bytes(whole[:length])
+            with pytest.raises(DataError):
+                open_audio(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"\xff")
+    with pytest.raises(DataError):
+        open_audio(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["a.au", "a.snd", "a.vox", "a.gsm"])
+def test_no_audio_because_of_its_name(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b"<!DOCTYPE html><html>404 not found</html>" * 50)
+    with pytest.raises(DataError, match="has no header that says what its samples are"):
+        open_audio(tmp_path / name)
+
+
 @pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF - 36])
 def test_wav_of_unknown_length(tmp_path: Path, length: int):
     whole = bytearray(audio_file(tmp_path / "a.wav", "WAV"))
@@ -189,6 +218,11 @@ def test_float_samples_in_units_of_integers(tmp_path: Path, factor: int, bits: i
     assert message in (probe_audio(tmp_path / "a.wav").fault or "")
     with pytest.raises(DataError, match=message):
         decode_to_wav(tmp_path / "a.wav", tmp_path / "out.wav")
+
+
+def test_float_samples_that_were_only_amplified(tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", NOISE * 100, RATE, subtype="FLOAT")
+    assert (probe_audio(tmp_path / "a.wav").fault or "").endswith("where full scale is 1")
 
 
 def test_float_samples_somewhat_above_full_scale(tmp_path: Path):

@@ -248,6 +248,7 @@ def test_wav_of_unknown_length_from_a_pipe(tmp_path: Path, wav: Path, length: in
         ("sox -c -d -s x.flac |", None),
         ("flac -c -d -s 'x |", None),
         ("flac -c -d -s ~/x.flac |", None),
+        ("flac -c -d -s '' |", None),
     ],
 )
 def test_the_plain_flac_command(entry: str, path: str | None) -> None:
