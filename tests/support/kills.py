@@ -38,6 +38,14 @@ def shared_files(pid: int) -> set[Path]:
     return {Path(line.split(maxsplit=5)[5]) for line in lines if "/dev/shm/" in line and "(deleted)" not in line}
 
 
+def parent(pid: int) -> int:
+    """The process that has started another."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 class Job:
     """A launcher and all that it has started, in a temporary folder of its own."""
 
@@ -66,6 +74,8 @@ class Job:
             for pid, line in started_with(self.mark).items()
             if any(w in line for w in word) and of_mpirun == any(w in line for w in ("mpirun ", "prterun ", "mpiexec "))
         ]
+        if part == "rank":  # and not what one of them has forked, which has its command line until it runs another
+            fitting = [pid for pid in fitting if parent(pid) == self.find("mpirun")]
         return max(fitting)
 
     def kill(self, *parts: str, stopped: bool = False) -> None:
