@@ -91,7 +91,9 @@ class Job:
         """Processes, files and shared memory that are there."""
         self.launcher.poll()
         processes = [f"{pid} {line}" for pid, line in started_with(self.mark).items()]
-        return processes + [str(path) for path in (*self.temporary.iterdir(), *self.shared) if path.exists()]
+        # torch's cache is there after a training that ended well, too.
+        files = [path for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")]
+        return processes + [str(path) for path in (*files, *self.shared) if path.exists()]
 
     def wait(self, seconds: float = 10.0) -> tuple[float, list[str]]:
         """Seconds until nothing is left, and what is after so many."""
