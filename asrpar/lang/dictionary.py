@@ -10,7 +10,9 @@ Names of files say nothing: a ``.dict`` may be of any kind. `guess_format` looks
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +20,11 @@ from asrpar.errors import DataError
 from asrpar.lang.text import read_lines
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+# Numbers as they are written where a comma parts the fraction, or a percent sign follows.
+_OTHER_NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)?[%‰]|\d+,\d+)")
+_COMMENT = ("#", "##", "###", ";;", ";;;", "//")
+# What parts words from units, or stands around them, in other notations.
+_BETWEEN, _BEFORE, _AFTER = ("|", "=", ":", ",", ";", "->", "=>"), ('"', "(", "{"), (",", ";", ":", "=", "|")
 VARIANT = re.compile(r"(.+)\((\d+)\)")
 # How many numbers a format has between word and units.
 _NUMBERS = {"lexiconp": (1,), "mfa": (0, 1, 4)}
@@ -59,6 +66,8 @@ def read_entries(path: str | Path, format: str) -> list[Entry]:
     """
     guess = format == "auto"
     rows = _rows(path, comments=format in ("auto", "cmudict"))
+    if guess:
+        _refuse_notations(path, rows)
     format = guess_format(path, rows) if guess else format
     return [_entry(f"{path}:{row.line}", row, format, guess) for row in rows]
 
@@ -80,11 +89,48 @@ def guess_format(path: str | Path, rows: Sequence[Row]) -> str:
     if counts <= {0, 1, 4} and (4 in counts or parted):
         return "mfa"
     first = rows[0]
+    if len(counts) == 1:
+        raise DataError(
+            f"{path}:{first.line}: {_follow(first)} the word '{first.word}', as in all lines: this is no "
+            "format of a lexicon; if numbers are units, set lexicon.format to lexicon"
+        )
     other = next((row for row in rows if row.numbers != first.numbers), first)
     raise DataError(
-        f"{path}:{other.line}: {other.numbers} numbers follow the word '{other.word}', and {first.numbers} follow "
-        f"'{first.word}' in line {first.line}: this is no format of a lexicon; if numbers are units, set "
-        "lexicon.format to lexicon"
+        f"{path}:{other.line}: {_follow(other)} the word '{other.word}', and {_follow(first)} '{first.word}' in line "
+        f"{first.line}: this is no format of a lexicon; if numbers are units, set lexicon.format to lexicon"
+    )
+
+
+def _follow(row: Row) -> str:
+    return {0: "no number follows", 1: "1 number follows"}.get(row.numbers, f"{row.numbers} numbers follow")
+
+
+def _refuse_notations(path: str | Path, rows: Sequence[Row]) -> None:
+    """Raise `DataError` if every line has a mark that is part of another notation, and of no word or unit."""
+    units = [row.fields[0] for row in rows if row.fields]
+    if len(rows) < 2 or len(units) < len(rows):
+        return
+    mark = None
+    if units[0] in _BETWEEN and len(set(units)) == 1:
+        mark = f"'{units[0]}' between word and units"
+    elif all(row.word.endswith(_AFTER) and len(row.word) > 1 for row in rows):
+        mark = f"'{rows[0].word[-1]}' after the word"
+    elif all(row.word.startswith(_BEFORE) and len(row.word) > 1 for row in rows):
+        mark = f"'{rows[0].word[0]}' before the word"
+    elif all(row.fields[0].startswith("/") and row.fields[-1].endswith("/") for row in rows):
+        mark = "slashes around the units"
+    elif all(unit.startswith("[") and unit.endswith("]") for unit in units):
+        mark = f"'{units[0]}' between word and units (HTK's output symbol)"
+    if mark:
+        raise DataError(f"{path}:{rows[0].line}: each line has {mark}: take it out, the form is WORD P P")
+
+
+@lru_cache(maxsize=4096)
+def _other_number(token: str) -> bool:
+    """Whether a token is a number that is not written as numbers are read here, such as 0,95 or 95% or ０．９５."""
+    plain = unicodedata.normalize("NFKC", token)
+    return _OTHER_NUMBER.fullmatch(plain) is not None or (
+        _NUMBER.fullmatch(token) is None and _NUMBER.fullmatch(plain) is not None
     )
 
 
@@ -96,7 +142,7 @@ def _rows(path: str | Path, comments: bool) -> list[Row]:
         fields = line.split()
         if not fields:
             continue
-        if fields[0] in ("#", ";;;", ";;"):
+        if fields[0] in _COMMENT:
             raise DataError(
                 f"{path}:{number}: a comment? They begin with ';;;', in lexicons of format auto and cmudict"
             )
@@ -113,10 +159,17 @@ def _entry(where: str, row: Row, format: str, guessed: bool) -> Entry:
     if format in _NUMBERS:
         count = row.numbers if format == "mfa" else 1
         if format == "mfa" and count not in _NUMBERS[format]:
-            raise DataError(f"{where}: {count} numbers follow the word '{word}', and not 0, 1 or 4")
+            raise DataError(f"{where}: {_follow(row)} the word '{word}', and not 0, 1 or 4")
         if count:
             prob, tokens = _prob(tokens[0] if tokens else "", where), tokens[count:]
+    if tokens and VARIANT.fullmatch(f"x{tokens[0]}"):
+        raise DataError(f"{where}: '{tokens[0]}' stands apart from its word: write {word}{tokens[0]}")
     for token in tokens:
+        if _other_number(token):
+            raise DataError(
+                f"{where}: '{token}' in the pronunciation of '{word}' is a number, not a unit; probabilities are "
+                "written as 0.95"
+            )
         # Units of digits are possible where somebody says so; none has a decimal point.
         if _NUMBER.fullmatch(token) and (guessed or format in ("cmudict", "mfa") or not token.isdigit()):
             if guessed:
@@ -137,5 +190,7 @@ def _prob(field: str, where: str) -> float:
     except ValueError:
         raise DataError(f"{where}: expected a probability after the word, found '{field}'") from None
     if not 0.0 < prob <= 1.0:
-        raise DataError(f"{where}: pronunciation probability {field} is not in (0, 1]")
+        hint = "a percentage or a count? The likeliest pronunciation of a word may have 1" if prob > 1 else ""
+        hint = "a logarithm? Write the probability itself" if prob < 0 else hint
+        raise DataError(f"{where}: pronunciation probability {field} is not in (0, 1]{': ' * bool(hint)}{hint}")
     return prob

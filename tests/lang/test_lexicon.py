@@ -73,19 +73,37 @@ def test_numbers_of_no_format_never_become_units(tmp_path, text, format):
         (MFA, "lexiconp", r":1: '0.22' .* seems to be 'mfa'"),
         ("A 0.5 AH\nB 1 B\n", "lexicon", r":1: '0.5' .* seems to be 'lexiconp' \(WORD prob P P\): set lexicon.format"),
         ("A 1 AH\n", "cmudict", r":1: '1' .* seems to be 'lexiconp'"),
-        ("A AH\nB B\nC 0.5 K\n", "auto", r":3: 1 numbers follow the word 'C', and 0 follow 'A' in line 1"),
-        ("A 0.5 AH\nB B\n", "auto", r":2: 0 numbers follow the word 'B', and 1 follow 'A' in line 1"),
+        ("A AH\nB B\nC 0.5 K\n", "auto", r":3: 1 number follows the word 'C', and no number follows 'A' in line 1"),
+        ("A 0.5 AH\nB B\n", "auto", r":2: no number follows the word 'B', and 1 number follows 'A' in line 1"),
         ("ONE 1\nTWO 2\n", "auto", r":1: numbers alone are the pronunciation of 'ONE'"),
         ("A a 1\n", "auto", r":1: '1' .* is a number, not a unit; if numbers are units, set lexicon.format to lexicon"),
         ("# words\nA AH\n", "auto", r":1: a comment\? They begin with ';;;'"),
         (";;; words\nA AH\n", "lexicon", r":1: a comment\?"),
         ("NEW YORK\tN UW Y AO R K\n", "auto", r":1: the word 'NEW YORK' has a blank in it"),
+        ("A 0.5 1 AH\nB 1 2 B\n", "auto", r":1: 2 numbers follow the word 'A', as in all lines: this is no format"),
+        ("A 95% AH\nB 90% B\n", "auto", r":1: '95%' .* is a number, not a unit; probabilities are written as 0\.95"),
+        ("A 0,95 AH\n", "lexicon", r":1: '0,95' .* is a number"),
+        ("A ０．９ AH\n", "auto", r":1: '０．９' .* is a number"),
+        ("A 95 AH\nB 5 B\n", "auto", r":1: .* 95 is not in \(0, 1\]: a percentage or a count\?"),
+        ("A -0.1 AH\n", "lexiconp", r":1: .* -0\.1 is not in \(0, 1\]: a logarithm\?"),
+        ("A AH\nA (2) EY\n", "auto", r":2: '\(2\)' stands apart from its word: write A\(2\)"),
+        ("A [A] ah sp\nB [] b sp\n", "auto", r":1: each line has '\[A\]' between word and units \(HTK's"),
+        ("A | AH\nB | B\n", "auto", r":1: each line has '\|' between word and units: take it out"),
+        ("A, AH\nB, B\n", "auto", r":1: each line has ',' after the word"),
+        ('"A" AH\n"B" B\n', "auto", r""":1: each line has '"' before the word"""),
+        ("A /ə/\nB /b i/\n", "auto", r":1: each line has slashes around the units"),
+        ("// words\nA AH\n", "auto", r":1: a comment\?"),
         ("A 2 AH\n", "auto", r":1: pronunciation probability 2 is not in \(0, 1\]"),
     ],
 )
 def test_what_does_not_fit_the_format(tmp_path, text, format, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, text, format=format)
+
+
+def test_marks_that_only_some_lines_have_are_words_and_units(tmp_path):
+    text = "@ a t\n/ / s\n(B b\n, k /\n= i\n妈 m a1\n% p @\n"
+    assert len(read(tmp_path, text, format="auto")) == 7
 
 
 def test_cmudict(tmp_path):
