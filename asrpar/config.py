@@ -52,7 +52,10 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
         try:
             if _takes(schema, key, list) and value[:1] not in "[${":
                 item = f"{key}=[{value}]"  # one value for a list of one
-            if _takes(schema, key, str):
+            optional = (
+                _takes(schema, key, str | None) and value.lower() not in ("", "null", "~") and value[0] not in "'\""
+            )
+            if _takes(schema, key, str) or optional:
                 # As it is: a path may hold what YAML takes for a comment or a mapping.
                 source = OmegaConf.create()
                 OmegaConf.update(source, key, value)
@@ -94,14 +97,14 @@ def config_options(command: Callable) -> Callable:
     )(command)
 
 
-def _takes(schema: Any, key: str, kind: type) -> bool:
-    """Whether the setting ``a.b`` is of the type ``kind`` (and not optional, when it may be set to null)."""
+def _takes(schema: Any, key: str, kind: Any) -> bool:
+    """Whether the setting ``a.b`` is of the type ``kind``: str is not ``str | None``, which may be set to null."""
     *sections, name = key.split(".")
     for section in sections:
         schema = next((f.type for f in dataclasses.fields(schema) if f.name == section), None)
         if not dataclasses.is_dataclass(schema):
             return False
-    return any(f.name == name and (get_origin(f.type) or f.type) is kind for f in dataclasses.fields(schema))
+    return any(f.name == name and kind in (f.type, get_origin(f.type)) for f in dataclasses.fields(schema))
 
 
 def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:

@@ -8,14 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-# Blocks of Unicode: Thai and Lao, Myanmar, Khmer, kana (without the punctuation before it), Han.
+# Blocks of Unicode: Thai and Lao, Myanmar, Khmer, kana (without the punctuation before it), Han, half-width kana.
 _SCRIPTS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
 # Vowels and tones that stand on a character, and selectors of its shape.
 _MARKS = "".join(c for c in map(chr, range(0x0E00, 0x3100)) if unicodedata.category(c).startswith("M"))
-_MARKS += "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_MARKS += "\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _CHARACTER = f"[{_SCRIPTS}][{_MARKS}]*"
 _ONE = re.compile(_CHARACTER)
 _WORD = re.compile(rf"{_CHARACTER}|[^\s{_SCRIPTS}]+")

@@ -46,6 +46,7 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     places = places or Places()
     transcripts = [t for split in config.lm.splits for t in manifest_texts(manifests, split)]
     config = _settled(config, transcripts)
+    _warn_of_turkish(config, transcripts)
     speech = [split_words(t, config.split) for t in transcripts]
     if not any(speech):
         raise DataError(f"{manifests}: no words in the text of {', '.join(config.lm.splits)}")
@@ -82,6 +83,21 @@ def _settled(config: LangConfig, transcripts: list[str]) -> LangConfig:
     if characters:
         LOG.info("most of the text is written without blanks: each of its characters is a word (split: characters)")
     return replace(config, split="characters" if characters else "blanks")
+
+
+def _warn_of_turkish(config: LangConfig, transcripts: list[str]) -> None:
+    """Warn where letters are mapped that belong together otherwise in the language of the text."""
+    cases = {
+        "lexicon.case": config.lexicon.case,
+        "lm.text_case": config.lm.text_case,
+        "lm.arpa_case": config.lm.arpa_case,
+    }
+    mapped = [key for key, case in cases.items() if case != "keep"]
+    if mapped and any("ı" in text or "İ" in text for text in transcripts):
+        LOG.warning(
+            "the text has a dotless i or a dotted I, as Turkish has, and %s maps I to i and i to I: bring such text to "
+            "one case before, and leave that setting at keep", " and ".join(mapped),
+        )  # fmt: skip
 
 
 def _log_perplexity(config: LangConfig, lm: ArpaLm, manifests: Path) -> None:
@@ -189,8 +205,15 @@ def _apply_oov_policy(
         raise DataError(f"oov.policy 'spell': the lexicon lacks letters of {_some(silent)}")
     raise DataError(
         f"{len(oov)} words have no pronunciation: {_some(oov)}; "
-        "extend the lexicon, or set oov.policy to unk, skip or spell"
+        f"{_other_case(oov, source)}extend the lexicon, or set oov.policy to unk, skip or spell"
     )
+
+
+def _other_case(words: set[str], lexicon: Lexicon) -> str:
+    """What to do if the lexicon has words in another case; empty if it has not."""
+    folded = {word.casefold() for word in lexicon.by_word}
+    count = sum(word.casefold() in folded for word in words)
+    return f"the lexicon has {count} of them in another case (lexicon.case brings it to one); " if count else ""
 
 
 def _vocabulary_lexicon(config: LangConfig, wanted: set[str], source: Lexicon, speller: Speller | None) -> Lexicon:

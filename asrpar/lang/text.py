@@ -10,6 +10,8 @@ from asrpar.errors import DataError, MissingInputError
 from asrpar.textfile import nfc
 from asrpar.unspaced import split_characters
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which JSON can have and no file of UTF-8 text
+
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, line without its end, composed) of a UTF-8 file, gzipped if its first bytes say so.
@@ -36,7 +38,7 @@ def check_sentences(path: str | Path, lines: Sequence[str]) -> None:
         raise DataError(f"{path} is a language model, not text: give it as lm.arpa")
     for kind, ids in (
         ("trn", [m and m[0] for line in lines for m in [re.search(r"\(\S+\)\s*$", line)]]),
-        ("Kaldi text", [m and m[0] for line in lines for m in [re.match(r"(?=\S*\d)(?=\S*[^\W\d])\S+", line)]]),
+        ("Kaldi text", [m and m[0] for line in lines for m in [re.match(r"(?=\S*\d)(?=\S*([^\W\d]|-))\S+", line)]]),
     ):
         if len(lines) > 1 and all(ids) and len(set(ids)) == len(lines):
             raise DataError(f"{path} is a {kind} with an id in each line, such as {ids[0]}: give sentences without ids")
@@ -58,5 +60,10 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
             text = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError) as e:
             raise DataError(f"{path}:{number}: not a supervision with a text") from e
+        if not isinstance(text, str | None):
+            raise DataError(f"{path}:{number}: the text is {type(text).__name__}, not str")
+        odd = _NO_TEXT.search(text or "")
+        if odd:
+            raise DataError(f"{path}:{number}: the text has the character U+{ord(odd[0]):04X}, which no word has")
         texts.append(nfc(text or ""))
     return texts

@@ -109,6 +109,35 @@ def test_oov_error(make):
         make(["THE BIRD", "CATX THE"])
 
 
+def test_words_that_the_lexicon_has_in_another_case(make, tmp_path):
+    with pytest.raises(DataError, match=r"the lexicon has 2 of them in another case \(lexicon.case brings it to one\)"):
+        make(["the Cat"])
+    make(["the cat"], lexicon__case="lower")
+
+
+def test_case_is_not_that_of_turkish(make, tmp_path, caplog):
+    (tmp_path / "tr").write_text("IŞIK a\nİZ b\n", encoding="utf-8")
+    make(["IŞIK İZ"], lexicon__path="tr")
+    assert not caplog.records
+    with pytest.raises(DataError, match="no pronunciation"):
+        make(["ışık iz"], lexicon__path="tr", lexicon__case="lower")
+    assert "lexicon.case maps I to i" in caplog.text
+
+
+@pytest.mark.parametrize("text", [5, ["A"], "A\0", "A\ud800"])
+def test_transcripts_that_are_no_text(make, text):
+    with pytest.raises(
+        DataError, match=r"supervisions_train.jsonl.gz:1: the text (is (int|list), not str|has the char)"
+    ):
+        make([text, "A"])
+
+
+@pytest.mark.parametrize("path", ["|touch run", "-", "a: b", "x # y", "[x]", "{x}"])
+def test_names_of_files_in_settings_are_only_names(make, path):
+    with pytest.raises(MissingInputError, match=rf"lexicon.path: no file .*/{re.escape(path)} or {re.escape(path)}"):
+        make(["A"], lexicon__path=path)
+
+
 def test_oov_unk(make, tmp_path):
     lang = make(["THE BIRD", "THE CAT"], oov__policy="unk")
     assert lang.encode("BIRD") == [lang.token_id("SPN")]
@@ -203,6 +232,7 @@ def test_given_arpa(make, tmp_path):
             "more.txt is a language model, not text: give it as lm.arpa",
         ),
         ("A DOG (an1-fash)\nTHE DOG (an2-fash)\n", r"more.txt is a trn with an id in each line, such as \(an1-fash\)"),
+        ("84-121-0 THE DOG\n84-121-1 A DOG\n", "more.txt is a Kaldi text with an id in each line, such as 84-121-0"),
         ("BAC009S01 THE DOG\nBAC009S02 A DOG\n", "more.txt is a Kaldi text with an id in each line, such as BAC009S01"),
     ],
 )
