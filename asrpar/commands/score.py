@@ -113,7 +113,7 @@ def _score_set(
 ) -> None:
     from asrpar.score.report import summary, wer_line, write_report
     from asrpar.score.trn import count_bracketed, read_transcripts
-    from asrpar.score.wer import pick_measure, score
+    from asrpar.score.wer import differs_in_case, pick_measure, score
 
     optional = facts["optional_words"]
     references = read_transcripts(ref, optional_words=optional)
@@ -122,6 +122,11 @@ def _score_set(
         measure = "wer" if tokens else pick_measure(references.values())
     hypotheses = read_transcripts(hyp, may_be_empty=True, optional_words=optional)
     scored = score(references, hypotheses, speakers, measure)
+    if measure != "cer" and differs_in_case(references, hypotheses):
+        click.echo(
+            f"warning: most words of {hyp} are in {ref} in another case only, and so errors: bring both to one case",
+            err=True,
+        )
     bracketed = 0 if optional else count_bracketed(references)
     if bracketed:
         click.echo(

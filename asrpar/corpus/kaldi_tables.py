@@ -120,6 +120,18 @@ def check_key(key: str) -> None:
         raise DataError(f"{key!r} cannot be an id in Kaldi's files: it has a blank in it or is empty")
 
 
+def id_fault(utt_id: str) -> str | None:
+    """Why an utterance's id cannot stand in files of transcripts, ``WORDS (utt-id)``; None if it can."""
+    if utt_id.split() != [utt_id]:
+        return "has a blank in it" if utt_id else "is empty"
+    depth = 0
+    for char in utt_id:
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            break
+    return "has a bracket without its partner" if depth else None
+
+
 def same_keys(problems: Problems, path: Path, rows: dict[str, Row], other: Path, others: dict[str, Row]) -> None:
     """Add every key that only one of two tables has."""
     for key, row in rows.items():

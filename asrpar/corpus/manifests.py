@@ -14,6 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
+from asrpar.corpus.kaldi_tables import id_fault
 from asrpar.errors import ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.textfile import nfc
 
@@ -61,6 +62,9 @@ def make_cuts(split: Split) -> list[MonoCut]:
         recording = recordings.get(s.recording_id)
         if recording is None:
             raise DataError(f"utterance {s.id}: there is no recording {s.recording_id}")
+        fault = id_fault(s.id)
+        if fault:
+            raise DataError(f"the utterance id {s.id!r} {fault}, which files of transcripts, 'WORDS (id)', cannot hold")
         if not s.speaker or s.text is None:
             raise DataError(f"utterance {s.id} has no {'text' if s.speaker else 'speaker'}")
         if s.start < 0 or s.duration <= 0 or s.end > recording.duration + 0.5 / recording.sampling_rate:

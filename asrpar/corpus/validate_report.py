@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from asrpar.corpus.kaldi_tables import id_fault
+
 MARGIN = 0.3  # s
 
 
@@ -126,6 +128,9 @@ class DataSet:
         """Note an utterance's speaker, and warn if the id does not begin with it."""
         self.speakers.setdefault(utterance, speaker)
         self.places.setdefault(utterance, place)
+        fault = id_fault(utterance)
+        if fault:
+            self.error(place.file, place.line, f"utterance id '{utterance}' {fault}: transcripts are 'WORDS (id)'")
         if not utterance.startswith(speaker):
             self.warn(
                 place.file,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lhotse import MonoCut
 
-from asrpar.corpus.kaldi_tables import check_key
+from asrpar.corpus.kaldi_tables import check_key, id_fault
 from asrpar.errors import DataError
 from asrpar.feats.audio import speed_prefix
 
@@ -42,6 +42,9 @@ def check_ids(cuts: Sequence[MonoCut], split: str, speeds: Sequence[float], stor
             made[key] = cut.id
     for key in made:
         _check_storage(key, storage)
+        fault = id_fault(key)
+        if fault:
+            raise DataError(f"the id {key!r} {fault}, which files of transcripts, 'WORDS (id)', cannot hold: rename it")
 
 
 def _check_storage(key: str, storage: str) -> None:

@@ -9,8 +9,6 @@ from asrpar.score.alternatives import OPTIONAL, Network, as_network, parse
 from asrpar.textfile import nfc, text_lines
 
 _TIME = re.compile(r"\d+(\.\d*)?")
-# The id may have parentheses of its own, as in utt(1).
-_TRN = re.compile(r"(?:(.*)\s)?\(((?:[^()\s]|\([^()\s]*\))+)\)\s*")
 
 
 def read_transcripts(
@@ -38,17 +36,18 @@ def read_transcripts(
         return {}
     if not lines:
         raise DataError(f"{path} is empty")
-    ends = [_TRN.fullmatch(line) for _, line in lines]
-    is_trn = path.suffix == ".trn" or (all(ends) and len({m[2] for m in ends if m}) == len(lines))
+    named = path.suffix == ".trn"
+    ends = [_split_id(line, apart=not named) for _, line in lines]
+    is_trn = named or (all(ends) and len({end[1] for end in ends if end}) == len(lines))
     # A damaged trn of another name is read as Kaldi text: let the message say so.
     hint = "" if is_trn or not any(ends) else " (read as 'utt-id WORDS'; call the file *.trn if it is 'WORDS (utt-id)')"
     _refuse_times(path, lines)
     found: dict[str, list[str] | Network] = {}
-    for (number, line), match in zip(lines, ends, strict=True):
+    for (number, line), end in zip(lines, ends, strict=True):
         if is_trn:
-            if match is None:
+            if end is None:
                 raise DataError(f"{path}:{number}: no '(utt-id)' at the end of the line")
-            text, utt_id = match[1] or "", match[2]
+            text, utt_id = end
         else:
             utt_id, *rest = line.split(maxsplit=1)
             text = rest[0] if rest else ""
@@ -65,6 +64,26 @@ def read_transcripts(
         except ValueError as e:
             raise DataError(f"{path}:{number}: {e} (in trn, {{ A / B / @ }} are alternatives)") from e
     return found
+
+
+def _split_id(line: str, apart: bool) -> tuple[str, str] | None:
+    """The words and the id of a line ``WORDS (utt-id)``, None if there is no id; ``apart``: a blank has to part them.
+
+    The id may have brackets of its own in pairs, as in utt(1), but no blanks.
+    """
+    line = line.rstrip()
+    depth = 0
+    for at in range(len(line) - 1, -1, -1):
+        depth += (line[at] == ")") - (line[at] == "(")
+        if depth <= 0:
+            break
+    text, utt_id = line[:at], line[at + 1 : -1].strip()
+    if not line.endswith(")") or depth or not utt_id or len(utt_id.split()) > 1:
+        return None
+    joined = text.split()[-1] if text[-1:].strip() else ""
+    if joined and (apart or joined.count("(") != joined.count(")")):
+        return None
+    return text, utt_id
 
 
 def count_bracketed(transcripts: Mapping[str, list[str] | Network]) -> int:
@@ -94,5 +113,6 @@ def read_utt2spk(path: str | Path) -> dict[str, str]:
         fields = line.split()
         if len(fields) != 2:
             raise DataError(f"{path}:{number}: expected 'utt-id speaker', found '{line.strip()}'")
-        speakers[fields[0]] = fields[1]
+        if speakers.setdefault(fields[0], fields[1]) != fields[1]:
+            raise DataError(f"{path}:{number}: {fields[0]} is of '{speakers[fields[0]]}' in an earlier line")
     return speakers

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from asrpar.errors import DataError
 from asrpar.score.align import GAP, Counts, align, align_characters, count
-from asrpar.score.alternatives import Network
+from asrpar.score.alternatives import NOTHING, Network
+from asrpar.textfile import nfc
 from asrpar.unspaced import mostly_unspaced, split_characters
 
 MEASURES = ("wer", "cer", "mer")
@@ -98,8 +99,9 @@ def score(
     """
     extra = sorted(set(hypotheses) - set(references))
     if extra:
-        raise DataError(f"{len(extra)} hypotheses have no reference, such as {', '.join(extra[:3])}: wrong file?")
-    if not any(references.values()):
+        why = _other_form(extra, references)
+        raise DataError(f"{len(extra)} hypotheses have no reference, such as {', '.join(extra[:3])}: {why}")
+    if not any(map(_has_words, references.values())):
         raise DataError("the references have no words: there is nothing to score")
     result = Score([])
     for utt_id in sorted(references):
@@ -122,6 +124,18 @@ def score(
     return result
 
 
+def _has_words(reference: Words) -> bool:
+    return any(word not in ("", NOTHING) for word in (reference.words if isinstance(reference, Network) else reference))
+
+
+def _other_form(ids: Sequence[str], references: Mapping[str, Words]) -> str:
+    """Why the references may lack these ids."""
+    for what, form in (("case", str.lower), ("way to write accents (NFC, NFD)", nfc)):
+        if form(ids[0]) in map(form, references):
+            return f"the references have them in another {what}"
+    return "wrong file?"
+
+
 def utterance_counts(ref: Words, hyp: Words, measure: str) -> Counts:
     """Errors of one utterance."""
     return count(_aligned(ref, hyp, measure)[0])
@@ -131,6 +145,16 @@ def pick_measure(references: Iterable[Words]) -> str:
     """``cer`` for references that are mostly of scripts without blanks between words, else ``wer``."""
     texts = (" ".join(r.words) if isinstance(r, Network) else " ".join(r) for r in references)
     return "cer" if mostly_unspaced(texts) else "wer"
+
+
+def differs_in_case(references: Mapping[str, Words], hypotheses: Mapping[str, Words]) -> bool:
+    """Whether more than half of the hypotheses' different words are in the references in another case alone."""
+    said, heard = (
+        {word for words in texts.values() for word in (words.words if isinstance(words, Network) else words)}
+        for texts in (references, hypotheses)
+    )
+    folded = {word.casefold() for word in said}
+    return 2 * sum(word not in said and word.casefold() in folded for word in heard) > len(heard)
 
 
 def _aligned(ref: Words, hyp: Words, measure: str) -> tuple[list[tuple[str, str]], Counts]:

@@ -62,6 +62,13 @@ def test_bad_supervisions_are_refused_and_leave_nothing(tmp_path: Path, wav: Pat
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("name", ["a b", "", "a(1", "a)(", "a\n"])
+def test_ids_that_files_of_transcripts_cannot_hold(tmp_path: Path, wav: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"split dev: the utterance id .*, which files of transcripts"):
+        write_manifests(tmp_path / "m", {"dev": Split([probe(wav, "r")], [supervision(name)])})
+    make_cuts(Split([probe(wav, "r")], [supervision("a(1)-é😀")]))
+
+
 def test_double_ids_and_empty_splits(tmp_path: Path, wav: Path) -> None:
     recording = probe(wav, "r")
     with pytest.raises(DataError, match="utterance id s-1 occurs twice"):

@@ -44,6 +44,16 @@ def test_rate_of_speech(text: str, seconds: float, warnings: list[bool]):
     assert found(text, seconds) == warnings
 
 
+def test_ids_that_files_of_transcripts_cannot_hold():
+    data = DataSet("x", "x")
+    for name in ("a b", "a(1", "a(1)"):
+        data.add_utterance(name, "a", Place("f", 1))
+    assert [p.message for p in data.problems] == [
+        "utterance id 'a b' has a blank in it: transcripts are 'WORDS (id)'",
+        "utterance id 'a(1' has a bracket without its partner: transcripts are 'WORDS (id)'",
+    ]
+
+
 def test_many_of_a_kind_are_told_by_the_first_and_a_count():
     same = [Problem("utt2spk", n, f"id 'u{n}' is not like 's{n}', so", warning=True) for n in range(1, 3001)]
     other = Problem("utt2spk", 7, "id 'u7' is something else", warning=True)

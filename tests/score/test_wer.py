@@ -10,7 +10,7 @@ from asrpar.errors import DataError, MissingInputError
 from asrpar.score.align import GAP, Counts, align, character_counts, count
 from asrpar.score.alternatives import parse
 from asrpar.score.trn import read_transcripts, read_utt2spk
-from asrpar.score.wer import pick_measure, score
+from asrpar.score.wer import differs_in_case, pick_measure, score
 
 WORDS = st.lists(st.sampled_from("ABCD"), max_size=9)
 
@@ -124,12 +124,43 @@ def test_transcript_formats(tmp_path, text, expected):
         ("A (u)\nB (u)\n", ":2: utterance u comes twice"),
         ("A (u)\nB\n", ":2: no '\\(utt-id\\)'"),
         ("\n \n", "is empty"),
+        ("A B (a b)\n", ":1: no '\\(utt-id\\)'"),
+        ("A (a(1)\n", ":1: no '\\(utt-id\\)'"),
+        ("A (a)1)\n", ":1: no '\\(utt-id\\)'"),
+        ("A ( )\n", ":1: no '\\(utt-id\\)'"),
     ],
 )
 def test_bad_transcripts(tmp_path, text, message):
     (tmp_path / "t.trn").write_text(text)
     with pytest.raises(DataError, match=message):
         read_transcripts(tmp_path / "t.trn")
+
+
+def test_the_id_is_the_last_thing_in_brackets(tmp_path):
+    """sclite wants no blank before it, and takes blanks inside."""
+    (tmp_path / "t.trn").write_text("A B(u-1)\nA (NOISE)(u-2 )\nA (x((1)))\n")
+    assert read_transcripts(tmp_path / "t.trn") == {"u-1": ["A", "B"], "u-2": ["A", "(NOISE)"], "x((1))": ["A"]}
+
+
+def test_references_that_say_nothing(tmp_path):
+    (tmp_path / "t.trn").write_text("@ (u-1)\n{ @ / @ } (u-2)\n")
+    with pytest.raises(DataError, match="the references have no words"):
+        score(read_transcripts(tmp_path / "t.trn"), {"u-1": ["A"]})
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [("É-1", "another case"), ("e\u0301-1", r"another way to write accents \(NFC"), ("x", "wrong file")],
+)
+def test_ids_of_another_form(other, why):
+    with pytest.raises(DataError, match=f"1 hypotheses have no reference, such as {other}: .*{why}"):
+        score({"é-1": ["A"]}, {other: ["A"]})
+
+
+def test_words_of_another_case():
+    assert differs_in_case({"u": ["A", "B", "C"]}, {"u": ["a", "b", "x"]})
+    assert not differs_in_case({"u": ["A", "b", "C"]}, {"u": ["a", "b", "x"]})
+    assert not differs_in_case({"u": ["A"]}, {"u": []})
 
 
 def test_a_text_is_not_taken_for_trn_by_its_first_line(tmp_path):
@@ -158,6 +189,9 @@ def test_unreadable_transcripts(tmp_path):
         read_utt2spk(tmp_path / "u")
     with pytest.raises(MissingInputError, match="utt2spk"):
         read_utt2spk(tmp_path / "v")
+    (tmp_path / "u").write_text("a b\na c\n")
+    with pytest.raises(DataError, match="u:2: a is of 'b' in an earlier line"):
+        read_utt2spk(tmp_path / "u")
     (tmp_path / "u").write_text("a b c\n")
     with pytest.raises(DataError, match="u:1"):
         read_utt2spk(tmp_path / "u")
