@@ -279,12 +279,13 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 ids = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=6).filter(lambda s: s.strip() == s)
+utterance_ids = ids.filter(lambda s: not set("()") & set(s))
 texts = st.lists(ids, max_size=4).map(" ".join)
 
 
 @st.composite
 def splits(draw: st.DrawFn, paths: list[Path]) -> Split:
-    names = draw(st.lists(ids, min_size=1, max_size=4, unique=True))
+    names = draw(st.lists(utterance_ids, min_size=1, max_size=4, unique=True))
     recordings = {name: probe(draw(st.sampled_from(paths)), name) for name in names}
     with_language = draw(st.booleans())
     with_gender = draw(st.booleans())
@@ -293,7 +294,7 @@ def splits(draw: st.DrawFn, paths: list[Path]) -> Split:
         pieces = [(name, name, 0.0, recordings[name].duration) for name in names]
     else:
         pieces = []
-        for utt in draw(st.lists(ids, min_size=1, max_size=5, unique=True)):
+        for utt in draw(st.lists(utterance_ids, min_size=1, max_size=5, unique=True)):
             name = draw(st.sampled_from(names))
             begin = draw(st.integers(0, 900)) / 1000
             if draw(st.booleans()):
