@@ -6,6 +6,7 @@ a language (transcripts, lexicon, language model, references and hypotheses) is 
 """
 
 import gzip
+import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from asrpar.errors import DataError, MissingInputError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _GZIP = b"\x1f\x8b"
 # First bytes of files that are no text, and what to do with them.
 _NO_TEXT = (
@@ -25,6 +27,12 @@ _NO_TEXT = (
 def nfc(text: str) -> str:
     """``text`` in the one form in which words are compared: composed Unicode (NFC)."""
     return unicodedata.normalize("NFC", text)
+
+
+def odd_character(text: str) -> str | None:
+    """A character that JSON can have and no text has, such as ``U+D800``: half of a pair (a surrogate), or a zero."""
+    found = _NO_CHARACTER.search(text)
+    return f"U+{ord(found[0]):04X}" if found else None
 
 
 def foreign_bytes(raw: bytes, first_line: int = 1) -> str | None:

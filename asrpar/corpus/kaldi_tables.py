@@ -1,13 +1,15 @@
 """Kaldi's text tables: ``key value`` lines, ordered by key in the C locale."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asrpar.errors import DataError, replacing
-from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes
+from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes, nfc
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
+UNLIKE = "its letters are composed of other characters (NFC, NFD): write ids in one way"
 
 
 @dataclass
@@ -134,9 +136,19 @@ def id_fault(utt_id: str) -> str | None:
 
 def same_keys(problems: Problems, path: Path, rows: dict[str, Row], other: Path, others: dict[str, Row]) -> None:
     """Add every key that only one of two tables has."""
-    for key, row in rows.items():
-        if key not in others:
-            problems.add(path, row.line, f"'{key}' is not in {other.name}")
-    for key, row in others.items():
-        if key not in rows:
-            problems.add(other, row.line, f"'{key}' is not in {path.name}")
+    for here, mine, there, theirs in ((path, rows, other, others), (other, others, path, rows)):
+        twins = Twins(theirs)
+        for key, row in mine.items():
+            if key not in theirs:
+                problems.add(here, row.line, f"'{key}' is not in {there.name}{twins.hint(key)}")
+
+
+class Twins:
+    """Ids that look like others, which is why those are not found among them."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._composed = {nfc(key) for key in keys if not key.isascii()}
+
+    def hint(self, missing: str) -> str:
+        """What a message about a key that is not there ends with: nothing, unless one is there that looks like it."""
+        return f"; one that looks like it is, but {UNLIKE}" if nfc(missing) in self._composed else ""

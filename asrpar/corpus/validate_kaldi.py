@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asrpar.corpus.kaldi_dir import NOT_USED, OVERSHOOT, not_used
 from asrpar.corpus.kaldi_pipes import plain_flac
+from asrpar.corpus.kaldi_tables import Twins
 from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
 from asrpar.corpus.validate_feats import check_feats
 from asrpar.corpus.validate_lines import read_table
@@ -46,9 +47,11 @@ def check_kaldi_dir(folder: Path, limits: Limits) -> DataSet:
     for name, entries in (("text", texts), ("utt2spk", speakers)):
         if entries is None or base is None:
             continue
+        twins = Twins(base)
         for utterance in entries.keys() - base.keys():
             place = entries[utterance]
-            data.error(place.file, place.line, f"utterance '{utterance}' is not in {listed_in}: it has no audio")
+            message = f"utterance '{utterance}' is not in {listed_in}: it has no audio{twins.hint(utterance)}"
+            data.error(place.file, place.line, message)
         for utterance in base.keys() - entries.keys():
             place = base[utterance]
             data.error(place.file, place.line, f"utterance '{utterance}' is missing in {name}")

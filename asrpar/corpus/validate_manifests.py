@@ -17,6 +17,7 @@ from asrpar.corpus.validate_feats import check_feats
 from asrpar.corpus.validate_lines import read_lines, read_table
 from asrpar.corpus.validate_report import DataSet, Limits, Place
 from asrpar.corpus.validate_text import check_texts
+from asrpar.textfile import odd_character
 
 KINDS = ("recordings", "supervisions", "cuts")
 _FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")
@@ -93,11 +94,11 @@ def _read(data: DataSet, path: Path, kind: str) -> Records:
         fault = _fault(record, kind)
         if fault:
             data.error(place.file, place.line, f"malformed: {fault}")
-        if isinstance(record, dict) and isinstance(record.get("id"), str):
+        if isinstance(record, dict) and isinstance(record.get("id"), str) and not odd_character(record["id"]):
             entries.append((record["id"], place))
             if not fault:
                 records.setdefault(record["id"], (record, place))
-    data.check_order(entries)
+    data.check_order(entries, ordered=False)  # of manifests any order will do
     return records
 
 
@@ -110,6 +111,9 @@ def _fault(record: Any, kind: str) -> str | None:
             return f"'{record.get('id', '?')}' has no {name}"
         if not isinstance(value, types) or isinstance(value, bool):
             return f"{name} of '{record.get('id', '?')}' is {type(value).__name__}, not {types[0].__name__}"
+        odd = odd_character(value) if isinstance(value, str) else None
+        if odd:
+            return f"{name} of {record.get('id')!r} has the character {odd}, which no text has"
         if isinstance(value, float) and not math.isfinite(value):
             return f"{name} of '{record.get('id', '?')}' is {value}"
     return None
@@ -118,6 +122,7 @@ def _fault(record: Any, kind: str) -> str | None:
 def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dict[str, float]:
     """Check declared and real audio; returns each recording's length in seconds (the real one where known)."""
     files: dict[str, tuple[Path, Place]] = {}
+    more: dict[str, tuple[Path, Place]] = {}
     for recording, (record, place) in recordings.items():
         rate, samples, duration = record["sampling_rate"], record["num_samples"], record["duration"]
         if duration <= 0 or samples <= 0 or rate <= 0:
@@ -130,9 +135,12 @@ def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dic
             data.error(place.file, place.line, f"'{recording}' cannot be read: {fault}")
         else:
             files[recording] = (Path(record["sources"][0]["source"]), place)
+            for number, source in enumerate(record["sources"][1:], 2):
+                more[f"{recording}, source {number}"] = (Path(source["source"]), place)
     # By what the manifest says: behind a transform (resampling) the file's own rate may differ.
     check_rates(data, {k: (r["sampling_rate"], p) for k, (r, p) in recordings.items()}, limits)
     audio = check_audio(data, files, limits)
+    check_audio(data, more, limits)
     lengths = {k: float(record["duration"]) for k, (record, _) in recordings.items()}
     for recording, found in audio.items():
         record, place = recordings[recording]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from asrpar.corpus.kaldi_tables import id_fault
+from asrpar.corpus.kaldi_tables import UNLIKE, id_fault
+from asrpar.textfile import nfc
 
 MARGIN = 0.3  # s
 
@@ -90,15 +91,19 @@ class DataSet:
             f"{self.seconds / 3600:.2f} h, {self.sampling_rate} Hz"
         )
 
-    def check_order(self, entries: Sequence[tuple[str, Place]]) -> None:
-        """Note ids that occur twice, and ids that stand before their predecessor in byte order (LC_ALL=C)."""
+    def check_order(self, entries: Sequence[tuple[str, Place]], ordered: bool = True) -> None:
+        """Note ids that occur twice or look alike and, if they have to be ``ordered``, not by bytes (LC_ALL=C)."""
         first: dict[str, Place] = {}
+        alike: dict[str, tuple[str, Place]] = {}
         for key, place in entries:
             if key in first:
                 self.error(place.file, place.line, f"'{key}' is a duplicate of line {first[key].line}")
             first.setdefault(key, place)
-        for (before, _), (key, place) in pairwise(entries):
-            if key.encode() < before.encode():
+            other, there = alike.setdefault(nfc(key), (key, place))
+            if other != key:
+                self.warn(place.file, place.line, f"'{key}' looks like '{other}' of line {there.line}, but {UNLIKE}")
+        for (before, _), (key, place) in pairwise(entries) if ordered else ():
+            if key < before:  # the order of code points is that of UTF-8 bytes
                 self.error(
                     place.file, place.line, f"unsorted: '{key}' comes after '{before}'; sort with LC_ALL=C sort -k1,1"
                 )

@@ -26,6 +26,7 @@ from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
 from asrpar.lock import alone
 from asrpar.log import get_logger
+from asrpar.textfile import odd_character
 from asrpar.workers import workers
 
 log = get_logger(__name__)
@@ -91,6 +92,9 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
     for cut in cuts:
         if not isinstance(cut, MonoCut) or not cut.has_recording or len(cut.supervisions) != 1:
             raise DataError(f"{path}: cut {cut.id} is not one supervision of one channel of a recording")
+        fault = _fault(cut)
+        if fault:
+            raise DataError(f"{path}: cut {cut.id!r} {fault}")
         if cut.id in seen:
             raise DataError(f"{path}: cut {cut.id} is there twice")
         try:
@@ -100,6 +104,18 @@ def load_cuts(manifests: Path, split: str) -> list[MonoCut]:
         cut.features = None  # those that others made: new ones take their place
         seen.add(cut.id)
     return cuts
+
+
+def _fault(cut: MonoCut) -> str | None:
+    for what, value in (("id", cut.id), ("text", cut.supervisions[0].text), ("speaker", cut.supervisions[0].speaker)):
+        if not isinstance(value, str | None):
+            return f"has a {what} that is {type(value).__name__}, not str: make the manifest again"
+        odd = odd_character(value or "")
+        if odd:
+            return f"has the character {odd} in its {what}, which no text has: make the manifest again"
+    if not (cut.start >= 0 and cut.duration > 0):
+        return f"is from {cut.start:g} to {cut.start + cut.duration:g} s, which is no piece of its recording"
+    return None
 
 
 def _kaldi_sources(manifests: Path, split: str) -> dict[str, tuple[str, int]]:

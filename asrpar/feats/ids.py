@@ -9,8 +9,8 @@ from asrpar.corpus.kaldi_tables import check_key, id_fault
 from asrpar.errors import DataError
 from asrpar.feats.audio import speed_prefix
 
-# How Kaldi and ESPnet, and Lhotse, call copies at another speed or tempo; one of the groups is the original's id.
-_COPY = re.compile(r"sp\d+(?:\.\d+)?-(?P<before>.+)|(?P<after>.+)_(?:sp|tp)\d+(?:\.\d+)?")
+# How Kaldi and ESPnet, Lhotse, and WeNet call copies at another speed or tempo; one of the groups is the original's id.
+_COPY = re.compile(r"sp\d+(?:\.\d+)?-(?P<before>.+)|(?P<after>.+?)(?:[_-](?:sp|tp)|#)\d+(?:\.\d+)?")
 _FILE_NAME = 250  # bytes; most systems allow 255, and an ending is added
 
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from asrpar import textfile
 from asrpar.errors import DataError, MissingInputError
-from asrpar.textfile import nfc
+from asrpar.textfile import nfc, odd_character
 from asrpar.unspaced import split_characters
-
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which JSON can have and no file of UTF-8 text
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -62,8 +60,8 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
             raise DataError(f"{path}:{number}: not a supervision with a text") from e
         if not isinstance(text, str | None):
             raise DataError(f"{path}:{number}: the text is {type(text).__name__}, not str")
-        odd = _NO_TEXT.search(text or "")
+        odd = odd_character(text or "")
         if odd:
-            raise DataError(f"{path}:{number}: the text has the character U+{ord(odd[0]):04X}, which no word has")
+            raise DataError(f"{path}:{number}: the text has the character {odd}, which no word has")
         texts.append(nfc(text or ""))
     return texts

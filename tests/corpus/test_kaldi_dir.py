@@ -1,5 +1,6 @@
 """Kaldi data folders in and out."""
 
+import re
 import shlex
 import struct
 import subprocess
@@ -21,6 +22,8 @@ from asrpar.corpus.kaldi_export import export_split
 from asrpar.corpus.kaldi_import import import_split
 from asrpar.corpus.kaldi_pipes import plain_flac
 from asrpar.corpus.manifests import Split, make_cuts
+from asrpar.corpus.validate_kaldi import check_kaldi_dir
+from asrpar.corpus.validate_report import Limits
 from asrpar.errors import DataError
 
 FILES = {
@@ -99,6 +102,16 @@ def test_every_mistake_has_file_and_line(tmp_path: Path, wav: Path, changes: dic
     with pytest.raises(DataError) as e:
         read_kaldi_dir(make_dir(tmp_path, wav, **changes))
     assert message in str(e.value) and str(e.value).startswith(str(tmp_path)) and "\n" not in str(e.value)
+
+
+def test_ids_that_only_look_alike(tmp_path: Path, wav: Path) -> None:
+    files = {"wav.scp": f"é-1 {wav}\n", "text": "e\u0301-1 A\n", "utt2spk": "é-1 é\n", "spk2utt": "é é-1\n"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    hint = r"; one that looks like it is, but its letters are composed of other characters \(NFC, NFD\)"
+    with pytest.raises(DataError, match=rf"'é-1' is not in text{hint}.*'e\u0301-1' is not in wav.scp{hint}"):
+        read_kaldi_dir(tmp_path)
+    assert any(re.search(f"it has no audio{hint}", p.message) for p in check_kaldi_dir(tmp_path, Limits()).problems)
 
 
 def test_all_mistakes_are_counted(tmp_path: Path, wav: Path) -> None:

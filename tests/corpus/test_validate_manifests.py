@@ -98,7 +98,6 @@ CHANGES = {
     "duplicate recording": (lambda k: k["recordings"].insert(1, k["recordings"][0]), f"{REC}:2", "duplicate of line 1"),
     "duplicate supervision": (lambda k: k["supervisions"].insert(1, k["supervisions"][0]), f"{SUP}:2", "duplicate"),
     "duplicate cut": (lambda k: k["cuts"].insert(1, k["cuts"][0]), f"{CUT}:2", "duplicate"),
-    "unsorted": (lambda k: k["cuts"].reverse(), f"{CUT}:2", "unsorted: 'ann-2' comes after 'bob-1'"),
     "no recordings": (lambda k: k.pop("recordings"), f"{REC}:0", "is missing: asrpar prepare-manifests"),
     "no supervisions": (lambda k: k.pop("supervisions"), f"{SUP}:0", "is missing"),
     "no cuts": (lambda k: k.pop("cuts"), f"{CUT}:0", "is missing"),
@@ -116,6 +115,13 @@ CHANGES = {
     "wrong type": (put("recordings", 2, sampling_rate="8k"), f"{REC}:2", "sampling_rate of 'ann-2' is str, not int"),
     "NaN": (put_supervision(2, start=float("nan")), f"{SUP}:2", "start of 'ann-2' is nan"),
     "not a record": (lambda k: k["cuts"].insert(0, 7), f"{CUT}:1", "not a record of fields"),
+    "surrogate": (put_supervision(2, text="A\ud800"), f"{SUP}:2", "text of 'ann-2' has the character U+D800"),
+    "surrogate in an id": (put_supervision(2, id="a\ud800"), f"{SUP}:2", r"id of 'a\ud800' has the character U+D800"),
+    "second source": (
+        lambda k: k["recordings"][1]["sources"].append({"type": "file", "channels": [1], "source": "/nowhere.wav"}),
+        f"{REC}:2",
+        "'ann-2, source 2': no audio file /nowhere.wav",
+    ),
     "no source": (put("recordings", 2, sources=[]), f"{REC}:2", "no audio source"),
     "odd source": (
         put("recordings", 2, sources=[{"type": "x"}]),
@@ -204,6 +210,14 @@ DAMAGE = {
         "ends at 1.000 s, beyond its audio of 0.500 s",
     ),
 }
+
+
+def test_manifests_in_any_order_are_sound(tmp_path):
+    def turned(kinds):
+        for items in kinds.values():
+            items.reverse()
+
+    assert validate_manifests(make_manifests(tmp_path / "m", turned)) == []
 
 
 def test_good_manifests(tmp_path):

@@ -54,6 +54,14 @@ def test_ids_that_files_of_transcripts_cannot_hold():
     ]
 
 
+def test_ids_that_look_alike():
+    data = DataSet("x", "x")
+    data.check_order([("e\u0301", Place("f", 1)), ("é", Place("f", 2))])
+    assert [(p.line, p.warning, p.message.partition(",")[0]) for p in data.problems] == [
+        (2, True, "'é' looks like 'e\u0301' of line 1")
+    ]
+
+
 def test_many_of_a_kind_are_told_by_the_first_and_a_count():
     same = [Problem("utt2spk", n, f"id 'u{n}' is not like 's{n}', so", warning=True) for n in range(1, 3001)]
     other = Problem("utt2spk", 7, "id 'u7' is something else", warning=True)

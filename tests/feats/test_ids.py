@@ -1,6 +1,7 @@
 """Ids and storages: what would overwrite something, or run something, is refused before anything is written."""
 
 import gzip
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,8 @@ def again(cuts: list, name: Callable[[str], str], speed: float = 1.0) -> list:
     [
         (lambda i: f"sp0.9-{i}", 0.9, r"cut sp0\.9-a-000 is a copy of a-000: split train .*set speeds: \[1\.0\]"),
         (lambda i: f"{i}_sp1.1", 1.0, r"cut a-000_sp1\.1 is a copy of a-000: split train holds copies"),
+        (lambda i: f"{i}-sp0.9", 1.0, r"cut a-000-sp0\.9 is a copy of a-000"),
+        (lambda i: f"{i}#1.1", 1.1, r"cut a-000#1\.1 is a copy of a-000"),
         (lambda i: f"fast-{i}", 1.1, r"recording a-000 is made faster or slower by its manifest"),
     ],
 )
@@ -66,6 +69,26 @@ def test_ids_that_a_storage_cannot_hold(manifests: Path, tmp_path: Path, storage
     with pytest.raises(DataError, match=message):
         extract_features(FeatureConfig(fbank=SMALL, storage=storage), tmp_path, tmp_path / "f", ["dev"])
     assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"speaker": 5}, "has a speaker that is int, not str"),
+        ({"text": "A\ud800"}, r"has the character U\+D800 in its text"),
+        ({"id": "a\ud800"}, r"cut 'a\\ud800' has the character U\+D800 in its id"),
+        ({"start": -1.0}, "is from -1 to .* s, which is no piece"),
+    ],
+)
+def test_cuts_of_no_use(manifests: Path, tmp_path: Path, fields: dict, message: str):
+    lines = gzip.decompress((manifests / "cuts_dev.jsonl.gz").read_bytes()).splitlines()
+    records = [json.loads(line) for line in lines]
+    for name, value in fields.items():
+        (records[0] if name in records[0] else records[0]["supervisions"][0])[name] = value
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "cuts_dev.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DataError, match=message):
+        extract_features(FeatureConfig(fbank=SMALL), tmp_path, tmp_path / "f", ["dev"])
 
 
 @pytest.mark.parametrize("kind", ["memory_raw", "lilcom_url", "shar"])

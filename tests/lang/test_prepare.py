@@ -99,7 +99,7 @@ def test_a_lexicon_that_may_be_cut_short_or_of_another_format(make, tmp_path, ca
     assert "THE(2) look like second pronunciations" in caplog.text
     caplog.clear()
     make(["THE CAT"])
-    assert not caplog.records
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
 
 
 def test_oov_error(make):
@@ -118,7 +118,7 @@ def test_words_that_the_lexicon_has_in_another_case(make, tmp_path):
 def test_case_is_not_that_of_turkish(make, tmp_path, caplog):
     (tmp_path / "tr").write_text("IŞIK a\nİZ b\n", encoding="utf-8")
     make(["IŞIK İZ"], lexicon__path="tr")
-    assert not caplog.records
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
     with pytest.raises(DataError, match="no pronunciation"):
         make(["ışık iz"], lexicon__path="tr", lexicon__case="lower")
     assert "lexicon.case maps I to i" in caplog.text
