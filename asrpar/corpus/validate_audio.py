@@ -70,6 +70,11 @@ def check_audio(data: DataSet, files: Mapping[str, tuple[Path, Place]], limits: 
     for (recording, (_, place)), audio in zip(files.items(), probed, strict=True):
         if audio.fault:
             data.error(place.file, place.line, f"'{recording}': {audio.fault}")
+    first: dict[Path, str] = {}
+    for recording, (path, place) in files.items():
+        other = first.setdefault(path, recording)
+        if other != recording:
+            data.warn(place.file, place.line, f"'{recording}' is the same file as '{other}': {path}")
     return {recording: audio for recording, audio in zip(files, probed, strict=True) if audio.seconds > 0}
 
 

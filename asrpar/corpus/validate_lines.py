@@ -30,7 +30,9 @@ def read_lines(data: DataSet, path: Path, content: bytes | None = None) -> Itera
     windows = [number for number, line in enumerate(lines, 1) if line.endswith(b"\r")]
     if windows:
         data.error(
-            path, windows[0], f"{len(windows)} lines end in CR LF, this is the first; convert: sed -i 's/\\r$//' {path}"
+            path,
+            windows[0],
+            f"lines end in CR LF, {len(windows)} of {len(lines)} from here on; convert: sed -i 's/\\r$//' {path}",
         )
     for number, line in enumerate(lines, 1):
         try:

@@ -9,6 +9,7 @@ from asrpar.textfile import nfc
 
 _ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_JOINED = re.compile("(?<=[\u0600-\u1fff\u2600-\u2fff\ufe0f\U0001f000-\U0001ffff])[\u200c\u200d](?=\\S)")
 _MARKUP = re.compile(r"(?:^|\s)(?:[{}@]|;;\S*)(?=\s|$)")
 
 
@@ -29,18 +30,27 @@ def check_texts(data: DataSet, texts: Iterable[tuple[Place, str, str]]) -> None:
                 found.setdefault(kind, []).append((place, utterance, what))
     for kind, entries in found.items():
         place, _, what = entries[0]
-        ids = ", ".join(utterance for _, utterance, _ in entries[:3])
+        ids = ", ".join(utterance for _, utterance, _ in entries[:3]) + ", ..." * (len(entries) > 3)
+        have = "transcript has" if len(entries) == 1 else "transcripts have"
         data.warn(
             place.file,
             place.line,
-            f"{len(entries)} transcripts have {kind}, here {what} ({ids}{', ...' if len(entries) > 3 else ''}): "
-            f"{_KINDS[kind][1]}",
+            f"{len(entries)} {have} {kind}, here {what} ({ids}): {_KINDS[kind][1]}",
         )
+
+
+# Those of width, and the forms of Arabic letters by their place in a word, which fonts choose by themselves.
+_OTHER_SHAPES = ("<wide>", "<narrow>", "<initial>", "<medial>", "<final>", "<isolated>")
 
 
 def _first(text: str, odd: Callable[[str], bool]) -> str | None:
     char = next((c for c in text if ord(c) > 126 and odd(c)), None)
     return None if char is None else f"U+{ord(char):04X} {unicodedata.name(char, '')}".strip()
+
+
+def _invisible(text: str) -> str | None:
+    # Persian, Hindi and others join and part their letters so, and emoji are made of others.
+    return _first(_JOINED.sub("", text), lambda c: unicodedata.category(c) == "Cf")
 
 
 def _decomposed(text: str) -> str | None:
@@ -56,7 +66,7 @@ def _control(text: str) -> str | None:
 
 def _wide(char: str) -> bool:
     # Not the punctuation of Chinese and Japanese, which is wide everywhere.
-    wide = unicodedata.category(char)[0] in "LN" and unicodedata.decomposition(char).startswith(("<wide>", "<narrow>"))
+    wide = unicodedata.category(char)[0] in "LN" and unicodedata.decomposition(char).startswith(_OTHER_SHAPES)
     return wide or "\ufb00" <= char <= "\ufb06"
 
 
@@ -78,11 +88,11 @@ def _markup(text: str) -> str | None:
 _KINDS: dict[str, tuple[Callable[[str], str | None], str]] = {
     "letters that are not composed (NFC)": (_decomposed, "asrpar composes them wherever it reads text"),
     "invisible characters": (
-        lambda text: _first(text, lambda c: unicodedata.category(c) == "Cf"),
+        _invisible,
         "they make other words of words that look alike; take them out",
     ),
     "control or damaged characters": (_control, "take them out, or convert the text again"),
-    "full-width, half-width or joined letters": (
+    "letters of another width or shape, or joined ones": (
         lambda text: _first(text, _wide),
         "they are other letters than the plain ones; use one kind",
     ),

@@ -182,7 +182,7 @@ KALDI = {
         0,
         lambda d: (d / "text").write_bytes(b"ann-1 A\nann-2 A\r\nbob-1 A\r\n"),
         "text:2",
-        "2 lines end in CR LF",
+        "lines end in CR LF, 2 of",
     ),
     "byte-order mark": (
         0,
@@ -288,6 +288,13 @@ def test_the_flac_pipe_of_kaldi_recipes_is_a_file(tmp_path):
     assert validate_kaldi_dir(folder) == []
     flac.unlink()
     assert_found(validate_kaldi_dir(folder), folder, "wav.scp:2", f"no audio file {flac}")
+
+
+def test_one_file_for_two_recordings(tmp_path):
+    folder = make_kaldi(tmp_path / "train")
+    edit(folder / "wav.scp", "ann-2.wav", "ann-1.wav")
+    (found,) = validate_kaldi_dir(folder)
+    assert found.warning and f"'ann-2' is the same file as 'ann-1': {folder}/ann-1.wav" in found.message
 
 
 def test_reading_all_audio_finds_a_broken_flac(tmp_path):

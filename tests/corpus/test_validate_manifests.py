@@ -194,11 +194,11 @@ CHANGES = {
     "two channels": (put_supervision(2, channel=[0, 1]), f"{SUP}:2", "is on the channels [0, 1]: choose one"),
     "no such channel": (put_supervision(2, channel=1), f"{SUP}:2", "is on channel 1, its recording has [0]"),
     "double blank": (put_supervision(2, text="YES  NO"), f"{SUP}:2", "not separated by single blanks"),
-    "invisible characters": (put_supervision(2, text="YES\u200b NO"), f"{SUP}:2", "have invisible characters"),
+    "invisible characters": (put_supervision(2, text="YES\u200b NO"), f"{SUP}:2", "has invisible characters"),
 }
 DAMAGE = {
     "invalid UTF-8": (lambda d: replace_line(d, "cuts", 2, lambda x: x[:9] + b"\xfe"), f"{CUT}:2", "byte 0xfe"),
-    "CR LF": (lambda d: replace_line(d, "cuts", 2, lambda x: x + b"\r"), f"{CUT}:2", "1 lines end in CR LF"),
+    "CR LF": (lambda d: replace_line(d, "cuts", 2, lambda x: x + b"\r"), f"{CUT}:2", "lines end in CR LF, 1 of"),
     "broken JSON": (lambda d: replace_line(d, "cuts", 2, lambda x: x[:20]), f"{CUT}:2", "not a JSON record"),
     "no gzip": (lambda d: (d / CUT).write_bytes(b"{}\n"), f"{CUT}:0", "is not readable gzip"),
     "cut gzip": (lambda d: (d / CUT).write_bytes((d / CUT).read_bytes()[:-30]), f"{CUT}:0", "is not readable gzip"),

@@ -26,8 +26,11 @@ def warnings(*texts):
         ("A\ufffdB", "control or damaged characters, here U+FFFD"),
         ("A\x01B", "control or damaged characters, here U+0001"),
         ("A\x85B", "control or damaged characters, here U+0085"),
-        ("Ｂ超", "full-width, half-width or joined letters, here U+FF22 FULLWIDTH LATIN CAPITAL LETTER B"),
-        ("ﬁne", "full-width, half-width or joined letters, here U+FB01"),
+        ("Ｂ超", "letters of another width or shape, or joined ones, here U+FF22 FULLWIDTH LATIN CAPITAL LETTER B"),
+        ("ﬁne", "letters of another width or shape, or joined ones, here U+FB01"),
+        ("\ufe8d\ufedf", "letters of another width or shape, or joined ones, here U+FE8D ARABIC LETTER ALEF ISOLATED"),
+        ("می\u200c خواهم", "invisible characters, here U+200C ZERO WIDTH NON-JOINER"),
+        ("a\u200db", "invisible characters, here U+200D ZERO WIDTH JOINER"),
         ("YES NO\u0421", "words of two alphabets, here 'NO\u0421'"),
         ("A { B / C }", "markup of trn files, here '{'"),
         ("SEND @ ONCE", "markup of trn files, here '@'"),
@@ -42,6 +45,7 @@ def test_one_warning_names_kind_character_and_utterances(text, said):
 def test_text_of_any_language_is_no_cause_to_warn():
     latin = ("DON'T <NOISE> A/B (LAUGHTER)", "ça über")
     assert warnings(*latin, "ё щука", "設定（二十九度）、！", "नमस्ते", "ไทยน้ำ", "한국어") == []
+    assert warnings("می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "ا\u064eل") == []
 
 
 def test_a_kaldi_folder_is_told_of_it(tmp_path):
@@ -55,5 +59,5 @@ def test_a_kaldi_folder_is_told_of_it(tmp_path):
         (tmp_path / name).write_text(line + "\n", encoding="utf-8")
     _, problems = check_paths([tmp_path])
     assert [(p.line, p.warning, p.message[:39]) for p in problems] == [
-        (1, True, "1 transcripts have invisible characters")
+        (1, True, "1 transcript has invisible characters, ")
     ]
