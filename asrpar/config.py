@@ -73,9 +73,11 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
         except OmegaConfBaseException as e:
             raise ConfigError(f"{where}: {getattr(e, 'full_key', '') or ''}: {_first_line(e)}") from e
     try:
-        return OmegaConf.to_object(config)  # type: ignore[return-value]
+        found: T = OmegaConf.to_object(config)  # type: ignore[assignment]
     except OmegaConfBaseException as e:
         raise ConfigError(f"{', '.join(map(str, files)) or 'configuration'}: {_first_line(e)}") from e
+    _check_sizes(found)
+    return found
 
 
 def save_config(config: Any, path: str | Path) -> None:
@@ -122,6 +124,16 @@ def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:
             first = dataclasses.fields(sub)[0].name
             raise ConfigError(f"{where}: {prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
         _check_keys(where, sub, value, f"{prefix}{key}.")
+
+
+def _check_sizes(config: Any, prefix: str = "") -> None:
+    """Raise `ConfigError` for an integer that torch and numpy cannot take."""
+    for field in dataclasses.fields(config):
+        name, value = f"{prefix}{field.name}", getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            _check_sizes(value, f"{name}.")
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ConfigError(f"{name} is {value}: integers have at most 64 bits")
 
 
 def _first_line(error: Exception) -> str:

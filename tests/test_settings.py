@@ -72,3 +72,11 @@ def test_the_command_prints_a_section_or_what_a_word_is_in():
     assert len(run().split("\n\n")) == len(SECTIONS)
     with pytest.raises(ConfigError, match="no setting has 'xyzzy' in its name; sections are features,"):
         run("xyzzy")
+
+
+@pytest.mark.parametrize("key", ["batch.augment.time_masks", "epochs"])
+def test_integers_beyond_64_bits_are_refused(key):
+    from asrpar.train.config import TrainConfig
+
+    with pytest.raises(ConfigError, match=f"{key} is 1{'0' * 20}: integers have at most 64 bits"):
+        load_config(TrainConfig, None, [f"{key}=1{'0' * 20}"])

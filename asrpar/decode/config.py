@@ -1,5 +1,6 @@
 """Settings of the decoding stage."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +60,14 @@ class DecodeConfig:
         for name in ("lm_scales", "beams"):
             if not all(0 < v < float("inf") for v in getattr(self, name)):
                 raise ConfigError(f"{name}: {getattr(self, name)} must all be above 0")
+        for name in ("word_penalties", "blank_penalties"):
+            if not all(map(math.isfinite, getattr(self, name))):
+                raise ConfigError(f"{name}: {getattr(self, name)} must all be finite")
         for name in ("max_active", "min_active", "max_frames", "k2_output_beam", "k2_batch_frames"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} must be at least 1")
+        if self.max_active >= 2**31:
+            raise ConfigError(f"max_active: {self.max_active} must be less than 2147483648")
         if self.min_active >= self.max_active:
             raise ConfigError(f"min_active: {self.min_active} must be below max_active ({self.max_active})")
         if self.jobs < 0:

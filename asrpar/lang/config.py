@@ -112,6 +112,11 @@ class GraphConfig:
     # Stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
     max_states: int = 20_000_000
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be used."""
+        if not 1 <= self.max_states < 2**31:
+            raise ConfigError(f"max_states: {self.max_states} is not between 1 and 2147483647")
+
 
 def check_lang_config(config: LangConfig) -> None:
     """Raise `ConfigError` for values that the types alone do not exclude."""
@@ -131,8 +136,10 @@ def check_lang_config(config: LangConfig) -> None:
         raise ConfigError("lexicon.path is not set: units 'phones' need a lexicon")
     if not 1 <= config.lm.order <= 5:
         raise ConfigError(f"lm.order: {config.lm.order} is not between 1 and 5")
-    if config.sentencepiece.vocab_size < 3:
-        raise ConfigError(f"sentencepiece.vocab_size: {config.sentencepiece.vocab_size} is less than 3")
+    if not 3 <= config.sentencepiece.vocab_size < 2**31:
+        raise ConfigError(
+            f"sentencepiece.vocab_size: {config.sentencepiece.vocab_size} is not between 3 and 2147483647"
+        )
     if not 0.0 < config.optional_silence.probability < 1.0:
         raise ConfigError(f"optional_silence.probability: {config.optional_silence.probability} is not in (0, 1)")
     if not (config.vocabulary.from_text or config.vocabulary.from_lexicon or config.vocabulary.word_list):

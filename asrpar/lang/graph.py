@@ -33,8 +33,9 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
     Raises:
         MissingInputError: the language folder is not complete.
         DataError: lexicon and language model do not go together.
-        ConfigError: unknown topology.
+        ConfigError: unknown topology, or a bound on the states that is none.
     """
+    config.validate()
     lang_dir, output = Path(lang_dir), Path(output)
     lang = Lang.load(lang_dir)
     require_file(lang_dir / "lm.arpa", MADE_BY)

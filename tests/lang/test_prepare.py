@@ -267,7 +267,8 @@ def test_optional_silence(make, tmp_path):
         ({"units": "characters", "oov__policy": "spell"}, "'spell' is for phones"),
         ({"units": "characters", "vocabulary__from_lexicon": "true"}, "units 'characters' have no lexicon"),
         ({"optional_silence__symbol": "'#1'"}, "'#1' cannot be the name of a unit"),
-        ({"sentencepiece__vocab_size": 2}, "vocab_size: 2 is less than 3"),
+        ({"sentencepiece__vocab_size": 2}, "vocab_size: 2 is not between 3 and"),
+        ({"sentencepiece__vocab_size": 2**31}, "vocab_size: 2147483648 is not between"),
         ({"lexicon__path": "null"}, "lexicon.path is not set"),
         ({"lexicon__path": "'{corpus}/x'"}, "no file"),
     ],
@@ -310,6 +311,9 @@ def test_commands(tmp_path, write_manifests_):
         runner.invoke(make_graph_command, ["--lang", "nowhere", "--output", "x"], catch_exceptions=False)
     with pytest.raises(ConfigError, match="topology 'hmm' is not one of ctc"):
         runner.invoke(make_graph_command, [*graph, "--set", "topology=hmm"], catch_exceptions=False)
+    for states in (-5, 0, 2**31):  # for OpenFst, no bound, or no number
+        with pytest.raises(ConfigError, match=f"max_states: {states} is not between 1 and"):
+            runner.invoke(make_graph_command, [*graph, "--set", f"max_states={states}"], catch_exceptions=False)
     with pytest.raises(MissingInputError, match=r"supervisions_train.jsonl.gz is missing: run stage 1"):
         runner.invoke(prepare_lang_command, [*args, "--manifests", str(tmp_path)], catch_exceptions=False)
 
