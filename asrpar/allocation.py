@@ -33,8 +33,7 @@ def in_slurm() -> bool:
 def scheduled() -> list[Host]:
     """The hosts of the allocation (Slurm's, LSF's, PBS's) that this process runs in, or this machine with its cores."""
     env = os.environ
-    if in_slurm() and "SLURM_TASKS_PER_NODE" in env:
-        tasks = _expand(env["SLURM_TASKS_PER_NODE"])
+    if in_slurm() and (tasks := _expand(env.get("SLURM_TASKS_PER_NODE", ""))):
         each = env.get("SLURM_CPUS_PER_TASK", "")
         cpus: list[int | None] = [n * int(each) if each.isdigit() else None for n in tasks]
         if len(known := _expand(env.get("SLURM_JOB_CPUS_PER_NODE", ""))) == len(tasks):
@@ -45,10 +44,10 @@ def scheduled() -> list[Host]:
     words = env.get("LSB_MCPU_HOSTS", "").split()
     if words and len(words) % 2 == 0 and all(n.isdigit() for n in words[1::2]):
         return _gather([Host(name, int(n)) for name, n in zip(words[::2], words[1::2], strict=True)])
-    if env.get("LSB_DJOB_NUMPROC", "").isdigit():
+    if env.get("LSB_DJOB_NUMPROC", "").isdigit() and int(env["LSB_DJOB_NUMPROC"]):
         return [Host("hosts of LSF", int(env["LSB_DJOB_NUMPROC"]))]
-    if Path(env.get("PBS_NODEFILE", "")).is_file():
-        return _gather([Host(name, 1) for name in Path(env["PBS_NODEFILE"]).read_text().split()])
+    if Path(env.get("PBS_NODEFILE", "")).is_file() and (names := Path(env["PBS_NODEFILE"]).read_text().split()):
+        return _gather([Host(name, 1) for name in names])
     return [Host("", available_cores(), available_cores())]
 
 

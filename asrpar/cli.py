@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import sys
+from contextlib import suppress
 
 import click
 
@@ -90,6 +91,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run a command; a user's mistake ends in one line on stderr and exit code 1 (2 for wrong options)."""
+    _open_closed_streams()
     if os.environ.pop(CHILD_OF, "") == str(os.getppid()):
         leave_with_parent()
     try:
@@ -122,6 +124,21 @@ def main(args: list[str] | None = None) -> None:
         _die(f"out of memory{reason and f' ({reason})'}: smaller batches or a smaller model need less", 1)
 
 
+def _open_closed_streams() -> None:
+    """Let what a shell has closed (``>&-``) lead nowhere.
+
+    Else the next file that is opened takes its number, and gets what libraries write to stdout and stderr.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
 def _usage(error: click.UsageError, args: list[str]) -> str:
     """The mistake in a command line, without a full stop; of options that there are, the nearest to a wrong one."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
@@ -139,5 +156,6 @@ def _usage(error: click.UsageError, args: list[str]) -> str:
 
 def _die(message: str, code: int) -> None:
     # Inside an MPI job the exit must take the other ranks down too; sys.exit under `-m mpi4py` does that.
-    print("asrpar: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    with suppress(OSError):  # the exit code matters more than words that nobody reads
+        print("asrpar: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
     sys.exit(code)

@@ -181,8 +181,9 @@ class Guard:
             self.process.stdin.close()
         try:
             code = self.process.wait(POLITE + UNSEEN + 2 * KILLING)
-        except subprocess.TimeoutExpired:
-            code = 1
+        except subprocess.TimeoutExpired:  # somebody has stopped it
+            self.process.kill()
+            code = self.process.wait()
         if code:
             clean(self.folder)
 

@@ -7,6 +7,7 @@ threads), one setting of OMP_NUM_THREADS for all ranks, output labelled by rank.
 
 import atexit
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,8 @@ def build_command(
     if spec.hostfile and not Path(spec.hostfile).is_file():
         raise LaunchError(f"no host file {spec.hostfile}")
     hosts = _hosts(spec)
+    if not hosts:
+        raise LaunchError(f"{spec.hostfile} names no host: give one in each line, as HOST or HOST slots=N")
     limit = allocation.most(hosts)
     if limit is not None and spec.learners > limit and not spec.oversubscribe:
         raise LaunchError(
@@ -173,6 +176,9 @@ def _srun(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) ->
 
 
 def _hosts(spec: LaunchSpec) -> list[Host]:
+    for host in spec.hosts:
+        if not re.fullmatch(r"[^:]+(:0*[1-9]\d*)?", host):
+            raise LaunchError(f"--hosts {host}: expected HOST or HOST:SLOTS, with at least one slot")
     if spec.hosts:
         return allocation.listed(spec.hosts)
     return allocation.in_file(spec.hostfile) if spec.hostfile else allocation.scheduled()
@@ -180,8 +186,12 @@ def _hosts(spec: LaunchSpec) -> list[Host]:
 
 def _threads(spec: LaunchSpec, hosts: Sequence[Host]) -> str:
     """The value of OMP_NUM_THREADS, which may be a list."""
-    if spec.threads is None and os.environ.get("OMP_NUM_THREADS"):
-        return os.environ["OMP_NUM_THREADS"]
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if spec.threads is None and asked:
+        # What OpenMP cannot read it ignores, and takes all cores for each learner.
+        if not re.fullmatch(r"\s*0*[1-9]\d{0,5}\s*(,\s*0*[1-9]\d{0,5}\s*)*", asked):
+            raise LaunchError(f"OMP_NUM_THREADS is '{asked}': expected a number of threads, or none")
+        return asked.strip()
     threads = allocation.threads_of(allocation.listed(_with_slots(spec)) if spec.hosts else hosts, spec.learners)
     asked = os.environ.get("SLURM_CPUS_PER_TASK", "") if not spec.hosts and not spec.hostfile else ""
     return str(spec.threads or (min(int(asked), threads) if asked.isdigit() else threads))

@@ -97,7 +97,7 @@ class Ranks:
         if text == "\0":  # Open MPI's last word after an abort
             return
         if not is_err:
-            self._write(self.out, text)
+            self.write(self.out, text)
         elif RECORD in text:
             before, _, record = text.partition(RECORD)
             output.done = record.startswith("done")
@@ -118,9 +118,10 @@ class Ranks:
             output.mistakes.append(text.removeprefix(MISTAKE))
             return
         prefix = "" if rank == 0 or text.startswith(f"rank {rank}: ") else f"rank {rank}: "
-        self._write(self.err, prefix + text)
+        self.write(self.err, prefix + text)
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def write(self, stream: TextIO, text: str) -> None:
+        """A line, to whom it may reach."""
         # Whoever read our output may have left (`| head`), or its disk be full; that must not block the ranks.
         with suppress(OSError, ValueError):
             stream.write(text + "\n")
@@ -272,13 +273,14 @@ def run(
     if verdict is None or verdict[0] is None:
         for line in ranks.noise:
             if line.strip():
-                print(line, file=ranks.err)
+                ranks.write(ranks.err, line)
     if verdict is None:
         if stuck:
-            ranks.err.write(f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end\n")
+            ranks.write(ranks.err, f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end")
         if lost := ranks.lost():
             who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
-            ranks.err.write(f"asrpar: {who} lost on the way; the other {job.learners - len(lost)} went on without\n")
+            rest = job.learners - len(lost)
+            ranks.write(ranks.err, f"asrpar: {who} lost on the way; the other {rest} went on without")
         return None
     rank, reason, exit_code = verdict
     if how := stopped(ranks, forwarding, exit_code):

@@ -5,6 +5,7 @@ import platform
 import pytest
 
 from asrpar import allocation
+from asrpar.errors import LaunchError
 from asrpar.launch import Launcher, LaunchSpec, build_command
 
 OPENMPI = Launcher("openmpi", "mpirun", major=5)
@@ -109,3 +110,35 @@ def test_whether_all_ranks_are_here(machine):
     assert not allocation.here(allocation.scheduled())
     machine(LSB_DJOB_NUMPROC="8")
     assert not allocation.here(allocation.scheduled())
+
+
+@pytest.mark.parametrize(
+    "environment", [SLURM | {"SLURM_TASKS_PER_NODE": ""}, {"LSB_DJOB_NUMPROC": "0"}, {"PBS_NODEFILE": "/dev/null"}]
+)
+def test_variables_that_name_no_host_count_as_none(machine, environment):
+    machine(**environment)
+    assert threads(2) == 4
+
+
+@pytest.mark.parametrize(
+    ("variable", "wishes", "says"),
+    [
+        ("abc", {}, "OMP_NUM_THREADS is 'abc': expected a number"),
+        ("0", {}, "is '0'"),
+        ("4,x", {}, "is '4,x'"),
+        ("", {"hosts": ("a:x",)}, "--hosts a:x: expected HOST or HOST:SLOTS"),
+        ("", {"hosts": ("a:0", "b:2")}, "--hosts a:0"),
+        ("", {"hostfile": "hosts"}, "hosts names no host"),
+    ],
+)
+def test_threads_and_hosts_that_are_none_are_refused(machine, tmp_path, variable, wishes, says):
+    machine(OMP_NUM_THREADS=variable)
+    if "hostfile" in wishes:
+        wishes = {"hostfile": str(tmp_path / "hosts")}
+        (tmp_path / "hosts").write_text("# to be filled in\n\n")
+    with pytest.raises(LaunchError, match=says):
+        threads(2, **wishes)
+    if variable:
+        assert threads(2, threads=3) == 3
+        machine(OMP_NUM_THREADS=" 4 ")
+        assert threads(2) == 4

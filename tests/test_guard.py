@@ -100,6 +100,14 @@ def test_a_guard_that_is_killed_is_replaced():
     assert ours.wait(timeout=10) == -signal.SIGKILL
 
 
+def test_a_guard_that_is_stopped_is_not_left_behind(monkeypatch):
+    for name in ("POLITE", "UNSEEN", "KILLING"):
+        monkeypatch.setattr(guard, name, 0.1)
+    with Guard() as it:
+        it.process.send_signal(signal.SIGSTOP)
+    assert it.process.returncode == -signal.SIGKILL and not Path(it.folder).exists()
+
+
 def test_the_next_job_cleans_up_after_one_whose_launcher_and_guard_died(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead, alive, elsewhere, empty = (tmp_path / f"{guard.PREFIX}{n}" for n in ("dead", "alive", "elsewhere", "empty"))

@@ -222,6 +222,24 @@ def test_a_rank_that_raises_takes_the_job_down(job):
     assert "rank 1: RuntimeError: something broke" in err
 
 
+TALKATIVE = """
+import sys
+from asrpar import cli, launch
+
+say = "for i in $(seq 3000); do echo '[x,0]<stdout>: 0123456789012345678901234567890123456789'; done"
+err = say.replace("stdout", "stderr").replace("; done", " >&2; done")
+job = launch.Job(launch.Launcher("openmpi", "x"), 2, ("bash", "-c", f"{say}; {err}; exit 3"), {})
+launch.build_command = lambda *a, **k: job
+cli.main(["launch", "--learners", "2", "--", "train"])
+"""
+
+
+@pytest.mark.parametrize("streams", [">&- 2>&- <&-", ">/dev/full 2>/dev/full"])
+def test_nobody_has_to_hear_what_ranks_say(streams):
+    command = ["bash", "-c", f'exec "$@" {streams}', "bash", sys.executable, "-c", TALKATIVE]
+    assert subprocess.run(command, timeout=60).returncode == 3
+
+
 @pytest.mark.mpi
 def test_a_rank_that_is_killed(job, tmp_path):
     failure, *_ = outcome(job(2, "kill"), log_dir=tmp_path)

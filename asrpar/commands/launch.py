@@ -1,6 +1,7 @@
 """``asrpar launch``: run an asrpar command on N learners."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,8 @@ def command(
     failure = run(job, log_dir=log_dir or log_dir_of(args), grace=grace)
     if failure is None:
         return
-    report(failure, learners)
+    with suppress(OSError):  # whoever read our words has left; the exit code matters more
+        report(failure, learners)
     sys.exit(failure.code if 0 < failure.code < 256 else 1)
 
 
