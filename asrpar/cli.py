@@ -13,7 +13,7 @@ from contextlib import suppress
 import click
 
 from asrpar import __version__
-from asrpar.errors import AsrparError, system_error
+from asrpar.errors import AsrparError, one_line, system_error
 from asrpar.guard import CHILD_OF, leave_with_parent
 from asrpar.safepath import inherited
 
@@ -157,5 +157,5 @@ def _usage(error: click.UsageError, args: list[str]) -> str:
 def _die(message: str, code: int) -> None:
     # Inside an MPI job the exit must take the other ranks down too; sys.exit under `-m mpi4py` does that.
     with suppress(OSError):  # the exit code matters more than words that nobody reads
-        print("asrpar: error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+        print(f"asrpar: error: {one_line(message)}", file=sys.stderr, flush=True)
     sys.exit(code)

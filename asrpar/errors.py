@@ -4,10 +4,14 @@ import errno
 import fcntl
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# Control characters, those that turn the direction of text, and halves of characters.
+_ODD = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class AsrparError(Exception):
@@ -32,6 +36,11 @@ class TrainingError(AsrparError):
 
 class LaunchError(AsrparError):
     """The learners could not be started, or one of them failed."""
+
+
+def one_line(text: str) -> str:
+    """``text``, which may hold names from data, as one line that does nothing to a terminal."""
+    return _ODD.sub(lambda m: m[0].encode("unicode_escape").decode(), " ".join(text.split()))
 
 
 def require_file(path: str | Path, made_by: str) -> None:

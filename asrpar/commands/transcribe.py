@@ -31,7 +31,13 @@ FORMATS = ("text", "trn", "ctm")
 @click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
 @click.option("--resample", is_flag=True, help="Convert recordings of another sampling rate instead of refusing them.")
 @click.option("--channel", type=click.IntRange(0), help="Channel of recordings that have several, from 0.")
-@click.option("--max-seconds", type=float, default=300.0, show_default=True, help="Longest recording.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Longest recording.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the output.")
 @click.option("--output", metavar="FILE", help="Where the words go, instead of stdout.")
 def command(
@@ -58,6 +64,8 @@ def command(
     """
     from asrpar.decode.config import DecodeConfig
 
+    paths = [Path(a) for a in audio]
+    _spare(paths, output)
     if jobs is not None:
         overrides = (*overrides, f"jobs={jobs}")
     if graph is None and engine not in (None, "greedy"):
@@ -74,12 +82,13 @@ def command(
 
     from asrpar.decode.engine import device_of
     from asrpar.decode.match import check_units
-    from asrpar.decode.transcribe import transcribe
+    from asrpar.decode.transcribe import names_of, transcribe
     from asrpar.feats.recording import FrontEnd
     from asrpar.log import setup_logging
     from asrpar.train.model_io import load_acoustic_model
 
     log = setup_logging()
+    names = names_of(paths, one_field=form != "text")
     device = device_of(config.device)
     module, facts = load_acoustic_model(checkpoint)
     module.to(device)
@@ -99,10 +108,18 @@ def command(
         log.info("%s: %s", why, ", ".join(f"{k} {v:g}" for k, v in asdict(point).items() if _counts(searcher, k)))
         if searcher.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
-        found = transcribe(module, front_end, searcher, point, [Path(a) for a in audio], device)
+        found = transcribe(module, front_end, searcher, point, dict(zip(names, paths, strict=True)), device)
         with _out(output) as write:
             for line in _lines(found, form):
                 write(line)
+
+
+def _spare(audio: list[Path], output: str | None) -> None:
+    """Raise `ConfigError` if the words would be written over a recording."""
+    if output is not None and Path(output).exists():
+        over = next((path for path in audio if path.exists() and path.samefile(output)), None)
+        if over is not None:
+            raise ConfigError(f"--output {output} is the recording {over}: give another file")
 
 
 def _engine(

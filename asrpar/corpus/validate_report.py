@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from asrpar.corpus.kaldi_tables import UNLIKE, id_fault
+from asrpar.errors import one_line
 from asrpar.textfile import nfc
 
 MARGIN = 0.3  # s
@@ -29,7 +30,7 @@ class Problem:
     warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
+        return one_line(f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}")
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Words of single recordings, from a model that knows its features and units."""
 
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from asrpar.corpus.kaldi_tables import id_fault
 from asrpar.decode.acoustic import run_model
 from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
 from asrpar.errors import DataError
@@ -21,24 +23,48 @@ LOG = get_logger(__name__)
 SEARCHED = 20_000
 
 
-def names_of(paths: Sequence[Path]) -> list[str]:
-    """What to call recordings: by their file's name without extension, where that is different, else by their path."""
+def names_of(paths: Sequence[Path], one_field: bool = False) -> list[str]:
+    """What to call recordings: by their file's name without extension, where that is different, else by their path.
+
+    Args:
+        paths: the files.
+        one_field: for files in which a name has to be one field, such as trn and ctm.
+
+    Raises:
+        DataError: a file that is there twice, or a name that the output cannot hold.
+    """
     stems = Counter(path.stem for path in paths)
-    return [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+    names = [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DataError(f"{name} is given {count} times")
+        fault = id_fault(name) if one_field else None
+        control = any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name)
+        if control:
+            fault = "has a line break, a tab or another control character in it"
+        if fault:
+            hint = "" if control else "; --format text can"
+            raise DataError(f"the name of the recording {name!r} {fault}, which the output cannot hold{hint}")
+    return names
 
 
 def transcribe(
-    module: torch.nn.Module, front_end: FrontEnd, engine: Engine, point: SearchPoint, paths: Sequence[Path], device: str
+    module: torch.nn.Module,
+    front_end: FrontEnd,
+    engine: Engine,
+    point: SearchPoint,
+    recordings: Mapping[str, Path],
+    device: str,
 ) -> Iterator[Hypothesis]:
-    """The best path of each recording, in the order given; all headers are looked at before the first.
+    """The best path of each recording, by its name and in the order given; all headers are looked at before the first.
 
     Raises:
         DataError: a recording cannot be taken.
     """
-    for path in paths:
+    for path in recordings.values():
         front_end.check(path)
     waiting: list[tuple[str, np.ndarray]] = []
-    for path, name in zip(paths, names_of(paths), strict=True):
+    for name, path in recordings.items():
         features = front_end.features(path, name)
         output = run_model(module, [_batch(name, features)], device)
         if output.unusable:

@@ -20,6 +20,7 @@ INT16 = 32768.0
 LOUDEST_DITHER = 0.01  # of full scale; that is 328 in Kaldi's units, and noise at -40 dB
 LARGEST_FLOOR = 1e-4  # of a frame's energy; quiet speech has more
 LONGEST_FRAME = 0.5  # s
+LEAST_RATE = 1000  # Hz; no recording of speech has less
 
 # Of Lhotse's FbankConfig, in its order; the rest is its own affair.
 MEANINGS = {
@@ -84,8 +85,15 @@ def check_fbank(settings: dict[str, Any]) -> None:
         )
     if values["norm_filters"] and values["torchaudio_compatible_mel_scale"]:
         raise ConfigError("fbank.norm_filters does nothing unless fbank.torchaudio_compatible_mel_scale is false")
-    if settings.get("sampling_rate") is not None and settings["sampling_rate"] < 1:
-        raise ConfigError(f"fbank.sampling_rate must be at least 1 Hz, not {settings['sampling_rate']}")
+    rate = settings.get("sampling_rate")
+    if rate is not None and rate < LEAST_RATE:
+        hint = f": it is in Hz, write {1000 * rate}" if 4 <= rate < 1000 else ""
+        raise ConfigError(f"fbank.sampling_rate must be at least {LEAST_RATE} Hz, not {rate}{hint}")
+    if 0 < values["high_freq"] < 100:
+        raise ConfigError(
+            f"fbank.high_freq {values['high_freq']:g} is in Hz: write {1000 * values['high_freq']:g} for "
+            f"{values['high_freq']:g} kHz"
+        )
 
 
 def make_extractor(settings: dict[str, Any]) -> "Fbank":

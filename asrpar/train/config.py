@@ -243,6 +243,11 @@ def check_config(config: TrainConfig) -> None:
         raise ConfigError(f"threads is {config.threads}, but this machine has {os.cpu_count()} cores")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
+    shares = {"optimizer.momentum": o.momentum, "schedule.start": config.schedule.start}
+    shares |= {"schedule.final": config.schedule.final, "schedule.decay": config.schedule.decay}
+    for key, value in shares.items():
+        if value > 1 or (value == 1 and key == "optimizer.momentum"):
+            raise ConfigError(f"{key} is {value}: it is a share, up to 1{' and below it' * key.endswith('momentum')}")
     if o.nesterov and (o.name != "sgd" or not o.momentum):
         raise ConfigError(
             "optimizer.nesterov is true, but that is a kind of SGD's momentum: set optimizer.name=sgd and "

@@ -54,6 +54,12 @@ def test_ids_that_files_of_transcripts_cannot_hold():
     ]
 
 
+def test_names_from_data_do_nothing_to_a_terminal():
+    assert str(Problem("f", 1, "'a\nb\x1b[2J\x9bé\u200cی\ud800' is odd")) == (
+        "f:1: 'a b\\x1b[2J\\x9bé\u200cی\\ud800' is odd"
+    )
+
+
 def test_ids_that_look_alike():
     data = DataSet("x", "x")
     data.check_order([("e\u0301", Place("f", 1)), ("é", Place("f", 2))])

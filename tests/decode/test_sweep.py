@@ -15,6 +15,13 @@ def test_grid_is_the_product_and_greedy_chooses_the_blank_penalty_alone():
     assert grid(DecodeConfig(engine="greedy")) == [SearchPoint()]
 
 
+@pytest.mark.parametrize("name", ["word_penalties", "blank_penalties", "lm_scales", "beams"])
+def test_values_of_no_search(name):
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=name):
+            DecodeConfig(**{name: [1.0, value]}).validate()
+
+
 def test_ties():
     points = [SearchPoint(lm, beam, p) for beam in (8.0, 12.0) for lm in (0.5, 0.7, 0.9, 1.1) for p in (0.0, -0.5)]
 

@@ -11,6 +11,7 @@ from decoding import SMALL, run, save_model
 
 from asrpar.cli import cli
 from asrpar.config import load_config, save_config
+from asrpar.corpus.audio import inspect
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.train.config import DataConfig
@@ -95,6 +96,21 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
             raise transcribe(exp, *graph, "--output", output, *options).exception
         assert not output.exists()
     assert transcribe(exp, *graph, "--resample", tmp_path / "fast.wav").stdout.startswith("fast\t")
+    odd = [shutil.copy(audio[0], tmp_path / name) for name in ("a b.wav", "a(b.wav", "a\nb.wav", "ی\u200cخ.wav")]
+    for options, says in [
+        (["--format", "trn", odd[0]], "the name of the recording 'a b' has a blank in it, .*; --format text can"),
+        (["--format", "ctm", odd[1]], "'a\\(b' has a bracket without its partner"),
+        ([odd[2]], r"'a\\nb' has a line break, .* which the output cannot hold$"),
+        ([odd[0], odd[1], odd[0]], "a b.wav is given 2 times"),
+        (["--output", odd[0], odd[1], odd[0]], "--output .*a b.wav is the recording .*a b.wav: give another file"),
+    ]:
+        with pytest.raises(AsrparError, match=says):
+            raise transcribe(exp, *graph, *options).exception
+    assert inspect(odd[0]).num_samples == len(samples)
+    assert [line.split("\t")[0] for line in transcribe(exp, *graph, odd[0], odd[3]).stdout.splitlines()] == [
+        "a b",
+        "ی\u200cخ",
+    ]
     same = [tmp_path / "a" / "x.wav", tmp_path / "b" / "x.wav"]
     for path in same:
         path.parent.mkdir()

@@ -28,7 +28,9 @@ from asrpar.feats.fbank import _empty_filters, make_extractor
         ({"low_freq": float("nan")}, r"fbank.low_freq must be finite"),
         ({"window_type": "kaiser"}, r"'kaiser' is not known; one of hamming, hanning, povey"),
         ({"norm_filters": True}, r"fbank.norm_filters does nothing unless"),
-        ({"sampling_rate": -8000}, r"fbank.sampling_rate must be at least 1 Hz"),
+        ({"sampling_rate": -8000}, r"fbank.sampling_rate must be at least 1000 Hz, not -8000$"),
+        ({"sampling_rate": 16}, r"fbank.sampling_rate must be at least 1000 Hz, not 16: it is in Hz, write 16000"),
+        ({"high_freq": 7.6}, r"fbank.high_freq 7.6 is in Hz: write 7600 for 7.6 kHz"),
     ],
 )
 def test_values_that_cannot_be_meant(settings: dict, message: str):

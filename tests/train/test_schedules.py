@@ -2,7 +2,8 @@
 
 import pytest
 
-from asrpar.train.config import ScheduleConfig
+from asrpar.errors import ConfigError
+from asrpar.train.config import DataConfig, ScheduleConfig, TrainConfig, check_config
 from asrpar.train.schedules import learning_rate
 
 
@@ -28,3 +29,21 @@ def test_constant_after_warmup():
 def test_exponential_decays_once_an_epoch():
     c = ScheduleConfig("exponential", warmup=0.0, decay=0.5)
     assert [rate(c, f) for f in (0, 99, 100, 250)] == pytest.approx([1.0, 1.0, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("optimizer", "momentum", 90.0),
+        ("optimizer", "momentum", 1.0),
+        ("schedule", "start", 4.0),
+        ("schedule", "final", 5.0),
+        ("schedule", "decay", 70.0),
+    ],
+)
+def test_percentages_are_no_shares(section, key, value):
+    config = TrainConfig(exp="x", data=DataConfig("feats", "lang"))
+    check_config(config)
+    setattr(getattr(config, section), key, value)
+    with pytest.raises(ConfigError, match=rf"{section}\.{key} is {value}: it is a share, up to 1"):
+        check_config(config)
