@@ -186,4 +186,6 @@ class _Reader:
             raise DataError(f"{self.path}: no \\data\\ line: this is not an ARPA language model")
         if not self.ended:
             raise DataError(f"{self.path}: no \\end\\ line: the file is cut off")
+        if not any(gram[-1] == EOS and p > LOG_ZERO for grams in self.grams for gram, (p, _) in grams.items()):
+            raise DataError(f"{self.path}: {EOS} has no probability, so that no sentence can end")
         return ArpaLm(self.grams)

@@ -81,6 +81,12 @@ def test_damaged_files(tmp_path, old, new, message):
         read(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize("end", ["-1 x", "-99 </s>"])
+def test_sentences_have_to_end(tmp_path, end):
+    with pytest.raises(DataError, match="</s> has no probability, so that no sentence can end"):
+        read(tmp_path, f"\\data\\\nngram 1=2\n\\1-grams:\n-0.5 a\n{end}\n\\end\\\n")
+
+
 def test_case_mapping_collision(tmp_path):
     with pytest.raises(DataError, match="'BETA' is listed twice \\(after case mapping\\)"):
         read(tmp_path, GOOD.replace("alpha", "BETA"), "upper")
