@@ -73,13 +73,13 @@ def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str]
     path = folder / name
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        # Not emptied: it says who holds it.
-        lock = path.open("r" if shared else "a+", encoding="utf-8")
+        lock = _open(path, shared)
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            there = path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
+            if there and (shared or lock.writable() or not _remove(path)):
                 break
-            lock.close()  # whoever held it has just removed it
+            lock.close()  # whoever held it has just removed it, or we have
         except BlockingIOError:
             lock.close()
             return None
@@ -97,6 +97,27 @@ def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str]
             os.truncate(lock.fileno(), 0)
             os.write(lock.fileno(), json.dumps(asdict(who)).encode())  # past the buffer, which would try it again
     return lock
+
+
+def _open(path: Path, shared: bool) -> IO[str]:
+    """The file of a lock, which is not emptied: it says who holds it."""
+    if not shared:
+        try:
+            return path.open("a+", encoding="utf-8")
+        except PermissionError:
+            # In a folder that several users share it may be another's.
+            if not all(os.access(p, mode, effective_ids=True) for p, mode in ((path, os.R_OK), (path.parent, os.W_OK))):
+                raise
+    return path.open("r", encoding="utf-8")
+
+
+def _remove(path: Path) -> bool:
+    """Make room for a file of our own, where the system allows it."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def holder(folder: Path, name: str = LOCK) -> Holder | None:
@@ -133,7 +154,8 @@ def alone(folder: str | Path, name: str = LOCK, what: str | Path = "") -> Iterat
             new = []
         finally:
             with suppress(OSError):
-                os.truncate(lock.fileno(), 0)  # two folders with the same content are the same
+                if lock.writable():
+                    os.truncate(lock.fileno(), 0)  # two folders with the same content are the same
                 if name != LOCK or (new and os.listdir(folder) == [name]):
                     (folder / name).unlink()
                 for path in new:

@@ -10,6 +10,7 @@ import soundfile
 
 from asrpar.cli import main
 from asrpar.errors import AsrparError
+from asrpar.lock import BusyError, alone, holder, try_lock
 
 NOBODY = 65534
 
@@ -130,3 +131,22 @@ def test_the_line_names_user_and_owner(place, capsys):
         main(command)
     err = capsys.readouterr().err
     assert err.startswith(f"asrpar: error: Permission denied: {path} (you are nobody; {path} belongs to "), err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_of_several_users_is_held_by_one_at_a_time(place):
+    place.chmod(0o777)
+    with alone(place):
+        pass  # the file stays, and is root's
+    os.seteuid(NOBODY)
+    try:
+        with alone(place) as lock:
+            assert try_lock(place) is None and holder(place).pid == os.getpid() and lock.writable()
+        os.seteuid(0)
+        with alone(place):
+            os.seteuid(NOBODY)
+            with pytest.raises(BusyError, match=f"process {os.getpid()} on"), alone(place):
+                pass
+            os.seteuid(0)
+    finally:
+        os.seteuid(0)
