@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from asrpar.config import config_options, load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError, replacing, require_file
 
 if TYPE_CHECKING:
-    from asrpar.decode.config import DecodeConfig
+    from asrpar.decode.config import DecodeConfig, GivenConfig
     from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
 
 FORMATS = ("text", "trn", "ctm")
@@ -59,10 +59,10 @@ def command(
     """Recognise recordings: any files that libsndfile reads (wav, flac, mp3, ogg, Sphere).
 
     Features, their statistics and the units are those that the model knows; LM scale, beam and penalties those that
-    were chosen on dev when the experiment was decoded with this graph, or given by --set. Prints NAME, a tab and the
-    words, one line for each recording.
+    were chosen on dev when the experiment was decoded with this graph, but for what --set or --config give. Prints
+    NAME, a tab and the words, one line for each recording.
     """
-    from asrpar.decode.config import DecodeConfig
+    from asrpar.decode.config import GivenConfig
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
@@ -73,7 +73,8 @@ def command(
     engine = engine if graph else "greedy"
     if engine is not None:
         overrides = (*overrides, f"engine={engine}")
-    config = load_config(DecodeConfig, config_path, overrides)
+    given = load_config(GivenConfig, config_path, overrides)
+    config = given.filled()
     config.validate()
     if not Path(exp).is_dir():
         raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
@@ -104,7 +105,7 @@ def command(
     seconds = front_end.extractor.frame_shift * module.subsampling
     with _engine(config, graph, lang, identity.units, checkpoint, seconds, device) as searcher:
         check_units(identity, checkpoint, searcher.classes, searcher.tokens_file)
-        point, why = _point(config, searcher, Path(exp), checkpoint, graph)
+        point, why = _point(given, searcher, Path(exp), checkpoint, graph)
         log.info("%s: %s", why, ", ".join(f"{k} {v:g}" for k, v in asdict(point).items() if _counts(searcher, k)))
         if searcher.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
@@ -145,24 +146,39 @@ def _counts(engine: "Engine", setting: str) -> bool:
 
 
 def _point(
-    config: "DecodeConfig", engine: "Engine", exp: Path, model: Path, graph: str | None
+    given: "GivenConfig", engine: "Engine", exp: Path, model: Path, graph: str | None
 ) -> tuple["SearchPoint", str]:
-    """LM scale, beam and penalties, and where they come from."""
+    """LM scale, beam and penalties, and where they come from.
+
+    One value of a setting is taken; of several the one that was chosen on dev, which must be among them.
+    """
     from asrpar.decode.earlier import earlier_choice, made_with
     from asrpar.decode.sweep import grid
     from asrpar.score.origin import origin
 
-    points = grid(config)
+    lists = {
+        "lm_scale": given.lm_scales,
+        "beam": given.beams,
+        "word_penalty": given.word_penalties,
+        "blank_penalty": given.blank_penalties,
+    }
+    one = {name: values[0] for name, values in lists.items() if len(set(values)) == 1}
+    several = {name: values for name, values in lists.items() if len(set(values)) > 1}
+    facts = {**origin(model, exp), **made_with(engine, Path(graph) if graph else None)}
+    choice = None
+    if any(name not in one and _counts(engine, name) for name in lists):
+        choice = earlier_choice(exp, facts, lambda p: all(getattr(p, name) in v for name, v in several.items()))
+    if choice is not None:
+        but = " but for what is set" if one else ""
+        return replace(choice.point, **one), f"as chosen on {choice.dev} in {choice.folder}{but}"
+    points = grid(given.filled())
     if len(points) == 1:
         return points[0], "as set"
-    facts = {**origin(model, exp), **made_with(engine, Path(graph) if graph else None)}
-    choice = earlier_choice(exp, facts)
-    if choice is None:
-        raise ConfigError(
-            f"{exp} was not decoded with this model, graph and engine, so nothing was chosen on dev: run asrpar "
-            "decode, or give one value of each, such as --set lm_scales=[1.0]"
-        )
-    return choice.point, f"as chosen on {choice.dev} in {choice.folder}"
+    raise ConfigError(
+        f"{exp} has no choice on dev for this model, graph and engine"
+        + (" among the values given" if several else "")
+        + ": run asrpar decode, or give one value of each, such as --set lm_scales=[1.0]"
+    )
 
 
 def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:

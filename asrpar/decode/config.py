@@ -64,7 +64,7 @@ class DecodeConfig:
             if not all(map(math.isfinite, getattr(self, name))):
                 raise ConfigError(f"{name}: {getattr(self, name)} must all be finite")
         for name in ("max_active", "min_active", "max_frames", "k2_output_beam", "k2_batch_frames"):
-            if getattr(self, name) < 1:
+            if not 1 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name}: {getattr(self, name)} must be at least 1")
         if self.max_active >= 2**31:
             raise ConfigError(f"max_active: {self.max_active} must be less than 2147483648")
@@ -72,6 +72,20 @@ class DecodeConfig:
             raise ConfigError(f"min_active: {self.min_active} must be below max_active ({self.max_active})")
         if self.jobs < 0:
             raise ConfigError(f"jobs: {self.jobs} must be at least 0 (0: as many as there are cores)")
+
+
+@dataclass
+class GivenConfig(DecodeConfig):
+    """The same for a search of which the rest was chosen before: lists that are not given are empty."""
+
+    lm_scales: list[float] = field(default_factory=list)
+    beams: list[float] = field(default_factory=list)
+    word_penalties: list[float] = field(default_factory=list)
+    blank_penalties: list[float] = field(default_factory=list)
+
+    def filled(self) -> DecodeConfig:
+        """With the defaults in the place of what is not given."""
+        return DecodeConfig(**{name: value for name, value in vars(self).items() if value != []})
 
 
 def check_suffix(suffix: str) -> None:

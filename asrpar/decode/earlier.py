@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from asrpar.decode.config import results_folder
 from asrpar.decode.engine import Engine, SearchPoint
 from asrpar.errors import ConfigError
 
@@ -45,8 +46,10 @@ def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
         What to warn of, or an empty string.
 
     Raises:
-        ConfigError: it holds something else.
+        ConfigError: it holds something else, or is no folder.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: remove it, or give --suffix NAME")
     before = _read(folder)
     if not before:
         return ""
@@ -68,24 +71,40 @@ def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def earlier_choice(exp: Path, facts: Mapping[str, Any], points: Sequence[SearchPoint] | None = None) -> Choice | None:
-    """What was chosen on a dev set with the same model, graph and engine; None if nothing was (among ``points``).
+def earlier_choice(
+    exp: Path, facts: Mapping[str, Any], fits: Callable[[SearchPoint], bool], suffix: str = ""
+) -> Choice | None:
+    """What was chosen on a dev set with the same model, graph and engine.
+
+    Results with the same suffix count before others, and those of the dev set itself before those of sets for which a
+    choice was taken over, perhaps an older one.
+
+    Args:
+        exp: experiment.
+        facts: of the model and of `made_with`.
+        fits: whether a point may be taken.
+        suffix: of the results that are to be made.
 
     Raises:
         ConfigError: different points were chosen on several sets.
     """
-    found: dict[SearchPoint, Choice] = {}
+    found: dict[tuple[bool, bool], dict[SearchPoint, Choice]] = {}
     for folder, before in _decoded(exp):
         same = all(before.get(key) == facts.get(key) for key in ("engine", "graph_sha256", "model_sha256"))
         if not same or not before.get("chosen_on"):
             continue
         point = SearchPoint(**{f.name: before[f.name] for f in fields(SearchPoint) if f.name in before})
-        if (points is None or point in points) and (point not in found or before["set"] == before["chosen_on"]):
-            found[point] = Choice(point, before["chosen_on"], folder)
-    if len(found) > 1:
-        places = ", ".join(f"{c.folder.name} (chosen on {c.dev})" for c in found.values())
-        raise ConfigError(f"{exp} has several choices: {places}; give --dev SET to choose anew, or one value of each")
-    return next(iter(found.values()), None)
+        if fits(point):
+            rank = folder == results_folder(exp, before["set"], suffix), before["set"] == before["chosen_on"]
+            found.setdefault(rank, {}).setdefault(point, Choice(point, before["chosen_on"], folder))
+    best = found[max(found)] if found else {}
+    if len(best) > 1:
+        places = ", ".join(f"{c.folder.name} (chosen on {c.dev})" for c in best.values())
+        raise ConfigError(
+            f"{exp} has several choices: {places}; run asrpar decode with --dev SET to choose anew, or give one value "
+            "of each"
+        )
+    return next(iter(best.values()), None)
 
 
 def _decoded(exp: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

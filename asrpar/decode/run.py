@@ -89,7 +89,7 @@ def _decode_sets(
             LOG.warning("%s: %s", name, warning)
     points, chosen_on = grid(config), dev
     if dev is None and len(points) > 1:
-        found = earlier_choice(job.exp, facts, points)
+        found = earlier_choice(job.exp, facts, points.__contains__, job.suffix)
         if found is None:
             raise ConfigError(
                 f"lm_scales, beams and penalties span {len(points)} settings, and {job.exp} has no choice among them "

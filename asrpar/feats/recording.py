@@ -62,9 +62,10 @@ class FrontEnd:
         if info.channels > 1 and self.channel is None:
             raise DataError(f"{path} has {info.channels} channels: give --channel, from 0 to {info.channels - 1}")
         if (self.channel or 0) >= info.channels:
-            raise DataError(f"{path} has no channel {self.channel}: its {info.channels} are counted from 0")
+            kinds = f"{info.channels}, from 0" if info.channels > 1 else "one, 0"
+            raise DataError(f"{path} has no channel {self.channel}: it has {kinds}")
         seconds = info.num_samples / info.sampling_rate
-        if seconds > self.max_seconds:
+        if not seconds <= self.max_seconds:  # which may be no number
             raise DataError(
                 f"{path} lasts {seconds:.0f} s, more than --max-seconds {self.max_seconds:g}: cut it where nobody "
                 "speaks, or raise the limit (a recording is recognised as a whole, and memory grows with it)"

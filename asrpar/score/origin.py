@@ -8,10 +8,10 @@ from asrpar.errors import DataError
 
 
 def origin(model: Path, exp: Path) -> dict[str, str]:
-    """What to note about the model that an experiment is decoded with; nothing if it is somewhere else."""
-    if not model.resolve().is_relative_to(exp.resolve()):
-        return {}
-    return {"model_file": str(model.resolve().relative_to(exp.resolve())), "model_sha256": _digest(model)}
+    """What to note about the model that an experiment is decoded with; without its place if that is elsewhere."""
+    model, exp = model.resolve(), exp.resolve()
+    place = {"model_file": str(model.relative_to(exp))} if model.is_relative_to(exp) else {}
+    return place | {"model_sha256": _digest(model)}
 
 
 def check_origin(exp: Path, facts: dict[str, Any], folder: Path) -> None:

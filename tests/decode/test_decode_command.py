@@ -117,6 +117,10 @@ def test_another_graph_engine_model_or_data_does_not_overwrite(exp, data, tmp_pa
     decode("--suffix", "big", graph=other)
     assert decoded(exp, "test_big")["graph"] == str(other) and decoded(exp)["graph"] == str(copied)
     assert decoded(exp, "test_big")["graph_sha256"] != decoded(exp)["graph_sha256"]
+    (exp / "decode_test_file").write_text("mine")
+    with pytest.raises(AsrparError, match="decode_test_file is no folder: remove it, or give --suffix"):
+        decode("--suffix", "file", graph=copied)
+    assert (exp / "decode_test_file").read_text() == "mine"
     run("score", "--exp", exp)
     run("score", "--exp", exp, "--suffix", "big")
     lines = run("compare", exp, "--suffix", "", "--suffix", "big").splitlines()

@@ -1,11 +1,13 @@
 """Recordings of one's own: the same words as in a set, by one command."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 from decoding import SMALL, run, save_model
 
@@ -48,7 +50,7 @@ def test_recordings_of_ones_own_get_the_words_of_a_test_set(decoded, data, tmp_p
     alone = transcribe(tmp_path / "alone", "--graph", data / "graph", tmp_path / "x.flac")
     assert alone.stdout == f"x\t{words[0][1]}\n"
     both = transcribe(exp, "--graph", data / "graph", tmp_path / "x.wav", "--channel", 1, "--set", "lm_scales=[0.5]")
-    assert both.stdout.startswith("x\t") and "as set: lm_scale 0.5" in both.stderr
+    assert both.stdout.startswith("x\t") and "but for what is set: lm_scale 0.5" in both.stderr
     greedy = transcribe(exp, "--format", "trn", audio[0])
     assert greedy.stdout.endswith(f"({audio[0].stem})\n") and "the units are phones" in greedy.stderr
 
@@ -73,6 +75,53 @@ def test_recordings_are_normalised_as_in_training(tmp_path, data, kind):
         assert result.stdout.strip() == f"spk0-test0\t{expected.removesuffix('(spk0-test0)').strip()}"
 
 
+def test_what_is_set_goes_before_what_was_chosen(decoded, data):
+    exp, audio = decoded
+    chosen = json.loads((exp / "decode_dev" / "decode.json").read_text())
+
+    def said(*settings):
+        result = transcribe(exp, "--graph", data / "graph", *(f"--set={s}" for s in settings), audio[0])
+        if result.exception:
+            raise result.exception
+        return result.stderr
+
+    of_dev = f"as chosen on dev in {exp / 'decode_dev'}"
+    lm_scale = f"lm_scale {chosen['lm_scale']:g}"
+    assert f"{of_dev} but for what is set: {lm_scale}, beam 12," in said("beams=[12.0]")
+    assert f"{of_dev} but for what is set: {lm_scale}, beam 8, word_penalty 0, blank_penalty 2" in said(
+        "blank_penalties=[2.0]", "beams=[8.0]"
+    )
+    assert f"{of_dev}: {lm_scale}, beam 8," in said("lm_scales=[0.5,1.0]", "beams=[8.0,9.0]")
+    with pytest.raises(AsrparError, match=r"no choice on dev .* among the values given: run asrpar decode"):
+        said("lm_scales=[0.1,0.2]")
+
+
+def test_a_choice_of_the_dev_set_itself_and_of_the_same_suffix_counts_first(decoded, data):
+    exp, audio = decoded
+    places = ["--exp", exp, "--feats", data / "feats", "--graph", data / "graph", "--jobs", 1]
+    # A wider search on dev: the test set has the older choice still. And another, beside it.
+    run("decode", *places, "--test", "", "--set", "lm_scales=[3.0,4.0]", "--set", "beams=[8.0]")
+    run("decode", *places, "--test", "", "--set", "lm_scales=[5.0,6.0]", "--set", "beams=[8.0]", "--suffix", "x")
+    new, other = (json.loads((exp / f"decode_dev{x}" / "decode.json").read_text())["lm_scale"] for x in ("", "_x"))
+    assert f"decode_dev: lm_scale {new:g}" in transcribe(exp, "--graph", data / "graph", audio[0]).stderr
+    every = "lm_scales=[0.5,1.0,3.0,4.0,5.0,6.0]"
+    for suffix, expected in (("", new), ("x", other)):
+        run("decode", *places, "--dev", "", "--set", every, "--set", "beams=[8.0]", "--suffix", suffix)
+        folder = exp / (f"decode_test_{suffix}" if suffix else "decode_test")
+        assert json.loads((folder / "decode.json").read_text())["lm_scale"] == expected
+
+
+def test_a_model_elsewhere_has_choices_of_its_own(decoded, data, tmp_path):
+    exp, audio = decoded
+    identity = Identity.of_data(DataConfig(data / "feats", data / "lang"))
+    models = [shutil.copy(exp / "final.pt", tmp_path / "a.pt"), save_model(tmp_path / "b", 6, identity) / "final.pt"]
+    torch.save(torch.load(models[1], weights_only=True) | {"notes": {"seed": 1}}, models[1])
+    graph = ["--graph", data / "graph"]
+    run("decode", "--exp", exp, "--feats", data / "feats", *graph, *SMALL, "--suffix", "a", "--model", models[0])
+    assert transcribe(exp, *graph, audio[0], "--model", models[0]).exit_code == 0
+    assert "has no choice on dev" in str(transcribe(exp, *graph, audio[0], "--model", models[1]).exception)
+
+
 def test_recordings_that_are_not_taken(decoded, data, tmp_path):
     exp, audio = decoded
     samples, rate = soundfile.read(audio[0])
@@ -86,7 +135,9 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
         ([tmp_path / "stereo.wav"], "stereo.wav has 2 channels: give --channel, from 0 to 1"),
         ([tmp_path / "stereo.wav", "--channel", 2], "has no channel 2"),
         ([tmp_path / "short.wav"], "short.wav: too short: 0.03"),
+        ([audio[0], "--channel", 1], "has no channel 1: it has one, 0"),
         ([audio[0], "--max-seconds", 0.5], "lasts 1 s, more than --max-seconds 0.5: cut it"),
+        ([audio[0], "--max-seconds", "nan"], "more than --max-seconds nan"),
         ([tmp_path / "text.wav"], "text.wav is not readable as audio"),
         ([tmp_path / "nowhere.wav"], "no audio file .*nowhere.wav"),
         ([audio[0], tmp_path], "is not a file"),
@@ -125,7 +176,7 @@ def test_models_that_cannot_take_recordings(decoded, tmp_path, data):
         raise transcribe(decoded[0], "--engine", "kaldi", audio).exception
     for folder in decoded[0].glob("decode_*"):
         shutil.rmtree(folder)
-    with pytest.raises(AsrparError, match="was not decoded with this model, graph and engine"):
+    with pytest.raises(AsrparError, match="has no choice on dev for this model, graph and engine: run"):
         raise transcribe(decoded[0], "--graph", data / "graph", audio).exception
     with pytest.raises(AsrparError, match="does not know its features and units"):
         raise transcribe(save_model(tmp_path / "old", 6), audio).exception
