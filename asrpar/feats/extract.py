@@ -16,6 +16,7 @@ from tqdm import tqdm
 from asrpar.config import load_config, save_config
 from asrpar.corpus.audio_guard import check_sources
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
+from asrpar.corpus.manifests import check_split_name
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
@@ -53,6 +54,10 @@ def extract_features(
     config.validate()
     check_storage(config.storage)
     manifests, output = Path(manifests), Path(output)
+    for split in splits:
+        check_split_name(split)
+        if split.startswith(TRAIN) and split != TRAIN and set(config.speeds) != {1.0}:
+            log.warning("split %s gets no copies at other speeds: only a split called %s does", split, TRAIN)
     cuts = {split: load_cuts(manifests, split) for split in splits}
     sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
     config = _settle(config, cuts, sources, output)

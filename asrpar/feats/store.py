@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ class Utterance:
     storage_type: str
     storage_path: str
     storage_key: str
+
+
+_TYPES = (str, str, str, int, int, str, str, str)  # of an utterance's fields
 
 
 class StoredFeatures:
@@ -138,23 +142,27 @@ def _read_cuts(path: Path) -> list[Utterance]:
             for line in f:
                 cut = json.loads(line)
                 features, supervision = cut["features"], cut["supervisions"][0]
-                utterances.append(
-                    Utterance(
-                        cut["id"],
-                        nfc(supervision.get("text") or ""),
-                        supervision.get("speaker", ""),
-                        features["num_frames"],
-                        features["num_features"],
-                        features["storage_type"],
-                        features["storage_path"],
-                        features["storage_key"],
-                    )
+                values = (
+                    cut["id"],
+                    nfc(supervision.get("text") or ""),
+                    supervision.get("speaker") or "",
+                    features["num_frames"],
+                    features["num_features"],
+                    features["storage_type"],
+                    features["storage_path"],
+                    features["storage_key"],
                 )
+                if not all(map(isinstance, values, _TYPES)) or min(values[3:5]) < 1:
+                    raise ValueError(f"an entry of cut {cut['id']!r} is of no use")
+                utterances.append(Utterance(*values))
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as e:
         check_opens(path)
         raise DataError(f"{path} is not a manifest of cuts with features ({e!r}): run {MADE_BY} again") from e
     if not utterances:
         raise DataError(f"{path} holds no utterances: run {MADE_BY} again")
+    if len({u.id for u in utterances}) < len(utterances):
+        twice = next(name for name, count in Counter(u.id for u in utterances).items() if count > 1)
+        raise DataError(f"{path} holds cut {twice} twice: run {MADE_BY} again")
     widths = {u.num_features for u in utterances}
     if len(widths) > 1:
         raise DataError(f"{path} mixes features of widths {sorted(widths)}: run {MADE_BY} again")

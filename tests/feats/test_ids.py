@@ -11,7 +11,7 @@ import pytest
 from lhotse import CutSet
 from lhotse.utils import fastcopy
 
-from asrpar.errors import DataError
+from asrpar.errors import ConfigError, DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
 from asrpar.feats.store import FeatureStore
@@ -98,6 +98,37 @@ def test_storages_that_unpickle_or_fetch_are_not_read(feats: Path, tmp_path: Pat
     (tmp_path / "f/cuts_dev.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     with pytest.raises(DataError, match=f"features in storage '{kind}' are not read"):
         FeatureStore(tmp_path / "f", "dev").load(0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_frames": "10"}, "an entry of cut 'a-045' is of no use"),
+        ({"num_frames": 0}, "an entry of cut"),
+        ({"storage_path": None}, "an entry of cut"),
+        ({"storage_path": ["x"]}, "an entry of cut"),
+        ({"id": 5}, "an entry of cut 5"),
+        ({"id": "b-046"}, "holds cut b-046 twice: run stage 2"),
+    ],
+)
+def test_cuts_with_features_of_no_use(feats: Path, tmp_path: Path, fields: dict, message: str):
+    lines = gzip.decompress((feats / "cuts_dev.jsonl.gz").read_bytes()).splitlines()
+    records = [json.loads(line) for line in lines]
+    for name, value in fields.items():
+        (records[0] if name in records[0] else records[0]["features"])[name] = value
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "cuts_dev.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    shutil.copy(feats / "feats.yaml", tmp_path)
+    with pytest.raises(DataError, match=message):
+        FeatureStore(tmp_path, "dev")
+
+
+def test_names_of_splits_that_get_no_copies(manifests: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    shutil.copy(manifests / "cuts_dev.jsonl.gz", tmp_path / "cuts_train_small.jsonl.gz")
+    assert extract_features(FeatureConfig(fbank=SMALL), tmp_path, tmp_path / "f", ["train_small"])["train_small"] == 7
+    assert "split train_small gets no copies at other speeds: only a split called train does" in caplog.text
+    with pytest.raises(ConfigError, match=r"split '\.\./x'"):
+        extract_features(FeatureConfig(fbank=SMALL), tmp_path, tmp_path / "f", ["../x"])
 
 
 def test_random_bytes_in_a_storage_are_seen(feats: Path, tmp_path: Path):
