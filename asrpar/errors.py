@@ -50,12 +50,22 @@ def require_file(path: str | Path, made_by: str) -> None:
 
 
 def check_opens(path: str | Path) -> None:
-    """Raise the system's own `OSError` if a file that is there cannot be opened, such as for want of permission.
+    """Raise the system's own `OSError` if a file that is there cannot be opened: want of permission, or a folder.
 
     For the moment before its content is blamed: libraries tell of both alike.
     """
-    if Path(path).is_file():
+    if Path(path).is_file() or Path(path).is_dir():
         open(path, "rb").close()
+
+
+def entries(folder: str | Path, pattern: str) -> list[Path]:
+    """Sorted paths in ``folder`` whose names match; none where there is no such folder.
+
+    Raises:
+        PermissionError: the folder may not be read, which `Path.glob` takes for one without entries.
+    """
+    folder = Path(folder)
+    return sorted(path for path in folder.iterdir() if path.match(pattern)) if folder.is_dir() else []
 
 
 def system_error(error: OSError) -> str:

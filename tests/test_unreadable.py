@@ -111,6 +111,40 @@ def test_no_permission_is_told_as_that(place, read):
     assert str(path) in str(told.value)
 
 
+def checkpoints(folder):
+    from asrpar.parallel.comm import LocalComm
+    from asrpar.train.checkpoint import Checkpoints
+
+    Checkpoints(folder, LocalComm(), 1).complete()
+
+
+def decodings(folder):
+    from asrpar.decode.earlier import earlier_choice
+
+    earlier_choice(folder, {}, lambda point: True)
+
+
+def features(folder):
+    from asrpar.commands.decode import _check_inputs
+
+    _check_inputs(folder.parent, folder, [])
+
+
+@pytest.mark.parametrize("look", [checkpoints, decodings, features])
+def test_a_folder_without_permission_is_not_taken_for_an_empty_one(place, look):
+    folder = place / "x"
+    folder.mkdir()
+    look(folder)
+    with pytest.raises(PermissionError), without(folder):
+        look(folder)
+
+
+@pytest.mark.parametrize("read", [model, stats, cuts])
+def test_a_folder_in_the_place_of_a_file_is_told_as_that(place, read):
+    with pytest.raises(IsADirectoryError, match=str(place)):
+        read(place)
+
+
 def test_audio_without_permission_is_told_in_a_report(place):
     from asrpar.corpus.validate_audio import probe_audio
 

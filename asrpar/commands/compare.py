@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from asrpar.errors import MissingInputError, replacing
+from asrpar.errors import MissingInputError, entries, replacing
 
 
 @click.command("compare")
@@ -55,7 +55,7 @@ def _scored(paths: list[Path], set_name: str, suffixes: Iterable[str]) -> list[t
         if not path.exists():
             raise MissingInputError(f"there is no experiment {path}")
         begun = any((path / name).exists() for name in ("config.yaml", "train.json", "final.pt"))
-        if not begun and not any(path.glob("decode_*")):
+        if not begun and not entries(path, "decode_*"):
             notes.append(f"{path} is no experiment")
             continue
         for suffix in suffixes:

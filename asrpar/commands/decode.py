@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError, DataError, MissingInputError, require_file
+from asrpar.errors import ConfigError, DataError, MissingInputError, entries, require_file
 from asrpar.lock import reading
 
 
@@ -99,7 +99,7 @@ def _check_inputs(exp: Path, feats: Path, sets: list[str]) -> None:
         raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
     if not feats.is_dir():
         raise MissingInputError(f"there are no features in {feats}: run asrpar extract-features (stage 2) first")
-    known = sorted(p.name[len("cuts_") : -len(".jsonl.gz")] for p in feats.glob("cuts_*.jsonl.gz"))
+    known = [p.name[len("cuts_") : -len(".jsonl.gz")] for p in entries(feats, "cuts_*.jsonl.gz")]
     for name in sets:
         if name not in known:
             raise MissingInputError(f"{feats} has no set '{name}'; it has {', '.join(known) or 'none'}")

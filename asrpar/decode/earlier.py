@@ -9,7 +9,7 @@ from typing import Any
 
 from asrpar.decode.config import results_folder
 from asrpar.decode.engine import Engine, SearchPoint
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, entries
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def earlier_choice(
 
 
 def _decoded(exp: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for folder in sorted(exp.glob("decode_*")):
+    for folder in entries(exp, "decode_*"):
         if before := _read(folder):
             yield folder, before
 

@@ -17,7 +17,7 @@ from asrpar.config import load_config, save_config
 from asrpar.corpus.audio_guard import check_sources
 from asrpar.corpus.kaldi_ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
-from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, naming, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, entries, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
 from asrpar.feats.ids import check_ids
@@ -68,7 +68,7 @@ def extract_features(
         for split in splits:
             # Cuts of earlier settings must not outlive the description of how they were made.
             (output / f"cuts_{split}.jsonl.gz").unlink(missing_ok=True)
-        if not list(output.glob("cuts_*.jsonl.gz")):
+        if not entries(output, "cuts_*.jsonl.gz"):
             for name in ("stats.pt", "report.txt"):
                 (output / name).unlink(missing_ok=True)
         save_config(config, output / "feats.yaml")
@@ -132,7 +132,7 @@ def _kaldi_sources(manifests: Path, split: str) -> dict[str, tuple[str, int]]:
 def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], sources: Sources, output: Path) -> FeatureConfig:
     """Fix sampling rate and, of Kaldi's features, width; refuse to mix settings within one FEATS folder."""
     old = load_config(FeatureConfig, output / "feats.yaml") if (output / "feats.yaml").exists() else None
-    others = [p for p in output.glob("cuts_*.jsonl.gz") if p.name[5:-9] not in cuts]
+    others = [p for p in entries(output, "cuts_*.jsonl.gz") if p.name[5:-9] not in cuts]
     first = next(iter(cuts.values()))[0]
     rate = config.fbank.get("sampling_rate") or (
         old.fbank["sampling_rate"] if old and others else first.recording.sampling_rate

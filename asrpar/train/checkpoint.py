@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import DataError, TrainingError, naming
+from asrpar.errors import DataError, TrainingError, entries, naming
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.train.model_io import load_saved
@@ -85,7 +85,8 @@ class Checkpoints:
 
     def complete(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        found = [path for path in self.folder.glob("epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
+        # If the folder may not be read, a training must not begin anew.
+        found = [path for path in entries(self.folder, "epoch-*") if _NAME.fullmatch(path.name) and path.is_dir()]
         return sorted(found, key=_numbers)
 
     def _name(self, epoch: int, step: int, still: bool) -> str:
@@ -107,7 +108,7 @@ class Checkpoints:
         newest = self.comm.broadcast_object(str(self.complete()[-1]) if self.complete() else "")
         if not newest:
             return None
-        files = sorted(Path(newest).glob("rank-*.pt"))
+        files = entries(newest, "rank-*.pt")
         changed = len(files) != self.comm.size
         path = Path(newest) / f"rank-{self.comm.rank}.pt"
         # One that is missing is another thing than another number of learners; any that is there can tell.
