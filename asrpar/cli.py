@@ -151,7 +151,12 @@ def _usage(error: click.UsageError, args: list[str]) -> str:
         name = next((w for w in words if w[:1] == "-" and w[:2] != "--" and name[1] in w), name)
     known = [option for param in error.ctx.command.get_params(error.ctx) for option in param.opts]
     near = get_close_matches(name, known, n=1)
-    return f"No such option '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    if not near and error.ctx.command.name == "train" and name == "--learners":
+        hint = ": learners are started by asrpar launch --learners N -- train ..."
+    elif not near and "--set" in known:
+        hint = ": settings are given as --set KEY=VALUE, and asrpar settings lists them"
+    return f"No such option '{name}'{hint}"
 
 
 def _die(message: str, code: int) -> None:

@@ -62,6 +62,8 @@ def test_version(capsys):
     [
         (["trian"], 1, "no command 'trian'; did you mean 'train'?"),
         (["xyzzy"], 1, "no command 'xyzzy' (asrpar --help lists them)"),
+        (["train", "--learners", "2"], 2, "'--learners': learners are started by asrpar launch --learners N -- train"),
+        (["train", "--epochs", "2"], 2, "'--epochs': settings are given as --set KEY=VALUE, and asrpar settings lists"),
         (["info", "--jsn"], 2, "No such option '--jsn'"),
         (["info", "extra"], 2, "unexpected extra argument"),
         (["launch", "--", "train"], 2, "--learners"),

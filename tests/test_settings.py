@@ -72,6 +72,9 @@ def test_the_command_prints_a_section_or_what_a_word_is_in():
     assert len(run().split("\n\n")) == len(SECTIONS)
     with pytest.raises(ConfigError, match="no setting has 'xyzzy' in its name; sections are features,"):
         run("xyzzy")
+    for word, near in (("trian", "train"), ("optimzer", "optimizer"), ("normalise", "normalize")):
+        with pytest.raises(ConfigError, match=f"no setting has '{word}' in its name; did you mean '{near}'?"):
+            run(word)
 
 
 @pytest.mark.parametrize("key", ["batch.augment.time_masks", "epochs"])

@@ -1,7 +1,8 @@
 """``asrpar settings``: what can be set."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,15 @@ def command(words: tuple[str, ...], markdown: bool) -> None:
         if lines:
             found.append("\n".join([f"{section}: {SECTIONS[section][1].replace('`', '')}", *lines]))
     if not found:
-        raise ConfigError(f"no setting has '{' or '.join(others)}' in its name; sections are {', '.join(SECTIONS)}")
+        near = get_close_matches(others[0], [*SECTIONS, *_parts(sections)], n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"sections are {', '.join(SECTIONS)}"
+        raise ConfigError(f"no setting has '{' or '.join(others)}' in its name; {hint}")
     click.echo("\n\n".join(found))
+
+
+def _parts(sections: Iterable[str]) -> set[str]:
+    """What names of settings are made of."""
+    return {part for section in sections for setting in settings_of(section) for part in setting.name.split(".")}
 
 
 def page() -> str:
