@@ -75,14 +75,16 @@ def check_set(utterances: Sequence[Utterance], split: str, lang: Lang, config: T
         tell: whether to warn.
 
     Raises:
-        DataError: more than ``max_misfit_fraction`` are too short, or none is left; or a word of the training set has
-            no pronunciation though the OOV policy is not to skip it.
+        DataError: more than ``max_misfit_fraction`` are too short, or none is left, or none has words; or a word of the
+            training set has no pronunciation though the OOV policy is not to skip it.
     """
     found, count = find_misfits(utterances, lang, config.model.subsampling), len(utterances)
     left_out = len(found.short) + len(found.unknown)
+    where = f"the set '{split}' in {config.data.feats}"
+    if not any(lang.split(utterance.text) for utterance in utterances):
+        raise DataError(f"{where}: all transcripts are empty: mend those of stage 1, then run stage 2 again")
     if not left_out:
         return
-    where = f"the set '{split}' in {config.data.feats}"
     if found.unknown and lang.config.oov.policy != "skip" and split == config.data.train:
         raise DataError(
             f"{len(found.words)} words of {where} have no pronunciation in {config.data.lang}, such as "

@@ -114,18 +114,18 @@ def initial_weights(path: str | Path, shapes: list[Size], identity: Identity) ->
     """
     path = Path(path) / "final.pt" if Path(path).is_dir() else Path(path)
     module, facts = load_acoustic_model(path)
-    parameters = list(module.parameters())
+    before, parameters = facts["identity"], list(module.parameters())
+    if before is None:
+        log.warning("init_from: %s, of an earlier version, does not say which features and units it is for", path)
+    elif changed := before.other_features(identity.features) + before.other_units(identity.units):
+        raise ConfigError(
+            f"init_from: {path} was trained with other features or units than these ({'; '.join(changed)}): "
+            "give both the same"
+        )
     if [p.shape for p in parameters] != shapes:
         there, here = sum(p.numel() for p in parameters), sum(s.numel() for s in shapes)
         raise ConfigError(
             f"init_from: {path} is a model of other layers or units ({there} parameters) than this training's "
             f"({here}): give both the same settings of the model, features and language"
-        )
-    if facts["identity"] is None:
-        log.warning("init_from: %s, of an earlier version, does not say which features and units it is for", path)
-    elif changed := facts["identity"].other_features(identity.features) + facts["identity"].other_units(identity.units):
-        raise ConfigError(
-            f"init_from: {path} was trained with other features or units than these ({'; '.join(changed)}): "
-            "give both the same"
         )
     return nn.utils.parameters_to_vector(parameters).detach()

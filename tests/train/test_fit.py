@@ -77,6 +77,13 @@ def test_words_without_pronunciation(lang, caplog):
         check(lang, some[1:], "train")
 
 
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_set_without_words_is_refused(lang, split):
+    check(lang, [utterance("a", 30, ""), utterance("b", 30, "A")], split)
+    with pytest.raises(DataError, match=f"the set '{split}' in FEATS: all transcripts are empty"):
+        check(lang, [utterance("a", 30, ""), utterance("b", 30, " ")], split)
+
+
 def with_texts(mini, folder, split, text, count):
     """The features of ``mini``, with another text of the first utterances."""
     shutil.copytree(mini / "feats", folder)

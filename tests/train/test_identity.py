@@ -148,6 +148,11 @@ def test_weights_to_begin_with_are_of_the_same_features_and_units(mini, half, tm
     feats = extracted(mini, tmp_path / "feats", normalize="utterance")
     with pytest.raises(AsrparError, match=r"init_from: .*\(normalize: global -> utterance\)"):
         run(mini, tmp_path / "b", feats=feats, init_from=half)
+    # As it is with other shapes, too.
+    shutil.rmtree(feats)
+    extracted(mini, feats, fbank={"num_filters": 24})
+    with pytest.raises(AsrparError, match=r"init_from: .*\(fbank.num_filters: 20 -> 24\)"):
+        run(mini, tmp_path / "b", feats=feats, init_from=half)
     # Other data are what one begins with a trained model for.
     assert run(mini, tmp_path / "c", feats=fewer(mini, tmp_path / "fewer"), init_from=half, stop_after_epochs=1) == 0
 
