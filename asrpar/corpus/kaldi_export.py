@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from lhotse import Recording
 
+from asrpar.corpus.audio import open_audio
 from asrpar.corpus.kaldi_ark import write_matrices
 from asrpar.corpus.kaldi_tables import table_content
 from asrpar.corpus.manifests import Split, one_channel
@@ -35,7 +36,8 @@ def export_split(
         compression: as for `asrpar.corpus.kaldi_ark.write_matrices`.
 
     Raises:
-        DataError: something that a data folder cannot hold: a transformed recording, audio in memory, blanks in an id.
+        DataError: something that a data folder cannot hold: a transformed recording, audio in memory or of a kind that
+            Kaldi does not read, blanks in an id.
     """
     output = Path(output)
     tables = {name: table_content(name, rows) for name, rows in _tables(split).items()}
@@ -101,10 +103,14 @@ def _scp_entry(recording: Recording) -> str:
     path = str(recording.sources[0].source)
     if path != path.strip() or path.endswith("|"):
         raise DataError(f"recording {recording.id}: Kaldi would misread the path {path!r}")
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".wav", ".flac"):
-        raise DataError(f"recording {recording.id}: Kaldi reads wav, and flac through a command, but not {path}")
-    return path if suffix == ".wav" else f"flac -c -d -s {shlex.quote(path)} |"
+    with open_audio(path) as file:  # names of files say nothing
+        kind, samples = file.format, file.subtype
+    if samples != "PCM_16" or kind not in ("WAV", "WAVEX", "FLAC"):
+        raise DataError(
+            f"recording {recording.id}: Kaldi reads 16-bit wav, and 16-bit flac through a command, but not {path} "
+            f"({kind} of {samples}): convert it"
+        )
+    return f"flac -c -d -s {shlex.quote(path)} |" if kind == "FLAC" else path
 
 
 def _time(seconds: float) -> str:

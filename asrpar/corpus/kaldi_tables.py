@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asrpar.errors import DataError, replacing
-from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes, nfc
+from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes, nfc, odd_character
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
 UNLIKE = "its letters are composed of other characters (NFC, NFD): write ids in one way"
@@ -110,8 +110,9 @@ def table_content(name: str, rows: dict[str, str]) -> bytes:
     lines = []
     for key, value in sorted(rows.items()):
         check_key(key)
-        if "\n" in value:
-            raise DataError(f"the entry of '{key}' for {name} has a line break in it")
+        odd = odd_character(key + value) or ("line break" if "\n" in value else None)
+        if odd:
+            raise DataError(f"the entry of {key!r} for {name} has a {odd} in it")
         lines.append(f"{key} {value}".rstrip(" ") + "\n")
     return "".join(lines).encode("utf-8")
 

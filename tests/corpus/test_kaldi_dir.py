@@ -381,13 +381,37 @@ def test_what_a_folder_cannot_hold_is_refused(tmp_path: Path, wav: Path) -> None
         export_split(Split(fast, split.supervisions), tmp_path / "out")
     ogg = wav.with_suffix(".ogg")
     soundfile.write(str(ogg), np.zeros(8000), 8000)
-    with pytest.raises(DataError, match=r"Kaldi reads wav, and flac through a command, but not .*\.ogg"):
+    with pytest.raises(DataError, match=r"Kaldi reads 16-bit wav, and 16-bit flac .*, but not .*\.ogg \(OGG"):
         export_split(Split([probe(ogg, r.id) for r in split.recordings], split.supervisions), tmp_path / "out")
     with pytest.raises(DataError, match="is not one audio file"):
         export_split(Split([r.move_to_memory() for r in split.recordings], split.supervisions), tmp_path / "out")
     for changes, message in (({"id": "a 1"}, "'a 1' cannot be an id"), ({"text": "A\nB"}, "has a line break")):
         with pytest.raises(DataError, match=message):
             export_split(Split(split.recordings, [fastcopy(split.supervisions[0], **changes)]), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "samples"),
+    [("a.wav", "OGG", "VORBIS"), ("a.wav", "WAV", "FLOAT"), ("a.wav", "WAV", "PCM_24"), ("a.flac", "FLAC", "PCM_24")],
+)
+def test_audio_that_kaldi_does_not_read(tmp_path: Path, name: str, kind: str, samples: str) -> None:
+    soundfile.write(str(tmp_path / name), np.zeros(8000), 8000, format=kind, subtype=samples)
+    whole = SupervisionSegment("a", "a", 0.0, 1.0, text="A", speaker="a")
+    with pytest.raises(DataError, match=rf"{name} \({kind} of {samples}\): convert it"):
+        export_split(Split([probe(tmp_path / name, "a")], [whole]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_goes_by_the_content(tmp_path: Path) -> None:
+    for name, kind in (("a.flac", "WAV"), ("b.wav", "FLAC")):
+        soundfile.write(str(tmp_path / name), np.zeros(8000), 8000, format=kind)
+    split = Split(
+        [probe(tmp_path / "a.flac", "a"), probe(tmp_path / "b.wav", "b")],
+        [SupervisionSegment(i, i, 0.0, 1.0, text="A", speaker=i) for i in "ab"],
+    )
+    export_split(split, tmp_path / "out")
+    entries = f"a {tmp_path}/a.flac\nb flac -c -d -s {tmp_path}/b.wav |\n"
+    assert (tmp_path / "out/wav.scp").read_text() == entries
 
 
 def test_features_are_exported_and_all_or_nothing_is(tmp_path: Path, wav: Path) -> None:
