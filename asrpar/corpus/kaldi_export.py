@@ -36,11 +36,11 @@ def export_split(
         compression: as for `asrpar.corpus.kaldi_ark.write_matrices`.
 
     Raises:
-        DataError: something that a data folder cannot hold: a transformed recording, audio in memory or of a kind that
-            Kaldi does not read, blanks in an id.
+        DataError: something that a data folder cannot hold: a transformed recording, audio in memory, blanks in an id
+            or, where there are no features, audio of a kind that Kaldi does not read.
     """
     output = Path(output)
-    tables = {name: table_content(name, rows) for name, rows in _tables(split).items()}
+    tables = {name: table_content(name, rows) for name, rows in _tables(split, needs_audio=features is None).items()}
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
     try:
@@ -59,9 +59,9 @@ def export_split(
             (output / name).unlink(missing_ok=True)
 
 
-def _tables(split: Split) -> dict[str, dict[str, str]]:
+def _tables(split: Split, needs_audio: bool) -> dict[str, dict[str, str]]:
     recordings = {r.id: r for r in split.recordings}
-    wav = {r.id: _scp_entry(r) for r in split.recordings}
+    wav = {r.id: _scp_entry(r, needs_audio) for r in split.recordings}
     rows: dict[str, dict[str, str]] = {"wav.scp": wav, "text": {}, "utt2spk": {}}
     speakers: dict[str, list[str]] = {}
     genders: dict[str, str] = {}
@@ -95,7 +95,7 @@ def _tables(split: Split) -> dict[str, dict[str, str]]:
     return rows
 
 
-def _scp_entry(recording: Recording) -> str:
+def _scp_entry(recording: Recording, needed: bool) -> str:
     if recording.transforms:
         raise DataError(f"recording {recording.id} is transformed on the fly, which wav.scp cannot say")
     if len(recording.sources) != 1 or recording.sources[0].type != "file":
@@ -105,7 +105,7 @@ def _scp_entry(recording: Recording) -> str:
         raise DataError(f"recording {recording.id}: Kaldi would misread the path {path!r}")
     with open_audio(path) as file:  # names of files say nothing
         kind, samples = file.format, file.subtype
-    if samples != "PCM_16" or kind not in ("WAV", "WAVEX", "FLAC"):
+    if needed and (samples != "PCM_16" or kind not in ("WAV", "WAVEX", "FLAC")):
         raise DataError(
             f"recording {recording.id}: Kaldi reads 16-bit wav, and 16-bit flac through a command, but not {path} "
             f"({kind} of {samples}): convert it"
