@@ -4,6 +4,11 @@
 module behind a command only when that command runs.
 """
 
+from asrpar.safepath import inherited, leave_empty_entries
+
+leave_empty_entries()
+
+# ruff: noqa: E402
 import importlib
 import os
 import re
@@ -15,7 +20,6 @@ import click
 from asrpar import __version__
 from asrpar.errors import AsrparError, one_line, system_error
 from asrpar.guard import CHILD_OF, leave_with_parent
-from asrpar.safepath import inherited
 
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {

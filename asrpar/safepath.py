@@ -23,8 +23,20 @@ def leave_current_folder() -> None:
     """Take no modules from the folder that ``python -m`` has put first in the path."""
     if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
-        if not _is_installed():
-            sys.path.insert(0, str(ROOT))
+        _be_found()
+
+
+def leave_empty_entries() -> None:
+    """Take none either for an entry of PYTHONPATH that is empty, as ``$PYTHONPATH:/x`` leaves one by mistake."""
+    entries, here = os.environ.get("PYTHONPATH", "").split(os.pathsep), os.getcwd()
+    if len(entries) > 1 and "" in entries and not any(entry and os.path.abspath(entry) == here for entry in entries):
+        sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
+        _be_found()
+
+
+def _be_found() -> None:
+    if not _is_installed():
+        sys.path.insert(0, str(ROOT))
 
 
 def environment() -> dict[str, str]:

@@ -47,6 +47,17 @@ def test_python_m_asrpar_takes_none_either(tmp_path, variables):
     assert not marker.exists(), marker.read_text()
 
 
+def test_an_empty_entry_of_the_path_is_a_slip(tmp_path, variables):
+    marker = set_traps(tmp_path / "cwd", "asrpar", "torch", "lhotse")
+    code = "import sys; del sys.path[0]; from asrpar.cli import main; main(['info'])"  # as the script `asrpar`
+    variables["PYTHONPATH"] += ":"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "cwd", env=variables, capture_output=True, text=True
+    )
+    assert "lhotse" in done.stdout, done.stderr
+    assert not marker.exists(), marker.read_text()
+
+
 def test_the_path_of_what_is_started(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ":/x::/y")
     monkeypatch.setattr(safepath, "_is_installed", lambda: True)
