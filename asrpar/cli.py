@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 # Metavariables of what is a file or folder.
-PATHS = ("DIR", "FILE", "EXP...", "YAML", "CONF.yaml", "DATA_DIR", "MANIFESTS", "EXP")
+PATHS = ("DIR", "FILE", "EXP...", "YAML", "CONF.yaml", "DATA_DIR", "MANIFESTS", "EXP", "FEATS", "AUDIO...")
 
 
 class LazyGroup(click.Group):
@@ -65,7 +65,8 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"), None) or module.command
         if "_ASRPAR_COMPLETE" in os.environ:
             for param in command.params:
-                if param.metavar in PATHS:
+                name = param.name.upper() if isinstance(param, click.Argument) else None
+                if (param.metavar or name) in PATHS:
                     param.type = click.Path()  # so that the shell completes files
         return command
 

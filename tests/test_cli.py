@@ -90,6 +90,8 @@ def test_tab_completes_commands_options_and_files(monkeypatch):
     assert offered("sco") == [("plain", "score")]
     assert ("plain", "--graph") in offered("decode", "--")
     assert offered("decode", "--exp", "e") == offered("train", "--config", "e") == [("file", "e")]
+    for words in (["transcribe", "--exp", "x"], ["import-kaldi"], ["export-kaldi"], ["export-kaldi", "--features"]):
+        assert offered(*words, "e") == [("file", "e")], words
     assert offered("launch", "--launcher", "open") == [("plain", "openmpi")]
 
 
