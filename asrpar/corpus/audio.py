@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from asrpar.corpus.audio_lengths import is_cut_short, sample_bytes, sphere_header, wav_without_length
+from asrpar.corpus.audio_lengths import is_chained_ogg, is_cut_short, sample_bytes, sphere_header, wav_without_length
 from asrpar.corpus.audio_streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
 from asrpar.errors import DataError, check_opens, replacing
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 FULL_SCALE = 8.0  # float samples are -1 to 1; processing may pass that by a few times, another unit by thousands
+MPEG_SLACK = 2  # frames that a header may leave out: encoders count themselves in or not
 _BROKEN = (RuntimeError, OSError, TypeError, ValueError)  # libsndfile's are RuntimeErrors
 
 
@@ -164,6 +165,11 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
         if frames == 0:
             raise DataError(f"audio file {path} holds no samples (zero length), though its header promises some")
         raise DataError(f"audio file {path} {cut_short(frames, round(frames * lengths[0] / lengths[1]))}")
+    if magic[:4] == b"OggS" and is_chained_ogg(file):
+        raise DataError(
+            f"audio file {path} holds several Ogg streams, one after the other, of which only the first would be read: "
+            "convert it"
+        )
     if magic[:4] == b"RIFF":
         return wav_without_length(file)
     if magic[:4] == b"fLaC" or magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
@@ -187,7 +193,8 @@ def _mended_stream(path: Path) -> bytes | None:
         if mpeg.promised > mpeg.frames:
             there, promised = mpeg.frames * mpeg.samples, mpeg.promised * mpeg.samples
             raise DataError(f"audio file {path} {cut_short(there, promised)}")
-        return None
+        if mpeg.frames - mpeg.promised <= MPEG_SLACK:
+            return None
     guessed = soundfile.info(str(path)).frames
     return with_mpeg_length(data, mpeg) if guessed != mpeg.frames * mpeg.samples else None
 

@@ -116,17 +116,29 @@ def _wave64(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
         at += max(24, n + -n % 8)
 
 
-def _ogg(file: BinaryIO, size: int) -> Lengths | None:
+def is_chained_ogg(path: Path) -> bool:
+    """Whether an Ogg file ends with another stream than it begins with, which libsndfile would not read."""
+    with path.open("rb") as file:
+        begin = file.read(18)
+        _, tail = _last_page(file, path.stat().st_size)
+    return begin[:4] == b"OggS" and len(tail) >= 18 and tail[14:18] != begin[14:18]
+
+
+def _last_page(file: BinaryIO, size: int) -> tuple[int, bytes]:
+    """Where the last page of an Ogg file begins, and the file from there on; nothing if there is none."""
     start = max(0, size - (1 << 17))  # a page has at most 65,307 bytes
     file.seek(start, os.SEEK_SET)
     tail = file.read()
     at = tail.rfind(b"OggS")
-    if at < 0 or at + 27 > len(tail):
-        return (27, len(tail) - at) if at >= 0 else None
-    segments = tail[at + 26]
-    table = tail[at + 27 : at + 27 + segments]
-    end = at + 27 + segments + sum(table)
-    return start + end, size
+    return (start + at, tail[at:]) if at >= 0 else (size, b"")
+
+
+def _ogg(file: BinaryIO, size: int) -> Lengths | None:
+    start, page = _last_page(file, size)
+    if len(page) < 27:
+        return (27, len(page)) if page else None
+    table = page[27 : 27 + page[26]]
+    return start + 27 + page[26] + sum(table), size
 
 
 def _number(fields: dict[str, str], name: str) -> int:

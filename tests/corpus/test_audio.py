@@ -191,6 +191,21 @@ def test_flac_of_unknown_length(tmp_path: Path):
     np.testing.assert_allclose(part[0], NOISE[RATE // 2 : RATE], atol=1e-4)
 
 
+@pytest.mark.parametrize(("form", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")])
+def test_files_put_one_after_the_other(tmp_path: Path, form: str, subtype: str):
+    """libsndfile reads the first alone, without a word."""
+    first, second = audio_file(tmp_path / "a", form, subtype), audio_file(tmp_path / "b", form, subtype)
+    if form == "OGG":
+        assert first[14:18] != second[14:18]  # numbers of the streams
+    (tmp_path / "a").write_bytes(first + second)
+    if form == "OGG":
+        with pytest.raises(DataError, match="a holds several Ogg streams, one after the other"):
+            open_audio(tmp_path / "a")
+    else:
+        assert inspect(tmp_path / "a").num_samples == pytest.approx(2 * len(NOISE), abs=6 * 1152)
+        assert probe_audio(tmp_path / "a", read_audio=True).fault is None
+
+
 @pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
 def test_mp3_of_unknown_length(tmp_path: Path, mode: str):
     speech = np.concatenate([NOISE, np.zeros(3 * RATE, np.float32), NOISE[:RATE]])
