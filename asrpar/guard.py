@@ -11,6 +11,7 @@ reach: there mpirun's daemons end the ranks, and each rank ends itself when its 
 Nothing but the standard library is imported, so that it starts in no time and needs little memory.
 """
 
+import fcntl
 import os
 import platform
 import shutil
@@ -60,10 +61,11 @@ def _stat(pid: int) -> list[str]:
 
 def members(job: str) -> list[int]:
     """The processes of a job on this host, zombies not counted."""
-    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and _is_member(entry.name, job)]
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and belongs(entry.name, job)]
 
 
-def _is_member(pid: int | str, job: str) -> bool:
+def belongs(pid: int | str, job: str) -> bool:
+    """Whether there is such a process here, and it is one of the job."""
     try:
         return f"{JOB}={job}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # ended, or another user's
@@ -75,7 +77,7 @@ def _send(job: str, pid: int, number: int) -> None:
     with suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            if _is_member(pid, job):
+            if belongs(pid, job):
                 signal.pidfd_send_signal(handle, number)
         finally:
             os.close(handle)
@@ -89,7 +91,7 @@ def clean(job: str, leader: int | None = None, *, sudden: bool = False) -> None:
         leader: mpirun, which is asked first, for it knows the ranks on other hosts.
         sudden: one of them may be about to start.
     """
-    if leader is not None and _is_member(leader, job):
+    if leader is not None and belongs(leader, job):
         _send(job, leader, signal.SIGTERM)
         end = time.monotonic() + POLITE
         while members(job) and time.monotonic() < end:
@@ -141,6 +143,10 @@ class Guard:
         clean_after_the_dead()
         self.leader: int | None = None
         self.folder = tempfile.mkdtemp(prefix=PREFIX)
+        # systemd-tmpfiles leaves alone what is locked, however old it is.
+        self.held = os.open(self.folder, os.O_RDONLY)
+        with suppress(OSError):
+            fcntl.flock(self.held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.shared: Path | None = SHARED / Path(self.folder).name
         try:
             self.shared.mkdir(mode=0o700)
@@ -189,6 +195,7 @@ class Guard:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        os.close(self.held)
 
 
 def leave_with_parent(pause: float = 0.5) -> None:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import IO
 
 from asrpar.errors import AsrparError
-from asrpar.guard import JOB, is_orphan
+from asrpar.guard import JOB, belongs, is_orphan
 from asrpar.log import get_logger
 
 log = get_logger(__name__)
@@ -53,8 +53,10 @@ class Holder:
         return self.host == platform.node() and not Path(f"/proc/{self.pid}").exists() and Path("/proc/self").exists()
 
     def orphaned(self) -> bool:
-        """Whether the `asrpar launch` that it belongs to is known to have gone."""
-        return bool(self.job) and self.host == platform.node() and (not Path(self.job).exists() or is_orphan(self.job))
+        """Whether it is known to be here, and the `asrpar launch` that it belongs to to have gone."""
+        # The same host name may be that of another container, with another temporary folder.
+        here = bool(self.job) and self.host == platform.node() and belongs(self.pid, self.job)
+        return here and (not Path(self.job).exists() or is_orphan(self.job))
 
 
 def try_lock(folder: Path, name: str = LOCK, *, shared: bool = False) -> IO[str] | None:

@@ -1,5 +1,6 @@
 """Whatever of a job is killed, nothing of it is left: no process, no folder, no shared memory."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -76,6 +77,10 @@ def sleeper(job: str) -> subprocess.Popen:
 def test_what_ranks_have_started_ends_with_the_job():
     with Guard() as it:
         assert it.shared is None or it.shared.is_dir()
+        folder = os.open(it.folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # the sign to systemd-tmpfiles
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(folder)
         ours, other = sleeper(it.folder), sleeper(it.folder + "x")
         while members(it.folder) != [ours.pid]:
             time.sleep(0.01)

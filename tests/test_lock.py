@@ -4,10 +4,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
+from asrpar.guard import JOB
 from asrpar.lock import BusyError, Holder, alone, busy, ending_on_sigterm, holder, short, try_lock
 
 HOLD = """
@@ -38,18 +39,23 @@ def test_a_second_one_is_told_who_holds_the_folder_and_a_killed_holder_holds_not
 
 
 def test_a_lock_that_outlives_its_process_says_so(tmp_path):
-    process = subprocess.Popen(["true"])
-    process.wait()
+    ended, process = subprocess.Popen(["true"]), subprocess.Popen(["sleep", "600"], env={JOB: f"{tmp_path}/gone"})
+    ended.wait()
     with alone(tmp_path) as lock:
         lock.truncate(0)
-        lock.write(f'{{"pid": {process.pid}, "host": "{os.uname().nodename}", "command": "asrpar study", "since": 0}}')
+        lock.write(f'{{"pid": {ended.pid}, "host": "{os.uname().nodename}", "command": "asrpar study", "since": 0}}')
         lock.flush()
         assert "is being written by what is left of asrpar study" in busy(tmp_path)
         lock.truncate(0)
         assert "is being written by another process: wait" in busy(tmp_path)
-        lock.write(json.dumps(asdict(Holder(os.getpid(), os.uname().nodename, "asrpar train", 0, f"{tmp_path}/gone"))))
+        rank = Holder(process.pid, os.uname().nodename, "asrpar train", 0, f"{tmp_path}/gone")
+        lock.write(json.dumps(asdict(rank)))
         lock.flush()
-        assert f", whose launcher has gone: end it (kill -9 {os.getpid()}) and start again" in busy(tmp_path)
+        assert f", whose launcher has gone: end it (kill -9 {process.pid}) and start again" in busy(tmp_path)
+        other = replace(rank, pid=os.getpid())  # such as a process of another container: nothing is known of its job
+        assert not other.orphaned() and rank.orphaned()
+        process.kill()
+        process.wait()
 
 
 def test_readers_share_and_keep_a_writer_out(tmp_path):
