@@ -40,9 +40,10 @@ def lacks_fast_bf16() -> str:
     """
     if "amx_bf16" not in matrix_units():
         return f"{cpu()} has no amx_bf16"
-    isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if isa not in ("", "ALL", "DEFAULT") and "AMX" not in isa:
-        return f"ONEDNN_MAX_CPU_ISA={isa} leaves out AMX"
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):  # its older name holds, too
+        isa = os.environ.get(name, "").upper()
+        if isa not in ("", "ALL", "DEFAULT") and "AMX" not in isa:
+            return f"{name}={isa} leaves out AMX"
     aten = os.environ.get("ATEN_CPU_CAPABILITY", "").lower()
     if aten in ("default", "avx2"):
         return f"ATEN_CPU_CAPABILITY={aten} leaves out AVX-512"
