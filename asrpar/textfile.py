@@ -15,6 +15,7 @@ from pathlib import Path
 from asrpar.errors import DataError, MissingInputError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MARK = BYTE_ORDER_MARK.decode()
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _GZIP = b"\x1f\x8b"
 # First bytes of files that are no text, and what to do with them.
@@ -53,7 +54,7 @@ def foreign_bytes(raw: bytes, first_line: int = 1) -> str | None:
 
 
 def read_text(path: str | Path, missing: str = "") -> str:
-    """The content of a UTF-8 file, line ends as ``\\n``, without a byte-order mark.
+    """The content of a UTF-8 file, line ends as ``\\n``, without byte-order marks, also where files were joined.
 
     Args:
         path: the file.
@@ -66,7 +67,8 @@ def read_text(path: str | Path, missing: str = "") -> str:
     fault = foreign_bytes(raw)
     if fault is not None:
         raise DataError(f"{path} {fault}")
-    return raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    text = raw.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix(_MARK).replace(f"\n{_MARK}", "\n")
 
 
 def text_lines(path: str | Path, missing: str = "") -> list[tuple[int, str]]:
@@ -91,7 +93,7 @@ def read_lines(path: str | Path, missing: str = "") -> Iterator[tuple[int, str]]
                 fault = foreign_bytes(raw, number + 1)
                 if fault is not None:
                     raise DataError(f"{path} {fault}")
-                text = (raw if number else raw.removeprefix(BYTE_ORDER_MARK)).decode("utf-8")
+                text = raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
                 for line in text.rstrip("\r\n").split("\r"):
                     number += 1
                     yield number, line

@@ -1,5 +1,6 @@
 """Stage 3: make a LANG folder from a lexicon, training text and settings."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -205,15 +206,26 @@ def _apply_oov_policy(
         raise DataError(f"oov.policy 'spell': the lexicon lacks letters of {_some(silent)}")
     raise DataError(
         f"{len(oov)} words have no pronunciation: {_some(oov)}; "
-        f"{_other_case(oov, source)}extend the lexicon, or set oov.policy to unk, skip or spell"
+        f"{_twins(oov, source)}extend the lexicon, or set oov.policy to unk, skip or spell"
     )
 
 
-def _other_case(words: set[str], lexicon: Lexicon) -> str:
-    """What to do if the lexicon has words in another case; empty if it has not."""
-    folded = {word.casefold() for word in lexicon.by_word}
-    count = sum(word.casefold() in folded for word in words)
-    return f"the lexicon has {count} of them in another case (lexicon.case brings it to one); " if count else ""
+def _seen(word: str) -> str:
+    """What is to be seen of a word; joiners and marks of direction are not."""
+    return "".join(char for char in word if unicodedata.category(char) != "Cf")
+
+
+def _twins(words: set[str], lexicon: Lexicon) -> str:
+    """What to say if the lexicon has words in another case, or that only look so; empty if it has not."""
+    for form, how in (
+        (str.casefold, "in another case (lexicon.case brings it to one)"),
+        (_seen, "with other invisible characters, such as U+200B or U+FEFF"),
+    ):
+        known = {form(word) for word in lexicon.by_word}
+        count = sum(form(word) in known for word in words)
+        if count:
+            return f"the lexicon has {count} of them {how}; "
+    return ""
 
 
 def _vocabulary_lexicon(config: LangConfig, wanted: set[str], source: Lexicon, speller: Speller | None) -> Lexicon:

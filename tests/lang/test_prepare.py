@@ -113,6 +113,8 @@ def test_words_that_the_lexicon_has_in_another_case(make, tmp_path):
     with pytest.raises(DataError, match=r"the lexicon has 2 of them in another case \(lexicon.case brings it to one\)"):
         make(["the Cat"])
     make(["the cat"], lexicon__case="lower")
+    with pytest.raises(DataError, match=r"the lexicon has 1 of them with other invisible characters, such as U\+200B"):
+        make(["THE\u200b CAT"])
 
 
 def test_case_is_not_that_of_turkish(make, tmp_path, caplog):
