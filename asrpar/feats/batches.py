@@ -15,8 +15,11 @@ from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.prefetch import prefetch
 from asrpar.feats.stats import MeanStd
 from asrpar.feats.store import FeatureStore
+from asrpar.log import get_logger
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
+
+log = get_logger(__name__)
 
 
 @dataclass
@@ -58,6 +61,18 @@ class BatchLoader:
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
         # Each step asks for it.
         self._frames = sum(self._store.lengths)
+        if rank == 0:
+            self._warn_of_size(num_learners)
+
+    def _warn_of_size(self, num_learners: int) -> None:
+        learners = num_learners if self._config.per == "global" else 1
+        mean = self._frames / len(self._store.lengths)
+        if self._config.unit == "frames" and self._config.size < learners * mean:
+            log.warning(
+                "batch.size %d is less than an utterance (%.0f frames on average) for each learner: it counts frames, "
+                "not seconds as Lhotse's max_duration, nor utterances unless batch.unit says so",
+                self._config.size, mean,
+            )  # fmt: skip
 
     def share(self, num_learners: int, rank: int) -> "BatchLoader":
         """The loader of another learner, from the same open files and in the same memory; it runs no thread."""

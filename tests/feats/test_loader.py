@@ -53,6 +53,15 @@ def test_batches(feats: Path):
             assert batch.texts[n] == f"TEXT OF {utterance[-5:].upper()}"
 
 
+def test_seconds_are_no_size_of_a_batch(feats: Path, caplog: pytest.LogCaptureFixture):
+    """As Lhotse's max_duration would be."""
+    for size, unit, learners, warned in ((60, "frames", 1, True), (200, "frames", 4, True), (300, "frames", 2, False)):
+        caplog.clear()
+        BatchLoader(feats, "train", BatchConfig(size=size, unit=unit), seed=1, num_learners=learners)
+        BatchLoader(feats, "train", BatchConfig(size=size, unit=unit), seed=1, num_learners=learners, rank=learners - 1)
+        assert caplog.text.count("it counts frames, not seconds") == warned * (2 if learners == 1 else 1)
+
+
 def test_frames_of_an_epoch_are_not_added_up_in_each_step(feats: Path, monkeypatch: pytest.MonkeyPatch):
     loader = BatchLoader(feats, "train", CONFIG, seed=1)
     monkeypatch.setattr(FeatureStore, "lengths", property(lambda _: pytest.fail("a pass over the corpus")))
