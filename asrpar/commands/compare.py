@@ -24,6 +24,7 @@ def command(
     Runs that differ in seed alone get a line with mean and standard deviation, and every two experiments the
     probability that one is better (paired bootstrap over utterances).
     """
+    from asrpar.decode.config import check_suffix
     from asrpar.score.compare import (
         by_characters,
         group_lines,
@@ -34,6 +35,8 @@ def command(
         text_table,
     )
 
+    for suffix in suffixes:
+        check_suffix(suffix)
     paths = [Path(e) for e in experiments]
     loaded = [load_experiment(*place) for place in _scored(paths, set_name, dict.fromkeys(suffixes))]
     loaded = [by_characters(e) for e in loaded] if cer else loaded

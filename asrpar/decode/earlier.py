@@ -93,8 +93,9 @@ def earlier_choice(
         same = all(before.get(key) == facts.get(key) for key in ("engine", "graph_sha256", "model_sha256"))
         if not same or not before.get("chosen_on"):
             continue
-        point = SearchPoint(**{f.name: before[f.name] for f in fields(SearchPoint) if f.name in before})
-        if fits(point):
+        values = {f.name: before[f.name] for f in fields(SearchPoint) if f.name in before}
+        point = SearchPoint(**values)
+        if all(isinstance(value, int | float) for value in values.values()) and fits(point):
             rank = folder == results_folder(exp, before["set"], suffix), before["set"] == before["chosen_on"]
             found.setdefault(rank, {}).setdefault(point, Choice(point, before["chosen_on"], folder))
     best = found[max(found)] if found else {}

@@ -1,6 +1,7 @@
 """A table of several experiments from their ``wer.json``."""
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -71,15 +72,17 @@ def load_experiment(exp: Path, set_name: str, suffix: str = "") -> Experiment:
         )
     try:
         numbers = json.loads(path.read_text(encoding="utf-8"))
-        float(numbers["wer"])
-        if len(numbers["ci95"]) != 2:
-            raise ValueError("ci95")
-    except (ValueError, KeyError, TypeError) as e:
+        low, high = numbers["ci95"]
+        if not all(map(math.isfinite, (numbers["wer"], low, high))):
+            raise ValueError("not a number")
+        dict(numbers.get("training") or {})
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
     check_origin(exp, numbers, folder)
     try:
-        times = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("time", {})
-    except (FileNotFoundError, ValueError):
+        times = json.loads((exp / "train.json").read_text(encoding="utf-8"))["time"]
+        times = times if isinstance(times, dict) else {}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         times = {}
     name = exp.name or exp.resolve().name
     return Experiment(f"{name} ({suffix})" if suffix else name, folder, numbers, times, suffix)
@@ -170,7 +173,7 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
     for e in experiments:
         if read_transcripts(e.folder / "ref.trn", optional_words=optional) != references:
             raise DataError(f"{e.folder} and {first.folder} have different references: they cannot be compared")
-        hypotheses = read_transcripts(e.folder / "hyp.trn", optional_words=optional)
+        hypotheses = read_transcripts(e.folder / "hyp.trn", may_be_empty=True, optional_words=optional)
         counts.append([utterance_counts(references[u], hypotheses.get(u, []), measure) for u in ids])
     errors = [[c.errors for c in of_one] for of_one in counts]
     lines = []

@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from asrpar.errors import ConfigError
@@ -262,3 +263,6 @@ def check_config(config: TrainConfig) -> None:
     for key in ("exp", "data.feats", "data.lang"):
         if not (getattr(config.data, key[5:]) if key.startswith("data.") else config.exp):
             raise ConfigError(f"{key} is not set: give --set {key}=FOLDER or write it into the configuration")
+    for key in ("data.feats", "data.lang"):
+        if Path(getattr(config.data, key[5:])).resolve() == Path(config.exp).resolve():
+            raise ConfigError(f"exp and {key} are one folder, {config.exp}: give the experiment one of its own")

@@ -97,7 +97,10 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
             raise AsrparError(f"{e}: train again") from e
         if isinstance(e, AsrparError):
             raise
-        raise AsrparError(f"{path} is not an acoustic model of asrpar ({type(e).__name__}): train again") from e
+        raise AsrparError(
+            f"{path} is not an acoustic model of asrpar ({type(e).__name__}), which final.pt of an experiment is: give "
+            "that, or train again"
+        ) from e
     return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}
 
 

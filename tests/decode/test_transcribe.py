@@ -94,6 +94,11 @@ def test_what_is_set_goes_before_what_was_chosen(decoded, data):
     assert f"{of_dev}: {lm_scale}, beam 8," in said("lm_scales=[0.5,1.0]", "beams=[8.0,9.0]")
     with pytest.raises(AsrparError, match=r"no choice on dev .* among the values given: run asrpar decode"):
         said("lm_scales=[0.1,0.2]")
+    for folder in exp.glob("decode_*"):  # as somebody may have edited them
+        facts = json.loads((folder / "decode.json").read_text())
+        (folder / "decode.json").write_text(json.dumps(facts | {"lm_scale": "0.5"}))
+    with pytest.raises(AsrparError, match="no choice on dev for this model, graph and engine: run"):
+        said()
 
 
 def test_a_choice_of_the_dev_set_itself_and_of_the_same_suffix_counts_first(decoded, data):

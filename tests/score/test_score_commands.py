@@ -162,8 +162,27 @@ def test_mistakes(experiment, tmp_path):
     (exp / "decode_test" / "decode.json").write_text("{")
     assert "decode.json is no JSON" in run("score", "--exp", exp, expect=DataError)
     assert "run asrpar score" in run("compare", exp, expect=MissingInputError)
-    (exp / "decode_test" / "wer.json").write_text('{"wer": 3}')
-    assert "no result of asrpar score" in run("compare", exp, expect=DataError)
+    assert "--suffix '../x'" in run("compare", exp, "--suffix", "../x", expect=ConfigError)
+    for odd in ('{"wer": 3}', "[]", '{"wer": "3", "ci95": [1, 2]}', '{"wer": NaN, "ci95": [1, 2]}',
+                '{"wer": 3, "ci95": [1, 2], "training": 3}'):  # fmt: skip
+        (exp / "decode_test" / "wer.json").write_text(odd)
+        assert "no result of asrpar score" in run("compare", exp, expect=DataError)
+
+
+@pytest.mark.parametrize("summary", ["[1]", '{"time": 3}', "{}", "3"])
+def test_what_train_json_does_not_tell_is_left_blank(experiment, summary):
+    exp = experiment("a", 1)
+    run("score", "--exp", exp)
+    (exp / "train.json").write_text(summary)
+    assert run("compare", exp).splitlines()[1].startswith("a ")
+
+
+def test_experiments_without_any_hypothesis_are_compared(experiment):
+    exps = [experiment("a", 1), experiment("b", 2)]
+    (exps[1] / "decode_test" / "hyp.trn").write_text("")
+    for exp in exps:
+        run("score", "--exp", exp)
+    assert "a better than b: probability 1.000" in run("compare", *exps)
 
 
 def test_compare(experiment, tmp_path):

@@ -1,6 +1,9 @@
 """An experiment's folder: which trainings are the same."""
 
-from asrpar.train.config import TrainConfig
+import pytest
+
+from asrpar.errors import ConfigError
+from asrpar.train.config import DataConfig, TrainConfig, check_config
 from asrpar.train.experiment import config_digest, differences
 
 
@@ -25,3 +28,10 @@ def test_settings_of_other_strategies_and_of_the_run_do_not_matter():
     other.transport, other.device, other.exp = "gloo", "cpu", "elsewhere"
     other.tensorboard_every_steps = 0
     assert differences(bmuf(), other) == []
+
+
+@pytest.mark.parametrize("key", ["feats", "lang"])
+def test_an_experiment_has_a_folder_of_its_own(tmp_path, key):
+    data = {"feats": "a", "lang": "b"} | {key: str(tmp_path / "x" / ".." / "exp")}
+    with pytest.raises(ConfigError, match=rf"exp and data\.{key} are one folder"):
+        check_config(TrainConfig(exp=str(tmp_path / "exp"), data=DataConfig(**data)))
