@@ -154,12 +154,27 @@ def _aside(path: Path) -> Iterator[Path]:
     from tempfile import TemporaryDirectory
 
     # Opened first: what cannot be written to had better say so before the work.
-    with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as out, TemporaryDirectory(prefix="asrpar-") as folder:
+    with open(_descriptor(path), "wb") as out, TemporaryDirectory(prefix="asrpar-") as folder:
         temporary = Path(folder) / path.name
         temporary.touch()
         yield temporary
         with temporary.open("rb") as made:
             copyfileobj(made, out)
+
+
+def _descriptor(path: Path) -> int:
+    """A new one, to write to what is there."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    except OSError as e:
+        if e.errno != errno.ENXIO or not path.is_socket():
+            raise
+        # A socket cannot be opened, but may be open here, as stdout is under ssh.
+        for number in map(int, os.listdir("/proc/self/fd")):
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(number), path.stat()):
+                    return os.dup(number)
+        raise
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import os
 import pty
+import socket
 import stat
 import threading
 
@@ -70,6 +71,17 @@ def test_an_open_file_gets_it_at_its_end(tmp_path):
         write(tmp_path / "link", "more\n")
         out.seek(0)
         assert out.read() == "table\nnew\nmore\n"
+
+
+def test_a_socket_that_is_open_here_is_written_to(tmp_path):
+    """As stdout is, where sshd has started the command."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(socket.AF_UNIX) as named:
+        write(f"/proc/self/fd/{theirs.fileno()}")
+        assert ours.recv(100) == b"new\n"
+        named.bind(str(tmp_path / "named"))
+        with pytest.raises(OSError, match=r"No such device or address: .*named"):
+            write(tmp_path / "named")
 
 
 def test_permissions_stay(tmp_path):
