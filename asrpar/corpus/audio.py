@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from asrpar.corpus.audio_lengths import is_chained_ogg, is_cut_short, sample_bytes, sphere_header, wav_without_length
+from asrpar.corpus.audio_lengths import (
+    is_chained_ogg,
+    is_cut_short,
+    sample_bytes,
+    sphere_header,
+    unclaimed_bytes,
+    wav_without_length,
+)
 from asrpar.corpus.audio_streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
 from asrpar.errors import DataError, check_opens, replacing
 
@@ -169,6 +176,11 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
         raise DataError(
             f"audio file {path} holds several Ogg streams, one after the other, of which only the first would be read: "
             "convert it"
+        )
+    if lengths is not None and 0 < lengths[0] < 10 * (more := unclaimed_bytes(file)):
+        raise DataError(
+            f"audio file {path} has {more} bytes more than the {lengths[0]} bytes of samples that its header promises: "
+            "it was not finished; write it anew (sox --ignore-length)"
         )
     if magic[:4] == b"RIFF":
         return wav_without_length(file)

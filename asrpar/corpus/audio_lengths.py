@@ -6,6 +6,7 @@ nearly the largest number there is, and promise nothing.
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,28 @@ def _wave64(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
         name, n = file.read(16), struct.unpack("<Q", file.read(8))[0]
         yield name, n - 24, size - at - 24
         at += max(24, n + -n % 8)
+
+
+def unclaimed_bytes(path: Path) -> int:
+    """Bytes behind the samples that a wav file's header promises which are in no chunk, not zero and no tag.
+
+    Programs that were interrupted leave the length of the beginning in the header, and libsndfile believes it.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic = file.read(12)
+        if magic[:4] != b"RIFF" or magic[8:] != b"WAVE":
+            return 0
+        end = next((at + n + n % 2 for name, n, at in _chunks(file, size, "<I") if name == b"data" and n), size)
+        while end + 8 <= size:
+            file.seek(end)
+            name, n = file.read(4), struct.unpack("<I", file.read(4))[0]
+            if not re.fullmatch(rb"[ -~]{4}", name) or end + 8 + n > size:
+                break
+            end += 8 + n + n % 2
+        file.seek(min(end, size))
+        rest = file.read(1 << 16)
+    return size - end if any(rest) and not rest.startswith((b"ID3", b"TAG", b"APETAGEX")) else 0
 
 
 def is_chained_ogg(path: Path) -> bool:

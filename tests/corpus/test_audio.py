@@ -179,6 +179,18 @@ def test_wav_of_unknown_length(tmp_path: Path, length: int):
             open_audio(tmp_path / "a.wav")
 
 
+def test_wav_with_the_length_of_its_beginning(tmp_path: Path):
+    """A recorder that was interrupted leaves it so; tags, padding and chunks behind the samples are sound."""
+    whole = audio_file(tmp_path / "a.wav", "WAV")
+    (tmp_path / "a.wav").write_bytes(whole[:40] + struct.pack("<I", 3200) + whole[44:])
+    with pytest.raises(DataError, match=r"has 60800 bytes more than the 3200 bytes of samples .*: it was not finished"):
+        open_audio(tmp_path / "a.wav")
+    tags = b"ID3\4" + b"x" * 20000, b"LIST" + struct.pack("<I", 20000) + b"x" * 20000, bytes(20000), b"\xff" * 100
+    for rest in (*tags, tags[1] + tags[0]):
+        (tmp_path / "a.wav").write_bytes(whole + rest)
+        assert inspect(tmp_path / "a.wav").num_samples == len(NOISE)
+
+
 def test_flac_of_unknown_length(tmp_path: Path):
     whole = bytearray(audio_file(tmp_path / "a.flac", "FLAC"))
     whole[21] &= 0xF0
