@@ -126,6 +126,7 @@ def _check_segments(
     utterances: dict[str, Place] = {}
     seconds: dict[str, float] = {}
     used = set()
+    pieces: dict[tuple, str] = {}
     for utterance, fields, place in read_table(data, path, "utterance recording start end [channel]", 4, 5):
         recording, times = fields[0], fields[1:3]
         utterances.setdefault(utterance, place)
@@ -161,6 +162,9 @@ def _check_segments(
                 data.warn(place.file, place.line, what + "; import-kaldi will cut it")
             end = max(start, length)
         seconds.setdefault(utterance, end - start)
+        other = pieces.setdefault((recording, start, end, *fields[3:4]), utterance)
+        if other != utterance:
+            data.warn(place.file, place.line, f"segment '{utterance}' is the same piece of audio as '{other}'")
     for recording in recordings.keys() - used:
         place = recordings[recording]
         data.warn(place.file, place.line, f"recording '{recording}' has no segment")

@@ -10,6 +10,8 @@ from asrpar.textfile import nfc
 _ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _JOINED = re.compile("(?<=[\u0600-\u1fff\u2600-\u2fff\ufe0f\U0001f000-\U0001ffff])[\u200c\u200d](?=\\S)")
+_TWICE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac")  # what becomes of é or a curly quote
+_ENTITY = re.compile(r"&(?:#\d+|#x[\da-fA-F]+|[a-z]{2,6});")
 _MARKUP = re.compile(r"(?:^|\s)(?:[{}@]|;;\S*)(?=\s|$)")
 
 
@@ -22,7 +24,7 @@ def check_texts(data: DataSet, texts: Iterable[tuple[Place, str, str]]) -> None:
     """
     found: dict[str, list[tuple[Place, str, str]]] = {}
     for place, utterance, text in texts:
-        if text.isascii() and not _CONTROL.search(text) and not _MARKUP.search(text):
+        if text.isascii() and not any(odd.search(text) for odd in (_CONTROL, _MARKUP, _ENTITY)):
             continue
         for kind, (seek, _) in _KINDS.items():
             what = seek(text)
@@ -79,9 +81,12 @@ def _mixed(text: str) -> str | None:
     return None
 
 
-def _markup(text: str) -> str | None:
-    match = _MARKUP.search(text)
-    return match and repr(match[0].strip())
+def _part(pattern: re.Pattern[str]) -> Callable[[str], str | None]:
+    def seek(text: str) -> str | None:
+        match = pattern.search(text)
+        return match and repr(match[0].strip())
+
+    return seek
 
 
 # Name of the kind: how to find the first of it, and what to do.
@@ -97,5 +102,7 @@ _KINDS: dict[str, tuple[Callable[[str], str | None], str]] = {
         "they are other letters than the plain ones; use one kind",
     ),
     "words of two alphabets": (_mixed, "letters that look alike may have been confused"),
-    "markup of trn files": (_markup, "asrpar score does not count it as words"),
+    "letters that seem to be UTF-8 read as Latin-1": (_part(_TWICE), "convert the text again"),
+    "characters written as in HTML": (_part(_ENTITY), "write the characters themselves"),
+    "markup of trn files": (_part(_MARKUP), "asrpar score does not count it as words"),
 }

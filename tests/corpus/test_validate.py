@@ -297,6 +297,17 @@ def test_one_file_for_two_recordings(tmp_path):
     assert found.warning and f"'ann-2' is the same file as 'ann-1': {folder}/ann-1.wav" in found.message
 
 
+def test_one_piece_for_two_segments(tmp_path):
+    folder = make_kaldi(tmp_path / "train", segments=True)
+    lines = (folder / "segments").read_text().splitlines()
+    first, second = lines[0].split(), lines[1].split()
+    edit(folder / "segments", lines[1], " ".join([second[0], *first[1:]]))
+    found = [p for p in validate_kaldi_dir(folder) if "same piece" in p.message]
+    assert [(p.warning, p.message) for p in found] == [
+        (True, f"segment '{second[0]}' is the same piece of audio as '{first[0]}'")
+    ]
+
+
 def test_reading_all_audio_finds_a_broken_flac(tmp_path):
     folder = make_kaldi(tmp_path / "train")
     flac = folder / "ann-2.flac"

@@ -32,6 +32,10 @@ def warnings(*texts):
         ("می\u200c خواهم", "invisible characters, here U+200C ZERO WIDTH NON-JOINER"),
         ("a\u200db", "invisible characters, here U+200D ZERO WIDTH JOINER"),
         ("YES NO\u0421", "words of two alphabets, here 'NO\u0421'"),
+        ("CAFÃ©", "letters that seem to be UTF-8 read as Latin-1, here 'Ã©'"),
+        ("DONâ€™T", "letters that seem to be UTF-8 read as Latin-1"),
+        ("A &amp; B", "characters written as in HTML, here '&amp;'"),
+        ("DON&#39;T", "characters written as in HTML, here '&#39;'"),
         ("A { B / C }", "markup of trn files, here '{'"),
         ("SEND @ ONCE", "markup of trn files, here '@'"),
     ],
@@ -43,7 +47,7 @@ def test_one_warning_names_kind_character_and_utterances(text, said):
 
 
 def test_text_of_any_language_is_no_cause_to_warn():
-    latin = ("DON'T <NOISE> A/B (LAUGHTER)", "ça über")
+    latin = ("DON'T <NOISE> A/B (LAUGHTER)", "ça über", "NÃO Âge", "AT&T; R&D")
     assert warnings(*latin, "ё щука", "設定（二十九度）、！", "नमस्ते", "ไทยน้ำ", "한국어") == []
     assert warnings("می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "ا\u064eل") == []
 
