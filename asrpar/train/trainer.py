@@ -85,6 +85,7 @@ class Trainer:
                     self.look.settle()
                     self.save()
                     self.result = self.shipped()
+                    self.strategy.close()
                     return number
             self.look.settle()
         finally:

@@ -1,6 +1,7 @@
 """Simulated trainings: the same bits as under MPI, the same each time, and recordings that happen again."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from torch.nn.utils import parameters_to_vector
 
 from asrpar.config import load_config, save_config
 from asrpar.parallel.strategies import STRATEGIES, algorithm_class
-from asrpar.parallel.virtual.cluster import Cluster, Compute
+from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import checksum
 from asrpar.train.model_io import load_acoustic_model
+from asrpar.train.signals import StopRequest
 from asrpar.train.simulate import replay
 from asrpar.train.simulate import simulate as run_simulation
+from asrpar.train.virtual import NoCheckpoints, VirtualParts
 
 LOCKSTEP = sorted(name for name in STRATEGIES if algorithm_class(name).lockstep and name != "single")
 # Sums of blocks that hide behind computing, with few steps a block, so that there are blocks.
@@ -115,6 +118,53 @@ def test_a_straggler_holds_up_those_in_lockstep_alone(mini, tmp_path, cluster):
     # Share of its time that a quick learner spends in a step waiting; an epoch's end is for all.
     assert waiting["ssgd"] > 0.6
     assert waiting["adpsgd"] < 0.1
+
+
+class Heard(StopRequest):
+    """Learner 2 alone hears a signal, before its fourth step."""
+
+    looks = 0
+
+    def seen(self):
+        self.looks += 1
+        self.number = signal.SIGTERM if self.comm.rank == 2 and self.looks > 3 else 0
+        return self.number
+
+
+class Noted(NoCheckpoints):
+    """Who would have saved at which step; what it would have saved is there."""
+
+    def __init__(self, comm, steps):
+        self.comm, self.steps = comm, steps
+
+    def save(self, epoch, steps, state):
+        assert state()["position"]["steps"] == steps
+        self.steps[self.comm.rank] = steps
+
+
+@pytest.mark.parametrize(
+    ("strategy", "settings"),
+    [
+        ("dpsgd", {}),
+        ("bmuf", {"strategies__bmuf__sync_steps": 4, "strategies__bmuf__overlap_steps": 3}),
+        ("hadpsgd", {"strategies__hadpsgd__super_learner_size": 2}),
+    ],
+)
+def test_a_signal_to_one_learner_stops_those_who_step_together_after_one_step(
+    mini, tmp_path, monkeypatch, strategy, settings
+):
+    steps = {}
+    monkeypatch.setattr(VirtualParts, "stop", lambda parts, comm: Heard(comm, 0.0, signals=()))
+    monkeypatch.setattr(VirtualParts, "checkpoints", lambda parts, comm: Noted(comm, steps))
+    options = options_of(mini, tmp_path, strategy=strategy, epochs=2, batch__size=1, dev_max_frames=1, **settings)
+    cluster = Cluster(
+        "x", nodes=2, devices_per_node=2, compute=Compute(frames_per_second=2e4, jitter=Jitter("lognormal", 0.5))
+    )
+    run_simulation(load_config(TrainConfig, None, options), cluster, 4)
+    assert not summary(tmp_path)["complete"]
+    together = [steps[r] for r in range(4) if strategy != "hadpsgd" or r > 1]
+    assert len(steps) == 4 and len(set(together)) == 1 and 8 <= together[0] <= 20
+    assert strategy != "hadpsgd" or steps[0] == steps[1] < 24
 
 
 def test_a_finished_simulation_is_left_alone_and_another_one_refused(mini, tmp_path, cluster):
