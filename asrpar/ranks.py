@@ -105,8 +105,8 @@ class Ranks:
                 self.last_done = time.monotonic()
             if record.startswith("stopped "):
                 output.stopped = (*record.removeprefix("stopped ").split("\t"), "")[:2]
-            if record.startswith("begin"):
-                output.pid = int(record.split()[1])
+            if found := re.match(r"begin (\d+)", record):
+                output.pid = int(found[1])
             if before:
                 self._pass_on(rank, output, before)
         elif not self._abort_notice(rank, output, text):

@@ -115,6 +115,13 @@ def test_how_a_job_was_stopped(heard, told, code, says):
     assert stopped(ranks, heard, code) == says
 
 
+def test_a_record_that_is_cut_in_two_does_not_end_the_reading():
+    err = io.StringIO()
+    ranks = Ranks(Job(Launcher("openmpi", "x"), 2, (), {}), io.StringIO(), err)
+    ranks.read(io.BytesIO(b"[1,0]<stderr>: \x1easrpar-rank begin\n[1,0]<stderr>:  12\n[1,0]<stderr>: on\n"), True)
+    assert err.getvalue().splitlines()[-1] == "on"
+
+
 def test_mpich_labels_in_the_middle_of_a_line():
     out = io.StringIO()
     ranks = Ranks(Job(MPICH, 2, (), {}), out, io.StringIO())
