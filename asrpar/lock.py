@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ def holder(folder: Path, name: str = LOCK) -> Holder | None:
 def alone(folder: str | Path, name: str = LOCK, what: str | Path = "") -> Iterator[IO[str]]:
     """Make ``folder`` and hold it while the block writes to it.
 
-    SIGTERM ends the block as Ctrl-C does, so that what is half made is removed; so is a folder left empty.
+    SIGTERM and SIGHUP end the block as Ctrl-C does, so that what is half made is removed; so is a folder left empty.
 
     Args:
         folder: what is held.
@@ -216,20 +216,26 @@ def _reader(path: Path) -> str | None:
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM, unless something else catches it, end the block as Ctrl-C does, with the exit code of a shell."""
+    """Let SIGTERM end the block as Ctrl-C does, with the exit code of a shell; SIGHUP, of a lost terminal, too.
+
+    Not where something else catches them, or has switched them off, as nohup does.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if mine and signal.getsignal(n) == signal.SIG_DFL]
+
+    def answer(how: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+        for number in heard:
+            signal.signal(number, how)
 
     def ended(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `timeout` sends it twice: what is removed then is removed whole
+        answer(signal.SIG_IGN)  # `timeout` sends it twice: what is removed then is removed whole
         raise SystemExit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, ended)
+    answer(ended)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        answer(signal.SIG_DFL)
 
 
 def short(command: str) -> str:

@@ -75,14 +75,15 @@ def test_a_holder_in_words():
     assert str(Holder(7, "h", "asrpar train", time.time() - 864000)).startswith("asrpar train (process 7 on h since 20")
 
 
-def test_a_sigterm_that_comes_twice_does_not_interrupt_the_cleaning_up():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_sigterm_that_comes_twice_does_not_interrupt_the_cleaning_up(number):
     done = []
     with pytest.raises(SystemExit) as ended, ending_on_sigterm():
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(60)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             done.append("whole")
-    assert (done, ended.value.code) == (["whole"], 143)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert (done, ended.value.code) == (["whole"], 128 + number)
+    assert signal.getsignal(number) == signal.SIG_DFL
