@@ -8,8 +8,8 @@ import torch
 
 from asrpar.parallel.comm import Comm
 
-# Schedulers announce the end of a job's time with one of these.
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# Schedulers announce the end of a job's time with one of the first two; a terminal that is lost sends the third.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 def ignore() -> None:
@@ -31,7 +31,9 @@ class StopRequest:
         self.comm = comm
         self.number = 0
         self.deadline = time.monotonic() + 60.0 * time_limit_minutes if time_limit_minutes else None
-        self._before = {s: signal.signal(s, self._remember) for s in signals}
+        # What nohup has switched off stays so.
+        heard = [s for s in signals if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
+        self._before = {s: signal.signal(s, self._remember) for s in heard}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.number = number

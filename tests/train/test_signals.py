@@ -1,0 +1,33 @@
+"""Which signals a trainer takes for the wish to stop."""
+
+import os
+import signal
+
+import pytest
+
+from asrpar.parallel.comm import LocalComm
+from asrpar.train.signals import StopRequest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_is_remembered_until_the_next_step(number):
+    stop = StopRequest(LocalComm(), 0.0)
+    try:
+        assert not stop.noticed()
+        os.kill(os.getpid(), number)
+        assert stop.noticed() and stop.agreed() == number
+    finally:
+        stop.close()
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_what_nohup_has_switched_off_stays_so():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = StopRequest(LocalComm(), 0.0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.noticed()
+        stop.close()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
