@@ -77,8 +77,9 @@ score_sets() {
   local set
   for set in "$@"; do
     need "$exp/decode_$set/hyp.trn" 7 "hypotheses"
-    asrpar score --exp "$exp" --set "$set" --manifests "$data_dir/manifests"
   done
+  # Together, so that each line names its set.
+  asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests"
 }
 
 # end_recipe SET: where the results lie, or how far this run went.

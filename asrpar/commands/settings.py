@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "graph": ("asrpar.lang.config.GraphConfig", "`asrpar make-graph`"),
     "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
     "strategies": ("", "`strategies.NAME` of `asrpar train`; only those of the strategy in use count"),
-    "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode`, `conf/decode.yaml`"),
+    "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),
     "cluster": ("asrpar.parallel.virtual.cluster.Cluster", "`asrpar simulate --cluster FILE`, `--set-cluster`"),
     "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
     "synthesize": ("asrpar.corpus.synthetic_config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),

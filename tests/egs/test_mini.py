@@ -86,7 +86,8 @@ def test_stage_7_decodes_and_chooses_on_dev(stage, exp_dir):
 
 def test_stage_8_scores(stage, exp_dir):
     done = stage(8)
-    assert "%WER" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "dev %WER" in said and "test %WER" in said
     result = json.loads((exp_dir / EXPERIMENT / "decode_test/wer.json").read_text())
     assert result["sentences"] == 100
     low, high = result["ci95"]
