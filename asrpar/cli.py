@@ -12,6 +12,7 @@ leave_empty_entries()
 import importlib
 import os
 import re
+import select
 import sys
 from contextlib import suppress
 
@@ -120,6 +121,8 @@ def main(args: list[str] | None = None) -> None:
         # Full disks, unwritable folders and the like are the user's to mend, and errno says it best.
         if e.errno is None:
             raise
+        if isinstance(e, BrokenPipeError) and e.filename is None and _nobody_reads():
+            sys.exit(141)  # whoever read our output has heard enough, as `head` does: what a shell reports of SIGPIPE
         _die(system_error(e), 1)
     except (MemoryError, RuntimeError) as e:
         # torch's error is a RuntimeError, on a GPU one of its own.
@@ -142,6 +145,16 @@ def _open_closed_streams() -> None:
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout leads nowhere any more; what is left for it is then dropped."""
+    look = select.poll()
+    look.register(1, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in look.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return True
 
 
 def _usage(error: click.UsageError, args: list[str]) -> str:

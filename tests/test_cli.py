@@ -165,6 +165,15 @@ def test_runs_as_a_module_from_any_folder(tmp_path):
     assert done.stderr == "asrpar: error: no command 'trian'; did you mean 'train'? (asrpar --help lists them)\n"
 
 
+def test_whoever_reads_may_have_heard_enough():
+    code = "import asrpar.cli as c; c.cli.main = lambda **_: [print('x' * 999) for _ in range(999)]; c.main()"
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}', "bash", sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 CHILD = """
 import sys, time
 import asrpar.cli
