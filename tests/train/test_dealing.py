@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from minidata import asrpar, stop_after, train_options
+from minidata import asrpar, ranks, stop_after, train_options
 
 from asrpar.config import load_config
 from asrpar.feats import BatchLoader
@@ -58,7 +58,7 @@ def test_a_run_that_is_stopped_within_an_epoch_uses_each_share_once(mini, tmp_pa
     epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
     stopped = summary(exp)
     assert not stopped["complete"] and stopped["frames"] == sum(frames_by_rank(exp)) < 20 * epoch
-    asrpar("launch", "--learners", 3, "--", "train", *options)
+    ranks(3, "train", *options)
     finished = summary(exp)
     assert finished["complete"] and finished["frames"] == sum(frames_by_rank(exp)) == 20 * epoch
     assert finished["steps"] == 20 * BatchLoader(mini / "feats", "train", BatchConfig(size=700), 0).steps(0)

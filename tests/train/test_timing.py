@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from minidata import asrpar, train_options
+from minidata import ranks, train_options
 
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TraceConfig
@@ -148,7 +148,7 @@ def test_the_table_shows_the_extremes_of_many_ranks(make):
 @pytest.mark.mpi
 def test_a_training_says_what_its_time_went_to(mini, tmp_path):
     settings = {"strategy": "ssgd", "trace__enabled": "true", "epochs": 2, "tensorboard_every_steps": 2}
-    done = asrpar("launch", "--learners", 2, "--", "train", *train_options(mini, tmp_path, **settings))
+    done = ranks(2, "train", *train_options(mini, tmp_path, **settings))
     assert "training time by rank" in done.stderr
     summary = json.loads((tmp_path / "train.json").read_text())
     found = summary["time"]

@@ -3,7 +3,13 @@
 import json
 
 import pytest
-from minidata import asrpar, train_options
+from minidata import asrpar, ranks, train_options
+
+from asrpar.config import load_config
+from asrpar.errors import ConfigError
+from asrpar.parallel.comm import LocalComm
+from asrpar.train.config import TrainConfig
+from asrpar.train.experiment import train
 
 SETTINGS = {"epochs": 2, "model__dilations": "[1]", "batch__size": 1000}
 
@@ -13,8 +19,13 @@ def launch(mini, exp, strategy, learners, *options, **settings):
     return asrpar("launch", "--learners", learners, *options, "--", *command, check=False)
 
 
+def run(mini, exp, strategy, learners, **settings):
+    options = train_options(mini, exp, strategy=strategy, **SETTINGS | settings)
+    return ranks(learners, "train", *options, check=False)
+
+
 def result(mini, exp, strategy, learners, **settings):
-    done = launch(mini, exp, strategy, learners, **settings)
+    done = run(mini, exp, strategy, learners, **settings)
     assert done.returncode == 0, done.stderr
     return json.loads((exp / "train.json").read_text())
 
@@ -64,20 +75,21 @@ def test_a_dead_learner_is_named(mini, tmp_path):
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(
-    ("options", "settings", "message"),
-    [
-        ([], {"transport": "udp"}, "transport is 'udp'; known: mpi, nccl, gloo"),
-        ([], {"transport": "nccl", "device": "cpu"}, "transport is nccl, but learners compute on cpu"),
-        (["--survive"], {"transport": "gloo"}, "--survive needs transport=mpi"),
-    ],
-)
-def test_a_transport_that_does_not_serve_is_refused(mini, tmp_path, options, settings, message):
-    done = launch(mini, tmp_path, "ssgd", 2, *options, **settings)
+def test_a_transport_that_does_not_serve_is_refused(mini, tmp_path):
+    done = run(mini, tmp_path, "ssgd", 2, transport="nccl", device="cpu")
     assert done.returncode != 0
-    assert message in done.stderr.strip().splitlines()[-1]
+    assert "asrpar: error: transport is nccl, but learners compute on cpu" in done.stderr
+    done = launch(mini, tmp_path, "ssgd", 2, "--survive", transport="gloo")
+    assert done.returncode != 0
+    assert "--survive needs transport=mpi" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_transport_that_nobody_knows_is_refused(mini, tmp_path):
+    options = [o.removeprefix("--set=") for o in train_options(mini, tmp_path, transport="udp")]
+    with pytest.raises(ConfigError, match="transport is 'udp'; known: mpi, nccl, gloo"):
+        train(load_config(TrainConfig, None, options), LocalComm())
 
 
 def test_a_learner_that_is_alone_needs_none(mini, tmp_path):
