@@ -82,12 +82,10 @@ class Trainer:
                     self.end_epoch()
                     number = self.stop.agreed() if p.epoch < last else 0
                 if number:
-                    self.look.settle()
                     self.save()
                     self.result = self.shipped()
                     self.strategy.close()
                     return number
-            self.look.settle()
         finally:
             self.close()
         self.finish()
@@ -120,6 +118,8 @@ class Trainer:
         self.timing.begin()
         self.progress.begin_epoch(p.epoch + 1, config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
         number = self.shares.run(self)
+        # Whoever had a wish since is asked again at the epoch's end, where all wait for each other anyway.
+        self.look.settle()
         self.observe()
         self.progress.end_epoch()
         self.lap()

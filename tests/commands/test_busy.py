@@ -1,7 +1,9 @@
 """Every stage that writes holds its folder, and a second one says who does."""
 
 import os
+import shlex
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from asrpar.cli import main
 from asrpar.corpus import manifests
-from asrpar.lock import alone, alone_with, reading
+from asrpar.lock import alone, alone_with, reading, short
 
 
 def said(capsys: pytest.CaptureFixture, args: list) -> str:
@@ -48,9 +50,8 @@ def test_a_stage_leaves_a_folder_alone_that_somebody_writes(stage, data, monkeyp
     monkeypatch.setattr(manifests, "read_split", lambda *_: manifests.Split([], []))
     args, name = STAGES[stage]
     with alone(data / "out", name):
-        assert f"error: out is being written by pytest (process {os.getpid()} on " in said(capsys, args).replace(
-            "__main__.py", "pytest"
-        )
+        by = short(shlex.join(sys.argv))
+        assert f"error: out is being written by {by} (process {os.getpid()} on " in said(capsys, args)
         assert os.listdir(data / "out") == [name]
     if stage not in ("score-output", "export-kaldi"):  # what fails leaves nothing of its own, and the folder as it was
         (data / "out" / name).unlink(missing_ok=True)
