@@ -35,6 +35,7 @@ def check_kaldi_dir(folder: Path, limits: Limits) -> DataSet:
         if not (folder / name).is_file():
             how = " (utils/utt2spk_to_spk2utt.pl makes it)" if name == "spk2utt" else ""
             data.error(folder / name, 0, f"is missing{how}")
+            data.unread.add(str(folder / name))
 
     recordings, audio = _check_wav_scp(data, folder / "wav.scp", limits)
     utterances, seconds = _check_segments(data, folder, recordings, audio, limits)
@@ -42,29 +43,34 @@ def check_kaldi_dir(folder: Path, limits: Limits) -> DataSet:
     listed_in = "segments" if (folder / "segments").is_file() else "wav.scp"
     base = utterances if (folder / listed_in).is_file() else None
 
+    # Where lines could not be read, what others have too many is a consequence of that and not told.
+    def read(name: str) -> bool:
+        return str(folder / name) not in data.unread
+
     texts = _check_text(data, folder / "text", seconds, limits)
     speakers = _check_speakers(data, folder)
     for name, entries in (("text", texts), ("utt2spk", speakers)):
         if entries is None or base is None:
             continue
         twins = Twins(base)
-        for utterance in entries.keys() - base.keys():
+        for utterance in entries.keys() - base.keys() if read(listed_in) else ():
             place = entries[utterance]
             message = f"utterance '{utterance}' is not in {listed_in}: it has no audio{twins.hint(utterance)}"
             data.error(place.file, place.line, message)
-        for utterance in base.keys() - entries.keys():
+        for utterance in base.keys() - entries.keys() if read(name) else ():
             place = base[utterance]
             data.error(place.file, place.line, f"utterance '{utterance}' is missing in {name}")
     known = {
-        "speaker": set(data.speakers.values()),
-        "utterance": set(base or ()),
-        "recording": set(recordings),
+        "speaker": set(data.speakers.values()) if read("utt2spk") else None,
+        "utterance": set(base or ()) if read(listed_in) else None,
+        "recording": set(recordings) if read("wav.scp") else None,
     }
     for name, kind, form, most in _OPTIONAL:
         if (folder / name).is_file():
             rows = read_table(data, folder / name, form, most if most == 3 else 2, most)
+            among = known[kind]
             for key, _, place in rows:
-                if key not in known[kind]:
+                if among is not None and key not in among:
                     data.error(place.file, place.line, f"{kind} '{key}' is unknown")
             if name == "feats.scp":
                 check_feats(data, folder / name, {key: place.line for key, _, place in rows}, limits)
@@ -132,6 +138,8 @@ def _check_segments(
         utterances.setdefault(utterance, place)
         used.add(recording)
         if recording not in recordings:
+            if str(folder / "wav.scp") in data.unread:
+                continue
             data.error(place.file, place.line, f"segment '{utterance}' is of recording '{recording}', not in wav.scp")
         elif recording in audio:
             _check_channel(data, place, recording, fields[3] if len(fields) > 3 else None, audio[recording].channels)
@@ -165,7 +173,7 @@ def _check_segments(
         other = pieces.setdefault((recording, start, end, *fields[3:4]), utterance)
         if other != utterance:
             data.warn(place.file, place.line, f"segment '{utterance}' is the same piece of audio as '{other}'")
-    for recording in recordings.keys() - used:
+    for recording in recordings.keys() - used if str(path) not in data.unread else ():
         place = recordings[recording]
         data.warn(place.file, place.line, f"recording '{recording}' has no segment")
     return utterances, seconds
@@ -222,7 +230,8 @@ def _check_speakers(data: DataSet, folder: Path) -> dict[str, Place] | None:
             if utterances is None:
                 continue
             if utterance not in utterances:
-                data.error(place.file, place.line, f"utterance '{utterance}' is missing in utt2spk")
+                if str(folder / "utt2spk") not in data.unread:
+                    data.error(place.file, place.line, f"utterance '{utterance}' is missing in utt2spk")
             elif data.speakers[utterance] != speaker:
                 data.error(
                     place.file,
@@ -230,7 +239,7 @@ def _check_speakers(data: DataSet, folder: Path) -> dict[str, Place] | None:
                     f"utterance '{utterance}' is of '{speaker}' here and of '{data.speakers[utterance]}' in utt2spk "
                     f"(line {utterances[utterance].line})",
                 )
-    for utterance in (utterances or {}).keys() - listed.keys():
+    for utterance in (utterances or {}).keys() - listed.keys() if str(folder / "spk2utt") not in data.unread else ():
         place = utterances[utterance]
         data.error(place.file, place.line, f"utterance '{utterance}' is missing in spk2utt")
     return utterances

@@ -21,6 +21,7 @@ def read_lines(data: DataSet, path: Path, content: bytes | None = None) -> Itera
     fault = foreign_bytes(raw[:4])  # of another kind altogether: one message, not one for each line
     if fault is not None and not fault.startswith("is not UTF-8"):
         data.error(path, 1, fault)
+        data.unread.add(str(path))
         return
     lines = raw.split(b"\n")
     if lines[-1] == b"":
@@ -39,6 +40,7 @@ def read_lines(data: DataSet, path: Path, content: bytes | None = None) -> Itera
             yield Place(str(path), number), line.removesuffix(b"\r").decode()
         except UnicodeDecodeError as e:
             data.error(path, number, f"is not valid UTF-8: byte 0x{line[e.start]:02x} at position {e.start + 1}")
+            data.unread.add(str(path))
 
 
 def read_table(

@@ -76,6 +76,7 @@ class DataSet:
     places: dict[str, Place] = field(default_factory=dict)  # utterance: where its speaker stands
     seconds: float = 0.0
     sampling_rate: int | None = None
+    unread: set[str] = field(default_factory=set)  # files that are missing, or have lines that could not be read
 
     def error(self, file: object, line: int, message: str) -> None:
         """Note a problem that makes the data unusable."""

@@ -244,6 +244,25 @@ def test_kaldi_errors(case, tmp_path):
     assert problems == validate_kaldi_dir(folder)
 
 
+@pytest.mark.parametrize("change", [lambda b: b.replace(b"-2", b"-\xe9", 1), lambda b: b.decode().encode("utf-16")])
+@pytest.mark.parametrize("name", ["wav.scp", "text", "segments", "utt2spk", "spk2utt"])
+def test_a_file_in_another_encoding_is_the_only_error(name, change, tmp_path):
+    folder = make_kaldi(tmp_path / "train", segments=True)
+    (folder / "spk2gender").write_text("ann f\nbob m\n")
+    (folder / "utt2dur").write_text("ann-1 1\nann-2 1\nbob-1 1\n")
+    (folder / "reco2dur").write_text("rec 3\n")
+    if name == "wav.scp":
+        edit(folder / name, "rec ", "rec-2 ")
+        edit(folder / "segments", " rec 0", " rec-2 0")
+        edit(folder / "segments", " rec 1", " rec-2 1")
+        edit(folder / "segments", " rec 2", " rec-2 2")
+        edit(folder / "reco2dur", "rec", "rec-2")
+    path = folder / name
+    path.write_bytes(change(path.read_bytes()))
+    (problem,) = validate_kaldi_dir(folder)
+    assert problem.file == str(path) and ("is not valid UTF-8" in problem.message or "UTF-16" in problem.message)
+
+
 @pytest.mark.parametrize("case", KALDI_WARNINGS)
 def test_kaldi_warnings(case, tmp_path):
     segments, spoil, place, message = KALDI_WARNINGS[case]
