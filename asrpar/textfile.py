@@ -15,7 +15,7 @@ from pathlib import Path
 from asrpar.errors import DataError, MissingInputError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MARK = BYTE_ORDER_MARK.decode()
+MARK = BYTE_ORDER_MARK.decode()
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _GZIP = b"\x1f\x8b"
 # First bytes of files that are no text, and what to do with them.
@@ -68,7 +68,7 @@ def read_text(path: str | Path, missing: str = "") -> str:
     if fault is not None:
         raise DataError(f"{path} {fault}")
     text = raw.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-    return text.removeprefix(_MARK).replace(f"\n{_MARK}", "\n")
+    return text.removeprefix(MARK).replace(f"\n{MARK}", "\n")
 
 
 def text_lines(path: str | Path, missing: str = "") -> list[tuple[int, str]]:

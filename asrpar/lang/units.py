@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asrpar.errors import ConfigError, DataError
+from asrpar.textfile import MARK
 from asrpar.unspaced import is_character
 
 # Marks the beginning of a word, in characters as in sentencepiece.
@@ -115,12 +116,15 @@ class Sentencepiece:
         return trained
 
 
-def check_characters(words: Iterable[str], reserved: Sequence[str] = (WORD_START,)) -> None:
-    """Raise `DataError` for a word with a character that has another meaning among units."""
+def check_characters(words: Iterable[str], reserved: Sequence[str] = (WORD_START, MARK)) -> None:
+    """Raise `DataError` for a word with a character that has another meaning among units, or in files of them."""
     for word in words:
         for char in reserved:
             if char in word:
-                raise DataError(f"the word {word!r} has the character U+{ord(char):04X}, which units cannot write")
+                raise DataError(
+                    f"the word {word!r} has the character U+{ord(char):04X}, which units cannot write: take it out of "
+                    "the text"
+                )
 
 
 def words_of_units(tokens: Sequence[str]) -> list[str]:

@@ -31,6 +31,12 @@ def test_rare_characters_are_kept():
     assert units.spell("Ω") is not None
 
 
+def test_a_byte_order_mark_within_a_text_is_no_character():
+    # Readers of tokens.txt and words.txt would skip it where it begins a line; texts of AISHELL have it.
+    with pytest.raises(DataError, match=r"U\+FEFF.*take it out"):
+        check_characters(["二", "\ufeff", "一"])
+
+
 def test_a_word_cannot_hold_the_mark_of_a_words_beginning():
     with pytest.raises(DataError, match=r"'A▁B' has the character U\+2581"):
         check_characters(["A", "A▁B"])
