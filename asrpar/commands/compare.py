@@ -27,6 +27,7 @@ def command(
     from asrpar.decode.config import check_suffix
     from asrpar.score.compare import (
         by_characters,
+        cpu_lines,
         group_lines,
         load_experiment,
         markdown_table,
@@ -41,10 +42,10 @@ def command(
     loaded = [load_experiment(*place) for place in _scored(paths, set_name, dict.fromkeys(suffixes))]
     loaded = [by_characters(e) for e in loaded] if cer else loaded
     rows = table_rows(loaded)
-    groups, pairs = group_lines(loaded), pair_lines(loaded)
-    click.echo("\n".join(["\n".join(text_table(rows)), *_block(groups), *_block(pairs)]))
+    blocks = cpu_lines(loaded), group_lines(loaded), pair_lines(loaded)
+    click.echo("\n".join([*text_table(rows), *(line for block in blocks for line in _block(block))]))
     if markdown:
-        lines = [*markdown_table(rows), *_bullets(groups), *_bullets(pairs)]
+        lines = [*markdown_table(rows), *(line for block in blocks for line in _bullets(block))]
         with replacing(markdown) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -28,13 +28,15 @@ GROUP_KEYS = ("config_digest", "data_digest", "model", "parameters", "strategy",
 @dataclass
 class Experiment:
     """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training, ``times`` what
-    ``train.json`` says on messages, ``suffix`` that of the decoding."""
+    ``train.json`` says on messages, ``suffix`` that of the decoding, ``cpu`` what trained it, with its matrix units;
+    empty if that is not known, or if its times are virtual."""
 
     name: str
     folder: Path
     numbers: dict[str, Any]
     times: dict[str, Any] = field(default_factory=dict)
     suffix: str = ""
+    cpu: str = ""
 
     def sent(self) -> str:
         """Bytes that all learners have sent, in GB."""
@@ -80,12 +82,14 @@ def load_experiment(exp: Path, set_name: str, suffix: str = "") -> Experiment:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
     check_origin(exp, numbers, folder)
     try:
-        times = json.loads((exp / "train.json").read_text(encoding="utf-8"))["time"]
-        times = times if isinstance(times, dict) else {}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        times = {}
+        train = json.loads((exp / "train.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        train = {}
+    train = train if isinstance(train, dict) else {}
+    times, versions = (v if isinstance(v, dict) else {} for v in (train.get("time"), train.get("versions")))
+    cpu = "" if train.get("virtual") else str(versions.get("CPU") or "")
     name = exp.name or exp.resolve().name
-    return Experiment(f"{name} ({suffix})" if suffix else name, folder, numbers, times, suffix)
+    return Experiment(f"{name} ({suffix})" if suffix else name, folder, numbers, times, suffix, cpu)
 
 
 def by_characters(experiment: Experiment) -> Experiment:
@@ -130,6 +134,16 @@ def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def cpu_lines(experiments: Sequence[Experiment]) -> list[str]:
+    """What the times of a table were measured on: a line for each kind of processor."""
+    trained: dict[str, list[str]] = {}
+    for e in experiments:
+        if e.cpu:
+            trained.setdefault(e.cpu, []).append(e.name)
+    everywhere = [len(names) == len(experiments) for names in trained.values()] == [True]
+    return [f"trained on {cpu}" + ("" if everywhere else f": {', '.join(names)}") for cpu, names in trained.items()]
 
 
 def group_lines(experiments: Sequence[Experiment]) -> list[str]:

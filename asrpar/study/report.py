@@ -150,7 +150,8 @@ def _file(path: Path) -> str:
 
 def _how(study: StudyConfig, source: Path, finished: CellFolder) -> str:
     train = read_json(finished.path / "train.json")
-    versions = {name: str(v).split()[0] for name, v in (train.get("versions") or {}).items() if v and name in MADE_WITH}
+    facts = train.get("versions") or {}
+    versions = {name: str(v).split()[0] for name, v in facts.items() if v and name in MADE_WITH}
     # Without the folders of the machine that it ran on.
     data = study.data
     arguments = finished.training(Places(*(Path("DATA") / name for name in (data.feats, data.lang, data.graph)), None))
@@ -167,5 +168,6 @@ def _how(study: StudyConfig, source: Path, finished: CellFolder) -> str:
         lines.append(f"<p>The virtual cluster of that cell, {name}:</p>{_file(cluster)}")
     made_with = ", ".join(f"{name} {version}" for name, version in versions.items())
     source_at = _text(str(train.get("git") or "an unknown commit"))
-    lines.append(f"<p>Made with {_text(made_with)}; source at {source_at}.</p>")
+    on = f", on {_text(str(facts['CPU']))}" if facts.get("CPU") else ""
+    lines.append(f"<p>Made with {_text(made_with)}{on}; source at {source_at}.</p>")
     return "".join(lines)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
+from asrpar.cpu import cpu
 from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
 from asrpar.launch import tell_stopped
 from asrpar.lock import busy, holder, reading, try_lock
@@ -185,7 +186,7 @@ def run(
         # The trainer's learners are those that are left.
         comm = trainer.comm
         if comm.rank == 0:
-            log.info("training time by rank, shares in percent:\n%s", table(times))
+            log.info("training time by rank on %s, shares in percent:\n%s", cpu(), table(times))
             write_summary(exp, config, trainer, times, complete=not number)
         # The first rank that exits with an error code ends the others.
         comm.barrier()

@@ -206,6 +206,18 @@ def test_compare(experiment, tmp_path):
     assert "- bmuf_1 better than bmuf_2" in markdown
 
 
+def test_the_table_names_the_processors_of_its_times(experiment, tmp_path):
+    amx, plain = ({"versions": {"CPU": f"Xeon ({units})"}} for units in ("amx_bf16, avx2", "avx2"))
+    exps = [experiment("a", 1, **amx), experiment("b", 2, **amx), experiment("c", 3, **plain), experiment("d", 4)]
+    exps.append(experiment("e", 5, virtual=True, **plain))
+    for exp in exps:
+        run("score", "--exp", exp)
+    same = run("compare", *exps[:2], "--markdown", tmp_path / "table.md")
+    assert "\n\ntrained on Xeon (amx_bf16, avx2)\n" in same
+    assert "\n\n- trained on Xeon (amx_bf16, avx2)\n" in (tmp_path / "table.md").read_text()
+    assert "\n\ntrained on Xeon (amx_bf16, avx2): a, b\ntrained on Xeon (avx2): c\n" in run("compare", *exps)
+
+
 def test_what_is_no_experiment_is_left_out(experiment, tmp_path):
     exps = [experiment("a", 1), experiment("b", 2)]
     run("score", "--exp", exps[0])

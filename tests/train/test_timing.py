@@ -5,6 +5,7 @@ import json
 import pytest
 from minidata import ranks, train_options
 
+from asrpar.cpu import cpu
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TraceConfig
 from asrpar.train.timing import Timing, shares, table
@@ -149,7 +150,7 @@ def test_the_table_shows_the_extremes_of_many_ranks(make):
 def test_a_training_says_what_its_time_went_to(mini, tmp_path):
     settings = {"strategy": "ssgd", "trace__enabled": "true", "epochs": 2, "tensorboard_every_steps": 2}
     done = ranks(2, "train", *train_options(mini, tmp_path, **settings))
-    assert "training time by rank" in done.stderr
+    assert f"training time by rank on {cpu()}, shares" in done.stderr
     summary = json.loads((tmp_path / "train.json").read_text())
     found = summary["time"]
     assert [r["rank"] for r in found["ranks"]] == [0, 1]
