@@ -313,7 +313,7 @@ def _start(job: Job, guard: Guard) -> subprocess.Popen:
 def stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
     """How a job was stopped that was asked to, with its exit code: 128 + the signal. None if it ended by itself."""
     told = next((r.stopped for _, r in sorted(ranks.ranks.items()) if r.stopped), None)
-    asked = code in (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
+    asked = code in [128 + s for s in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)]
     if forwarding.received and (asked or forwarding.forced):
         name, code = signal.Signals(forwarding.received).name, 128 + forwarding.received
     elif told and asked:

@@ -91,6 +91,8 @@ class Heard:
     [
         # To the ranks themselves, or their own clock.
         (Heard(), "SIGTERM\tafter saving", 143, ("stopped by SIGTERM after saving", 143)),
+        (Heard(), "SIGUSR2\tafter saving", 140, ("stopped by SIGUSR2 after saving", 140)),
+        (Heard(), "SIGHUP\tafter saving", 129, ("stopped by SIGHUP after saving", 129)),
         (
             Heard(),
             "its time limit of 5 minutes\tafter saving",

@@ -35,7 +35,7 @@ done
 
 ended() { # EXIT_CODE NAME: of a run that did not end well
   case $1 in
-    129 | 130 | 131 | 143) log "$2 was stopped; the same command goes on" && exit "$1" ;;
+    129 | 130 | 131 | 140 | 143) log "$2 was stopped; the same command goes on" && exit "$1" ;;
     138) log "$2 was stopped at its time limit; the same command goes on with it" ;;
     *) log "$2 failed; going on with the others" ;;
   esac

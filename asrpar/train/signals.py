@@ -8,8 +8,9 @@ import torch
 
 from asrpar.parallel.comm import Comm
 
-# Schedulers announce the end of a job's time with one of the first two; a terminal that is lost sends the third.
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+# Schedulers announce the end of a job's time with one of the first three, as the user or the site has chosen; a
+# terminal that is lost sends the last.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 def ignore() -> None:

@@ -9,7 +9,7 @@ from asrpar.parallel.comm import LocalComm
 from asrpar.train.signals import StopRequest
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP])
 def test_a_signal_is_remembered_until_the_next_step(number):
     stop = StopRequest(LocalComm(), 0.0)
     try:
