@@ -336,7 +336,7 @@ def started_job(utils, log, *command):
     return job
 
 
-@pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("TERM", 15)])
+@pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("USR1", 12), ("TERM", 15)])
 def test_a_job_hands_signals_on_and_waits_for_its_command(utils, tmp_path, name, number):
     log = tmp_path / "x.log"
     code = f'trap "sleep 0.2; echo saved; exit 7" {name}; echo ready; while true; do sleep 0.05; done'

@@ -3,11 +3,11 @@
 # Usage: run_job.sh NAME NUMBER LOG COMMAND [ARGS]...     (NAME is empty for a job without a number)
 # The log begins with the command and the time, and ends with `# ended: exit code N, ...`; a log without that last line
 # belongs to a job that was killed.
-# SIGUSR1 (the time limit nears) and SIGTERM are handed on to the command, whose end is then waited for.
+# SIGUSR1 (the time limit nears; SIGUSR2 is taken for it) and SIGTERM are handed on to the command, whose end is then waited for.
 set -uo pipefail
 
 child='' early='' signals=0
-trap 'hand_on USR1' USR1
+trap 'hand_on USR1' USR1 USR2 # as a site or --submit-args may have it
 trap 'hand_on TERM' TERM
 
 name=$1 number=$2 log=$3
