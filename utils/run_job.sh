@@ -3,7 +3,8 @@
 # Usage: run_job.sh NAME NUMBER LOG COMMAND [ARGS]...     (NAME is empty for a job without a number)
 # The log begins with the command and the time, and ends with `# ended: exit code N, ...`; a log without that last line
 # belongs to a job that was killed.
-# SIGUSR1 (the time limit nears; SIGUSR2 is taken for it) and SIGTERM are handed on to the command, whose end is then waited for.
+# SIGUSR1 (the time limit nears; SIGUSR2 is taken for it) and SIGTERM are handed on to the command, whose end is then
+# waited for.
 set -uo pipefail
 
 child='' early='' signals=0
