@@ -155,7 +155,7 @@ def test_mistakes_are_named(tmp_path, text, message):
     ("name", "seeds"), [("batch", 3), ("strategies", 3), ("ema", 3), ("stragglers", 3), ("full", 1)]
 )
 def test_the_studies_of_this_repository_can_be_read(repo, name, seeds):
-    found = cells(load_study(repo / "docs" / "studies" / f"{name}.yaml"))
+    found = cells(load_study(repo / "studies" / f"{name}.yaml"))
     assert {cell.config.seed for cell in found} == set(range(seeds))
     # A slow learner changes no weight of a strategy whose learners step together: one seed is enough there.
     once = [cell for cell in found if cell.labels["strategy"] == "delayed" and cell.labels["straggler"] == "5"]

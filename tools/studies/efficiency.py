@@ -12,7 +12,7 @@ from asrpar.parallel.strategies import settings_class
 from asrpar.parallel.virtual.presets import load_cluster
 from asrpar.parallel.virtual.timing import simulate_timing
 
-# How often those exchange that do not do it in each step: as in docs/studies, and as seldom as the papers do.
+# How often those exchange that do not do it in each step: as in studies, and as seldom as the papers do.
 STRATEGIES: list[tuple[str, dict[str, int]]] = [
     ("ssgd", {}),
     ("model_averaging", {"sync_steps": 4}),

@@ -1,6 +1,6 @@
 """Times of published trainings, as the virtual cluster predicts them; prints a table in Markdown.
 
-python tools/studies/published.py --config docs/studies/conf/published.yaml [--steps 100] [--set ...]
+python tools/studies/published.py --config studies/conf/published.yaml [--steps 100] [--set ...]
 """
 
 import argparse
@@ -73,7 +73,7 @@ def predict(study: Study, run: Run, rate: Rate, steps: int, seed: int) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="docs/studies/conf/published.yaml")
+    parser.add_argument("--config", default="studies/conf/published.yaml")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
