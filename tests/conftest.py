@@ -195,3 +195,11 @@ def asrpar_cli(mpi_environment: dict[str, str], tmp_path: Path) -> Iterator[Call
         return done
 
     yield start
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic corpus, ready to be trained on."""
+    from minidata import prepare
+
+    return prepare(tmp_path_factory.mktemp("mini"))

@@ -27,7 +27,7 @@ COMMON = {
 COMMON |= {"allocation", "guard", "safepath"}
 BASE = {"parallel", "nn", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
-ROOMS = BASE | MIDDLE | {"study", "commands"}
+ROOMS = BASE | MIDDLE | {"simulate", "study", "commands"}
 ALLOWED = {
     "corpus": set(),
     "feats": {"corpus"},
@@ -35,9 +35,10 @@ ALLOWED = {
     "nn": set(),
     "parallel": set(),
     **{room: BASE | MIDDLE for room in MIDDLE},
+    "simulate": BASE | {"train"},
     "study": BASE | MIDDLE,
     # Commands import no other command; ranks runs the jobs of `launch`.
-    "commands": BASE | MIDDLE | {"study", "cli", "ranks"},
+    "commands": BASE | MIDDLE | {"simulate", "study", "cli", "ranks"},
 }
 SPEECH = {
     *("lhotse", "kaldifst", "kaldi_decoder", "kaldialign", "kaldiio", "k2", "sentencepiece", "soundfile"),

@@ -58,7 +58,7 @@ def command(
     if sum((recorded is not None, output is not None, timing_only)) > 1:
         raise click.UsageError("--replay, --calibrate and --timing-only exclude each other")
     if recorded is not None:
-        from asrpar.train.simulate import replay
+        from asrpar.simulate.training import replay
 
         exp = [change.removeprefix("exp=") for change in overrides if change.startswith("exp=")]
         if len(exp) != 1 or len(overrides) > 1 or config_path or cluster_name or learners or strategy:
@@ -70,7 +70,7 @@ def command(
     config = load_config(TrainConfig, config_path, overrides)
     if output is not None:
         from asrpar.parallel.comm import world
-        from asrpar.train.calibrate import calibrate
+        from asrpar.simulate.calibrate import calibrate
 
         calibrate(config, world(), output)
         return
@@ -80,7 +80,7 @@ def command(
         raise click.UsageError(f"--learners and --cluster are needed; clusters known by name: {', '.join(presets())}")
     cluster = load_cluster(cluster_name, changes)
     if not timing_only:
-        from asrpar.train.simulate import simulate
+        from asrpar.simulate.training import simulate
 
         simulate(config, cluster, learners)
         return

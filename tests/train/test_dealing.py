@@ -9,9 +9,9 @@ from asrpar.config import load_config
 from asrpar.feats import BatchLoader
 from asrpar.feats.config import BatchConfig
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Straggler
+from asrpar.simulate.training import simulate
 from asrpar.train.config import TrainConfig
 from asrpar.train.dealing import next_stop, reached
-from asrpar.train.simulate import simulate
 
 
 def summary(exp):

@@ -24,9 +24,9 @@ from asrpar.parallel.strategies import make_strategy
 from asrpar.parallel.virtual.clock import World
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
 from asrpar.parallel.virtual.network import Network
+from asrpar.simulate.parts import VirtualParts
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import strategy_settings
-from asrpar.train.virtual import VirtualParts
 
 
 def simulated(config: TrainConfig, learners: int, steps: int) -> float:

@@ -106,7 +106,7 @@ def run_all(
     from asrpar.parallel.comm.virtual import Shared
     from asrpar.parallel.virtual.clock import World
     from asrpar.parallel.virtual.network import Network
-    from asrpar.train.virtual import VirtualParts
+    from asrpar.simulate.parts import VirtualParts
 
     world = World()
     parts = VirtualParts(config, cluster, recorded)

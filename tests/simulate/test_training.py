@@ -11,13 +11,13 @@ from torch.nn.utils import parameters_to_vector
 from asrpar.config import load_config, save_config
 from asrpar.parallel.strategies import STRATEGIES, algorithm_class
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
+from asrpar.simulate.parts import NoCheckpoints, VirtualParts
+from asrpar.simulate.training import replay
+from asrpar.simulate.training import simulate as run_simulation
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import checksum
 from asrpar.train.model_io import load_acoustic_model
 from asrpar.train.signals import StopRequest
-from asrpar.train.simulate import replay
-from asrpar.train.simulate import simulate as run_simulation
-from asrpar.train.virtual import NoCheckpoints, VirtualParts
 
 LOCKSTEP = sorted(name for name in STRATEGIES if algorithm_class(name).lockstep and name != "single")
 # Sums of blocks that hide behind computing, with few steps a block, so that there are blocks.

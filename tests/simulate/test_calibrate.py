@@ -10,7 +10,7 @@ from asrpar.errors import DataError
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.virtual.cluster import ComputeTime
 from asrpar.parallel.virtual.presets import load_cluster
-from asrpar.train.calibrate import calibrate, fit_line, measure_machine
+from asrpar.simulate.calibrate import calibrate, fit_line, measure_machine
 from asrpar.train.config import TrainConfig
 
 
@@ -48,7 +48,7 @@ PROGRAM = """
 import sys
 from asrpar.config import load_config
 from asrpar.parallel.comm import world
-from asrpar.train.calibrate import measure_machine
+from asrpar.simulate.calibrate import measure_machine
 from asrpar.train.config import TrainConfig
 comm = world()
 found = measure_machine(load_config(TrainConfig, None, sys.argv[1:]), comm, batch_frames=(200, 400), repeats=1)
