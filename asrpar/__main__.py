@@ -1,6 +1,6 @@
 """``python -m asrpar`` (and ``python -m mpi4py -m asrpar`` on every rank)."""
 
-from asrpar.safepath import leave_current_folder
+from asrpar.launch.safepath import leave_current_folder
 
 leave_current_folder()
 

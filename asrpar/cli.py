@@ -4,7 +4,7 @@
 module behind a command only when that command runs.
 """
 
-from asrpar.safepath import inherited, leave_empty_entries
+from asrpar.launch.safepath import inherited, leave_empty_entries
 
 leave_empty_entries()
 
@@ -20,7 +20,7 @@ import click
 
 from asrpar import __version__
 from asrpar.errors import AsrparError, one_line, system_error
-from asrpar.guard import CHILD_OF, leave_with_parent
+from asrpar.launch.guard import CHILD_OF, leave_with_parent
 
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import IO
 
 from asrpar.errors import AsrparError
-from asrpar.guard import JOB, belongs, is_orphan
+from asrpar.launch.guard import JOB, belongs, is_orphan
 from asrpar.log import get_logger
 
 log = get_logger(__name__)
@@ -36,7 +36,7 @@ class BusyError(AsrparError):
 class Holder:
     """Who holds a lock: a process, its host, its command line, and when it began (seconds since the epoch).
 
-    ``job`` is that of `asrpar.guard` to which it belongs, if any.
+    ``job`` is that of `asrpar.launch.guard` to which it belongs, if any.
     """
 
     pid: int

@@ -133,7 +133,7 @@ def mpirun(mpi_environment: dict[str, str], tmp_path: Path) -> Callable[..., sub
         check: bool = True,
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess:
-        from asrpar.launch import find_mpirun
+        from asrpar.launch.launchers import find_mpirun
 
         executable = find_mpirun()
         if executable is None:
@@ -153,7 +153,7 @@ def mpirun(mpi_environment: dict[str, str], tmp_path: Path) -> Callable[..., sub
 
 
 def _bind(executable: str) -> list[str]:
-    from asrpar.launch import mpi_flavour
+    from asrpar.launch.launchers import mpi_flavour
 
     return ["--bind-to", "none"] if mpi_flavour(executable) == "openmpi" else ["-bind-to", "none"]
 

@@ -31,7 +31,7 @@ from mistakes import (
     wide_features,
 )
 
-from asrpar.launch import find_mpirun
+from asrpar.launch.launchers import find_mpirun
 
 CASES = [
     # The command line itself

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from asrpar.guard import JOB
+from asrpar.launch.guard import JOB
 from asrpar.lock import BusyError, Holder, alone, busy, ending_on_sigterm, holder, short, try_lock
 
 HOLD = """

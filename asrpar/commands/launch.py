@@ -10,7 +10,7 @@ import click
 from asrpar.errors import LaunchError
 
 if TYPE_CHECKING:
-    from asrpar.ranks import Failure
+    from asrpar.launch.run import Failure
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -66,8 +66,8 @@ def command(
     own), else that of the rank that failed first.
     """
     from asrpar.cli import COMMANDS
-    from asrpar.launch import LaunchSpec, build_command
-    from asrpar.ranks import run
+    from asrpar.launch.job import LaunchSpec, build_command
+    from asrpar.launch.run import run
 
     if args[0] not in COMMANDS or args[0] == "launch":
         raise LaunchError(f"'{args[0]}' is not an asrpar command that learners can run (asrpar --help lists them)")

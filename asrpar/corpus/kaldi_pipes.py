@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from asrpar.corpus.audio import decode_to_wav
 from asrpar.errors import DataError, naming
-from asrpar.safepath import users_environment
+from asrpar.launch.safepath import users_environment
 
 log = logging.getLogger("asrpar.corpus")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from asrpar.errors import AsrparError, naming
-from asrpar.guard import CHILD_OF
-from asrpar.launch import progress_stream
+from asrpar.launch.guard import CHILD_OF
+from asrpar.launch.rank import progress_stream
 from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells

@@ -150,7 +150,7 @@ def pick_device(name: str, rank: int) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no GPU: use --set device=cpu")
-    from asrpar.launch import local_rank
+    from asrpar.launch.rank import local_rank
 
     device = torch.device("cuda", local_rank(rank) % torch.cuda.device_count())
     torch.cuda.set_device(device)

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrpar.launch import progress_stream
+from asrpar.launch.rank import progress_stream
 from asrpar.numbers import ratio
 
 if TYPE_CHECKING:

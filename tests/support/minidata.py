@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import warm
 
-from asrpar.launch import find_mpirun
-from asrpar.launchers import mpi_flavour
+from asrpar.launch.launchers import find_mpirun, mpi_flavour
 
 # Open MPI as root, and with more ranks than cores.
 MPI = {

@@ -33,7 +33,7 @@ from torch import nn
 
 from asrpar.errors import ConfigError
 from asrpar.info import versions
-from asrpar.launch import find_mpirun, mpi_flavour
+from asrpar.launch.launchers import find_mpirun, mpi_flavour
 from asrpar.parallel.comm import Comm, LocalComm
 from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class

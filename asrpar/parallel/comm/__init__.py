@@ -14,8 +14,8 @@ def world() -> Comm:
     import os
 
     from asrpar.errors import LaunchError
-    from asrpar.guard import leave_with_parent
-    from asrpar.launch import SURVIVE, check_world
+    from asrpar.launch.guard import leave_with_parent
+    from asrpar.launch.rank import SURVIVE, check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
     started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))

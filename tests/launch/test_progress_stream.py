@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from asrpar import launch
+from asrpar.launch import rank
 
 DRAW = """
 import sys
-from asrpar.launch import progress_stream
+from asrpar.launch.rank import progress_stream
 stream = progress_stream()
 print(stream.isatty() if stream else None, file=sys.stdout)
 if stream:
@@ -18,7 +18,8 @@ if stream:
 """
 AS_A_RANK = """
 import os, subprocess, sys
-from asrpar.launch import Launcher, LaunchSpec, build_command
+from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.launchers import Launcher
 job = build_command(LaunchSpec(1), ["info"], launcher=Launcher("srun", "srun", pmi="pmix"))
 rank = subprocess.run([sys.executable, "-c", sys.argv[1]], env={**os.environ, **job.env}, stderr=subprocess.PIPE)
 sys.exit(rank.returncode)
@@ -40,9 +41,9 @@ def test_progress_is_drawn_on_the_terminal(args):
 @pytest.mark.parametrize("terminal", [None, "plain file", "missing"])
 def test_no_terminal_no_progress(monkeypatch, tmp_path, terminal):
     (tmp_path / "plain file").write_text("kept")
-    monkeypatch.delenv(launch.TERMINAL, raising=False)
+    monkeypatch.delenv(rank.TERMINAL, raising=False)
     if terminal:
-        monkeypatch.setenv(launch.TERMINAL, str(tmp_path / terminal))
+        monkeypatch.setenv(rank.TERMINAL, str(tmp_path / terminal))
     done = subprocess.run([sys.executable, "-c", DRAW], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
     assert (tmp_path / "plain file").read_text() == "kept"

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from asrpar.errors import LaunchError
-from asrpar.forward import Forwarding
-from asrpar.guard import JOB, Guard
-from asrpar.launch import RECORD, Job
+from asrpar.launch.forward import Forwarding
+from asrpar.launch.guard import JOB, Guard
+from asrpar.launch.job import Job
+from asrpar.launch.rank import RECORD
 
 TAIL = 20  # lines of a failed rank's log that are shown
 MISTAKE = "asrpar: error: "

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from asrpar import allocation, launch, launchers
 from asrpar.errors import LaunchError
-from asrpar.launch import Launcher, LaunchSpec, build_command, check_world, choose_launcher
+from asrpar.launch import allocation, launchers, rank
+from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.launchers import Launcher, choose_launcher
+from asrpar.launch.rank import check_world
 
 OPENMPI5 = Launcher("openmpi", "/opt/bin/mpirun", major=5)
 OPENMPI4 = Launcher("openmpi", "/opt/bin/mpirun", major=4)
@@ -183,14 +185,14 @@ def test_flavours(tmp_path):
         ("d", "something else", None),
     ]:
         _fake_program(tmp_path, name, output)
-        assert launch.mpi_flavour(str(tmp_path / name)) == kind
-    assert launch.mpi_flavour(str(tmp_path / "missing")) is None
+        assert launchers.mpi_flavour(str(tmp_path / name)) == kind
+    assert launchers.mpi_flavour(str(tmp_path / "missing")) is None
 
 
 def test_check_world(monkeypatch):
-    monkeypatch.delenv(launch.WORLD_SIZE, raising=False)
+    monkeypatch.delenv(rank.WORLD_SIZE, raising=False)
     check_world(1)  # started by hand: nothing to compare with
-    monkeypatch.setenv(launch.WORLD_SIZE, "2")
+    monkeypatch.setenv(rank.WORLD_SIZE, "2")
     with pytest.raises(LaunchError, match="2 learners were asked for, but this rank sees a world of 1"):
         check_world(1)
 
@@ -198,11 +200,11 @@ def test_check_world(monkeypatch):
 def test_local_rank(machine, monkeypatch):
     for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"):
         monkeypatch.delenv(name, raising=False)
-    assert launch.local_rank(5) == 5
+    assert rank.local_rank(5) == 5
     monkeypatch.setenv("SLURM_LOCALID", "0")
-    assert launch.local_rank(5) == 0
+    assert rank.local_rank(5) == 0
     monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
-    assert launch.local_rank(5) == 1
+    assert rank.local_rank(5) == 1
 
 
 def test_dry_run_prints_and_does_not_start(asrpar_cli):

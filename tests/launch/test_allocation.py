@@ -4,9 +4,10 @@ import platform
 
 import pytest
 
-from asrpar import allocation
 from asrpar.errors import LaunchError
-from asrpar.launch import Launcher, LaunchSpec, build_command
+from asrpar.launch import allocation
+from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.launchers import Launcher
 
 OPENMPI = Launcher("openmpi", "mpirun", major=5)
 SLURM = {"SLURM_JOB_ID": "7"}

@@ -2,10 +2,9 @@
 
 Open MPI, MPICH (hydra) and Slurm's srun each have their own words for the same wishes: no binding (a learner has
 threads), one setting of OMP_NUM_THREADS for all ranks, output labelled by rank. `build_command` knows them.
-`asrpar.ranks` runs the command and finds out which rank failed.
+`asrpar.launch.run` runs the command and finds out which rank failed.
 """
 
-import atexit
 import os
 import re
 import shlex
@@ -13,24 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
-from asrpar import allocation, safepath
-from asrpar.allocation import Host, in_slurm, slots_of
 from asrpar.errors import LaunchError
-from asrpar.info import mpi_library
-from asrpar.launchers import Launcher, choose_launcher, find_mpirun, mpi_flavour
-
-# The names that the rest of asrpar knows this module by, wherever they are defined.
-__all__ = ["Job", "LaunchSpec", "Launcher", "build_command", "check_world", "choose_launcher", "find_mpirun"]
-__all__ += ["local_rank", "mpi_flavour", "progress_stream"]
-
-WORLD_SIZE = "ASRPAR_WORLD_SIZE"
-TERMINAL = "ASRPAR_TTY"
-SURVIVE = "ASRPAR_SURVIVE"
-# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done. It starts with a character that no log
-# contains.
-RECORD = "\x1easrpar-rank "
+from asrpar.launch import allocation, safepath
+from asrpar.launch.allocation import Host, in_slurm, slots_of
+from asrpar.launch.launchers import Launcher, choose_launcher
+from asrpar.launch.rank import SURVIVE, TERMINAL, WORLD_SIZE
 
 
 @dataclass(frozen=True)
@@ -39,7 +26,7 @@ class LaunchSpec:
 
     Attributes:
         learners: number of ranks.
-        launcher: one of `asrpar.launchers.LAUNCHERS`.
+        launcher: one of `asrpar.launch.launchers.LAUNCHERS`.
         hosts: host names, each with ``:slots`` or none of them.
         hostfile: in the launcher's own format.
         threads: OpenMP threads of one learner; None keeps OMP_NUM_THREADS, or shares a host's cores among its learners.
@@ -202,69 +189,3 @@ def _with_slots(spec: LaunchSpec) -> list[str]:
         return list(spec.hosts)
     each = -(-spec.learners // len(spec.hosts))
     return [f"{host}:{each}" for host in spec.hosts]
-
-
-def check_world(comm_size: int) -> None:
-    """Refuse a world of another size than `asrpar launch` asked for; does nothing for ranks started otherwise.
-
-    To be called once on every rank with COMM_WORLD's size. A launcher of another MPI than the library's gives N worlds
-    of one rank each, without an error: N learners would each train alone and overwrite each other's files.
-
-    Raises:
-        LaunchError: the sizes differ.
-    """
-    wanted = os.environ.get(WORLD_SIZE)
-    if wanted is None:
-        return
-    if wanted != str(comm_size):
-        raise LaunchError(
-            f"{wanted} learners were asked for, but this rank sees a world of {comm_size}: mpirun does not belong to "
-            f"the MPI library of mpi4py ({mpi_library()[1]}); `asrpar info` shows it, --launcher chooses another"
-        )
-    _record(f"begin {os.getpid()}")
-    atexit.register(_record, "done")
-
-
-def tell_stopped(cause: str, outcome: str) -> None:
-    """Let the launcher know that the ranks end before their work is done, as they were asked to, and what comes of it.
-
-    Args:
-        cause: ``SIGTERM``, or in words.
-        outcome: what became of the work, and how it goes on.
-    """
-    if WORLD_SIZE in os.environ:
-        _record(f"stopped {cause}\t{outcome}")
-
-
-def _record(text: str) -> None:
-    # One write, so that nothing can come between; the launcher that reads it may be gone already.
-    try:
-        os.write(2, f"{RECORD}{text}\n".encode())
-    except OSError:
-        return
-
-
-def local_rank(rank: int) -> int:
-    """Number of this rank among those of its machine, as the launcher tells it; ``rank`` if it does not."""
-    # srun's variable last: inside a batch job mpirun's ranks inherit the batch script's.
-    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return rank
-
-
-def progress_stream() -> TextIO | None:
-    """Where a progress bar may be drawn: stderr, or the terminal that `asrpar launch` sits on; None if there is none.
-
-    Under mpirun stderr is a pipe, read line by line, so that a bar would never move.
-    """
-    if sys.stderr.isatty():
-        return sys.stderr
-    try:
-        terminal = os.open(os.environ[TERMINAL], os.O_WRONLY | os.O_NOCTTY)  # makes and empties no file
-    except (KeyError, OSError):
-        return None
-    if os.isatty(terminal):
-        return open(terminal, "w", encoding="utf-8")
-    os.close(terminal)
-    return None

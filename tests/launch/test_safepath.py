@@ -7,12 +7,12 @@ import sys
 import pytest
 from traps import set_traps
 
-from asrpar import safepath
-from asrpar.safepath import ROOT, environment, inherited, users_environment
+from asrpar.launch import safepath
+from asrpar.launch.safepath import ROOT, environment, inherited, users_environment
 
 WORK = """
 import sys
-from asrpar.safepath import inherited
+from asrpar.launch.safepath import inherited
 from asrpar.workers import workers
 
 if __name__ == "__main__":

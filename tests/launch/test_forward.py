@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from asrpar import forward
-from asrpar.forward import Forwarding
+from asrpar.launch import forward
+from asrpar.launch.forward import Forwarding
 
 
 class Process:
@@ -102,7 +102,7 @@ def test_nohup_holds():
 
 AROUND = """
 import os, subprocess, sys
-child = "import os, sys, time; from asrpar.forward import Around; it = Around(); print(it.gone(), flush=True)\\n"
+child = "import os, sys, time; from asrpar.launch.forward import Around; it = Around(); print(it.gone(), flush=True)\\n"
 child += "while not it.gone(): time.sleep(0.01)\\nprint('gone', flush=True)"
 subprocess.run([sys.executable, "-c", child], env={**os.environ, "ASRPAR_END_WITH": f"1 999999999 x {os.getpid()}"})
 """

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from asrpar.allocation import in_slurm
 from asrpar.errors import LaunchError
 from asrpar.info import mpi_library
+from asrpar.launch.allocation import in_slurm
 
 LAUNCHERS = ("auto", "openmpi", "mpich", "srun")
 

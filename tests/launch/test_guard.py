@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from kills import Job
 
-from asrpar import guard
-from asrpar.guard import JOB, Guard, clean_after_the_dead, gone, identity, members
-from asrpar.launch import find_mpirun
+from asrpar.launch import guard
+from asrpar.launch.guard import JOB, Guard, clean_after_the_dead, gone, identity, members
+from asrpar.launch.launchers import find_mpirun
 
 RANK = """
 import sys, time
 from pathlib import Path
 from mpi4py import MPI
-from asrpar.guard import leave_with_parent
+from asrpar.launch.guard import leave_with_parent
 
 leave_with_parent()
 comm = MPI.COMM_WORLD
@@ -32,8 +32,8 @@ time.sleep(600)
 """
 LAUNCH = """
 import sys
-from asrpar.launch import LaunchSpec, build_command
-from asrpar.ranks import run
+from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.run import run
 print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
 """
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from traps import set_traps
 
-from asrpar import launch
-from asrpar.launch import Job, Launcher, LaunchSpec, build_command, find_mpirun
-from asrpar.ranks import Failure, Ranks, run, stopped
+from asrpar.launch import rank
+from asrpar.launch.job import Job, LaunchSpec, build_command
+from asrpar.launch.launchers import Launcher, find_mpirun
+from asrpar.launch.run import Failure, Ranks, run, stopped
 
 MPICH = Launcher("mpich", "/opt/bin/mpiexec")
 
@@ -136,7 +137,7 @@ def test_mpich_labels_in_the_middle_of_a_line():
 PROGRAM = """
 import atexit, os, signal, sys, time
 from mpi4py import MPI
-from asrpar.launch import check_world, tell_stopped
+from asrpar.launch.rank import check_world, tell_stopped
 
 comm, (wish, folder) = MPI.COMM_WORLD, sys.argv[1:]
 stop = []
@@ -233,12 +234,13 @@ def test_a_rank_that_raises_takes_the_job_down(job):
 
 TALKATIVE = """
 import sys
-from asrpar import cli, launch
+from asrpar import cli
+from asrpar.launch import job, launchers
 
 say = "for i in $(seq 3000); do echo '[x,0]<stdout>: 0123456789012345678901234567890123456789'; done"
 err = say.replace("stdout", "stderr").replace("; done", " >&2; done")
-job = launch.Job(launch.Launcher("openmpi", "x"), 2, ("bash", "-c", f"{say}; {err}; exit 3"), {})
-launch.build_command = lambda *a, **k: job
+it = job.Job(launchers.Launcher("openmpi", "x"), 2, ("bash", "-c", f"{say}; {err}; exit 3"), {})
+job.build_command = lambda *a, **k: it
 cli.main(["launch", "--learners", "2", "--", "train"])
 """
 
@@ -278,7 +280,7 @@ def test_a_mistake_is_said_once(job, tmp_path):
 
 @pytest.mark.mpi
 def test_a_world_of_another_size_is_refused(job):
-    failure, out, err = outcome(job(2, "well", env={launch.WORLD_SIZE: "4"}))
+    failure, out, err = outcome(job(2, "well", env={rank.WORLD_SIZE: "4"}))
     assert "4 learners were asked for, but this rank sees a world of 2" in err
     assert failure.code == 1
     assert out == ""
@@ -289,7 +291,7 @@ def test_a_world_of_another_size_is_refused(job):
 def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number):
     wait = job(2, "wait")
     code = (
-        "import sys\nfrom asrpar.ranks import run\nfrom asrpar.launch import *\n"
+        "import sys\nfrom asrpar.launch.run import run\nfrom asrpar.launch.job import *\n"
         f"job = Job({wait.launcher!r}, 2, {wait.argv!r}, {dict(wait.env)!r})\n"
         "failure = run(job)\nprint(failure.stopped)\nsys.exit(failure.code)\n"
     )

@@ -247,14 +247,14 @@ def test_a_program_hears_from_slurm_that_its_time_ends_and_may_finish(small_jobs
 PROGRAM = """
 import os
 from mpi4py import MPI
-from asrpar.launch import check_world
+from asrpar.launch.rank import check_world
 check_world(MPI.COMM_WORLD.size)
 print("sum", MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank + 1), "job", os.environ["SLURM_JOB_ID"], flush=True)
 """
 START = """
 import sys
-from asrpar.launch import LaunchSpec, build_command
-from asrpar.ranks import run
+from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.run import run
 job = build_command(LaunchSpec(2, launcher=sys.argv[1]), [], program=[sys.argv[2]])
 print(job.launcher.kind, flush=True)
 failure = run(job)

@@ -1,0 +1,82 @@
+"""What a rank knows of the launcher that started it, and what it tells `asrpar launch`."""
+
+import atexit
+import os
+import sys
+from typing import TextIO
+
+from asrpar.errors import LaunchError
+from asrpar.info import mpi_library
+
+WORLD_SIZE = "ASRPAR_WORLD_SIZE"
+TERMINAL = "ASRPAR_TTY"
+SURVIVE = "ASRPAR_SURVIVE"
+# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done. It starts with a character that no log
+# contains.
+RECORD = "\x1easrpar-rank "
+
+
+def check_world(comm_size: int) -> None:
+    """Refuse a world of another size than `asrpar launch` asked for; does nothing for ranks started otherwise.
+
+    To be called once on every rank with COMM_WORLD's size. A launcher of another MPI than the library's gives N worlds
+    of one rank each, without an error: N learners would each train alone and overwrite each other's files.
+
+    Raises:
+        LaunchError: the sizes differ.
+    """
+    wanted = os.environ.get(WORLD_SIZE)
+    if wanted is None:
+        return
+    if wanted != str(comm_size):
+        raise LaunchError(
+            f"{wanted} learners were asked for, but this rank sees a world of {comm_size}: mpirun does not belong to "
+            f"the MPI library of mpi4py ({mpi_library()[1]}); `asrpar info` shows it, --launcher chooses another"
+        )
+    _record(f"begin {os.getpid()}")
+    atexit.register(_record, "done")
+
+
+def tell_stopped(cause: str, outcome: str) -> None:
+    """Let the launcher know that the ranks end before their work is done, as they were asked to, and what comes of it.
+
+    Args:
+        cause: ``SIGTERM``, or in words.
+        outcome: what became of the work, and how it goes on.
+    """
+    if WORLD_SIZE in os.environ:
+        _record(f"stopped {cause}\t{outcome}")
+
+
+def _record(text: str) -> None:
+    # One write, so that nothing can come between; the launcher that reads it may be gone already.
+    try:
+        os.write(2, f"{RECORD}{text}\n".encode())
+    except OSError:
+        return
+
+
+def local_rank(rank: int) -> int:
+    """Number of this rank among those of its machine, as the launcher tells it; ``rank`` if it does not."""
+    # srun's variable last: inside a batch job mpirun's ranks inherit the batch script's.
+    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return rank
+
+
+def progress_stream() -> TextIO | None:
+    """Where a progress bar may be drawn: stderr, or the terminal that `asrpar launch` sits on; None if there is none.
+
+    Under mpirun stderr is a pipe, read line by line, so that a bar would never move.
+    """
+    if sys.stderr.isatty():
+        return sys.stderr
+    try:
+        terminal = os.open(os.environ[TERMINAL], os.O_WRONLY | os.O_NOCTTY)  # makes and empties no file
+    except (KeyError, OSError):
+        return None
+    if os.isatty(terminal):
+        return open(terminal, "w", encoding="utf-8")
+    os.close(terminal)
+    return None
