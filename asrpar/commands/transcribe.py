@@ -133,7 +133,7 @@ def _engine(
     device: str,
 ) -> "Engine":
     from asrpar.decode.engine import make_engine
-    from asrpar.decode.greedy import GreedyEngine
+    from asrpar.decode.engines.greedy import GreedyEngine
 
     language = Path(lang) if lang else None
     if config.engine == "greedy":

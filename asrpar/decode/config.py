@@ -9,9 +9,9 @@ from asrpar.errors import ConfigError
 
 # name: (module, class); a module is imported only when its engine is asked for.
 ENGINES: dict[str, tuple[str, str]] = {
-    "kaldi": ("asrpar.decode.kaldi", "KaldiEngine"),
-    "k2": ("asrpar.decode.k2", "K2Engine"),
-    "greedy": ("asrpar.decode.greedy", "GreedyEngine"),
+    "kaldi": ("asrpar.decode.engines.kaldi", "KaldiEngine"),
+    "k2": ("asrpar.decode.engines.k2", "K2Engine"),
+    "greedy": ("asrpar.decode.engines.greedy", "GreedyEngine"),
 }
 
 

@@ -25,7 +25,7 @@ REPO = Path(__file__).resolve().parents[2]
 RANK = "-m mpi4py"
 MODULES = """
     asrpar.commands.* asrpar.corpus.* asrpar.corpus.corpora.* asrpar.feats.* asrpar.lang.* asrpar.decode.*
-    asrpar.score.* asrpar.train.* asrpar.simulate.* asrpar.nn.*
+    asrpar.decode.engines.* asrpar.score.* asrpar.train.* asrpar.simulate.* asrpar.nn.*
     asrpar.parallel.strategies.* asrpar.parallel.virtual.* asrpar.study.*
     torch.utils.tensorboard torch._dynamo kaldifst kaldi_decoder kaldialign sentencepiece tqdm greenlet
 """
