@@ -20,16 +20,18 @@ COMMON = {
     "settings",
     "numbers",
     "textfile",
-    "unspaced",
     "workers",
 }
-BASE = {"parallel", "nn", "lang", "feats", "corpus"}
+BASE = {"parallel", "nn", "graph", "hmm", "lm", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
 ROOMS = BASE | MIDDLE | {"simulate", "study", "commands"}
 ALLOWED = {
     "corpus": set(),
     "feats": {"corpus"},
     "lang": set(),
+    "lm": {"lang"},
+    "hmm": {"lang"},
+    "graph": {"hmm", "lm", "lang"},
     "nn": set(),
     "parallel": set(),
     **{room: BASE | MIDDLE for room in MIDDLE},

@@ -21,7 +21,7 @@ def command(
     settings file, and in the current folder.
     """
     from asrpar.lang.config import LangConfig, Places
-    from asrpar.lang.prepare import prepare_lang
+    from asrpar.lm.prepare import prepare_lang
     from asrpar.lock import alone
     from asrpar.log import setup_logging
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, tuple[str, str]] = {
     "features": ("asrpar.feats.config.FeatureConfig", "`asrpar extract-features`, `conf/feats.yaml`"),
     "lang": ("asrpar.lang.config.LangConfig", "`asrpar prepare-lang`, `conf/lang.yaml`"),
-    "graph": ("asrpar.lang.config.GraphConfig", "`asrpar make-graph`"),
+    "graph": ("asrpar.graph.config.GraphConfig", "`asrpar make-graph`"),
     "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
     "strategies": ("", "`strategies.NAME` of `asrpar train`; only those of the strategy in use count"),
     "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),

@@ -183,7 +183,7 @@ def _point(
 
 def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:
     from asrpar.decode.output import ctm_lines, trn_line
-    from asrpar.unspaced import join_words
+    from asrpar.lang.unspaced import join_words
 
     for hypothesis in found:
         if form == "ctm":

@@ -1,1 +1,1 @@
-"""Lexicon, units, n-gram language models, topologies and decoding graphs."""
+"""Lexicons, units and text normalisation."""

@@ -1,4 +1,4 @@
-"""Settings of stages 3 and 4: lexicon, units, language model, decoding graph."""
+"""Settings of stage 3: lexicon, units, language model."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,8 +91,8 @@ class LangConfig:
 
     units: str = "phones"  # phones | characters | sentencepiece: what the model tells apart
     # What a word is. blanks: what stands between blanks. characters: each character of Chinese, Japanese, Thai and
-    # other scripts without blanks is one, too (see asrpar.unspaced). auto: characters where units are not phones and
-    # most of the training text is of such a script; lang.yaml has what was chosen.
+    # other scripts without blanks is one, too (see asrpar.lang.unspaced). auto: characters where units are not phones
+    # and most of the training text is of such a script; lang.yaml has what was chosen.
     split: str = "auto"
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
@@ -100,22 +100,6 @@ class LangConfig:
     optional_silence: OptionalSilenceConfig = field(default_factory=OptionalSilenceConfig)
     oov: OovConfig = field(default_factory=OovConfig)
     lm: LmConfig = field(default_factory=LmConfig)
-
-
-@dataclass
-class GraphConfig:
-    """Everything that `asrpar make-graph` needs."""
-
-    # How classes follow each other: ctc; ctc_modified, in which equal units need no blank between them, for thousands
-    # of units, with which the graph of ctc would have tens of millions of arcs.
-    topology: str = "ctc"
-    # Stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
-    max_states: int = 20_000_000
-
-    def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be used."""
-        if not 1 <= self.max_states < 2**31:
-            raise ConfigError(f"max_states: {self.max_states} is not between 1 and 2147483647")
 
 
 def check_lang_config(config: LangConfig) -> None:

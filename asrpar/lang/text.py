@@ -7,8 +7,8 @@ from pathlib import Path
 
 from asrpar import textfile
 from asrpar.errors import DataError, MissingInputError
+from asrpar.lang.unspaced import split_characters
 from asrpar.textfile import nfc, odd_character
-from asrpar.unspaced import split_characters
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:

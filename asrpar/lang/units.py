@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from asrpar.errors import ConfigError, DataError
+from asrpar.lang.unspaced import is_character
 from asrpar.textfile import MARK
-from asrpar.unspaced import is_character
 
 # Marks the beginning of a word, in characters as in sentencepiece.
 WORD_START = "▁"

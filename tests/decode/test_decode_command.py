@@ -16,8 +16,8 @@ from asrpar.decode.run import silent
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
-from asrpar.lang.config import GraphConfig
-from asrpar.lang.graph import make_graph
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.make import make_graph
 
 
 def test_dev_and_test_are_decoded_and_scored(exp, data):

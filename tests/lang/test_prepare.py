@@ -3,27 +3,29 @@ import re
 
 import pytest
 from click.testing import CliRunner
+from languages import write_manifests
 
 from asrpar.commands.make_graph import command as make_graph_command
 from asrpar.commands.prepare_lang import command as prepare_lang_command
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
-from asrpar.lang.arpa import read_arpa
-from asrpar.lang.config import GraphConfig, LangConfig, Places
-from asrpar.lang.graph import make_graph
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.make import make_graph
+from asrpar.lang.config import LangConfig, Places
 from asrpar.lang.lang import Lang, read_symbols
-from asrpar.lang.prepare import prepare_lang
+from asrpar.lm.arpa import read_arpa
+from asrpar.lm.prepare import prepare_lang
 
 LEXICON = "A AH\nCAT K AE T\nDOG D AO G\nTHE DH AH\nTHE DH IY\nX EH K S\nZEBRA Z IY B R AH\n"
 
 
 @pytest.fixture
-def make(tmp_path, write_manifests_):
+def make(tmp_path):
     """make(texts, **settings) -> Lang; settings as 'section__key'."""
 
     def run(texts, dev=(), **settings):
         (tmp_path / "lexicon.txt").write_text(LEXICON)
-        manifests = write_manifests_(tmp_path / "manifests", {"train": texts, "dev": dev})
+        manifests = write_manifests(tmp_path / "manifests", {"train": texts, "dev": dev})
         dots = [f"{k.replace('__', '.')}={v}" for k, v in {"lexicon__path": "lexicon.txt", **settings}.items()]
         config = load_config(LangConfig, None, dots)
         prepare_lang(config, manifests, tmp_path / "lang", Places(str(tmp_path)))
@@ -296,10 +298,10 @@ def test_where_files_are_looked_for(tmp_path, monkeypatch):
         Places().find("{corpus_dir}/l", "x")
 
 
-def test_commands(tmp_path, write_manifests_):
+def test_commands(tmp_path):
     (tmp_path / "lexicon.txt").write_text(LEXICON)
     (tmp_path / "lang.yaml").write_text("lexicon: {path: lexicon.txt}\nlm: {order: 2}\n")
-    manifests = str(write_manifests_(tmp_path / "m", {"train": ["THE CAT", "A DOG"]}))
+    manifests = str(write_manifests(tmp_path / "m", {"train": ["THE CAT", "A DOG"]}))
     runner = CliRunner()
     args = ["--config", str(tmp_path / "lang.yaml"), "--manifests", manifests, "--output", str(tmp_path / "lang")]
     for _ in range(2):  # may be run again

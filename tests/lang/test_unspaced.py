@@ -6,15 +6,17 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 import pytest
+from languages import write_manifests
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
-from asrpar.lang.arpa import read_arpa
-from asrpar.lang.config import GraphConfig, LangConfig, Places
-from asrpar.lang.graph import make_graph
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.make import make_graph
+from asrpar.lang.config import LangConfig, Places
 from asrpar.lang.lang import Lang
-from asrpar.lang.prepare import prepare_lang
-from asrpar.unspaced import is_character, join_words, mostly_unspaced, split_characters
+from asrpar.lang.unspaced import is_character, join_words, mostly_unspaced, split_characters
+from asrpar.lm.arpa import read_arpa
+from asrpar.lm.prepare import prepare_lang
 
 TEXTS = ["设定二十九度", "设定三十度", "去A楼", "打开 WIFI"]
 
@@ -54,11 +56,11 @@ def test_which_text_is_of_such_a_script():
     assert is_character("度") and is_character("น้") and not is_character("度度") and not is_character("A")
 
 
-def test_characters_are_units_and_words(tmp_path, write_manifests_):
+def test_characters_are_units_and_words(tmp_path):
     (tmp_path / "more.txt").write_text("三楼\n", encoding="utf-8")
     (tmp_path / "words.txt").write_text("开A\n", encoding="utf-8")
     more = (f"lm.text={tmp_path}/more.txt", f"vocabulary.word_list={tmp_path}/words.txt", "lm.order=2")
-    manifests = write_manifests_(tmp_path / "m", {"train": TEXTS, "dev": ["二楼"]})
+    manifests = write_manifests(tmp_path / "m", {"train": TEXTS, "dev": ["二楼"]})
     lang = make_lang(tmp_path, manifests, *more)
     assert lang.config.split == "characters"
     assert set(lang.words[1:-3]) == {*"设定二十九度三去A楼打开", "WIFI"}
@@ -69,28 +71,28 @@ def test_characters_are_units_and_words(tmp_path, write_manifests_):
     assert "设定三十度" in make_lang(tmp_path, manifests, "split=blanks").words
 
 
-def test_text_with_blanks_stays_as_it_is(tmp_path, write_manifests_):
-    lang = make_lang(tmp_path, write_manifests_(tmp_path / "m", {"train": ["THE CAT", "ЩУКА"]}))
+def test_text_with_blanks_stays_as_it_is(tmp_path):
+    lang = make_lang(tmp_path, write_manifests(tmp_path / "m", {"train": ["THE CAT", "ЩУКА"]}))
     assert lang.config.split == "blanks" and "ЩУКА" in lang.words
     with pytest.raises(ConfigError, match="split: 'letters' is not one of auto, blanks, characters"):
         make_lang(tmp_path, tmp_path / "m", "split=letters")
 
 
-def test_a_lexicon_of_words_is_not_split(tmp_path, write_manifests_):
+def test_a_lexicon_of_words_is_not_split(tmp_path):
     (tmp_path / "lexicon.txt").write_text("今天 j in1 t ian1\n天气 t ian1 q i4\n", encoding="utf-8")
-    manifests = write_manifests_(tmp_path / "m", {"train": ["今天 天气"]})
+    manifests = write_manifests(tmp_path / "m", {"train": ["今天 天气"]})
     lang = make_lang(tmp_path, manifests, "units=phones", f"lexicon.path={tmp_path}/lexicon.txt")
     assert lang.config.split == "blanks" and lang.words[1:-3] == ["今天", "天气"]
 
 
 @pytest.mark.corpora
 @pytest.mark.skipif(not os.environ.get("ASRPAR_CORPORA"), reason="ASRPAR_CORPORA is not set")
-def test_aishell(tmp_path, write_manifests_):
+def test_aishell(tmp_path):
     from kaldi_decoder import DecodableCtc, FasterDecoder, FasterDecoderOptions
 
     lines = (Path(os.environ["ASRPAR_CORPORA"]) / "aishell_sample" / "transcript.txt").read_text().splitlines()
     texts = [line.split(maxsplit=1)[1] for line in lines][::40]
-    lang = make_lang(tmp_path, write_manifests_(tmp_path / "m", {"train": texts}))
+    lang = make_lang(tmp_path, write_manifests(tmp_path / "m", {"train": texts}))
     make_graph(GraphConfig("ctc_modified"), tmp_path / "lang", tmp_path / "graph")
     fst = kaldifst.StdVectorFst.read(str(tmp_path / "graph/HLG.fst"))
     for text in texts[:20]:

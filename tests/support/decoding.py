@@ -9,9 +9,10 @@ from lhotse import CutSet, MonoCut, Recording, SupervisionSegment, SupervisionSe
 from asrpar.cli import cli
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
-from asrpar.lang.config import GraphConfig, LangConfig
-from asrpar.lang.graph import make_graph
-from asrpar.lang.prepare import prepare_lang
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.make import make_graph
+from asrpar.lang.config import LangConfig
+from asrpar.lm.prepare import prepare_lang
 from asrpar.nn import ModelConfig, build_model
 from asrpar.train.model_io import save_acoustic_model
 

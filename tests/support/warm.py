@@ -24,8 +24,10 @@ REPO = Path(__file__).resolve().parents[2]
 # Instead of a command's name: a program on a rank of MPI.
 RANK = "-m mpi4py"
 MODULES = """
-    asrpar.commands.* asrpar.corpus.* asrpar.corpus.corpora.* asrpar.feats.* asrpar.lang.* asrpar.decode.*
-    asrpar.decode.engines.* asrpar.score.* asrpar.train.* asrpar.simulate.* asrpar.nn.*
+    asrpar.commands.* asrpar.corpus.* asrpar.corpus.corpora.* asrpar.feats.*
+    asrpar.lang.* asrpar.lm.* asrpar.hmm.* asrpar.graph.*
+    asrpar.decode.* asrpar.decode.engines.*
+    asrpar.score.* asrpar.train.* asrpar.simulate.* asrpar.nn.*
     asrpar.parallel.strategies.* asrpar.parallel.virtual.* asrpar.study.*
     torch.utils.tensorboard torch._dynamo kaldifst kaldi_decoder kaldialign sentencepiece tqdm greenlet
 """

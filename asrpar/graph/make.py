@@ -11,13 +11,13 @@ import torch
 
 from asrpar.config import save_config
 from asrpar.errors import DataError, replacing, require_file
-from asrpar.lang.arpa import read_arpa
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.fsts import grammar_fst, lexicon_fst
+from asrpar.graph.k2dict import k2_dict
+from asrpar.hmm.topology import build_topology
 from asrpar.lang.checksums import write_checksums
-from asrpar.lang.config import GraphConfig
-from asrpar.lang.fsts import grammar_fst, lexicon_fst
-from asrpar.lang.k2dict import k2_dict
 from asrpar.lang.lang import MADE_BY, Lang, write_symbols
-from asrpar.lang.topology import build_topology
+from asrpar.lm.arpa import read_arpa
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpar.errors import ConfigError, DataError
-from asrpar.lang.arpa import read_arpa
-from asrpar.lang.ngram import FALLBACK, discounts, estimate_ngram
+from asrpar.lm.arpa import read_arpa
+from asrpar.lm.ngram import FALLBACK, discounts, estimate_ngram
 
 
 def p(lm, word, *history):

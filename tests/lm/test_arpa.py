@@ -4,7 +4,7 @@ import math
 import pytest
 
 from asrpar.errors import DataError, MissingInputError
-from asrpar.lang.arpa import read_arpa
+from asrpar.lm.arpa import read_arpa
 
 GOOD = """Any text may stand here.
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from asrpar.config import save_config
 from asrpar.errors import ConfigError, DataError, replacing
-from asrpar.lang.arpa import ArpaLm, read_arpa
 from asrpar.lang.checksums import write_checksums
 from asrpar.lang.config import LangConfig, Places, check_lang_config
 from asrpar.lang.dictionary import VARIANT
 from asrpar.lang.lang import BLANK, FILES, spell_by_letters, write_symbols
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
-from asrpar.lang.ngram import estimate_ngram
 from asrpar.lang.text import check_sentences, manifest_texts, map_case, read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
+from asrpar.lang.unspaced import mostly_unspaced
+from asrpar.lm.arpa import ArpaLm, read_arpa
+from asrpar.lm.ngram import estimate_ngram
 from asrpar.log import get_logger
 from asrpar.textfile import ends_with_newline, nfc
-from asrpar.unspaced import mostly_unspaced
 
 LOG = get_logger(__name__)
 LISTED = 20

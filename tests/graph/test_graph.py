@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpar.errors import DataError
-from asrpar.lang.arpa import read_arpa
+from asrpar.graph.fsts import grammar_fst, lexicon_fst
+from asrpar.graph.k2dict import k2_dict
+from asrpar.graph.make import compose_hlg, compose_lg, graph_size, openfst
+from asrpar.hmm.topology import build_topology
 from asrpar.lang.config import LangConfig
-from asrpar.lang.fsts import grammar_fst, lexicon_fst
-from asrpar.lang.graph import compose_hlg, compose_lg, graph_size, openfst
-from asrpar.lang.k2dict import k2_dict
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
-from asrpar.lang.ngram import estimate_ngram
-from asrpar.lang.topology import build_topology
+from asrpar.lm.arpa import read_arpa
+from asrpar.lm.ngram import estimate_ngram
 
 INF = float("inf")
 

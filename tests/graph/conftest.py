@@ -1,23 +1,11 @@
-"""Small languages, and two independent best-path searches: over HLG.fst and over HLG.pt."""
+"""A small language, and two independent best-path searches: over HLG.fst and over HLG.pt."""
 
-import gzip
-import json
 import math
 
 import pytest
+from languages import write_manifests
 
 INF = float("inf")
-
-
-def write_manifests(folder, splits):
-    """MANIFESTS of one split per item: a list of transcripts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, texts in splits.items():
-        with gzip.open(folder / f"supervisions_{split}.jsonl.gz", "wt", encoding="utf-8") as f:
-            for i, text in enumerate(texts):
-                times = {"start": 0.0, "duration": 1.0, "channel": 0}
-                f.write(json.dumps({"id": f"{split}-{i}", "recording_id": f"r{i}", **times, "text": text}) + "\n")
-    return folder
 
 
 # Homophones (TO TWO TOO; A UH with one phone), prefixes (THE THEN, A AT), an alternative, repeated phones (AA).
@@ -47,16 +35,12 @@ TEXTS = [
 
 
 @pytest.fixture(scope="session")
-def write_manifests_():
-    return write_manifests
-
-
-@pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """(LANG folder, GRAPH folder) of LEXICON and TEXTS with a trigram."""
-    from asrpar.lang.config import GraphConfig, LangConfig
-    from asrpar.lang.graph import make_graph
-    from asrpar.lang.prepare import prepare_lang
+    from asrpar.graph.config import GraphConfig
+    from asrpar.graph.make import make_graph
+    from asrpar.lang.config import LangConfig
+    from asrpar.lm.prepare import prepare_lang
 
     folder = tmp_path_factory.mktemp("small")
     probs = {"AH": 0.25, "T IH N": 0.3}

@@ -5,7 +5,7 @@ backs off and where words that sound alike part. `k2_dict` takes them out by fol
 from q to s, followed by epsilons from s to d, becomes one arc from q to d with the sum of the scores and the word of
 either. Backwards, because few arcs enter a state that backs off, and many leave the state that it backs off to.
 
-In graphs of `asrpar.lang.graph` no arc needs two words: a word is written at the latest on the disambiguation symbol
+In graphs of `asrpar.graph.make` no arc needs two words: a word is written at the latest on the disambiguation symbol
 behind its last unit, and not before its first; so at most one word falls between one unit and the next.
 """
 

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from asrpar.errors import ConfigError, DataError
-from asrpar.lang.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
+from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
 
 # Discounts of counts 1, 2, and 3 or more where counts of counts do not give any (the values that KenLM falls back to).
 FALLBACK = (0.5, 1.0, 1.5)

@@ -7,15 +7,17 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 import pytest
+from languages import write_manifests
 
 from asrpar.config import load_config
 from asrpar.errors import DataError
-from asrpar.lang.arpa import read_arpa
-from asrpar.lang.config import GraphConfig, LangConfig, Places
-from asrpar.lang.graph import make_graph
+from asrpar.graph.config import GraphConfig
+from asrpar.graph.make import make_graph
+from asrpar.lang.config import LangConfig, Places
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import read_lexicon
-from asrpar.lang.prepare import prepare_lang
+from asrpar.lm.arpa import read_arpa
+from asrpar.lm.prepare import prepare_lang
 
 pytestmark = [
     pytest.mark.corpora,
@@ -38,7 +40,7 @@ def an4_texts(split):
 
 
 @pytest.fixture(scope="module")
-def an4(tmp_path_factory, write_manifests_):
+def an4(tmp_path_factory):
     """(LANG, GRAPH) with an4.dic and a bigram of the 848 training sentences."""
     folder = tmp_path_factory.mktemp("an4")
     train = [text for _, text in an4_texts("train")[100:]]
@@ -46,7 +48,7 @@ def an4(tmp_path_factory, write_manifests_):
     config = load_config(
         LangConfig, None, ["lexicon.path='{corpus_dir}/etc/an4.dic'", "vocabulary.from_lexicon=true", "lm.order=2"]
     )
-    manifests = write_manifests_(folder / "manifests", {"train": train})
+    manifests = write_manifests(folder / "manifests", {"train": train})
     prepare_lang(config, manifests, folder / "lang", Places(str(CORPORA / "an4")))
     make_graph(GraphConfig(), folder / "lang", folder / "graph")
     return folder / "lang", folder / "graph"
@@ -139,7 +141,7 @@ def test_an4_both_files_agree(an4, searches):
 
 
 @pytest.mark.slow
-def test_mini_librispeech_with_cmudict(tmp_path, write_manifests_):
+def test_mini_librispeech_with_cmudict(tmp_path):
     texts = []
     for path in sorted((CORPORA / "mini_librispeech/LibriSpeech/train-clean-5").glob("*/*/*.trans.txt")):
         texts += [line.split(maxsplit=1)[1] for line in path.read_text().splitlines()]
@@ -150,7 +152,7 @@ def test_mini_librispeech_with_cmudict(tmp_path, write_manifests_):
         "oov.policy=unk",
         "lm.order=3",
     ]
-    manifests = write_manifests_(tmp_path / "manifests", {"train": texts})
+    manifests = write_manifests(tmp_path / "manifests", {"train": texts})
     prepare_lang(
         load_config(LangConfig, None, settings), manifests, tmp_path / "lang", Places(str(CORPORA / "cmudict"))
     )

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import kaldifst
 
-from asrpar.lang.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
 from asrpar.lang.config import OptionalSilenceConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import disambiguate
+from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
 
 LN10 = math.log(10.0)
 

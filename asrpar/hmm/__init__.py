@@ -1,0 +1,1 @@
+"""Hidden Markov models: how frame classes follow each other."""

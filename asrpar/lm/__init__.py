@@ -1,0 +1,1 @@
+"""Language models: the ARPA format, and the estimation of n-grams."""
