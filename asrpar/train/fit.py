@@ -11,7 +11,7 @@ from asrpar.feats.store import Utterance
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
 from asrpar.nn.frontend import output_frames
-from asrpar.nn.loss import frames_needed
+from asrpar.nn.losses.ctc import frames_needed
 from asrpar.train.config import TrainConfig
 
 log = get_logger(__name__)

@@ -2,6 +2,7 @@
 
 import pytest
 from minidata import prepare
+
 from studies import Study
 
 

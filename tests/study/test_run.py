@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
-from studies import FAKE, STUDY
 
 from asrpar.errors import ConfigError, MissingInputError
 from asrpar.lock import BusyError, alone
 from asrpar.study.folder import Places
+from studies import FAKE, STUDY
 
 SMALL = """
 name: small

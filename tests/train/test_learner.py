@@ -8,7 +8,7 @@ from torch import nn
 
 from asrpar.feats import Batch
 from asrpar.nn import CtcLoss
-from asrpar.nn.loss import LossConfig
+from asrpar.nn.losses.ctc import LossConfig
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.train.config import OptimizerConfig

@@ -8,7 +8,7 @@ from torch import nn
 
 from asrpar.errors import ConfigError
 from asrpar.nn import ModelConfig, build_model
-from asrpar.nn.blstm import BlstmLayer, flip_by_length
+from asrpar.nn.models.blstm import BlstmLayer, flip_by_length
 
 CONFIGS = {
     "tdnn": ModelConfig(type="tdnn", channels=16, dilations=[1, 2], conv_maps=4),

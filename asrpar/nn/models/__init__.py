@@ -48,7 +48,7 @@ class ModelConfig:
 
 
 def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
-    from asrpar.nn.tdnn import Tdnn
+    from asrpar.nn.models.tdnn import Tdnn
 
     if c.type == "tdnnf" and not c.bottleneck:
         raise ConfigError("model.type is tdnnf: give model.bottleneck, the rank of its factored layers, such as 128")
@@ -68,7 +68,7 @@ def _tdnn(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
 
 
 def _blstm(c: ModelConfig, num_features: int, num_classes: int) -> nn.Module:
-    from asrpar.nn.blstm import Blstm
+    from asrpar.nn.models.blstm import Blstm
 
     return Blstm(
         num_features,

@@ -7,7 +7,7 @@ import torch
 
 from asrpar.errors import ConfigError
 from asrpar.nn import CtcLoss, LossConfig
-from asrpar.nn.loss import frames_needed
+from asrpar.nn.losses.ctc import frames_needed
 
 
 def collapse(path):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.errors import ConfigError
-from asrpar.nn.blstm import BlstmLayer
 from asrpar.nn.frontend import frame_mask, make_front_end
+from asrpar.nn.models.blstm import BlstmLayer
 
 
 class ChannelNorm(nn.Module):
