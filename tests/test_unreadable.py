@@ -54,13 +54,13 @@ def checkpoint(path):
 
 
 def recording(path):
-    from asrpar.corpus.audio import probe
+    from asrpar.corpus.audio.files import probe
 
     probe(path, "a")
 
 
 def decode_to_wav(path):
-    from asrpar.corpus.audio import decode_to_wav
+    from asrpar.corpus.audio.files import decode_to_wav
 
     decode_to_wav(path, path.with_suffix(".out"))
 
@@ -146,7 +146,7 @@ def test_a_folder_in_the_place_of_a_file_is_told_as_that(place, read):
 
 
 def test_audio_without_permission_is_told_in_a_report(place):
-    from asrpar.corpus.validate_audio import probe_audio
+    from asrpar.corpus.checks.audio import probe_audio
 
     path = place / "x.wav"
     soundfile.write(path, [0.0] * 800, 8000)

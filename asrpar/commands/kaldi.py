@@ -16,9 +16,9 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
     """
     from pathlib import Path
 
-    from asrpar.corpus.kaldi_dir import NOT_USED, not_used, read_kaldi_dir
-    from asrpar.corpus.kaldi_import import import_split
-    from asrpar.corpus.kaldi_tables import write_table
+    from asrpar.corpus.kaldi.folder import NOT_USED, not_used, read_kaldi_dir
+    from asrpar.corpus.kaldi.importing import import_split
+    from asrpar.corpus.kaldi.tables import write_table
     from asrpar.corpus.manifests import check_split_name, write_manifests
     from asrpar.lock import alone
     from asrpar.log import setup_logging
@@ -52,7 +52,7 @@ def export_kaldi(manifests: str, split: str, output: str, features: str | None, 
     """Write one split of MANIFESTS as a Kaldi data folder."""
     from contextlib import nullcontext
 
-    from asrpar.corpus.kaldi_export import export_split
+    from asrpar.corpus.kaldi.exporting import export_split
     from asrpar.corpus.manifests import check_split_name, read_split
     from asrpar.feats.store import StoredFeatures
     from asrpar.lock import alone, reading

@@ -23,7 +23,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),
     "cluster": ("asrpar.parallel.virtual.cluster.Cluster", "`asrpar simulate --cluster FILE`, `--set-cluster`"),
     "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
-    "synthesize": ("asrpar.corpus.synthetic_config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),
+    "synthesize": ("asrpar.corpus.synthetic.config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),
 }
 INTRODUCTION = """
 Made from the code by `asrpar settings --markdown`; `asrpar settings train optimizer` prints a part of it. A setting

@@ -17,8 +17,8 @@ def command(config_path: str | None, overrides: tuple[str, ...], output: Path, j
     The same settings give the same bytes, whatever --jobs is. A corpus that is there already is left alone.
     """
     from asrpar.config import load_config
-    from asrpar.corpus.synthetic import synthesize_corpus
-    from asrpar.corpus.synthetic_config import SyntheticConfig
+    from asrpar.corpus.synthetic.config import SyntheticConfig
+    from asrpar.corpus.synthetic.corpus import synthesize_corpus
     from asrpar.log import setup_logging
 
     logger = setup_logging()

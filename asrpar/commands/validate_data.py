@@ -44,7 +44,7 @@ def command(
     exit code is 1 if there is any but warnings. Many of one kind are told by the first few and a count. Several Kaldi
     folders are compared as sets named like the folders.
     """
-    from asrpar.corpus.validate import Limits, check_paths, grouped
+    from asrpar.corpus.checks.folders import Limits, check_paths, grouped
 
     limits = Limits(
         sampling_rate=sampling_rate,

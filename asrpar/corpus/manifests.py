@@ -14,7 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.corpus.kaldi_tables import id_fault
+from asrpar.corpus.kaldi.tables import id_fault
 from asrpar.errors import ConfigError, DataError, check_opens, naming, replacing, require_file
 from asrpar.textfile import nfc
 

@@ -10,8 +10,8 @@ from lhotse import MonoCut
 from lhotse.audio import get_audio_duration_mismatch_tolerance, set_audio_duration_mismatch_tolerance
 from lhotse.utils import fastcopy
 
-from asrpar.corpus import audio_guard
-from asrpar.corpus.audio import inspect, scale_fault
+from asrpar.corpus.audio import samples as plain
+from asrpar.corpus.audio.files import inspect, scale_fault
 from asrpar.errors import DataError
 
 UNPERTURBED = 1.0
@@ -36,7 +36,7 @@ def speed_copy(cut: MonoCut, factor: float) -> MonoCut:
 
 def check_file_rate(cut: MonoCut) -> None:
     """Raise DataError if audio is not in files, or a file's header contradicts the sampling rate in its manifest."""
-    audio_guard.check_sources(cut.recording)
+    plain.check_sources(cut.recording)
     if cut.recording.transforms:
         return  # they may change the rate
     for source in cut.recording.sources:
@@ -77,9 +77,9 @@ def load_samples(cut: MonoCut) -> tuple[np.ndarray | None, str]:
     Raises:
         DataError: the audio is not in files.
     """
-    audio_guard.check_sources(cut.recording)
+    plain.check_sources(cut.recording)
     try:
-        samples = audio_guard.load_samples(cut)
+        samples = plain.load_samples(cut)
     except Exception as e:  # every reader of audio files raises its own kinds
         return None, f"unreadable: {_reason(e)}"
     if samples.size == 0:

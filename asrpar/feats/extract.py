@@ -14,8 +14,8 @@ from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
 from asrpar.config import load_config, save_config
-from asrpar.corpus.audio_guard import check_sources
-from asrpar.corpus.kaldi_ark import read_matrix, read_scp
+from asrpar.corpus.audio.samples import check_sources
+from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
 from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, entries, naming, replacing, require_file
 from asrpar.feats.config import FeatureConfig

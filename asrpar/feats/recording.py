@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lhotse import MonoCut
 
-from asrpar.corpus.audio import inspect, probe
+from asrpar.corpus.audio.files import inspect, probe
 from asrpar.errors import DataError
 from asrpar.feats.audio import load_samples, strict_durations, suspicion
 from asrpar.feats.fbank import make_extractor

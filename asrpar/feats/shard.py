@@ -13,7 +13,7 @@ from lhotse import Fbank, FbankConfig, Features, MonoCut
 from lhotse.features.io import FeaturesWriter
 from lhotse.utils import fastcopy
 
-from asrpar.corpus.kaldi_ark import read_matrix
+from asrpar.corpus.kaldi.ark import read_matrix
 from asrpar.errors import DataError
 from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict_durations, suspicion
 from asrpar.feats.config import FeatureConfig

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from asrpar.cli import main
-from asrpar.corpus.kaldi_ark import write_matrices
+from asrpar.corpus.kaldi.ark import write_matrices
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import soundfile
 from lhotse import Recording, SupervisionSegment
 from lhotse.utils import fastcopy
 
-from asrpar.corpus.audio import decode_to_wav, probe
+from asrpar.corpus.audio.files import decode_to_wav, probe
 from asrpar.corpus.manifests import Split, check_split_name, make_cuts, read_cuts, read_split, write_manifests
 from asrpar.errors import ConfigError, DataError, MissingInputError
 

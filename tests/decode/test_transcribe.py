@@ -13,7 +13,7 @@ from decoding import SMALL, run, save_model
 
 from asrpar.cli import cli
 from asrpar.config import load_config, save_config
-from asrpar.corpus.audio import inspect
+from asrpar.corpus.audio.files import inspect
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.train.config import DataConfig

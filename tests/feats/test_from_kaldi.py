@@ -9,7 +9,7 @@ from lhotse import CutSet
 
 from asrpar.cli import main
 from asrpar.config import load_config
-from asrpar.corpus.kaldi_ark import read_matrices, write_matrices
+from asrpar.corpus.kaldi.ark import read_matrices, write_matrices
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.feats.batches import eval_batches
 from asrpar.feats.config import FeatureConfig

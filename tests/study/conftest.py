@@ -2,8 +2,7 @@
 
 import pytest
 from minidata import prepare
-
-from studies import Study
+from toy_study import Study
 
 
 @pytest.fixture

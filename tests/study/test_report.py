@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from toy_study import STUDY, Study
 
 from asrpar.errors import ConfigError
 from asrpar.score.significance import wer_interval
@@ -18,7 +19,6 @@ from asrpar.study.plots import all_plots
 from asrpar.study.report import write_report
 from asrpar.study.style import drawing, panels
 from asrpar.study.timelines import Span, read_trace, window
-from studies import STUDY, Study
 
 
 @pytest.fixture(scope="module")

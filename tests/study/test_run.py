@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
+from toy_study import FAKE, STUDY
 
 from asrpar.errors import ConfigError, MissingInputError
 from asrpar.lock import BusyError, alone
 from asrpar.study.folder import Places
-from studies import FAKE, STUDY
 
 SMALL = """
 name: small
@@ -187,7 +187,7 @@ def test_data_that_are_missing_name_their_stage(make_study, tmp_path):
 
 PROGRAM = """
 import sys
-from studies import Study
+from toy_study import Study
 from pathlib import Path
 made = Study(Path(sys.argv[1])).load(open(sys.argv[2]).read())
 print(made.run())

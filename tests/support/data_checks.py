@@ -5,7 +5,7 @@ import wave
 import numpy as np
 import soundfile
 
-from asrpar.corpus.validate import Problem, check_paths
+from asrpar.corpus.checks.folders import Problem, check_paths
 
 RATE = 8000
 

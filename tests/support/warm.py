@@ -24,9 +24,9 @@ REPO = Path(__file__).resolve().parents[2]
 # Instead of a command's name: a program on a rank of MPI.
 RANK = "-m mpi4py"
 MODULES = """
-    asrpar.commands.* asrpar.corpus.* asrpar.corpus.corpora.* asrpar.feats.*
+    asrpar.commands.* asrpar.corpus.* asrpar.feats.*
     asrpar.lang.* asrpar.lm.* asrpar.hmm.* asrpar.graph.*
-    asrpar.decode.* asrpar.decode.engines.*
+    asrpar.decode.*
     asrpar.score.* asrpar.train.* asrpar.simulate.* asrpar.nn.*
     asrpar.parallel.strategies.* asrpar.parallel.virtual.* asrpar.study.*
     torch.utils.tensorboard torch._dynamo kaldifst kaldi_decoder kaldialign sentencepiece tqdm greenlet
@@ -88,7 +88,7 @@ def serve(place: str) -> None:
     for name in MODULES.split():
         package = importlib.import_module(name.removesuffix(".*"))
         if name.endswith(".*"):
-            for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda _: None):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(module.name)
     # The cells of a study, too.

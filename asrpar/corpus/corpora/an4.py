@@ -99,7 +99,7 @@ def _read_list(corpus_dir: Path, work_dir: Path, name: str) -> "Split":
     """One official list, sorted by utterance id (recording and supervision of an utterance share it)."""
     from lhotse import SupervisionSegment
 
-    from asrpar.corpus.audio import probe
+    from asrpar.corpus.audio.files import probe
     from asrpar.corpus.manifests import Split
 
     etc = corpus_dir / "etc"
@@ -143,7 +143,7 @@ def _audio(corpus_dir: Path, work_dir: Path, file_id: str) -> Path:
 
     Lhotse reads a .sph by handing its path to a shell, so it never gets to see one.
     """
-    from asrpar.corpus.audio import decode_to_wav
+    from asrpar.corpus.audio.files import decode_to_wav
 
     base = corpus_dir / "wav" / file_id
     wav = base.with_name(base.name + ".wav")

@@ -103,7 +103,7 @@ def prepare_part(corpus_dir: Path, part: str) -> "Split":
     from lhotse.recipes.librispeech import prepare_librispeech
     from lhotse.utils import fastcopy
 
-    from asrpar.corpus.audio import probe
+    from asrpar.corpus.audio.files import probe
     from asrpar.corpus.manifests import Split
 
     root = (corpus_dir / "LibriSpeech").absolute()

@@ -25,7 +25,7 @@ def check(corpus_dir: Path) -> None:
 
 def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
     """The splits as synthesized: no voice is in two of them."""
-    from asrpar.corpus.mini import mini_splits
+    from asrpar.corpus.synthetic.splits import mini_splits
 
     return mini_splits(corpus_dir)
 

@@ -46,7 +46,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     from lhotse.recipes.yesno import prepare_yesno
     from lhotse.utils import fastcopy
 
-    from asrpar.corpus.audio import probe
+    from asrpar.corpus.audio.files import probe
     from asrpar.corpus.manifests import Split
 
     check(corpus_dir)

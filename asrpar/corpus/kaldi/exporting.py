@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from lhotse import Recording
 
-from asrpar.corpus.audio import open_audio
-from asrpar.corpus.kaldi_ark import write_matrices
-from asrpar.corpus.kaldi_tables import table_content
+from asrpar.corpus.audio.files import open_audio
+from asrpar.corpus.kaldi.ark import write_matrices
+from asrpar.corpus.kaldi.tables import table_content
 from asrpar.corpus.manifests import Split, one_channel
 from asrpar.errors import DataError, replacing
 
@@ -33,7 +33,7 @@ def export_split(
         output: the data folder.
         features: (utterance id, float32 (T, C)) of all utterances, sorted by id; they become ``feats.ark`` and
             ``feats.scp``.
-        compression: as for `asrpar.corpus.kaldi_ark.write_matrices`.
+        compression: as for `asrpar.corpus.kaldi.ark.write_matrices`.
 
     Raises:
         DataError: something that a data folder cannot hold: a transformed recording, audio in memory, blanks in an id

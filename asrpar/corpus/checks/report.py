@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from asrpar.corpus.kaldi_tables import UNLIKE, id_fault
+from asrpar.corpus.kaldi.tables import UNLIKE, id_fault
 from asrpar.errors import one_line
 from asrpar.textfile import nfc
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from asrpar.corpus.validate_report import DataSet, Place
+from asrpar.corpus.checks.report import DataSet, Place
 from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes
 
 _BLANKS = re.compile(r"[ \t]+")

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from data_checks import RATE, assert_found, edit, nan_wav, validate_kaldi_dir, validate_manifests, write_wav
 
-from asrpar.corpus.validate import Limits, check_paths
+from asrpar.corpus.checks.folders import Limits, check_paths
 from asrpar.errors import DataError
 
 

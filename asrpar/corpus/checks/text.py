@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from asrpar.corpus.validate_report import DataSet, Place
+from asrpar.corpus.checks.report import DataSet, Place
 from asrpar.textfile import nfc
 
 _ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike

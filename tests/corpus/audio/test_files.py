@@ -11,9 +11,9 @@ import soundfile
 from lhotse import MonoCut, Recording
 from lhotse.audio import AudioSource
 
-from asrpar.corpus.audio import decode_to_wav, inspect, open_audio, probe
-from asrpar.corpus.audio_guard import load_samples
-from asrpar.corpus.validate_audio import probe_audio
+from asrpar.corpus.audio.files import decode_to_wav, inspect, open_audio, probe
+from asrpar.corpus.audio.samples import load_samples
+from asrpar.corpus.checks.audio import probe_audio
 from asrpar.errors import DataError
 
 RATE = 16000

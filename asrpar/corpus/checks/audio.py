@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asrpar.corpus.audio import FLOAT_SUBTYPES, cut_short, open_audio, scale_fault
-from asrpar.corpus.validate_report import DataSet, Limits, Place
+from asrpar.corpus.audio.files import FLOAT_SUBTYPES, cut_short, open_audio, scale_fault
+from asrpar.corpus.checks.report import DataSet, Limits, Place
 from asrpar.errors import DataError
 
 _BLOCK = 1 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lhotse import SupervisionSegment
 
-from asrpar.corpus.audio import probe
+from asrpar.corpus.audio.files import probe
 from asrpar.corpus.manifests import Split
 from asrpar.errors import DataError
 from asrpar.textfile import read_text, text_lines

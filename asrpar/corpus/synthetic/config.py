@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from asrpar.corpus.synthetic_noise import NOISES
+from asrpar.corpus.synthetic.noise import NOISES
 from asrpar.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from asrpar.corpus.kaldi_ark import read_alignments, read_matrices, write_alignments, write_matrices
+from asrpar.corpus.kaldi.ark import read_alignments, read_matrices, write_alignments, write_matrices
 from asrpar.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
-from asrpar.corpus.audio import decode_to_wav
+from asrpar.corpus.audio.files import decode_to_wav
 from asrpar.errors import DataError, naming
 from asrpar.launch.safepath import users_environment
 

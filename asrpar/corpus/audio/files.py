@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from asrpar.corpus.audio_lengths import (
+from asrpar.corpus.audio.lengths import (
     is_chained_ogg,
     is_cut_short,
     sample_bytes,
@@ -21,7 +21,7 @@ from asrpar.corpus.audio_lengths import (
     unclaimed_bytes,
     wav_without_length,
 )
-from asrpar.corpus.audio_streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
+from asrpar.corpus.audio.streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
 from asrpar.errors import DataError, check_opens, replacing
 
 if TYPE_CHECKING:

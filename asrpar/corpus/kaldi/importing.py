@@ -5,10 +5,10 @@ from pathlib import Path
 
 from lhotse import Recording, SupervisionSegment
 
-from asrpar.corpus.audio import probe
-from asrpar.corpus.kaldi_dir import OVERSHOOT, KaldiDir, Segment
-from asrpar.corpus.kaldi_pipes import plain_flac, run_pipe
-from asrpar.corpus.kaldi_tables import Problems
+from asrpar.corpus.audio.files import probe
+from asrpar.corpus.kaldi.folder import OVERSHOOT, KaldiDir, Segment
+from asrpar.corpus.kaldi.pipes import plain_flac, run_pipe
+from asrpar.corpus.kaldi.tables import Problems
 from asrpar.corpus.manifests import Split
 from asrpar.errors import DataError
 

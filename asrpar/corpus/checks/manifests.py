@@ -11,12 +11,12 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from asrpar.corpus.audio_sources import source_fault, source_records
-from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
-from asrpar.corpus.validate_feats import check_feats
-from asrpar.corpus.validate_lines import read_lines, read_table
-from asrpar.corpus.validate_report import DataSet, Limits, Place
-from asrpar.corpus.validate_text import check_texts
+from asrpar.corpus.audio.sources import source_fault, source_records
+from asrpar.corpus.checks.audio import Audio, check_audio, check_rates
+from asrpar.corpus.checks.feats import check_feats
+from asrpar.corpus.checks.lines import read_lines, read_table
+from asrpar.corpus.checks.report import DataSet, Limits, Place
+from asrpar.corpus.checks.text import check_texts
 from asrpar.textfile import odd_character
 
 KINDS = ("recordings", "supervisions", "cuts")

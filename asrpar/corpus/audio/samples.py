@@ -2,7 +2,7 @@
 
 Lhotse would run a source of type "command" in a shell, download a "url", and put the path of a ``.sph`` file into a
 shell's command line. Manifests come with the data, so none of that may happen: the sources are checked, and Lhotse
-is given a backend that opens files as `asrpar.corpus.audio` does.
+is given a backend that opens files as `asrpar.corpus.audio.files` does.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from lhotse.cut import Cut
 from lhotse.cut.data import DataCut
 from lhotse.utils import compute_num_samples
 
-from asrpar.corpus.audio import cut_short, open_audio
-from asrpar.corpus.audio_sources import source_fault, source_records
+from asrpar.corpus.audio.files import cut_short, open_audio
+from asrpar.corpus.audio.sources import source_fault, source_records
 from asrpar.errors import DataError
 
 

@@ -7,7 +7,7 @@ A folder has ``wav.scp``, ``text``, ``utt2spk``, ``spk2utt`` and perhaps ``segme
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asrpar.corpus.kaldi_tables import Problems, Row, read_table, same_keys
+from asrpar.corpus.kaldi.tables import Problems, Row, read_table, same_keys
 from asrpar.errors import DataError
 
 OVERSHOOT = 0.5  # seconds by which a segment may outlast its recording before it is an error, as in extract-segments

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from data_checks import RATE, assert_found, nan_wav, validate_manifests, write_wav
 
 from asrpar.commands.validate_data import command
-from asrpar.corpus.validate import Limits
+from asrpar.corpus.checks.folders import Limits
 
 UTTERANCES = ("ann-1", "ann-2", "bob-1")
 

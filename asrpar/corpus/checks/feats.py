@@ -3,8 +3,8 @@
 import struct
 from pathlib import Path
 
-from asrpar.corpus.kaldi_ark import read_matrix, read_scp
-from asrpar.corpus.validate_report import DataSet, Limits
+from asrpar.corpus.checks.report import DataSet, Limits
+from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.errors import DataError
 
 READ = 500  # matrices whose numbers are looked at without --read-audio

@@ -3,9 +3,9 @@ import unicodedata
 import pytest
 from data_checks import write_wav
 
-from asrpar.corpus.validate import check_paths
-from asrpar.corpus.validate_report import DataSet, Place
-from asrpar.corpus.validate_text import check_texts
+from asrpar.corpus.checks.folders import check_paths
+from asrpar.corpus.checks.report import DataSet, Place
+from asrpar.corpus.checks.text import check_texts
 
 
 def warnings(*texts):

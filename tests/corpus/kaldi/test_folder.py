@@ -15,15 +15,15 @@ from lhotse import SupervisionSegment
 from lhotse.utils import fastcopy
 
 from asrpar.cli import main
-from asrpar.corpus.audio import probe
-from asrpar.corpus.kaldi_ark import read_matrices
-from asrpar.corpus.kaldi_dir import KaldiDir, Segment, read_kaldi_dir
-from asrpar.corpus.kaldi_export import export_split
-from asrpar.corpus.kaldi_import import import_split
-from asrpar.corpus.kaldi_pipes import plain_flac
+from asrpar.corpus.audio.files import probe
+from asrpar.corpus.checks.kaldi import check_kaldi_dir
+from asrpar.corpus.checks.report import Limits
+from asrpar.corpus.kaldi.ark import read_matrices
+from asrpar.corpus.kaldi.exporting import export_split
+from asrpar.corpus.kaldi.folder import KaldiDir, Segment, read_kaldi_dir
+from asrpar.corpus.kaldi.importing import import_split
+from asrpar.corpus.kaldi.pipes import plain_flac
 from asrpar.corpus.manifests import Split, make_cuts
-from asrpar.corpus.validate_kaldi import check_kaldi_dir
-from asrpar.corpus.validate_report import Limits
 from asrpar.errors import DataError
 
 FILES = {

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from kaldiio import matio
 
-from asrpar.corpus.kaldi_tables import Problems, check_key, read_table
+from asrpar.corpus.kaldi.tables import Problems, check_key, read_table
 from asrpar.corpus.matrices import damage
 from asrpar.errors import DataError, replacing
 

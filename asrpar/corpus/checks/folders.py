@@ -6,9 +6,9 @@ Every check goes on after a problem, so that one run tells all that is wrong.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from asrpar.corpus.validate_kaldi import check_kaldi_dir
-from asrpar.corpus.validate_manifests import check_split, find_splits
-from asrpar.corpus.validate_report import DataSet, Limits, Problem, compare_sets, grouped
+from asrpar.corpus.checks.kaldi import check_kaldi_dir
+from asrpar.corpus.checks.manifests import check_split, find_splits
+from asrpar.corpus.checks.report import DataSet, Limits, Problem, compare_sets, grouped
 from asrpar.errors import DataError
 
 __all__ = ["Limits", "Problem", "check_paths", "grouped", "kind_of", "sort_problems"]

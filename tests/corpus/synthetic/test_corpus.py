@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asrpar.corpus import synthetic_espeak as espeak
+from asrpar.corpus.checks.folders import Limits, check_paths
 from asrpar.corpus.manifests import write_manifests
-from asrpar.corpus.mini import mini_splits
-from asrpar.corpus.synthetic import speak_talkers, synthesize_corpus, synthesize_utterance
-from asrpar.corpus.synthetic_config import SplitConfig, SyntheticConfig, speaker_of
-from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, white_noise
-from asrpar.corpus.synthetic_words import LEXICON, SPOKEN, draw_sentence, lexicon_text
-from asrpar.corpus.validate import Limits, check_paths
+from asrpar.corpus.synthetic import espeak
+from asrpar.corpus.synthetic.config import SplitConfig, SyntheticConfig, speaker_of
+from asrpar.corpus.synthetic.corpus import speak_talkers, synthesize_corpus, synthesize_utterance
+from asrpar.corpus.synthetic.noise import add_noise, babble_noise, pink_noise, white_noise
+from asrpar.corpus.synthetic.splits import mini_splits
+from asrpar.corpus.synthetic.words import LEXICON, SPOKEN, draw_sentence, lexicon_text
 from asrpar.errors import ConfigError, DataError, MissingInputError
 
 SMALL = {"train.utterances": "44", "dev.utterances": "6", "test.utterances": "10"}
@@ -180,7 +180,7 @@ def test_a_corpus_is_left_alone_replaced_or_refused(tmp_path, monkeypatch):
     assert synthesize_corpus(config, output, 1) and tree_hash(output) == before
     config.snrs = [3.0]
     with monkeypatch.context() as patch:  # an error on the way leaves the old one
-        patch.setattr("asrpar.corpus.synthetic.lexicon_text", full_disk)
+        patch.setattr("asrpar.corpus.synthetic.corpus.lexicon_text", full_disk)
         with pytest.raises(OSError, match="No space"):
             synthesize_corpus(config, output, 1)
     assert tree_hash(output) == before

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from data_checks import RATE, assert_found, validate_kaldi_dir, write_wav
 
 from asrpar.commands.validate_data import command
-from asrpar.corpus.kaldi_ark import write_matrices
-from asrpar.corpus.validate import Limits, grouped
-from asrpar.corpus.validate_report import DataSet, Place, Problem
+from asrpar.corpus.checks.folders import Limits, grouped
+from asrpar.corpus.checks.report import DataSet, Place, Problem
+from asrpar.corpus.kaldi.ark import write_matrices
 from asrpar.errors import DataError
 from asrpar.feats.shard import read_matrix
 

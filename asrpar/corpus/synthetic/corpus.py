@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from asrpar.corpus import synthetic_espeak as espeak
-from asrpar.corpus.synthetic_config import SyntheticConfig, speaker_of
-from asrpar.corpus.synthetic_noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
-from asrpar.corpus.synthetic_words import draw_sentence, lexicon_text, spoken_text
+from asrpar.corpus.synthetic import espeak
+from asrpar.corpus.synthetic.config import SyntheticConfig, speaker_of
+from asrpar.corpus.synthetic.noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
+from asrpar.corpus.synthetic.words import draw_sentence, lexicon_text, spoken_text
 from asrpar.errors import DataError, naming
 from asrpar.lock import alone_with
 from asrpar.log import get_logger

@@ -4,14 +4,14 @@ import math
 import re
 from pathlib import Path
 
-from asrpar.corpus.kaldi_dir import NOT_USED, OVERSHOOT, not_used
-from asrpar.corpus.kaldi_pipes import plain_flac
-from asrpar.corpus.kaldi_tables import Twins
-from asrpar.corpus.validate_audio import Audio, check_audio, check_rates
-from asrpar.corpus.validate_feats import check_feats
-from asrpar.corpus.validate_lines import read_table
-from asrpar.corpus.validate_report import DataSet, Limits, Place
-from asrpar.corpus.validate_text import check_texts
+from asrpar.corpus.checks.audio import Audio, check_audio, check_rates
+from asrpar.corpus.checks.feats import check_feats
+from asrpar.corpus.checks.lines import read_table
+from asrpar.corpus.checks.report import DataSet, Limits, Place
+from asrpar.corpus.checks.text import check_texts
+from asrpar.corpus.kaldi.folder import NOT_USED, OVERSHOOT, not_used
+from asrpar.corpus.kaldi.pipes import plain_flac
+from asrpar.corpus.kaldi.tables import Twins
 
 _ARCHIVE_ENTRY = re.compile(r".*:\d+(\[[^]]*\])?")
 

@@ -1,0 +1,1 @@
+"""Checks of speech data before hours are spent on it."""

@@ -1,0 +1,1 @@
+"""Kaldi data folders and archives, in and out."""

@@ -1,0 +1,1 @@
+"""The synthetic corpus: made with espeak-ng, read as splits."""
