@@ -19,7 +19,9 @@ from contextlib import suppress
 import click
 
 from asrpar import __version__
-from asrpar.errors import AsrparError, one_line, system_error
+from asrpar.errors import AsrparError
+from asrpar.files.paths import system_error
+from asrpar.files.text import one_line
 from asrpar.launch.guard import CHILD_OF, leave_with_parent
 
 # name: (module that holds a click command named `command`, what it does)

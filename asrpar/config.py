@@ -12,8 +12,9 @@ from typing import Any, TypeVar, get_origin
 
 import click
 
-from asrpar.errors import ConfigError, DataError, replacing
-from asrpar.textfile import read_text
+from asrpar.errors import ConfigError, DataError
+from asrpar.files.replacing import replacing
+from asrpar.files.text import read_text
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
-from asrpar.errors import naming
+from asrpar.files.paths import naming
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -184,7 +184,7 @@ asrpar.cli.main(["info"])
 PARENT = """
 import subprocess, sys
 from pathlib import Path
-from asrpar.lock import alone
+from asrpar.files.lock import alone
 from asrpar.study.run import Processes
 
 with alone(sys.argv[1]) as lock:

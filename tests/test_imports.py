@@ -15,11 +15,10 @@ COMMON = {
     "log",
     "info",
     "launch",
-    "lock",
     "cpu",
     "settings",
     "numbers",
-    "textfile",
+    "files",
     "workers",
 }
 BASE = {"parallel", "nn", "graph", "hmm", "lm", "lang", "feats", "corpus"}

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from asrpar.errors import MissingInputError, entries, replacing
+from asrpar.errors import MissingInputError
+from asrpar.files.paths import entries
+from asrpar.files.replacing import replacing
 
 
 @click.command("compare")

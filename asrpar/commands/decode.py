@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError, DataError, MissingInputError, entries, require_file
-from asrpar.lock import reading
+from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.files.lock import reading
+from asrpar.files.paths import entries, require_file
 
 
 @click.command("decode")

@@ -20,7 +20,7 @@ def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> N
     from asrpar.corpus.kaldi.importing import import_split
     from asrpar.corpus.kaldi.tables import write_table
     from asrpar.corpus.manifests import check_split_name, write_manifests
-    from asrpar.lock import alone
+    from asrpar.files.lock import alone
     from asrpar.log import setup_logging
 
     log = setup_logging()
@@ -55,7 +55,7 @@ def export_kaldi(manifests: str, split: str, output: str, features: str | None, 
     from asrpar.corpus.kaldi.exporting import export_split
     from asrpar.corpus.manifests import check_split_name, read_split
     from asrpar.feats.store import StoredFeatures
-    from asrpar.lock import alone, reading
+    from asrpar.files.lock import alone, reading
     from asrpar.log import setup_logging
 
     setup_logging()

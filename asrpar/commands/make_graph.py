@@ -11,9 +11,9 @@ from asrpar.config import config_options, load_config
 @click.option("--output", required=True, metavar="DIR", help="Folder for HLG.fst, HLG.pt and their symbol tables.")
 def command(config_path: tuple[str, ...], overrides: tuple[str, ...], lang: str, output: str) -> None:
     """Stage 4: the decoding graph, for OpenFst and k2."""
+    from asrpar.files.lock import alone
     from asrpar.graph.config import GraphConfig
     from asrpar.graph.make import make_graph
-    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()

@@ -20,9 +20,9 @@ def command(
     A path in the settings may hold {corpus_dir}; other relative paths are looked for in --corpus-dir, beside the
     settings file, and in the current folder.
     """
+    from asrpar.files.lock import alone
     from asrpar.lang.config import LangConfig, Places
     from asrpar.lm.prepare import prepare_lang
-    from asrpar.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()

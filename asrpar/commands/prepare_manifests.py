@@ -15,7 +15,7 @@ def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -
 
     from asrpar.corpus.registry import choose_parts, corpus_names, get_corpus
     from asrpar.errors import ConfigError, MissingInputError
-    from asrpar.lock import alone
+    from asrpar.files.lock import alone
     from asrpar.log import setup_logging
 
     setup_logging()

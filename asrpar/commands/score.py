@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from asrpar.errors import ConfigError, DataError, MissingInputError, replacing
-from asrpar.lock import alone, alone_with
+from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.files.lock import alone, alone_with
+from asrpar.files.replacing import replacing
 
 
 @click.command("score")

@@ -37,7 +37,7 @@ def command(
 
     Cells that are finished are left alone, so the same command goes on where an earlier one was stopped.
     """
-    from asrpar.lock import alone
+    from asrpar.files.lock import alone
     from asrpar.study.config import load_study
     from asrpar.study.folder import CellFolder, Places
     from asrpar.study.grid import axes, cells, check_rules

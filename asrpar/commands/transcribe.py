@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError, DataError, MissingInputError, replacing, require_file
+from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
 
 if TYPE_CHECKING:
     from asrpar.decode.config import DecodeConfig, GivenConfig

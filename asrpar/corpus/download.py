@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from asrpar.corpus.registry import Archive, Corpus, choose_parts
 from asrpar.corpus.unpack import file_digest, unpack
-from asrpar.errors import AsrparError, DataError, naming
-from asrpar.lock import alone
-from asrpar.textfile import read_text
+from asrpar.errors import AsrparError, DataError
+from asrpar.files.lock import alone
+from asrpar.files.paths import naming
+from asrpar.files.text import read_text
 
 log = logging.getLogger("asrpar.corpus")
 

@@ -15,8 +15,10 @@ from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment,
 from lhotse.utils import fastcopy
 
 from asrpar.corpus.kaldi.tables import id_fault
-from asrpar.errors import ConfigError, DataError, check_opens, naming, replacing, require_file
-from asrpar.textfile import nfc
+from asrpar.errors import ConfigError, DataError
+from asrpar.files.paths import check_opens, naming, require_file
+from asrpar.files.replacing import replacing
+from asrpar.files.text import nfc
 
 log = logging.getLogger("asrpar.corpus")
 
@@ -98,7 +100,7 @@ def one_channel(supervision: SupervisionSegment) -> int:
 def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     """Write ``{recordings,supervisions,cuts}_<split>.jsonl.gz`` of every split; each byte follows from the content.
 
-    Texts are written composed (see `asrpar.textfile.nfc`).
+    Texts are written composed (see `asrpar.files.text.nfc`).
 
     Raises:
         DataError: a split is empty, or `make_cuts` refuses it.

@@ -3,7 +3,7 @@
 import re
 
 from asrpar.errors import DataError
-from asrpar.textfile import nfc
+from asrpar.files.text import nfc
 
 _BLANKS = re.compile(r"\s+")
 

@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from asrpar.errors import DataError, naming
+from asrpar.errors import DataError
+from asrpar.files.paths import naming
 
 _RESERVE = 64 << 20  # bytes that unpacking leaves free
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from asrpar.decode.config import results_folder
 from asrpar.decode.engine import Engine, SearchPoint
-from asrpar.errors import ConfigError, entries
+from asrpar.errors import ConfigError
+from asrpar.files.paths import entries
 
 
 @dataclass(frozen=True)

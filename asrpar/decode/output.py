@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.decode.engine import Hypothesis
-from asrpar.errors import naming
+from asrpar.files.paths import naming
 from asrpar.numbers import plain
 
 

@@ -18,8 +18,8 @@ from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
 from asrpar.decode.output import write_decoded
 from asrpar.decode.sweep import SweepResult, grid, sweep
 from asrpar.errors import ConfigError
+from asrpar.files.lock import alone_with
 from asrpar.info import git_hash, versions
-from asrpar.lock import alone_with
 from asrpar.log import get_logger
 from asrpar.numbers import ratio
 

@@ -17,7 +17,7 @@ from asrpar.config import load_config, save_config
 from asrpar.corpus.audio.samples import check_sources
 from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
-from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, entries, naming, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
 from asrpar.feats.ids import check_ids
@@ -25,9 +25,11 @@ from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storage import check_storage, finish_folder
-from asrpar.lock import alone
+from asrpar.files.lock import alone
+from asrpar.files.paths import check_opens, entries, naming, require_file
+from asrpar.files.replacing import replacing
+from asrpar.files.text import odd_character
 from asrpar.log import get_logger
-from asrpar.textfile import odd_character
 from asrpar.workers import workers
 
 log = get_logger(__name__)

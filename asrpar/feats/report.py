@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 
 
 def write_report(path: Path, split: str, utterances: int, dropped: int, findings: list[tuple[str, str, str]]) -> None:

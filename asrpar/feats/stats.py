@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrpar.errors import DataError, check_opens, replacing, require_file
+from asrpar.errors import DataError
+from asrpar.files.paths import check_opens, require_file
+from asrpar.files.replacing import replacing
 
 # Features are log energies with deviations of 1 to 5: a smaller one means a constant, which must not be blown up.
 STD_FLOOR = 1e-2

@@ -11,11 +11,12 @@ import numpy as np
 
 from asrpar.config import load_config
 from asrpar.corpus.matrices import damage
-from asrpar.errors import AsrparError, DataError, check_opens, require_file
+from asrpar.errors import AsrparError, DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.readers import read_stored
 from asrpar.feats.stats import MeanStd, Normalizer
-from asrpar.textfile import nfc
+from asrpar.files.paths import check_opens, require_file
+from asrpar.files.text import nfc
 
 MADE_BY = "stage 2 (asrpar extract-features)"
 

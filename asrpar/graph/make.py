@@ -10,7 +10,9 @@ import kaldifst
 import torch
 
 from asrpar.config import save_config
-from asrpar.errors import DataError, replacing, require_file
+from asrpar.errors import DataError
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.fsts import grammar_fst, lexicon_fst
 from asrpar.graph.k2dict import k2_dict

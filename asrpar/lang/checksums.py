@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from asrpar.errors import DataError, replacing
-from asrpar.textfile import text_lines
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
+from asrpar.files.text import text_lines
 
 NAME = "files.sha256"  # as `sha256sum --check` reads it
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asrpar.config import load_config
-from asrpar.errors import ConfigError, DataError, replacing, require_file
+from asrpar.errors import ConfigError, DataError
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
 from asrpar.lang.checksums import check_checksums
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
 from asrpar.lang.dictionary import read_entries
 from asrpar.lang.text import map_case
 

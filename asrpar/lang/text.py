@@ -5,19 +5,19 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asrpar import textfile
 from asrpar.errors import DataError, MissingInputError
+from asrpar.files.text import nfc, odd_character
+from asrpar.files.text import read_lines as lines_of
 from asrpar.lang.unspaced import split_characters
-from asrpar.textfile import nfc, odd_character
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, line without its end, composed) of a UTF-8 file, gzipped if its first bytes say so.
 
     Raises:
-        MissingInputError, DataError: as `asrpar.textfile.read_lines`.
+        MissingInputError, DataError: as `asrpar.files.text.read_lines`.
     """
-    return ((number, nfc(line)) for number, line in textfile.read_lines(path))
+    return ((number, nfc(line)) for number, line in lines_of(path))
 
 
 def map_case(text: str, case: str) -> str:
@@ -53,7 +53,7 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
     if not path.is_file():
         raise MissingInputError(f"{path} is missing: run stage 1 (asrpar prepare-manifests) first")
     texts = []
-    for number, line in textfile.read_lines(path):
+    for number, line in lines_of(path):
         try:
             text = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError) as e:

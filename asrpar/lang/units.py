@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from asrpar.errors import ConfigError, DataError
+from asrpar.files.text import MARK
 from asrpar.lang.unspaced import is_character
-from asrpar.textfile import MARK
 
 # Marks the beginning of a word, in characters as in sentencepiece.
 WORD_START = "▁"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
 from asrpar.lang.text import map_case, read_lines
 
 BOS, EOS, UNK = "<s>", "</s>", "<UNK>"

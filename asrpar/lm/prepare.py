@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrpar.config import save_config
-from asrpar.errors import ConfigError, DataError, replacing
+from asrpar.errors import ConfigError, DataError
+from asrpar.files.replacing import replacing
+from asrpar.files.text import ends_with_newline, nfc
 from asrpar.lang.checksums import write_checksums
 from asrpar.lang.config import LangConfig, Places, check_lang_config
 from asrpar.lang.dictionary import VARIANT
@@ -18,7 +20,6 @@ from asrpar.lang.unspaced import mostly_unspaced
 from asrpar.lm.arpa import ArpaLm, read_arpa
 from asrpar.lm.ngram import estimate_ngram
 from asrpar.log import get_logger
-from asrpar.textfile import ends_with_newline, nfc
 
 LOG = get_logger(__name__)
 LISTED = 20

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from asrpar.errors import DataError, TrainingError, naming
+from asrpar.errors import DataError, TrainingError
+from asrpar.files.paths import naming
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Event, Room
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from asrpar.errors import naming
+from asrpar.files.paths import naming
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.trace import RecordingTrace

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 from asrpar.score.align import GAP, Counts
 from asrpar.score.significance import wer_interval
 from asrpar.score.wer import Score

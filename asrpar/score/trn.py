@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asrpar.errors import DataError
+from asrpar.files.text import nfc, text_lines
 from asrpar.score.alternatives import OPTIONAL, Network, as_network, parse
-from asrpar.textfile import nfc, text_lines
 
 _TIME = re.compile(r"\d+(\.\d*)?")
 

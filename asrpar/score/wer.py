@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asrpar.errors import DataError
+from asrpar.files.text import nfc
 from asrpar.lang.unspaced import mostly_unspaced, split_characters
 from asrpar.score.align import GAP, Counts, align, align_characters, count
 from asrpar.score.alternatives import NOTHING, Network
-from asrpar.textfile import nfc
 
 MEASURES = ("wer", "cer", "mer")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from asrpar.config import save_config
-from asrpar.errors import DataError, require_file
+from asrpar.errors import DataError
 from asrpar.feats import BatchLoader
+from asrpar.files.paths import require_file
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm

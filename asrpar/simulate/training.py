@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import ConfigError, TrainingError, require_file
-from asrpar.lock import reading
+from asrpar.errors import ConfigError, TrainingError
+from asrpar.files.lock import reading
+from asrpar.files.paths import require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.record import Entry, read_recording

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.decode.config import results_folder
-from asrpar.errors import ConfigError, replacing, require_file
+from asrpar.errors import ConfigError
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Cell, check_rules, digest, fits, settings
 from asrpar.study.grid import axes as grid_axes

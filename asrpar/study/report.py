@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 from asrpar.study.collect import collect
 from asrpar.study.config import StudyConfig
 from asrpar.study.folder import CellFolder, Places, read_json

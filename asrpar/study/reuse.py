@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import ConfigError, replacing
+from asrpar.errors import ConfigError
+from asrpar.files.replacing import replacing
 from asrpar.study.folder import NOTE, CellFolder, Places, read_json
 
 

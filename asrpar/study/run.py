@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from asrpar.errors import AsrparError, naming
+from asrpar.errors import AsrparError
+from asrpar.files.lock import alone
+from asrpar.files.paths import naming
 from asrpar.launch.guard import CHILD_OF
 from asrpar.launch.rank import progress_stream
-from asrpar.lock import alone
 from asrpar.study.folder import CellFolder, Places, read_json
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins

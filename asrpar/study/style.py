@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 from asrpar.study.collect import Group
 from asrpar.study.grid import Value, ordered, value_in_words
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from asrpar.config import load_config, save_config
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 from asrpar.study.folder import CellFolder, read_json
 from asrpar.study.grid import digest
 

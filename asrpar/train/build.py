@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import ConfigError, require_file
+from asrpar.errors import ConfigError
 from asrpar.feats import Batch, BatchLoader
 from asrpar.feats.store import FeatureStore
+from asrpar.files.paths import require_file
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import Comm, LocalComm

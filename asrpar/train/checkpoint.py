@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from asrpar.errors import DataError, TrainingError, entries, naming
+from asrpar.errors import DataError, TrainingError
+from asrpar.files.paths import entries, naming
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.train.model_io import load_saved

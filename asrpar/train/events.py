@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from asrpar.errors import naming
+from asrpar.files.paths import naming
 
 
 class Events:

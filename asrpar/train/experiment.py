@@ -17,9 +17,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from asrpar.config import load_config, save_config
 from asrpar.cpu import cpu
-from asrpar.errors import AsrparError, ConfigError, TrainingError, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, TrainingError
+from asrpar.files.lock import busy, holder, reading, try_lock
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
 from asrpar.launch.rank import tell_stopped
-from asrpar.lock import busy, holder, reading, try_lock
 from asrpar.log import get_logger, setup_logging
 from asrpar.numbers import plain, ratio
 from asrpar.parallel.comm import Comm, LearnerLost

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Size, Tensor, nn
 
-from asrpar.errors import AsrparError, ConfigError, DataError, check_opens, replacing, require_file
+from asrpar.errors import AsrparError, ConfigError, DataError
+from asrpar.files.paths import check_opens, require_file
+from asrpar.files.replacing import replacing
 from asrpar.log import get_logger
 from asrpar.nn import ModelConfig, build_model
 from asrpar.train.identity import Identity

@@ -12,7 +12,7 @@ import pytest
 
 from asrpar.cli import main
 from asrpar.corpus import manifests
-from asrpar.lock import alone, alone_with, reading, short
+from asrpar.files.lock import alone, alone_with, reading, short
 
 
 def said(capsys: pytest.CaptureFixture, args: list) -> str:

@@ -17,7 +17,7 @@ from asrpar.corpus.download import download_corpus, fetch
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.unpack import content_digest, unpack
 from asrpar.errors import AsrparError, DataError
-from asrpar.lock import BusyError, alone
+from asrpar.files.lock import BusyError, alone
 
 PAYLOAD = bytes(range(256)) * 4096  # 1 MiB
 MD5 = hashlib.md5(PAYLOAD).hexdigest()

@@ -15,7 +15,7 @@ from asrpar.feats.batches import BatchLoader, eval_batches
 from asrpar.feats.config import BatchConfig, FeatureConfig
 from asrpar.feats.extract import extract_features
 from asrpar.feats.store import FeatureStore
-from asrpar.lock import BusyError, alone
+from asrpar.files.lock import BusyError, alone
 
 SPLITS = ["train", "dev", "test"]
 SMALL = {"num_filters": 20}

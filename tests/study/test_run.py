@@ -11,7 +11,7 @@ import pytest
 from toy_study import FAKE, STUDY
 
 from asrpar.errors import ConfigError, MissingInputError
-from asrpar.lock import BusyError, alone
+from asrpar.files.lock import BusyError, alone
 from asrpar.study.folder import Places
 
 SMALL = """

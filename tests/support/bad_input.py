@@ -15,7 +15,7 @@ from pathlib import Path
 import warm
 from minidata import asrpar, prepare, train_options
 
-from asrpar.lock import try_lock
+from asrpar.files.lock import try_lock
 
 REPO = Path(__file__).resolve().parents[2]
 ERROR = re.compile(r"^(?:asrpar|run\.sh): error: ", re.MULTILINE)

@@ -111,7 +111,7 @@ def in_training(part: str, i: int, data: Path, folder: Path) -> tuple[float, lis
     """Kill a part of the ``i``-th small training, at a moment and in a state of its own; what `Job.wait` returns."""
     from minidata import train_options
 
-    from asrpar.lock import busy, try_lock
+    from asrpar.files.lock import busy, try_lock
 
     exp = folder / "exp"
     options = train_options(data, exp, epochs=100000, strategy=("ssgd", "bmuf", "adpsgd")[i % 3])

@@ -22,7 +22,9 @@ from asrpar.corpus.audio.lengths import (
     wav_without_length,
 )
 from asrpar.corpus.audio.streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
-from asrpar.errors import DataError, check_opens, replacing
+from asrpar.errors import DataError
+from asrpar.files.paths import check_opens
+from asrpar.files.replacing import replacing
 
 if TYPE_CHECKING:
     from lhotse import Recording

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asrpar.corpus.checks.report import DataSet, Place
-from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes
+from asrpar.files.text import BYTE_ORDER_MARK, foreign_bytes
 
 _BLANKS = re.compile(r"[ \t]+")
 # White space that Python splits at and Kaldi does not.

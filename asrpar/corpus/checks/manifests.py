@@ -17,7 +17,7 @@ from asrpar.corpus.checks.feats import check_feats
 from asrpar.corpus.checks.lines import read_lines, read_table
 from asrpar.corpus.checks.report import DataSet, Limits, Place
 from asrpar.corpus.checks.text import check_texts
-from asrpar.textfile import odd_character
+from asrpar.files.text import odd_character
 
 KINDS = ("recordings", "supervisions", "cuts")
 _FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")

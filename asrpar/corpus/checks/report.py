@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from asrpar.corpus.kaldi.tables import UNLIKE, id_fault
-from asrpar.errors import one_line
-from asrpar.textfile import nfc
+from asrpar.files.text import nfc, one_line
 
 MARGIN = 0.3  # s
 

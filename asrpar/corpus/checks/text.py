@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from asrpar.corpus.checks.report import DataSet, Place
-from asrpar.textfile import nfc
+from asrpar.files.text import nfc
 
 _ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.text import upper_words
 from asrpar.errors import DataError
-from asrpar.textfile import text_lines
+from asrpar.files.text import text_lines
 
 if TYPE_CHECKING:
     from asrpar.corpus.manifests import Split

@@ -17,7 +17,7 @@ from asrpar.corpus.corpora.cmudict import CMUDICT
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.text import upper_words
 from asrpar.errors import DataError
-from asrpar.textfile import text_lines
+from asrpar.files.text import text_lines
 
 if TYPE_CHECKING:
     from lhotse import SupervisionSegment

@@ -14,7 +14,8 @@ from kaldiio import matio
 
 from asrpar.corpus.kaldi.tables import Problems, check_key, read_table
 from asrpar.corpus.matrices import damage
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
 
 Items = Iterable[tuple[str, np.ndarray]]
 _BROKEN = (ValueError, AssertionError, EOFError, RuntimeError, OSError, MemoryError, TypeError)

@@ -12,7 +12,8 @@ from asrpar.corpus.audio.files import open_audio
 from asrpar.corpus.kaldi.ark import write_matrices
 from asrpar.corpus.kaldi.tables import table_content
 from asrpar.corpus.manifests import Split, one_channel
-from asrpar.errors import DataError, replacing
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
 
 OPTIONAL = ("segments", "spk2gender", "utt2lang", "feats.scp")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from asrpar.corpus.audio.files import decode_to_wav
-from asrpar.errors import DataError, naming
+from asrpar.errors import DataError
+from asrpar.files.paths import naming
 from asrpar.launch.safepath import users_environment
 
 log = logging.getLogger("asrpar.corpus")

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asrpar.errors import DataError, replacing
-from asrpar.textfile import BYTE_ORDER_MARK, foreign_bytes, nfc, odd_character
+from asrpar.errors import DataError
+from asrpar.files.replacing import replacing
+from asrpar.files.text import BYTE_ORDER_MARK, foreign_bytes, nfc, odd_character
 
 _BLANK = re.compile(r"[ \t\r]+")  # what Kaldi separates by; other Unicode blanks belong to the words
 UNLIKE = "its letters are composed of other characters (NFC, NFD): write ids in one way"

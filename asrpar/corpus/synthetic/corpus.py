@@ -31,8 +31,9 @@ from asrpar.corpus.synthetic import espeak
 from asrpar.corpus.synthetic.config import SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic.noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
 from asrpar.corpus.synthetic.words import draw_sentence, lexicon_text, spoken_text
-from asrpar.errors import DataError, naming
-from asrpar.lock import alone_with
+from asrpar.errors import DataError
+from asrpar.files.lock import alone_with
+from asrpar.files.paths import naming
 from asrpar.log import get_logger
 from asrpar.workers import Workers, workers
 

@@ -8,7 +8,7 @@ from lhotse import SupervisionSegment
 from asrpar.corpus.audio.files import probe
 from asrpar.corpus.manifests import Split
 from asrpar.errors import DataError
-from asrpar.textfile import read_text, text_lines
+from asrpar.files.text import read_text, text_lines
 
 MADE_BY = "run stage 0 (asrpar synthesize) first"
 

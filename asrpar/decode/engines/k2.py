@@ -22,7 +22,8 @@ from asrpar.decode.engine import (
 )
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.times import word_spans
-from asrpar.errors import AsrparError, DataError, check_opens, require_file
+from asrpar.errors import AsrparError, DataError
+from asrpar.files.paths import check_opens, require_file
 
 
 class K2Engine(Engine):

@@ -30,7 +30,8 @@ from asrpar.decode.engine import (
 )
 from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
-from asrpar.errors import AsrparError, DataError, check_opens, require_file
+from asrpar.errors import AsrparError, DataError
+from asrpar.files.paths import check_opens, require_file
 from asrpar.workers import Workers, workers
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.

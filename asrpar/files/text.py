@@ -17,12 +17,19 @@ from asrpar.errors import DataError, MissingInputError
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MARK = BYTE_ORDER_MARK.decode()
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
+# Control characters, those that turn the direction of text, and halves of characters.
+_ODD = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _GZIP = b"\x1f\x8b"
 # First bytes of files that are no text, and what to do with them.
 _NO_TEXT = (
     ((b"\xff\xfe", b"\xfe\xff"), "is UTF-16 text: convert it (iconv -f UTF-16 -t UTF-8)"),
     ((b"\xfd7zXZ\x00", b"BZh", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", _GZIP), "is compressed: unpack it"),
 )
+
+
+def one_line(text: str) -> str:
+    """``text``, which may hold names from data, as one line that does nothing to a terminal."""
+    return _ODD.sub(lambda m: m[0].encode("unicode_escape").decode(), " ".join(text.split()))
 
 
 def nfc(text: str) -> str:

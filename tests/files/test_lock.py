@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from asrpar.files.lock import BusyError, Holder, alone, busy, ending_on_sigterm, holder, short, try_lock
 from asrpar.launch.guard import JOB
-from asrpar.lock import BusyError, Holder, alone, busy, ending_on_sigterm, holder, short, try_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from asrpar.lock import try_lock
+from asrpar.files.lock import try_lock
 sys.argv = ["/opt/venv/bin/asrpar", "extract-features", "--jobs", "1"]
 lock = try_lock(Path(sys.orig_argv[-1]))
 print("held", flush=True)

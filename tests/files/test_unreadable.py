@@ -10,7 +10,7 @@ import soundfile
 
 from asrpar.cli import main
 from asrpar.errors import AsrparError
-from asrpar.lock import BusyError, alone, holder, try_lock
+from asrpar.files.lock import BusyError, alone, holder, try_lock
 
 NOBODY = 65534
 

@@ -4,8 +4,8 @@ import pytest
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.files.text import read_lines, read_text, text_lines
 from asrpar.lang.config import LangConfig
-from asrpar.textfile import read_lines, read_text, text_lines
 
 
 def test_lines_are_numbered_and_blank_ones_left_out(tmp_path):

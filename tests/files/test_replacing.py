@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from asrpar.errors import replacing
+from asrpar.files.replacing import replacing
 
 
 def write(path, text="new\n"):
