@@ -59,7 +59,7 @@ CASES = [
     Case(
         "binary-config", r"x\.yaml is UTF-16 text", lambda w: w.lang_of("--config", w.file("x.yaml", b"\xff\xfe\x00"))
     ),
-    # Stages 0 to 4
+    # Stages 0 to 5
     *DATA_CASES,
     # Stage 6
     Case("train-nothing-set", r"exp is not set", lambda w: ["train"]),
@@ -183,7 +183,7 @@ CASES = [
     Case("decode-unknown-set", r"feats has no set 'eval'; it has dev", lambda w: w.decode("--test", "eval")),
     Case("decode-no-set", r"no set to decode", lambda w: w.decode("--dev", "", "--test", "")),
     Case("decode-bad-grid", r"beams: \[-1\.0\] must all be above 0", lambda w: w.decode("--set", "beams=[-1]")),
-    Case("decode-before-stage-4", r"HLG\.fst is missing: run", lambda w: w.decode(graph=w.here)),
+    Case("decode-before-stage-5", r"HLG\.fst is missing: run", lambda w: w.decode(graph=w.here)),
     Case(
         "decode-damaged-graph",
         r"HLG\.fst is no usable",

@@ -410,7 +410,7 @@ def test_slurm_launcher_without_slurm(utils, tmp_path):
 
 @pytest.mark.parametrize(("code", "calls"), [(143, 2), (130, 2), (140, 2), (138, 3), (1, 3)])
 def test_a_comparison_that_is_interrupted_does_not_go_on(tmp_path, utils, code, calls):
-    (tmp_path / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$4" = 4 ] || exit {code}\n')
+    (tmp_path / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$4" = 5 ] || exit {code}\n')
     (tmp_path / "run.sh").chmod(0o755)
     (tmp_path / "path.sh").write_text("")
     command = [utils / "run_strategies.sh", "--runs", "single:0 ssgd:0", tmp_path, "--exp-dir", tmp_path / "exp"]
@@ -433,6 +433,6 @@ def test_a_comparison_passes_on_the_options_of_its_recipe(tmp_path, utils, form)
     # The stub scores nothing.
     assert "nothing was scored" in done.stderr
     first, single, ssgd = (tmp_path / "calls").read_text().splitlines()
-    assert first.endswith("--stop-stage 4")
+    assert first.endswith("--stop-stage 5")
     assert "--strategy single --learners 1 --name single_n1_seed0" in single
     assert "--strategy ssgd --learners 4 --name ssgd_n4_seed1" in ssgd

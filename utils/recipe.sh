@@ -49,6 +49,11 @@ launch() {
   ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch "${options[@]}" "$@"
 }
 
+# no_alignment: stage 4 of a recipe whose models need neither alignments nor a phonetic decision tree.
+no_alignment() {
+  log "nothing to do: this recipe has no hybrid model, which alone needs alignments and a tree"
+}
+
 # train_model: stage 6, with the settings of $config, then of conf/STRATEGY.yaml if there is one, then of --set.
 train_model() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
@@ -65,7 +70,7 @@ train_model() {
 # decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them.
 decode_sets() {
   need "$exp/final.pt" 6 "the trained model"
-  need "$data_dir/graph/HLG.fst" 4 "the decoding graph"
+  need "$data_dir/graph/graph.yaml" 5 "the decoding graph"
   local tests
   tests=$(IFS=, && echo "${*:2}")
   asrpar decode --config "$decode_config" --exp "$exp" --feats "$data_dir/feats" --graph "$data_dir/graph" \

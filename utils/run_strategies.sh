@@ -41,7 +41,7 @@ ended() { # EXIT_CODE NAME: of a run that did not end well
   esac
 }
 
-"$recipe/run.sh" "${options[@]}" --stop-stage 4
+"$recipe/run.sh" "${options[@]}" --stop-stage 5
 experiments=()
 for run in $runs; do
   what=${run%:*} seeds=${run##*:}

@@ -16,7 +16,7 @@ from asrpar.files.paths import entries, require_file
 @config_options
 @click.option("--exp", required=True, metavar="DIR", help="Experiment of stage 6; results go to decode_<set> in it.")
 @click.option("--feats", required=True, metavar="DIR", help="Features of stage 2.")
-@click.option("--graph", metavar="DIR", help="Decoding graph of stage 4; the greedy engine needs none.")
+@click.option("--graph", metavar="DIR", help="Decoding graph of stage 5; the greedy engine needs none.")
 @click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
 @click.option("--dev", default="dev", show_default=True, help="Set to choose LM scale and beam on; '': as before.")
 @click.option("--test", "tests", default="test", show_default=True, help="Sets to decode, separated by commas.")

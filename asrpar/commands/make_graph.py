@@ -1,4 +1,4 @@
-"""``asrpar make-graph``: stage 4."""
+"""``asrpar make-graph``: stage 5."""
 
 import click
 
@@ -10,7 +10,7 @@ from asrpar.config import config_options, load_config
 @click.option("--lang", required=True, metavar="DIR", help="Language folder of stage 3.")
 @click.option("--output", required=True, metavar="DIR", help="Folder for HLG.fst, HLG.pt and their symbol tables.")
 def command(config_path: tuple[str, ...], overrides: tuple[str, ...], lang: str, output: str) -> None:
-    """Stage 4: the decoding graph, for OpenFst and k2."""
+    """Stage 5: the decoding graph, for OpenFst and k2."""
     from asrpar.files.lock import alone
     from asrpar.graph.config import GraphConfig
     from asrpar.graph.make import make_graph

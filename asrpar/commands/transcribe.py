@@ -25,7 +25,7 @@ FORMATS = ("text", "trn", "ctm")
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
 @click.option("--exp", required=True, metavar="DIR", help="Experiment with the model; nothing is written there.")
 @click.option(
-    "--graph", metavar="DIR", help="Decoding graph of stage 4; without, the best unit of each frame is taken."
+    "--graph", metavar="DIR", help="Decoding graph of stage 5; without, the best unit of each frame is taken."
 )
 @click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
 @click.option("--engine", help="kaldi or k2; the same as --set engine=NAME.")

@@ -15,7 +15,7 @@ from asrpar.errors import ConfigError, DataError
 from asrpar.lang.checksums import check_checksums
 from asrpar.lang.lang import read_symbols
 
-MADE_BY = "asrpar make-graph (stage 4)"
+MADE_BY = "asrpar make-graph (stage 5)"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def lexicon_of(folder: Path | None, classes: Sequence[str]) -> Lexicon | None:
 
     lang = Lang.load(folder)
     if lang.tokens != list(classes):
-        raise DataError(f"the graph was not made from {folder}: their tokens differ; make the graph (stage 4) again")
+        raise DataError(f"the graph was not made from {folder}: their tokens differ; make the graph (stage 5) again")
     lexicon: dict[str, list[tuple[int, ...]]] = {}
     for entry in lang.lexicon.entries:
         lexicon.setdefault(entry.word, []).append(tuple(lang.token_id(t) for t in entry.tokens))

@@ -1,4 +1,4 @@
-"""Settings of stage 4: the decoding graph."""
+"""Settings of stage 5: the decoding graph."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Stage 4: HLG, the decoding graph."""
+"""Stage 5: HLG, the decoding graph."""
 
 import errno
 import io

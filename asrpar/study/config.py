@@ -23,12 +23,12 @@ class BaseConfig:
 
 @dataclass
 class StudyData:
-    """Folders of the recipe's stages 1 to 4, relative to ``--data-dir``, and the names of the sets.
+    """Folders of the recipe's stages 1 to 5, relative to ``--data-dir``, and the names of the sets.
 
     Attributes:
         feats: of stage 2.
         lang: of stage 3.
-        graph: of stage 4.
+        graph: of stage 5.
         manifests: of stage 1, as the reference for scores; empty to score against what was decoded.
         dev: LM scale and beam are chosen on it.
         tests: decoded once with that choice.

@@ -51,7 +51,7 @@ class Places:
         require_file(found.feats, "stage 2 (asrpar extract-features), or give --data-dir; that")
         require_file(found.lang, "stage 3 (asrpar prepare-lang)")
         if study.decode:
-            require_file(found.graph, "stage 4 (asrpar make-graph)")
+            require_file(found.graph, "stage 5 (asrpar make-graph)")
             if found.manifests is not None:
                 require_file(found.manifests, "stage 1 (asrpar prepare-manifests)")
         return found

@@ -160,7 +160,7 @@ def _how(study: StudyConfig, source: Path, finished: CellFolder) -> str:
         arguments = [argument.replace(path, name) for argument in arguments]
     lines = ["<h2>How to make it again</h2>"]
     lines.append(f"<pre>asrpar study {_text(shlex.quote(source.name))} --data-dir DATA --exp-dir EXP --jobs 2</pre>")
-    lines.append("<p>DATA holds what stages 1 to 4 of the recipe made. One cell by itself, such as the first:</p>")
+    lines.append("<p>DATA holds what stages 1 to 5 of the recipe made. One cell by itself, such as the first:</p>")
     lines.append(f"<pre>{html.escape(shlex.join(['asrpar', *arguments]))}</pre>")
     cluster = finished.path / "cluster.yaml"
     if cluster.exists():

@@ -1,4 +1,4 @@
-"""Mistakes of stages 0 to 4 for ``test_bad_input.py``: corpora, manifests, features, languages and graphs."""
+"""Mistakes of stages 0 to 5 for ``test_bad_input.py``: corpora, manifests, features, languages and graphs."""
 
 from bad_input import Case
 from mistakes import (
@@ -185,7 +185,7 @@ DATA_CASES = [
     ),
     Case("lang-unwritable", r"file/out", lambda w: [*w.lang_of(), "--output", w.blocked()]),
     Case("lang-full-disk", r"File too large: .*/out/", lambda w: w.lang_of(), file_size=100),
-    # Stage 4
+    # Stage 5
     Case("graph-before-stage-3", r"is missing: run stage 3", lambda w: graph(w, w.here)),
     Case(
         "graph-lexicon-cut-short",

@@ -58,7 +58,7 @@ def stop_when(ready: Callable[[], bool], *args: object) -> subprocess.CompletedP
 
 
 def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:
-    """Stages 0 to 4 of egs/mini with a few utterances; returns ``folder``."""
+    """Stages 0 to 5 of egs/mini with a few utterances; returns ``folder``."""
     sizes = [f"--set={split}.utterances={n}" for split, n in (("train", train), ("dev", dev), ("test", test))]
     asrpar("synthesize", "--set", "words_max=3", *sizes, "--output", folder / "corpus")
     asrpar("prepare-manifests", "mini", "--corpus-dir", folder / "corpus", "--output", folder / "manifests")

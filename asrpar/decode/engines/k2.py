@@ -89,12 +89,12 @@ class K2Engine(Engine):
         except Exception as e:
             check_opens(path)
             raise DataError(
-                f"{path} is no usable k2 graph ({type(e).__name__}): run asrpar make-graph (stage 4) again"
+                f"{path} is no usable k2 graph ({type(e).__name__}): run asrpar make-graph (stage 5) again"
             ) from e
         if labels >= len(self.classes) or words >= len(self.words):
             raise DataError(
                 f"{path} has label {labels}:{words}, beyond the {len(self.classes)} tokens or "
-                f"{len(self.words)} words beside it: run asrpar make-graph (stage 4) again"
+                f"{len(self.words)} words beside it: run asrpar make-graph (stage 5) again"
             )
         # intersect_dense_pruned wants a graph without trace of autograd, sorted by label.
         graph.requires_grad_(False)

@@ -152,7 +152,7 @@ class Searcher:
             graph = kaldifst.StdVectorFst.read(self.fst)
             if graph is None or graph.start < 0:
                 check_opens(self.fst)
-                raise DataError(f"{self.fst} is no usable OpenFst graph: run asrpar make-graph (stage 4) again")
+                raise DataError(f"{self.fst} is no usable OpenFst graph: run asrpar make-graph (stage 5) again")
             self._check_labels(graph)
             self._graphs[0.0] = graph
         if word_penalty not in self._graphs:
@@ -173,7 +173,7 @@ class Searcher:
                 if arc.ilabel > self.num_classes or arc.olabel >= len(self.words):
                     raise DataError(
                         f"{self.fst} has label {arc.ilabel}:{arc.olabel}, beyond the {self.num_classes} tokens or "
-                        f"{len(self.words)} words beside it: run asrpar make-graph (stage 4) again"
+                        f"{len(self.words)} words beside it: run asrpar make-graph (stage 5) again"
                     )
                 seen += 1
             if seen > ARCS_CHECKED:

@@ -18,7 +18,7 @@ decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales an
 name=                   # of the experiment; default STRATEGY_nLEARNERS_seedSEED
 sets=()                 # override one setting of the training, such as seed=3; may be repeated
 help_message="Usage: $0 [options]
-Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 graph, 6 training, 7 decoding, 8 scores"
+Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 alignment and tree, 5 graph, 6 training, 7 decoding, 8 scores"
 # shellcheck source=egs/mini/s5/path.sh
 . "$here/path.sh"
 # shellcheck source=utils/recipe.sh
@@ -48,7 +48,11 @@ if begin_stage 3 "language"; then
     --output "$data_dir/lang"
 fi
 
-if begin_stage 4 "decoding graph"; then
+if begin_stage 4 "alignment and tree"; then
+  no_alignment
+fi
+
+if begin_stage 5 "decoding graph"; then
   asrpar make-graph --lang "$data_dir/lang" --output "$data_dir/graph"
 fi
 

@@ -136,5 +136,5 @@ def test_words_that_were_cut_short_are_not_used(tmp_path, graph, one_job):
     make_engine(one_job, folder, 0.03)
     words = folder / "words.txt"
     words.write_text("".join(words.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(DataError, match=r"words.txt is not as it was made: .* Run asrpar make-graph \(stage 4\) again"):
+    with pytest.raises(DataError, match=r"words.txt is not as it was made: .* Run asrpar make-graph \(stage 5\) again"):
         make_engine(one_job, folder, 0.03)
