@@ -14,7 +14,8 @@ from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.record import Entry, read_recording
 from asrpar.parallel.virtual.cluster import Cluster
 from asrpar.train.config import TrainConfig, check_config
-from asrpar.train.experiment import claim, look, run, strategy_settings
+from asrpar.train.experiment import run, strategy_settings
+from asrpar.train.folder import claim, look
 
 log = get_logger(__name__)
 

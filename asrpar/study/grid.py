@@ -202,7 +202,7 @@ def _cell(
     study: StudyConfig, values: Sequence[Value], labels: dict[str, str], ready: dict[tuple[str, ...], Any]
 ) -> Cell:
     from asrpar.parallel.virtual.presets import load_cluster
-    from asrpar.train.experiment import config_digest
+    from asrpar.train.digests import config_digest
 
     train, cluster, learners = dict(study.base.set), dict(study.cluster.set), 1
     for value in values:

@@ -27,7 +27,7 @@ def twins(folders: Sequence[CellFolder]) -> dict[str, CellFolder]:
 def derive(twin: CellFolder, folder: CellFolder) -> bool:
     """Fill ``folder`` from its trained ``twin``; False, and nothing done, if that has not kept both models."""
     from asrpar.train.config import TrainConfig
-    from asrpar.train.experiment import config_digest
+    from asrpar.train.digests import config_digest
 
     train = read_json(twin.path / "train.json")
     if not (twin.is_ours() and twin.trained() and (twin.path / MODEL).exists()):

@@ -15,7 +15,7 @@ from asrpar.simulate.parts import NoCheckpoints, VirtualParts
 from asrpar.simulate.training import replay
 from asrpar.simulate.training import simulate as run_simulation
 from asrpar.train.config import TrainConfig
-from asrpar.train.experiment import checksum
+from asrpar.train.digests import checksum
 from asrpar.train.model_io import load_acoustic_model
 from asrpar.train.signals import StopRequest
 

@@ -11,7 +11,7 @@ from asrpar.nn import ModelConfig
 from asrpar.parallel.comm import LocalComm
 from asrpar.train import precision
 from asrpar.train.config import TrainConfig, check_config
-from asrpar.train.experiment import config_digest, differences
+from asrpar.train.digests import config_digest, differences
 from asrpar.train.precision import decide_autocast
 
 

@@ -1,10 +1,10 @@
-"""An experiment's folder: which trainings are the same."""
+"""Which trainings are the same."""
 
 import pytest
 
 from asrpar.errors import ConfigError
 from asrpar.train.config import DataConfig, TrainConfig, check_config
-from asrpar.train.experiment import config_digest, differences
+from asrpar.train.digests import config_digest, differences
 
 
 def bmuf(**settings):
