@@ -4,9 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -22,11 +22,10 @@ def check_jobs(jobs: int) -> None:
         raise AsrparError(f"--jobs {jobs}: at most {most} processes at once make sense on this machine")
 
 
-@contextmanager
-def workers(
-    jobs: int, method: str, preload: Iterable[str] = (), begin: Callable[[], None] | None = None
-) -> Iterator["Workers"]:
-    """``jobs`` processes; ended, not waited for, if the block ends with an exception.
+class Workers:
+    """Processes that take tasks; use it in a ``with`` block, or call `close`.
+
+    They start when there are tasks for them, and are ended, not waited for, if the block ends with an exception.
 
     Args:
         jobs: how many.
@@ -37,27 +36,16 @@ def workers(
     Raises:
         AsrparError: far more processes than cores.
     """
-    check_jobs(jobs)
-    context = multiprocessing.get_context(method)
-    if preload:
-        context.set_forkserver_preload(list(preload))
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin,))
-    try:
-        yield Workers(pool)
-    except BaseException:
-        # Python 3.14 has a method for it.
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
-
-class Workers:
-    """Processes that take tasks."""
-
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(
+        self, jobs: int, method: str, preload: Iterable[str] = (), begin: Callable[[], None] | None = None
+    ) -> None:
+        check_jobs(jobs)
+        context = multiprocessing.get_context(method)
+        if preload:
+            context.set_forkserver_preload(list(preload))
+        self.jobs = jobs
+        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin,))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
         """Let one of them call ``function``."""
@@ -67,6 +55,33 @@ class Workers:
             return self._pool.submit(function, *arguments)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def result(self, future: Future, work: str) -> Any:
+        """What a task returned; ``work`` is what it does, for the message.
+
+        Raises:
+            AsrparError: a process died. What the task raised comes as it is.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as e:
+            raise AsrparError(
+                f"a process for {work} died, most likely for lack of memory: try fewer than {self.jobs} with --jobs"
+            ) from e
+
+    def close(self, at_once: bool = False) -> None:
+        """End the processes, after the tasks that they have begun or ``at_once``."""
+        if at_once:
+            # Python 3.14 has a method for it.
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(at_once=kind is not None)
 
 
 def _begin(begin: Callable[[], None] | None) -> None:

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from asrpar.errors import AsrparError
-from asrpar.workers import workers
+from asrpar.workers import Workers
 
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from asrpar.workers import workers
+from asrpar.workers import Workers
 
 def work(folder, number):
     (folder / str(os.getpid())).touch()
@@ -25,11 +25,20 @@ if __name__ == "__main__":
     # A shell lets what it starts in the background ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[2])
-    with workers(2, sys.argv[1], preload=["asrpar.errors"] if sys.argv[1] == "forkserver" else []) as pool:
+    with Workers(2, sys.argv[1], preload=["asrpar.errors"] if sys.argv[1] == "forkserver" else []) as pool:
         print([pool.submit(work, folder, n).result() for n in (-3, -2)], flush=True)
         for future in [pool.submit(work, folder, n) for n in range(4)]:
             future.result()
 """
+
+
+def end_at_once(number):
+    os._exit(number)
+
+
+def test_a_process_that_dies_is_one_line():
+    with Workers(1, "spawn") as pool, pytest.raises(AsrparError, match=r"a process for sums died, .* fewer than 1"):
+        pool.result(pool.submit(end_at_once, 3), "sums")
 
 
 def alive(pid):
@@ -71,7 +80,7 @@ def test_no_worker_is_left_behind(tmp_path, method, number, group):
 
 def test_far_more_processes_than_cores_are_refused_before_any_starts(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    with pytest.raises(AsrparError, match="--jobs 33: at most 32 processes"), workers(33, "spawn"):
+    with pytest.raises(AsrparError, match="--jobs 33: at most 32 processes"), Workers(33, "spawn"):
         raise AssertionError
-    with workers(32, "spawn"):
+    with Workers(32, "spawn"):
         pass  # none is started before there is work

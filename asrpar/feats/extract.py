@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from asrpar.config import load_config, save_config
 from asrpar.corpus.audio.samples import check_sources
 from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
-from asrpar.errors import AsrparError, ConfigError, DataError
+from asrpar.errors import ConfigError, DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
 from asrpar.feats.ids import check_ids
@@ -30,7 +29,7 @@ from asrpar.files.paths import check_opens, entries, naming, require_file
 from asrpar.files.replacing import replacing
 from asrpar.files.text import odd_character
 from asrpar.log import get_logger
-from asrpar.workers import workers
+from asrpar.workers import Workers
 
 log = get_logger(__name__)
 
@@ -251,13 +250,10 @@ def _results(tasks: list[ShardTask], jobs: int) -> Iterator[tuple[ShardResult, S
         for task in tasks:
             yield extract_shard(task), task
         return
-    try:
-        with workers(jobs, "forkserver", preload=["asrpar.feats.shard"]) as pool:
-            futures = {pool.submit(extract_shard, task): task for task in tasks}
-            for future in as_completed(futures):
-                yield future.result(), futures[future]
-    except BrokenProcessPool as e:
-        raise AsrparError("a feature extraction process died (out of memory?): try fewer --jobs") from e
+    with Workers(jobs, "forkserver", preload=["asrpar.feats.shard"]) as pool:
+        futures = {pool.submit(extract_shard, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield pool.result(future, "features"), futures[future]
 
 
 def _write_cuts(cuts: list[MonoCut], path: Path) -> None:

@@ -35,7 +35,7 @@ from asrpar.errors import DataError
 from asrpar.files.lock import alone_with
 from asrpar.files.paths import naming
 from asrpar.log import get_logger
-from asrpar.workers import Workers, workers
+from asrpar.workers import Workers
 
 log = get_logger(__name__)
 
@@ -75,7 +75,7 @@ def _processes(num_jobs: int) -> Iterator[Workers]:
     They are spawned: a fork would inherit the locks of whatever threads the caller runs.
     """
     try:
-        with workers(num_jobs, "spawn", begin=_mute) as pool:
+        with Workers(num_jobs, "spawn", begin=_mute) as pool:
             yield pool
     except BrokenProcessPool as e:
         raise DataError(

@@ -5,8 +5,6 @@ This module must stay free of torch: each process imports it, and should start i
 
 import os
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from asrpar.decode.lexicon import Lexicon, lexicon_of
 from asrpar.decode.times import word_spans
 from asrpar.errors import AsrparError, DataError
 from asrpar.files.paths import check_opens, require_file
-from asrpar.workers import Workers, workers
+from asrpar.workers import Workers
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000
@@ -63,8 +61,8 @@ class KaldiEngine(Engine):
         )
         self.files = [self.fst, graph / "words.txt", self.tokens_file]
         self.jobs = config.jobs or len(os.sched_getaffinity(0))
-        self._pool: Workers | None = None
-        self._stack = ExitStack()
+        # spawn: forking a process that runs torch's threads can hang.
+        self._workers = Workers(self.jobs, "spawn", begin=partial(_start, self.searcher))
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -74,30 +72,21 @@ class KaldiEngine(Engine):
             check_num_classes(log_probs.shape[1], self.classes, self.tokens_file)
         if self.jobs == 1 or len(utterances) < 2:
             return [self.searcher.search(utt_id, x, point) for utt_id, x in utterances]
-        if self._pool is None:
-            # spawn: forking a process that runs torch's threads can hang.
-            self._pool = self._stack.enter_context(workers(self.jobs, "spawn", begin=partial(_start, self.searcher)))
         frames = sum(len(x) for _, x in utterances)
         # About eight tasks for each process, longest first, so that all end at nearly the same time.
         shares = list(packs(utterances, max(1, frames // (8 * self.jobs))))
         futures = [
-            self._pool.submit(_run, [(utterances[i][0], to_array(utterances[i][1])) for i in share], point)
+            self._workers.submit(_run, [(utterances[i][0], to_array(utterances[i][1])) for i in share], point)
             for share in shares
         ]
         found: dict[int, Hypothesis] = {}
-        try:
-            for share, future in zip(shares, futures, strict=True):
-                found.update(zip(share, future.result(), strict=True))
-        except BrokenProcessPool as e:
-            raise AsrparError(
-                f"a decoding process died, most likely for lack of memory: try fewer than {self.jobs} with --jobs"
-            ) from e
+        for share, future in zip(shares, futures, strict=True):
+            found.update(zip(share, self._workers.result(future, "decoding"), strict=True))
         return [found[i] for i in range(len(utterances))]
 
     def close(self) -> None:
         """Stop the processes."""
-        self._stack.close()
-        self._pool = None
+        self._workers.close()
 
 
 class Searcher:
