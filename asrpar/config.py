@@ -1,12 +1,13 @@
-"""Configuration: a tree of dataclasses, read from YAML, overridden by ``--set a.b=c``, validated, and written whole.
+"""Configuration: a tree of dataclasses, read from YAML, overridden by ``--set a.b=c``, checked, and written whole.
 
-OmegaConf does the work; this module adds errors that name the nearest known key.
+OmegaConf does the work; this module adds errors that name the nearest known key, and calls the `validate` that a
+dataclass of settings may have. That raises `ConfigError` with a message that begins with the name of a setting, such as
+``block_lr is 0: it must be positive`` (see `asrpar.rules`); `check` puts in front where that is.
 """
 
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -15,6 +16,7 @@ import click
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.replacing import replacing
 from asrpar.files.text import read_text
+from asrpar.names import unknown
 
 T = TypeVar("T")
 
@@ -34,7 +36,6 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    config = OmegaConf.structured(schema)
     sources: list[tuple[str, Any]] = []
     files = [] if path is None else [path] if isinstance(path, str | Path) else list(path)
     for file in files:
@@ -65,20 +66,39 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
             sources.append((f"--set {item}", source))
         except (YAMLError, OmegaConfBaseException) as e:
             raise ConfigError(f"--set {item}: {_first_line(e)}") from e
-    for where, source in sources:
-        if not OmegaConf.is_dict(source):
-            raise ConfigError(f"{where}: expected 'key: value' lines")
-        _check_keys(where, schema, source)
-        try:
-            config = OmegaConf.merge(config, source)
-        except OmegaConfBaseException as e:
-            raise ConfigError(f"{where}: {getattr(e, 'full_key', '') or ''}: {_first_line(e)}") from e
-    try:
-        found: T = OmegaConf.to_object(config)  # type: ignore[assignment]
-    except OmegaConfBaseException as e:
-        raise ConfigError(f"{', '.join(map(str, files)) or 'configuration'}: {_first_line(e)}") from e
-    _check_sizes(found)
+    found = _merge(schema, sources, ", ".join(map(str, files)) or "configuration")
+    check(found, validate=False)
     return found
+
+
+def from_values(schema: type[T], values: dict[str, Any], prefix: str) -> T:
+    """An instance of the dataclass ``schema`` with these values, not yet checked; errors name ``prefix`` + key.
+
+    Raises:
+        ConfigError: unknown key (with the nearest known one), or a value of the wrong type.
+    """
+    from omegaconf import OmegaConf
+
+    return _merge(schema, [("", OmegaConf.create(values))], prefix, prefix)
+
+
+def check(config: Any, prefix: str = "", validate: bool = True) -> None:
+    """Raise `ConfigError` for values of a dataclass, its sections and the choices in them that no type excludes."""
+    families = {}
+    for field in dataclasses.fields(config):
+        name, value = f"{prefix}{field.name}", getattr(config, field.name)
+        families |= {family: None for family in [field.metadata.get("family")] if family}
+        if dataclasses.is_dataclass(value):
+            check(value, f"{name}.", validate)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ConfigError(f"{name} is {value}: integers have at most 64 bits")
+    try:
+        for family in families:
+            family.settings(getattr(config, family.key), getattr(config, family.plural, {}))
+        if validate and hasattr(config, "validate"):
+            config.validate()
+    except ConfigError as e:
+        raise ConfigError(f"{prefix}{e}") from e
 
 
 def save_config(config: Any, path: str | Path) -> None:
@@ -110,31 +130,40 @@ def _takes(schema: Any, key: str, kind: Any) -> bool:
     return any(f.name == name and kind in (f.type, get_origin(f.type)) for f in dataclasses.fields(schema))
 
 
-def _check_keys(where: str, schema: Any, source: Any, prefix: str = "") -> None:
-    known = {f.name: f.type for f in dataclasses.fields(schema)}
+def _merge(schema: type[T], sources: Sequence[tuple[str, Any]], name: str, prefix: str = "") -> T:
+    """All sources, each with where it is from, in one instance; ``name`` is what all of it is called."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = OmegaConf.structured(schema)
+    for where, source in sources:
+        at = where and f"{where}: "
+        if not OmegaConf.is_dict(source):
+            raise ConfigError(f"{at}expected 'key: value' lines")
+        _check_keys(at, schema, source, prefix)
+        try:
+            config = OmegaConf.merge(config, source)
+        except OmegaConfBaseException as e:
+            raise ConfigError(f"{at}{prefix}{getattr(e, 'full_key', '') or ''}: {_first_line(e)}") from e
+    try:
+        return OmegaConf.to_object(config)  # type: ignore[return-value]
+    except OmegaConfBaseException as e:
+        raise ConfigError(f"{name}: {_first_line(e)}") from e
+
+
+def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
+    known = {f.name: f for f in dataclasses.fields(schema)}
     for key in source:
         if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key '{prefix}{key}'; {hint}")
-        sub = known[key]
+            raise unknown(f"{at}key", str(key), known, prefix=prefix)
+        sub = known[key].type
         value = source._get_node(key) if hasattr(source, "_get_node") else source[key]
         if not dataclasses.is_dataclass(sub):
             continue
         if not hasattr(value, "keys"):
             first = dataclasses.fields(sub)[0].name
-            raise ConfigError(f"{where}: {prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
-        _check_keys(where, sub, value, f"{prefix}{key}.")
-
-
-def _check_sizes(config: Any, prefix: str = "") -> None:
-    """Raise `ConfigError` for an integer that torch and numpy cannot take."""
-    for field in dataclasses.fields(config):
-        name, value = f"{prefix}{field.name}", getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            _check_sizes(value, f"{name}.")
-        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ConfigError(f"{name} is {value}: integers have at most 64 bits")
+            raise ConfigError(f"{at}{prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
+        _check_keys(at, sub, value, f"{prefix}{key}.")
 
 
 def _first_line(error: Exception) -> str:

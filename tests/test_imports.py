@@ -10,11 +10,14 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "asrpar"
 COMMON = {
+    "choices",
     "errors",
     "config",
     "log",
     "info",
     "launch",
+    "names",
+    "rules",
     "cpu",
     "settings",
     "numbers",
@@ -133,7 +136,7 @@ def test_commands_import_what_they_drive_when_they_run():
     assert offenders(wrong) == []
 
 
-@pytest.mark.parametrize("module", ["asrpar.cli", "asrpar.config", "asrpar.log", *LAUNCH])
+@pytest.mark.parametrize("module", ["asrpar.choices", "asrpar.cli", "asrpar.config", "asrpar.log", *LAUNCH])
 def test_light_modules_stay_light(module):
     code = f"import {module}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -86,10 +86,10 @@ def settings_of(section: str) -> Iterator["Setting"]:
         if section == "features":
             yield from _fbank()
         return
-    from asrpar.parallel.strategies import STRATEGIES, settings_class
+    from asrpar.parallel.strategies import STRATEGIES
 
     for name in STRATEGIES:
-        yield from of_class(settings_class(name), f"strategies.{name}.")
+        yield from of_class(STRATEGIES.settings_class(name), f"strategies.{name}.")
 
 
 def _fbank() -> Iterator["Setting"]:

@@ -58,7 +58,7 @@ def check_fbank(settings: dict[str, Any]) -> None:
         if key not in known:
             near = get_close_matches(str(key), known, n=1, cutoff=0.5)
             hint = f"did you mean 'fbank.{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"unknown key 'fbank.{key}'; {hint}")
+            raise ConfigError(f"key 'fbank.{key}' is unknown; {hint}")
         kind = type(known[key])
         # An integer will do for a float; True and False will not do for a number.
         fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)

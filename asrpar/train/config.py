@@ -11,6 +11,7 @@ from asrpar.feats.config import BatchConfig
 from asrpar.nn import LossConfig, ModelConfig
 from asrpar.parallel.compress import CompressionConfig
 from asrpar.parallel.faults import FaultsConfig
+from asrpar.parallel.strategies import STRATEGIES
 
 
 @dataclass
@@ -164,7 +165,7 @@ class TrainConfig:
     batch: BatchConfig = field(default_factory=BatchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    strategy: str = "single"
+    strategy: str = field(default="single", metadata=STRATEGIES.chosen)
     strategies: dict[str, Any] = field(default_factory=dict)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)

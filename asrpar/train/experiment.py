@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrpar.config import load_config, save_config
+from asrpar.config import save_config
 from asrpar.cpu import cpu
 from asrpar.errors import AsrparError, ConfigError, TrainingError
 from asrpar.files.lock import reading
@@ -17,7 +17,7 @@ from asrpar.launch.rank import tell_stopped
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
-from asrpar.parallel.strategies import settings_class
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train import signals
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.folder import claim, look
@@ -32,18 +32,7 @@ log = get_logger(__name__)
 
 def strategy_settings(config: TrainConfig) -> Any:
     """The validated settings of the strategy in use; `ConfigError` names a wrong key of any strategy's block."""
-    chosen = settings_class(config.strategy)()
-    for name, block in config.strategies.items():
-        schema = settings_class(name)
-        if block is not None and not isinstance(block, dict):
-            raise ConfigError(f"strategies.{name} must be 'key: value' lines, not {block!r}")
-        try:
-            loaded = load_config(schema, None, [f"{k}={'null' if v is None else v}" for k, v in (block or {}).items()])
-        except ConfigError as e:
-            # They may come from a file.
-            raise ConfigError(f"strategies.{name}.{str(e).removeprefix('--set ')}") from e
-        if name == config.strategy:
-            chosen = loaded
+    chosen = STRATEGIES.settings(config.strategy, config.strategies)
     o = config.optimizer
     if getattr(chosen, "delay_compensation", 0) and (o.name != "sgd" or o.momentum):
         raise ConfigError(

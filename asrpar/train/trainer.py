@@ -13,7 +13,7 @@ from asrpar.parallel.compress import make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.look import Look
-from asrpar.parallel.strategies import algorithm_class, make_strategy
+from asrpar.parallel.strategies import STRATEGIES, make_strategy
 from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
 from asrpar.train.dealing import make_shares
@@ -45,7 +45,7 @@ class Trainer:
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
         lang = self.parts.lang()
-        workers = algorithm_class(config.strategy).workers(settings, comm.size)
+        workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
         self.serves = comm.rank >= workers
         self.loader = self.parts.loader(workers, comm.rank)
         self.num_classes = lang.num_tokens

@@ -177,7 +177,7 @@ def test_all_settings_of_lhotses_fbank_are_reachable(manifests: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fbank": {"num_filter": 80}}, r"unknown key 'fbank.num_filter'; did you mean 'fbank.num_filters'"),
+        ({"fbank": {"num_filter": 80}}, r"key 'fbank.num_filter' is unknown; did you mean 'fbank.num_filters'"),
         ({"fbank": {"num_filters": "many"}}, "fbank.num_filters must be of type int"),
         ({"fbank": {"snip_edges": 1}}, "fbank.snip_edges must be of type bool"),
         ({"fbank": {"window_type": "kaiser"}}, "fbank.window_type: 'kaiser' is not known; one of"),

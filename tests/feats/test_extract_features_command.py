@@ -25,8 +25,8 @@ def test_command(manifests: Path, tmp_path: Path, asrpar_cli: Callable):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--set", "fbank.num_filtres=20"], 1, "unknown key 'fbank.num_filtres'; did you mean 'fbank.num_filters'?"),
-        (["--set", "sped=3"], 1, "unknown key 'sped'; did you mean 'speeds'?"),
+        (["--set", "fbank.num_filtres=20"], 1, "key 'fbank.num_filtres' is unknown; did you mean 'fbank.num_filters'?"),
+        (["--set", "sped=3"], 1, "key 'sped' is unknown; did you mean 'speeds'?"),
         (["--splits", "train,eval"], 1, "cuts_eval.jsonl.gz is missing: run stage 1"),
         (["--splits", "train,train"], 2, "expected different names"),
         (["--config", "nowhere.yaml"], 1, "no configuration file nowhere.yaml"),

@@ -9,7 +9,7 @@ from minidata import asrpar, train_options
 from torch.nn.utils import parameters_to_vector
 
 from asrpar.config import load_config, save_config
-from asrpar.parallel.strategies import STRATEGIES, algorithm_class
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
 from asrpar.simulate.parts import NoCheckpoints, VirtualParts
 from asrpar.simulate.training import replay
@@ -19,11 +19,11 @@ from asrpar.train.digests import checksum
 from asrpar.train.model_io import load_acoustic_model
 from asrpar.train.signals import StopRequest
 
-LOCKSTEP = sorted(name for name in STRATEGIES if algorithm_class(name).lockstep and name != "single")
+LOCKSTEP = sorted(name for name in STRATEGIES if STRATEGIES.load(name).lockstep and name != "single")
 # Sums of blocks that hide behind computing, with few steps a block, so that there are blocks.
 HIDDEN = {"strategies__model_averaging__sync_steps": 3, "strategies__model_averaging__overlap_steps": 2}
 TRAINER = Path(__file__).parent / "programs" / "trainer.py"
-AT_ITS_PACE = sorted(name for name in STRATEGIES if not algorithm_class(name).lockstep)
+AT_ITS_PACE = sorted(name for name in STRATEGIES if not STRATEGIES.load(name).lockstep)
 
 
 def summary(exp):

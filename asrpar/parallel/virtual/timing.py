@@ -16,7 +16,7 @@ from torch import Size, Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, virtual
 from asrpar.parallel.look import Look
-from asrpar.parallel.strategies import Strategy, algorithm_class, make_strategy, settings_class
+from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy, settings_class
 from asrpar.parallel.trace import Count, Trace
 from asrpar.parallel.virtual.clock import World
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
@@ -202,7 +202,7 @@ def simulate_timing(
     cluster.validate(learners)
     if settings is None or isinstance(settings, Mapping):
         settings = settings_class(strategy)(**(settings or {}))
-    workers = algorithm_class(strategy).workers(settings, learners)
+    workers = STRATEGIES.load(strategy).workers(settings, learners)
     steps += -steps % max(1, getattr(settings, "sync_steps", 1))
     # Until the last block's sum has arrived.
     steps += getattr(settings, "overlap_steps", 0)

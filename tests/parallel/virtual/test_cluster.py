@@ -50,7 +50,7 @@ def test_files_and_overrides(tmp_path):
     ("name", "changes", "said"),
     [
         ("v100_ethernett", [], "did you mean 'v100_ethernet'?.*laptop"),
-        ("laptop", ["node=3"], "--set-cluster node=3: unknown key 'node'; did you mean 'nodes'"),
+        ("laptop", ["node=3"], "--set-cluster node=3: key 'node' is unknown; did you mean 'nodes'"),
         ("laptop", ["nodes=0"], "at least 1"),
         ("laptop", ["collective=star"], "known: ring, tree, hierarchical"),
         ("laptop", ["collective_efficiency=0"], "above 0"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asrpar.config import load_config
 from asrpar.parallel.comm import world
-from asrpar.parallel.strategies import algorithm_class
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import train
 
@@ -51,7 +51,7 @@ for name in sys.argv[4:]:
     assert resumed["frames"] == whole["frames"], f"{name}: {resumed['frames']} frames, not {whole['frames']}"
     taken = sum(rank["frames"] for rank in resumed["time"]["ranks"])
     assert taken == resumed["frames"], f"{name}: {taken} frames used, not {resumed['frames']}"
-    lockstep = algorithm_class(name.split(":")[0]).lockstep
+    lockstep = STRATEGIES.load(name.split(":")[0]).lockstep
     if lockstep and resumed["checksum"] != whole["checksum"]:
         print(f"{name}: the resumed run ended with other weights", flush=True)
         sys.exit(1)

@@ -1,0 +1,32 @@
+"""Names that are not known: one message for keys, choices, commands and options, with the nearest that is."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from asrpar.errors import ConfigError
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like ``name``, or None if none is like it."""
+    near = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """``did you mean 'near'?`` if a known name is near, else all of them: ``known: a, b``."""
+    known = list(known)
+    near = nearest(name, known)
+    return f"did you mean '{prefix}{near}'?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, prefix: str = "", more: str = "") -> ConfigError:
+    """The error to raise for a name that nobody knows, such as ``strategy 'bmfu' is unknown; did you mean 'bmuf'?``.
+
+    Args:
+        what: it should be the name of, such as ``loss``, or ``conf/train.yaml: key``.
+        name: as it was given.
+        known: those that there are.
+        prefix: sections in front of the given and the known names.
+        more: what else helps, put in brackets behind.
+    """
+    return ConfigError(f"{what} '{prefix}{name}' is unknown; {hint(name, known, prefix)}{more and f' ({more})'}")

@@ -1,0 +1,117 @@
+"""Choosing by name: families found by being there, their settings, and what is said of wrong names and values."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from asrpar import choices
+from asrpar.choices import Family
+from asrpar.config import load_config, save_config
+from asrpar.errors import ConfigError
+
+FAST = '''
+"""Fast, but not good.
+
+More of it.
+"""
+from dataclasses import dataclass
+from asrpar.rules import positive
+
+@dataclass
+class Settings:
+    """Settings.
+
+    Attributes:
+        speed: in m/s.
+        name: as you like.
+    """
+
+    speed: float = 1.0
+    name: str | None = None
+
+    def validate(self):
+        positive(self, "speed")
+
+class Car:
+    pass
+'''
+
+
+@pytest.fixture
+def cars(tmp_path, monkeypatch):
+    """A family of two choices and one file that is none; `slow` cannot even be imported."""
+    package = tmp_path / "cars"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "fast.py").write_text(textwrap.dedent(FAST))
+    (package / "slow.py").write_text('"""Slow."""\nimport no_such_library\nclass Settings:\n    pass\n')
+    (package / "wheels.py").write_text("class WheelSettings:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(choices, "PACKAGES", tmp_path)
+    yield Family("cars", "car", "Car")
+    for name in [n for n in sys.modules if n.split(".")[0] == "cars"]:
+        del sys.modules[name]
+
+
+def test_names_and_help_import_nothing(cars):
+    assert list(cars) == ["fast", "slow"]
+    assert "fast" in cars and "wheels" not in cars
+    assert cars.help("fast") == "Fast, but not good."
+    assert "cars" not in sys.modules
+
+
+def test_class_and_settings(cars):
+    assert cars.load("fast").__name__ == "Car"
+    assert cars.settings("fast", {"fast": {"speed": 3}}).speed == 3.0
+    assert cars.settings("fast", {}).speed == 1.0
+    assert cars.settings("fast", {"fast": {"name": "a: b # c"}}).name == "a: b # c"
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "message"),
+    [
+        ("fats", {}, r"car 'fats' is unknown; did you mean 'fast'\?"),
+        ("xyz", {}, r"car 'xyz' is unknown; known: fast, slow"),
+        ("fast", {"fsat": {}}, r"car 'fsat' is unknown; did you mean 'fast'\?"),
+        ("fast", {"fast": {"sped": 1}}, r"key 'cars\.fast\.sped' is unknown; did you mean 'cars\.fast\.speed'\?"),
+        ("fast", {"fast": {"speed": "x"}}, r"cars\.fast\.speed: "),
+        ("fast", {"fast": {"speed": 0}}, r"^cars\.fast\.speed is 0\.0: it must be greater than 0"),
+        ("fast", {"fast": 7}, r"cars\.fast must be 'key: value' lines, not 7"),
+    ],
+)
+def test_mistakes_get_one_clear_line(cars, name, blocks, message):
+    with pytest.raises(ConfigError, match=message) as e:
+        cars.settings(name, blocks)
+    assert "\n" not in str(e.value)
+
+
+def test_a_configuration_chooses_and_is_checked_where_it_is_loaded(cars, tmp_path):
+    family = cars
+
+    @dataclass
+    class Config:
+        car: str = field(default="fast", metadata=family.chosen)
+        cars: dict[str, Any] = field(default_factory=dict)
+
+    found = load_config(Config, None, ["cars.fast.speed=2"])
+    save_config(found, tmp_path / "config.yaml")
+    assert load_config(Config, tmp_path / "config.yaml") == found
+    with pytest.raises(ConfigError, match="did you mean 'fast'"):
+        load_config(Config, None, ["car=fasst"])
+    with pytest.raises(ConfigError, match=r"cars\.fast\.speed is -1\.0"):
+        load_config(Config, None, ["cars.fast.speed=-1"])
+
+
+def test_listing_strategies_is_light():
+    code = """
+import sys
+from asrpar.choices import Family
+family = Family("asrpar.parallel.strategies", "strategy", "Algorithm")
+assert "bmuf" in family and "base" not in family and family.help("bmuf") and family.plural == "strategies"
+assert "torch" not in sys.modules and "omegaconf" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
