@@ -1,4 +1,4 @@
-"""Fixtures that all rooms share: the real corpora, real MPI ranks, fixed seeds."""
+"""Fixtures that all tests share: the real corpora, real MPI ranks, fixed seeds."""
 
 import fcntl
 import os

@@ -26,7 +26,7 @@ COMMON = {
 }
 BASE = {"parallel", "nn", "graph", "hmm", "lm", "lang", "feats", "corpus"}
 MIDDLE = {"train", "decode", "score"}
-ROOMS = BASE | MIDDLE | {"simulate", "study", "commands"}
+PACKAGES = BASE | MIDDLE | {"simulate", "study", "commands"}
 ALLOWED = {
     "corpus": set(),
     "feats": {"corpus"},
@@ -36,7 +36,7 @@ ALLOWED = {
     "graph": {"hmm", "lm", "lang"},
     "nn": set(),
     "parallel": set(),
-    **{room: BASE | MIDDLE for room in MIDDLE},
+    **{package: BASE | MIDDLE for package in MIDDLE},
     "simulate": BASE | {"train"},
     "study": BASE | MIDDLE,
     # Commands import no other command.
@@ -75,7 +75,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 IMPORTS = [(path.relative_to(PACKAGE), *found) for path in FILES for found in imports(path)]
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.parts[0].removesuffix(".py")
 
 
@@ -83,37 +83,41 @@ def offenders(condition) -> list[str]:
     return [
         f"asrpar/{path}:{line} imports {module}"
         for path, module, line, early in IMPORTS
-        if condition(room_of(path), path, module, early)
+        if condition(package_of(path), path, module, early)
     ]
 
 
 def test_imports_go_downwards():
-    def wrong(room, path, module, early):
-        package, _, rest = module.partition(".")
+    def wrong(package, path, module, early):
+        top, _, rest = module.partition(".")
         target = rest.split(".")[0]
-        if package != "asrpar" or target in ("", "__version__", room) or target in COMMON:
+        if top != "asrpar" or target in ("", "__version__", package) or target in COMMON:
             return False
-        if room in ALLOWED:
-            return target not in ALLOWED[room]
-        # Modules beside the rooms: cli reaches commands by name; none imports a room early.
-        return target in ROOMS and early
+        if package in ALLOWED:
+            return target not in ALLOWED[package]
+        # Modules beside the packages: cli reaches commands by name; none imports one early.
+        return target in PACKAGES and early
 
     assert offenders(wrong) == []
 
 
-def test_common_modules_import_no_room():
+def test_common_modules_import_no_package():
     assert (
-        offenders(lambda room, path, module, early: room in COMMON and module.split(".")[1:2] in [[r] for r in ROOMS])
+        offenders(
+            lambda package, path, module, early: package in COMMON and module.split(".")[1:2] in [[r] for r in PACKAGES]
+        )
         == []
     )
 
 
 def test_parallel_knows_nothing_of_speech():
-    assert offenders(lambda room, path, module, early: room == "parallel" and module.split(".")[0] in SPEECH) == []
+    assert (
+        offenders(lambda package, path, module, early: package == "parallel" and module.split(".")[0] in SPEECH) == []
+    )
 
 
 def test_only_transports_know_how_messages_travel():
-    def wrong(room, path, module, early):
+    def wrong(package, path, module, early):
         messages = module.split(".")[0] == "mpi4py" or module.startswith("torch.distributed")
         return messages and path.parts[:2] != ("parallel", "comm")
 
@@ -121,17 +125,17 @@ def test_only_transports_know_how_messages_travel():
 
 
 def test_no_particular_mpi_is_imported():
-    assert offenders(lambda room, path, module, early: module.split(".")[0] in MPI_LIBRARIES) == []
+    assert offenders(lambda package, path, module, early: module.split(".")[0] in MPI_LIBRARIES) == []
 
 
 def test_optional_packages_are_imported_where_they_are_used():
-    assert offenders(lambda room, path, module, early: early and module.split(".")[0] in OPTIONAL) == []
+    assert offenders(lambda package, path, module, early: early and module.split(".")[0] in OPTIONAL) == []
 
 
 def test_commands_import_what_they_drive_when_they_run():
-    def wrong(room, path, module, early):
-        room_imported = module.startswith("asrpar.") and module.split(".")[1] in ROOMS
-        return room == "commands" and early and (module.split(".")[0] in HEAVY or room_imported)
+    def wrong(package, path, module, early):
+        package_imported = module.startswith("asrpar.") and module.split(".")[1] in PACKAGES
+        return package == "commands" and early and (module.split(".")[0] in HEAVY or package_imported)
 
     assert offenders(wrong) == []
 

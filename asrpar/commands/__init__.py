@@ -1,1 +1,1 @@
-"""One module for each ``asrpar`` command: it parses options and calls the room that does the work."""
+"""One module for each ``asrpar`` command: it parses options and calls the package that does the work."""

@@ -109,7 +109,7 @@ def report(failure: "Failure", learners: int) -> None:
     where = f"; its log: {log}" if log else ""
     who = f"rank {rank} of {learners}" if rank is not None else f"the job of {learners}"
     if failure.mistake and failure.mistake.startswith("no progress for"):
-        # The watchdog's verdict names rank and log; whoever had to tell it is not to blame.
+        # The watchdog's diagnosis names rank and log; whoever had to tell it is not to blame.
         click.echo(f"asrpar: error: {failure.mistake}", err=True)
     elif failure.mistake:
         click.echo(f"asrpar: error: {failure.mistake} ({who}{where})", err=True)

@@ -74,8 +74,8 @@ class Masks:
         centre = int(self._centre[n])
         source = np.interp(np.arange(frames), [0, centre + shift, frames - 1], [0, centre, frames - 1])
         left = np.minimum(source.astype(np.int64), max(frames - 2, 0))
-        share = (source - left).astype(np.float32)[:, None]
-        return features[left] * (1 - share) + features[left + 1] * share
+        fraction = (source - left).astype(np.float32)[:, None]
+        return features[left] * (1 - fraction) + features[left + 1] * fraction
 
     def apply(self, batch: np.ndarray, lens: np.ndarray, fill: np.ndarray | None) -> None:
         """Mask ``batch`` (N, T, C) in place with 0, or with ``fill`` (N,). Padding after ``lens`` (N,) stays 0."""

@@ -63,7 +63,7 @@ class FeatureConfig:
 class AugmentConfig:
     """SpecAugment, drawn anew for each utterance of each batch."""
 
-    probability: float = 1.0  # share of the utterances that are augmented
+    probability: float = 1.0  # fraction of the utterances that are augmented
     time_masks: int = 2  # at most so many runs of frames are blanked out
     time_mask_frames: int = 40  # widest mask
     time_mask_fraction: float = 0.2  # and never a larger part of the utterance than this

@@ -33,11 +33,11 @@ def split_characters(text: str) -> list[str]:
 
 def join_words(words: Iterable[str]) -> str:
     """A line of text: words with blanks between them, but for characters that need none."""
-    line, blank = "", False
+    line, space = "", False
     for word in words:
         spaced = not is_character(word)
-        line += f" {word}" if line and (blank or spaced) else word
-        blank = spaced
+        line += f" {word}" if line and (space or spaced) else word
+        space = spaced
     return line
 
 

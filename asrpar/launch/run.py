@@ -168,8 +168,8 @@ class Ranks:
             return rank, f"exit code {code}", code
         if found := re.search(r"Process name: \[\S+,(\d+)\] Exit code: (\d+)", words):
             return int(found[1]), f"exit code {found[2]}", int(found[2])
-        if self.kind == "srun" and (verdict := self._srun_verdict(returncode)):
-            return verdict
+        if self.kind == "srun" and (diagnosis := self._srun_diagnosis(returncode)):
+            return diagnosis
         mistaken = [rank for rank, output in self.ranks.items() if output.mistakes]
         if returncode and mistaken:
             return mistaken[0], f"exit code {returncode}", returncode
@@ -197,7 +197,7 @@ class Ranks:
         """Ranks that began and never ended."""
         return [rank for rank, output in sorted(self.ranks.items()) if output.pid and not output.done]
 
-    def _srun_verdict(self, returncode: int) -> tuple[int, str, int] | None:
+    def _srun_diagnosis(self, returncode: int) -> tuple[int, str, int] | None:
         """What srun's lines say, in their order: a rank killed after the step was cancelled is not the cause."""
         cancelled = False
         for line in self.noise:
@@ -267,15 +267,15 @@ def run(
     for reader in readers:
         reader.join(timeout=5)
     code = 0 if stuck else process.returncode
-    verdict = ranks.failed(128 - code if code < 0 else code)
+    diagnosis = ranks.failed(128 - code if code < 0 else code)
     if code < 0 and not forwarding.received:
         why, number = _signalled(-code)
-        verdict = None, f"{Path(job.argv[0]).name} (process {process.pid}) was {why}", number
-    if verdict is None or verdict[0] is None:
+        diagnosis = None, f"{Path(job.argv[0]).name} (process {process.pid}) was {why}", number
+    if diagnosis is None or diagnosis[0] is None:
         for line in ranks.noise:
             if line.strip():
                 ranks.write(ranks.err, line)
-    if verdict is None:
+    if diagnosis is None:
         if stuck:
             ranks.write(ranks.err, f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end")
         if lost := ranks.lost():
@@ -283,7 +283,7 @@ def run(
             rest = job.learners - len(lost)
             ranks.write(ranks.err, f"asrpar: {who} lost on the way; the other {rest} went on without")
         return None
-    rank, reason, exit_code = verdict
+    rank, reason, exit_code = diagnosis
     if how := stopped(ranks, forwarding, exit_code):
         return Failure(rank, reason, how[1], None, [], None, stopped=how[0])
     output = ranks.ranks.get(rank) if rank is not None else None

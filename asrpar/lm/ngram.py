@@ -27,7 +27,7 @@ def estimate_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: I
     Args:
         sentences: words of each sentence, without <s> and </s>.
         order: 1 to 5.
-        vocabulary: words to know beyond those of the sentences; they get their share of the uniform distribution.
+        vocabulary: words to know beyond those of the sentences; they get their part of the uniform distribution.
 
     Raises:
         DataError: no sentences, or <s> or </s> inside one.

@@ -1,6 +1,6 @@
 """The first layers of an acoustic model: from 100 feature frames a second to fewer, wider ones.
 
-`ConvFrontEnd` is the convolutional part of CLDNN models (Sainath et al. 2015; P3, Li et al. 2017, trains such a model):
+`ConvFrontEnd` is the convolutional part of CLDNN models (Sainath et al. 2015; Li et al. 2017 train such a model):
 convolutions over time and frequency make the features of a phone independent of small shifts of both, that is of the
 speaker. With little training speech this matters more than any layer after it.
 """

@@ -10,7 +10,7 @@ Of the two one is a displacement and one a whole vector. Nothing that compressio
 ASGD pushes displacements, EASGD vectors. Learners and servers begin each epoch with the same k, the whole vector.
 During ``compression.warmup_frames`` whole vectors travel; which, each message says.
 
-Memory: k, P / shards for each learner on each server, P on a learner that pushes vectors; e, P; room for messages.
+Memory: k, P / shards for each learner on each server, P on a learner that pushes vectors; e, P; buffers for messages.
 """
 
 import torch
@@ -28,20 +28,20 @@ class Carrier:
         shard: this rank's part of the server.
 
     Attributes:
-        room: for a push to arrive in.
+        receive_buffer: for a push to arrive in.
     """
 
     def __init__(self, shard: Tensor) -> None:
-        self.room = torch.empty_like(shard)
+        self.receive_buffer = torch.empty_like(shard)
 
     def begin(self, vector: Tensor) -> None:
-        """Learner and servers know ``vector`` (P,) now, as in every quiet moment."""
+        """Learner and servers know ``vector`` (P,) now, as in every synchronised moment."""
 
     def push(self, x: Tensor, part: slice) -> tuple[Tensor, bool]:
         """What a learner sends of a part of its push (P,), valid until the next of this part; whether that is all."""
         return x[part], True
 
-    def reply_room(self, reply: Tensor, part: slice) -> Tensor:
+    def reply_buffer(self, reply: Tensor, part: slice) -> Tensor:
         """Where a learner receives what is to become a part of ``reply`` (P,)."""
         return reply[part]
 
@@ -51,13 +51,13 @@ class Carrier:
     def pushed(self, payload: Tensor | None, source: int, plainly: bool) -> Tensor:
         """The push of learner ``source``, which the server may overwrite; ``plainly`` as `push` said."""
         # With more servers than parameters this one may have nothing.
-        return self.room if payload is None else payload
+        return self.receive_buffer if payload is None else payload
 
     def reply(self, x: Tensor, dest: int) -> Tensor:
         """What the server sends of a reply to learner ``dest``; valid until the next call."""
         return x
 
-    def taken(self, x: Tensor, dest: int) -> Tensor:
+    def received(self, x: Tensor, dest: int) -> Tensor:
         """What learner ``dest`` has made of its last reply, the vector ``x``."""
         return x
 
@@ -86,7 +86,7 @@ class Compressed(Carrier):
         self.plainly = [False] * clients
         self.mine = torch.empty_like(like) if vectors else None
         self.exact, self.rest = torch.empty_like(shard), torch.empty_like(shard)
-        self.room, self.outgoing = self.bytes_for(shard), self.bytes_for(shard)
+        self.receive_buffer, self.outgoing = self.bytes_for(shard), self.bytes_for(shard)
         largest = max((like[part] for part in parts), key=len)
         self.left = torch.empty_like(largest)
         # By beginning and end of a part: all parts of a push are on their way at once.
@@ -95,7 +95,7 @@ class Compressed(Carrier):
         self.warming = False
 
     def bytes_for(self, x: Tensor) -> Tensor:
-        """Room for any message about ``x``."""
+        """A buffer for any message about ``x``."""
         return torch.empty(max(self.learning.most_bytes(x), x.nbytes), dtype=torch.uint8, device=x.device)
 
     def codec(self, learning: bool, plainly: bool) -> Codec:
@@ -128,7 +128,7 @@ class Compressed(Carrier):
             left = self.wire.residual[part].add_(x)
         return codec.encode(left, packed), self.warming
 
-    def reply_room(self, reply: Tensor, part: slice) -> Tensor:
+    def reply_buffer(self, reply: Tensor, part: slice) -> Tensor:
         """Bytes."""
         return self.arriving
 
@@ -159,7 +159,7 @@ class Compressed(Carrier):
             codec.decode(message, self.known[dest])
         return message
 
-    def taken(self, x: Tensor, dest: int) -> Tensor:
+    def received(self, x: Tensor, dest: int) -> Tensor:
         """k."""
         return self.known[dest]
 

@@ -12,16 +12,16 @@ from torch import Tensor
 
 
 class Codec(ABC):
-    """C. It has room of its own: one for each activity."""
+    """C. It has a buffer of its own: one for each activity."""
 
-    room: Tensor | None = None
+    buffer: Tensor | None = None
 
     def spare(self, x: Tensor) -> Tensor:
-        """Room like ``x`` (n,), the same at each call."""
-        room = self.room
-        if room is None or room.dtype != x.dtype or room.device != x.device or len(room) < len(x):
-            room = self.room = torch.empty_like(x)
-        return room[: len(x)]
+        """A buffer like ``x`` (n,), the same at each call."""
+        buffer = self.buffer
+        if buffer is None or buffer.dtype != x.dtype or buffer.device != x.device or len(buffer) < len(x):
+            buffer = self.buffer = torch.empty_like(x)
+        return buffer[: len(x)]
 
     @abstractmethod
     def most_bytes(self, x: Tensor) -> int:

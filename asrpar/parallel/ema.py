@@ -1,4 +1,4 @@
-"""Exponential moving average of the model, P4 (Tian et al. 2017, arXiv 1703.01024).
+"""Exponential moving average of the model: Tian et al. 2017 (arXiv 1703.01024).
 
     θ̄ ← a θ̄ + (1 − a) θ        after each synchronisation, θ the synchronised model
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from asrpar.parallel.flat import all_finite
 
-# 1 / the share of the training so far that the average spans in its warm-up.
+# 1 / the fraction of the training so far that the average spans in its warm-up.
 SPAN = 9
 # Numbers taken at a time, so that what is in between stays in the cache.
 _CHUNK = 1 << 17
@@ -80,7 +80,7 @@ def too_short(epochs: float, decay_epochs: float, warmup: bool) -> str | None:
     effect = (
         f"the average spans the last 1/{SPAN} of the training instead"
         if warmup
-        else f"{100 * math.exp(-epochs / decay_epochs):.0f} % of what is shipped are the weights that it begins with"
+        else f"{100 * math.exp(-epochs / decay_epochs):.0f} % of the final weights are those that it begins with"
     )
     return (
         f"ema.decay_epochs is {decay_epochs:g}, but the training has {epochs:g} epochs: {effect}; set it to a part of "

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.comm.base import Outgoing, Pending, Room
+from asrpar.parallel.comm.base import Buffer, Outgoing, Pending
 
 
 @dataclass
@@ -24,7 +24,7 @@ class FaultsConfig:
     Attributes:
         straggler_rank: learners that are slow.
         straggler_factor: how many times as long their gradients take; one for each of them, or one for all.
-        jitter: each gradient takes up to this share longer, at random.
+        jitter: each gradient takes up to this fraction longer, at random.
         seed: of the jitter; each rank has its own sequence.
         link_seconds: so much later do messages begin; their sender waits as at a link of little bandwidth.
         link_ranks: two ranks, only the link between them is slow (a collective waits for its slowest link); empty
@@ -147,14 +147,14 @@ class SlowLinks:
         comm: the sound one.
         seconds: by which messages over a slow link are late.
         slow: the two ranks of the whole job between which the link is slow; empty for all links.
-        world: rank in the whole job of each rank of ``comm``.
+        world_ranks: rank in the whole job of each rank of ``comm``.
     """
 
-    def __init__(self, comm: Comm, seconds: float, slow: set[int], world: list[int]) -> None:
-        self._comm, self._seconds, self._slow, self._world = comm, seconds, slow, world
-        here = slow & set(world) if slow else set(world)
+    def __init__(self, comm: Comm, seconds: float, slow: set[int], world_ranks: list[int]) -> None:
+        self._comm, self._seconds, self._slow, self._world_ranks = comm, seconds, slow, world_ranks
+        here = slow & set(world_ranks) if slow else set(world_ranks)
         # A collective waits for its slowest link: whoever sits at one comes late.
-        self._collective = len(here) > 1 and world[comm.rank] in here
+        self._collective = len(here) > 1 and world_ranks[comm.rank] in here
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._comm, name)
@@ -165,7 +165,7 @@ class SlowLinks:
                 self._comm.sleep(self._seconds)
 
     def _reaches(self, peer: int) -> bool:
-        ends = {self._world[self._comm.rank], self._world[peer]}
+        ends = {self._world_ranks[self._comm.rank], self._world_ranks[peer]}
         return len(ends) == 2 and (not self._slow or ends == self._slow)
 
     def allreduce(self, x: Tensor) -> None:
@@ -213,24 +213,24 @@ class SlowLinks:
         self._wait(any(self._reaches(dest) for dest, *_ in messages))
         return self._comm.send_all(messages)
 
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """`Comm.receive`: late because its sender was."""
         return self._comm.receive(into, source)
 
-    def pool(self, like: Tensor, count: int) -> None:
+    def shared_vectors(self, like: Tensor, count: int) -> None:
         """None: learners with slow links between them do not share memory."""
 
     def channel(self) -> "SlowLinks":
         """`Comm.channel`, over the same links."""
-        return SlowLinks(self._comm.channel(), self._seconds, self._slow, self._world)
+        return SlowLinks(self._comm.channel(), self._seconds, self._slow, self._world_ranks)
 
     def split(self, color: int | None, name: str = "") -> "SlowLinks | None":
         """`Comm.split`, over the same links."""
         part = self._comm.split(color, name)
         if part is None:
             return None
-        world = part.allgather_object(self._world[self._comm.rank])
-        return SlowLinks(part, self._seconds, self._slow, world)
+        world_ranks = part.allgather_object(self._world_ranks[self._comm.rank])
+        return SlowLinks(part, self._seconds, self._slow, world_ranks)
 
 
 class Late:

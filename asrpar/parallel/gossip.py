@@ -22,12 +22,12 @@ class Gossip(Strategy):
             self.learner.count_nonfinite()
             torch.mul(moved, scale, out=x)
 
-    def add_up(self, x: Tensor, share: float) -> Tensor:
-        """Σ x, in place. A learner whose ``x`` is not finite, its ``share`` of 1, counts as the mean of the others."""
+    def add_up(self, x: Tensor, fraction: float) -> Tensor:
+        """Σ x, in place. A learner whose ``x``, a ``fraction`` of 1, is not finite counts as the others' mean."""
         lost = torch.zeros(1, dtype=torch.float64)
         if not all_finite(x):
             x.zero_()
-            lost.fill_(share)
+            lost.fill_(fraction)
         self.comm.allreduce(lost)
         self.comm.allreduce(x)
         if not lost.item():

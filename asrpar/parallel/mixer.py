@@ -83,7 +83,7 @@ class Mixer:
 
     def __init__(self, matrices: list[Tensor], rank: int, wire: Wire, like: Tensor) -> None:
         self.wire, self.rank = wire, rank
-        self.room = wire.room(like)
+        self.buffer = wire.buffer(like)
         self.moved = torch.zeros_like(like)
         self.finite = True
         self.keeps = [m[rank, rank].item() for m in matrices]
@@ -110,16 +110,16 @@ class Mixer:
         heard = 0.0
         for peer, weight, gives in self.plan[turn]:
             if weight and gives:
-                comm.exchange(packed, self.room, peer)
+                comm.exchange(packed, self.buffer, peer)
             elif gives:
                 comm.send(peer, 0, (), packed)
             else:
-                comm.receive(self.room, peer)
+                comm.receive(self.buffer, peer)
             if not weight:
                 continue
             ratio = 1.0 if omega is None else (omega[peer] / omega[self.rank]).item()
-            if not is_marked(self.room):
-                self.moved.add_(self.wire.unpack(self.room), alpha=weight)
+            if not is_marked(self.buffer):
+                self.moved.add_(self.wire.unpack(self.buffer), alpha=weight)
                 heard += weight * ratio
             elif self.finite:
                 self.moved.add_(self.wire.unpack(packed), alpha=weight * ratio)

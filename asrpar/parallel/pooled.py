@@ -2,7 +2,7 @@
 
     x_i, x_j ← (x_i + x_j) / 2
 
-The learner that seeks the other makes the average for both, while neither can update. Each has room for three vectors:
+The active learner makes the average for both, while neither can update. Each has three vectors:
 the weights that its gradient is being computed at, x_i if exchanges have made it another one since, and one for the
 next average. Nothing is copied: the learner goes on in another of the three. So an exchange moves 6 vectors through
 memory, where one by messages in shared memory (`Replica`) moves 12.
@@ -20,26 +20,26 @@ from asrpar.parallel.strategies.base import Learner
 from asrpar.parallel.wire import Wire
 
 # Vectors of each learner.
-ROOM = 3
+VECTORS = 3
 # Numbers that are averaged for one learner, and copied for the other while they are still in the cache.
 _CHUNK = 1 << 18
 
 
-class PooledReplica:
+class SharedReplica:
     """x_i, one exchange at a time; has what `adpsgd` needs of a `Replica`.
 
     Args:
-        learner: moves into the pool.
+        learner: moves into shared memory.
         channel: for exchanges.
-        lock: held by whoever calls `fold`, until the update is done.
-        pool: `ROOM` vectors (P,) of each learner, by rank.
+        lock: held by whoever calls `apply_received`, until the update is done.
+        vectors: `VECTORS` vectors (P,) of each learner, by rank.
     """
 
     def __init__(
-        self, learner: Learner, channel: Comm, lock: AbstractContextManager, pool: dict[int, list[Tensor]]
+        self, learner: Learner, channel: Comm, lock: AbstractContextManager, vectors: dict[int, list[Tensor]]
     ) -> None:
-        self.learner, self.channel, self.lock, self.pool = learner, channel, lock, pool
-        self.own = pool[channel.rank]
+        self.learner, self.channel, self.lock, self.vectors = learner, channel, lock, vectors
+        self.own = vectors[channel.rank]
         # Which of the own vectors are the learner's weights, and which is x_i.
         self.here = self.latest = 0
         # Whether another's weights have replaced x_i since somebody asked for it.
@@ -47,20 +47,22 @@ class PooledReplica:
         self.own[0].copy_(learner.weights)
         learner.move(self.own[0])
 
-    def room(self) -> None:
+    def receive_buffer(self) -> None:
         """Messages bring numbers only."""
 
     def spare(self) -> int:
         """Which of the own vectors nobody needs; the lock is held."""
-        return next(k for k in range(ROOM) if k not in (self.here, self.latest))
+        return next(k for k in range(VECTORS) if k not in (self.here, self.latest))
 
-    def seek(self, peer: int) -> None:
+    def ask(self, peer: int) -> None:
         """Average with ``peer``, for both."""
         self.channel.send(peer, EXCHANGE)
         x, spare = map(int, self.channel.receive(source=peer).numbers[:2])
         with self.lock, self.span(peer):
             place = self.spare()
-            lost, theirs = average(self.own[self.latest], self.pool[peer][x], self.own[place], self.pool[peer][spare])
+            lost, theirs = average(
+                self.own[self.latest], self.vectors[peer][x], self.own[place], self.vectors[peer][spare]
+            )
             self.latest, self.lost = place, self.lost or lost
         self.channel.send(peer, EXCHANGE, (theirs,))
 
@@ -76,7 +78,7 @@ class PooledReplica:
         """Of the trace. Counted as sent is what an exchange brings to the other, as if they shared no memory."""
         return self.channel.trace.span("exchange", peer=peer, bytes=self.own[0].nbytes, sent=self.own[0].nbytes)
 
-    def fold(self) -> bool:
+    def apply_received(self) -> bool:
         """weights = x_i; whether exchanges have made another x_i of them."""
         changed = self.here != self.latest
         if changed:
@@ -108,15 +110,15 @@ def average(x: Tensor, y: Tensor, first: Tensor, second: Tensor) -> tuple[bool, 
 
 
 def make_replica(
-    learner: Learner, channel: Comm, wire: Wire, lock: AbstractContextManager, lent: int, pooled: bool
-) -> Replica | PooledReplica:
-    """Of a learner: in a pool if it may be, all learners share memory, and nothing is to be rounded. Collective.
+    learner: Learner, channel: Comm, wire: Wire, lock: AbstractContextManager, lent: int, shared: bool
+) -> Replica | SharedReplica:
+    """Of a learner: in shared memory if it may be, all learners share it, and nothing is to be rounded. Collective.
 
     Args:
         learner, channel, wire, lock, lent: see `Replica`.
-        pooled: it may be.
+        shared: it may be.
     """
-    pool = channel.pool(learner.weights, ROOM) if pooled and wire.method == "none" else None
-    if pool is None:
+    vectors = channel.shared_vectors(learner.weights, VECTORS) if shared and wire.method == "none" else None
+    if vectors is None:
         return Replica(learner.weights, channel, wire, lock, lent)
-    return PooledReplica(learner, channel, lock, pool)
+    return SharedReplica(learner, channel, lock, vectors)

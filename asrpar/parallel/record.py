@@ -19,7 +19,7 @@ from torch import Tensor
 from asrpar.errors import DataError, TrainingError
 from asrpar.files.paths import naming
 from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.comm.base import Event, Room
+from asrpar.parallel.comm.base import Buffer, Event
 
 VERSION = 1
 NOBODY = -1
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     Attributes:
         activity: whose; the learner's own is ``learner``.
         event: ``gradient`` begins, ``lock`` is taken, ``set``, ``clear`` and (the end of) ``wait`` of an event, and
-            ``receive`` of a message from anybody; ``pool``: there is one.
+            ``receive`` of a message from anybody; ``pool``: there are `Comm.shared_vectors`.
         peer: who sent what was received; -1 for other events.
         step: gradients that have begun so far.
         read: version of the vectors when the event happened: how many events wrote them before.
@@ -243,7 +243,7 @@ class WitnessedComm:
         """`Comm.event`."""
         return WitnessedEvent(self._comm.event(), self._comm, self._witness)
 
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """`Comm.receive`; in a replay from whom it was in the recording."""
         if source is not None:
             return self._comm.receive(into, source)
@@ -253,14 +253,14 @@ class WitnessedComm:
         self._witness.turn(activity, "receive", message.source)
         return message
 
-    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
-        """`Comm.pool`; that there is one, is an event."""
-        pool = self._comm.pool(like, count)
-        if pool is not None:
+    def shared_vectors(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+        """`Comm.shared_vectors`; that there is one, is an event."""
+        vectors = self._comm.shared_vectors(like, count)
+        if vectors is not None:
             activity = self._comm.activity()
             self._witness.before(activity, "pool")
             self._witness.turn(activity, "pool")
-        return pool
+        return vectors
 
     def channel(self) -> "WitnessedComm":
         """`Comm.channel`."""

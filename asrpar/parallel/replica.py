@@ -31,7 +31,7 @@ class Replica:
         weights: (P,), constant but in the updates of the computing thread.
         channel: for exchanges. Making a replica is collective.
         wire: how vectors travel.
-        lock: held by whoever calls `fold` or `settle`, until the update is done.
+        lock: held by whoever calls `apply_received` or `settle`, until the update is done.
         lent: messages that others are reading while this learner exchanges with the next; more are copied.
     """
 
@@ -39,7 +39,7 @@ class Replica:
         self.weights, self.channel, self.wire, self.lock = weights, channel, wire, lock
         self.drafts = channel.drafts(weights, lent + 1)
         # s_j may be kept in one of them while the next message comes into the other.
-        self.rooms = [wire.room(weights), wire.room(weights)]
+        self.buffers = [wire.buffer(weights), wire.buffer(weights)]
         self.displacement = torch.empty_like(weights)
         self.displaced = False
         self.sent: Tensor | None = None
@@ -49,16 +49,16 @@ class Replica:
         # Whether what was sent is finite; whether another's has replaced x_i since somebody asked for it.
         self.finite, self.lost = True, False
 
-    def room(self) -> Tensor:
+    def receive_buffer(self) -> Tensor:
         """For the next message."""
         partner = self.partner
-        taken = partner is not None and partner.payload.data_ptr() == self.rooms[0].data_ptr()
-        return self.rooms[taken]
+        taken = partner is not None and partner.payload.data_ptr() == self.buffers[0].data_ptr()
+        return self.buffers[taken]
 
-    def seek(self, peer: int) -> None:
+    def ask(self, peer: int) -> None:
         """Average with ``peer``."""
         self.channel.send(peer, EXCHANGE, payload=self.snapshot())
-        self.mix(self.channel.receive(self.room(), source=peer))
+        self.mix(self.channel.receive(self.receive_buffer(), source=peer))
 
     def answer(self, message: Message) -> None:
         """Average with who sent ``message``."""
@@ -113,7 +113,7 @@ class Replica:
             self.partner = None
         self.still = False
 
-    def fold(self) -> bool:
+    def apply_received(self) -> bool:
         """weights = x_i; whether exchanges have made another x_i of them."""
         changed = self.partner is not None or self.displaced or self.lost
         if self.partner:

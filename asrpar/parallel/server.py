@@ -1,7 +1,7 @@
 """A parameter server: a vector that lives in shards on some ranks, to which learners push and from which they pull.
 
-P1 calls algorithms that use one centralised and asynchronous. The server is an activity beside computing, so that a
-rank can both learn and serve; with a rank of its own it only serves.
+Cui et al. 2020 call algorithms that use one centralised and asynchronous. The server is an activity beside computing,
+so that a rank can both learn and serve; with a rank of its own it only serves.
 """
 
 import itertools
@@ -106,7 +106,7 @@ class ParameterServer:
             pushes.append((host, PUSH, (self.seen[host], lr, plainly), sent))
         sending = self.requests.send_all(pushes)
         for _ in self.hosts:
-            message = self.replies.receive(lambda host: self.carrier.reply_room(reply, part_of[host]))
+            message = self.replies.receive(lambda host: self.carrier.reply_buffer(reply, part_of[host]))
             self.carrier.take(message.payload, reply, part_of[message.source])
             self.seen[message.source] = int(message.numbers[0])
         sending.wait()
@@ -116,7 +116,7 @@ class ParameterServer:
         clocks = dict.fromkeys(range(self.clients), 0)
         waiting: dict[int, Tensor] = {}
         while clocks:
-            message = self.requests.receive(self.carrier.room)
+            message = self.requests.receive(self.carrier.receive_buffer)
             if message.kind == DONE:
                 del clocks[message.source]
             else:
@@ -129,7 +129,7 @@ class ParameterServer:
                 reply = waiting.pop(rank)
                 sent = self.carrier.reply(reply, rank)
                 if self.pulled:
-                    self.pulled[rank].copy_(self.carrier.taken(reply, rank))
+                    self.pulled[rank].copy_(self.carrier.received(reply, rank))
                 self.replies.send(rank, REPLY, (self.version,), sent)
 
     def staleness(self, message: Message) -> int:

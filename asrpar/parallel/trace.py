@@ -126,16 +126,16 @@ class Span:
         total[1] += nanoseconds - self.inner
         if "sent" in self.arguments:
             total[2] += self.arguments["sent"]
-        if trace.room > 0:
-            trace.room -= 1
+        if trace.capacity > 0:
+            trace.capacity -= 1
             track.events.append((name, self.begin, nanoseconds, self.arguments))
 
 
 class RecordingTrace(Trace):
-    """Keeps totals, and single events as well for as long as there is room for them.
+    """Keeps totals, and single events as well, up to a certain number of them.
 
     Made in the learner's thread; whatever other threads record is hidden communication. A span with another one inside
-    counts only for its own time, so that the shares of a thread never add up to more than its time.
+    counts only for its own time, so that the times of a thread never add up to more than its time.
 
     Args:
         events: greatest number of events; 0 keeps totals only.
@@ -144,11 +144,11 @@ class RecordingTrace(Trace):
     Attributes:
         learner: the track of the learner's own thread.
         tracks: of all threads that have recorded something.
-        room: for so many more events.
+        capacity: for so many more events.
     """
 
     def __init__(self, events: int = 0, clock: Callable[[], int] = time.perf_counter_ns) -> None:
-        self.room = events
+        self.capacity = events
         self.clock = clock
         self.tracks: list[Track] = []
         self._here = threading.local()
@@ -183,8 +183,8 @@ class RecordingTrace(Trace):
         if found is None:
             found = track.counts[name] = Count()
         found.add(value)
-        if self.room > 0:
-            self.room -= 1
+        if self.capacity > 0:
+            self.capacity -= 1
             track.events.append((name, self.clock(), -1, value))
 
     def totals(self) -> dict[str, list[float]]:

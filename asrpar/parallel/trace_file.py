@@ -83,7 +83,7 @@ class TraceFile:
                 else:
                     times = {"ts": ts, "dur": round(nanoseconds * 1e-3, 3)}
                     lines.append(self._event(name, "X", track.number, **times, args=what))
-        if self.trace.room <= 0 and not self._full:
+        if self.trace.capacity <= 0 and not self._full:
             self._full = True
             note = "trace.max_events reached: no events from here on"
             ts = round((self.trace.clock() - self.origin) * 1e-3, 3)

@@ -47,7 +47,7 @@ class Wire:
         """``x`` (P,) as it is sent between two learners; valid until the next call. Only the type may change."""
         return x
 
-    def room(self, x: Tensor) -> Tensor:
+    def buffer(self, x: Tensor) -> Tensor:
         """A new tensor into which a packed vector like ``x`` can be received."""
         return x.new_empty(x.shape)
 

@@ -39,7 +39,7 @@ def probability_better(
     replications: int = REPLICATIONS,
     seed: int = SEED,
 ) -> float:
-    """Paired bootstrap: share of resampled sets on which B has fewer errors than A; a tie counts one half.
+    """Paired bootstrap: fraction of resampled sets on which B has fewer errors than A; a tie counts one half.
 
     0.5 says that nothing tells the two apart; above 0.975 or below 0.025 the difference is significant at 5 %.
 

@@ -134,8 +134,8 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
         log.info("a batch of %.0f frames takes %.4f s: %.0f frames/s", frames, seconds, frames / seconds)
     if not rows:
         raise DataError(f"the set '{config.data.train}' has no batch of about {min(batch_frames)} frames")
-    share = statistics.median(comm.broadcast_object(spread))
-    return Compute(table=rows, jitter=Jitter("lognormal", _round(share, 2)))
+    fraction = statistics.median(comm.broadcast_object(spread))
+    return Compute(table=rows, jitter=Jitter("lognormal", _round(fraction, 2)))
 
 
 def measure_links(comm: Comm, nodes: list[int], cluster: Cluster, repeats: int) -> None:

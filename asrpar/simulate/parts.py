@@ -240,6 +240,6 @@ class VirtualParts(Parts):
             "virtual": True,
             "cluster": self.cluster.name,
             "virtual_seconds": self.comm.clock(),
-            "trace_checksum": self.comm.world.checksum,
+            "trace_checksum": self.comm.scheduler.checksum,
             "wall_seconds": round(time.perf_counter() - self.begin, 3),
         }

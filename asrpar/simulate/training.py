@@ -106,17 +106,17 @@ def run_all(
 ) -> None:
     """All learners, in virtual time."""
     from asrpar.parallel.comm.virtual import Shared
-    from asrpar.parallel.virtual.clock import World
+    from asrpar.parallel.virtual.clock import Scheduler
     from asrpar.parallel.virtual.network import Network
     from asrpar.simulate.parts import VirtualParts
 
-    world = World()
+    scheduler = Scheduler()
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
-    pools = any(entry.event == "pool" for entries in recorded or () for entry in entries)
-    for comm in Shared(world, Network(cluster), pools=pools).learners(learners):
-        world.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
-    world.run()
+    shared_memory = any(entry.event == "pool" for entries in recorded or () for entry in entries)
+    for comm in Shared(scheduler, Network(cluster), shared_memory=shared_memory).learners(learners):
+        scheduler.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
+    scheduler.run()
 
 
 def check_simulated(config: TrainConfig, learners: int) -> None:

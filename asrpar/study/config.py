@@ -99,7 +99,7 @@ class StudyConfig:
         when: settings for some cells, ``{cells: [rules], set: {...}, cluster: {...}}``; they override the axes'.
         reference: the rule of the cells that others are compared with; none takes ``{strategy: single}``, if there are
             such cells.
-        margin: a dev loss is as good as the reference's if it exceeds it by at most this share; 0 for no comparison.
+        margin: a dev loss is as good as the reference's if it exceeds it by at most this fraction; 0 for no comparison.
         decode: decode and score dev and test sets of each cell.
     """
 
@@ -135,7 +135,7 @@ def load_study(path: str | Path) -> StudyConfig:
     if bool(study.cluster.preset) == bool(study.cluster.config):
         raise ConfigError(f"{path}: cluster needs either a preset or a config")
     if not study.margin >= 0:
-        raise ConfigError(f"{path}: margin is {study.margin}: it is a share of the reference's dev loss")
+        raise ConfigError(f"{path}: margin is {study.margin}: it is a fraction of the reference's dev loss")
     if study.timelines.ranks < 1 or study.timelines.steps < 1:
         raise ConfigError(f"{path}: timelines need at least 1 of ranks and 1 of steps")
     study.title = study.title or study.name

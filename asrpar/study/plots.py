@@ -215,7 +215,7 @@ def _losses(study: StudyConfig, known: Known, groups: Sequence[Group]) -> Plot |
     losses = [loss for g in groups if (loss := g.mean("dev_loss")) is not None]
     _near(made[1], losses)
     made[0].supylabel("final dev loss (nats a frame)", fontsize="medium")
-    caption = f"Dev loss of the shipped model{_against(axis)}, with 95 % t-intervals over seeds." + BEYOND
+    caption = f"Dev loss of the final model{_against(axis)}, with 95 % t-intervals over seeds." + BEYOND
     return Plot("dev_loss_batch" if axis == "batch" else "dev_loss_final", caption, made[0])
 
 
@@ -229,9 +229,9 @@ def _speed(known: Known, groups: Sequence[Group]) -> Plot | None:
     for panel, left, right in zip(found, pairs[::2], pairs[1::2], strict=True):
         for name, curve in panel.curves.items():
             points = sorted((g.cell.learners, *speed_up(g)) for g in curve)
-            xs, speeds, shares = zip(*points, strict=True)
+            xs, speeds, fractions = zip(*points, strict=True)
             left.plot(xs, speeds, label=name, **look(known, name))
-            right.plot(xs, shares, **look(known, name))
+            right.plot(xs, fractions, **look(known, name))
         most = max(g.cell.learners for g in own)
         left.plot([1, most], [1, most], color=REFERENCE, linestyle=":", label="linear")
         ticks = sorted({g.cell.learners for g in own})
@@ -263,10 +263,10 @@ def _staleness(known: Known, groups: Sequence[Group]) -> Plot | None:
             whole = sum(classes.values())
             width = 0.8 / len(panel.curves)
             places = [value + width * (at - (len(panel.curves) - 1) / 2) for value in sorted(classes)]
-            shares = [classes[value] / whole for value in sorted(classes)]
-            ax.bar(places, shares, width, label=name, color=look(known, name)["color"])
+            fractions = [classes[value] / whole for value in sorted(classes)]
+            ax.bar(places, fractions, width, label=name, color=look(known, name)["color"])
         ax.set(title=panel.title, xlabel="staleness (updates)")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    figure.supylabel("share of updates", fontsize="medium")
+    figure.supylabel("fraction of updates", fontsize="medium")
     legend(figure, pairs)
     return Plot("staleness", f"Histograms of staleness; the last class is {CLASSES} and more.", figure)

@@ -56,9 +56,9 @@ class ScheduleConfig:
     Attributes:
         name: ``one_cycle`` (linear warm-up, then cosine to ``final``), ``constant`` (after warm-up), ``exponential``
             (after warm-up, multiplied by ``decay`` each epoch).
-        warmup: share of the whole training, in [0, 1].
-        start: first rate as a share of the peak.
-        final: last rate as a share of the peak.
+        warmup: fraction of the whole training, in [0, 1].
+        start: first rate as a fraction of the peak.
+        final: last rate as a fraction of the peak.
         decay: of ``exponential``.
     """
 
@@ -71,10 +71,10 @@ class ScheduleConfig:
 
 @dataclass
 class EmaConfig:
-    """Average of the model, which is shipped in its place when enabled.
+    """Average of the model, which is the final model when enabled.
 
     Attributes:
-        enabled: keep θ̄ and ship it.
+        enabled: keep θ̄, and make it the final model.
         decay_epochs: time constant in epochs' worth of frames, so that it means the same for every corpus.
         warmup: the average spans no more than a ninth of the training so far, and soon forgets the first weights; for
             trainings of less than about ten time constants.
@@ -151,7 +151,7 @@ class TrainConfig:
             curves; 0 for the points of epochs only.
         dev_max_frames: padded frames of a dev batch.
         max_nonfinite: stop after so many gradients that were not finite.
-        max_misfit_fraction: refuse a training or dev set of which more utterances than this share are in no loss, as
+        max_misfit_fraction: refuse a training or dev set of which more utterances than this fraction are in no loss, as
             their transcripts need more frames than they have.
         time_limit_minutes: save and stop after that; 0 for none.
         stop_after_epochs: end after so many epochs although the schedule is laid out for ``epochs``; 0 for none.
@@ -238,18 +238,20 @@ def check_config(config: TrainConfig) -> None:
         if not 0 <= value < math.inf:
             raise ConfigError(f"{key} is {value}: it must not be negative, and finite")
     if not 0 <= config.max_misfit_fraction <= 1:
-        raise ConfigError(f"max_misfit_fraction is {config.max_misfit_fraction}: it is a share, from 0 to 1")
+        raise ConfigError(f"max_misfit_fraction is {config.max_misfit_fraction}: it is a fraction, from 0 to 1")
     if config.seed >= 2**31:
         raise ConfigError(f"seed is {config.seed}: it must be less than 2147483648")
     if config.threads > (os.cpu_count() or math.inf):
         raise ConfigError(f"threads is {config.threads}, but this machine has {os.cpu_count()} cores")
     if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
         raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
-    shares = {"optimizer.momentum": o.momentum, "schedule.start": config.schedule.start}
-    shares |= {"schedule.final": config.schedule.final, "schedule.decay": config.schedule.decay}
-    for key, value in shares.items():
+    fractions = {"optimizer.momentum": o.momentum, "schedule.start": config.schedule.start}
+    fractions |= {"schedule.final": config.schedule.final, "schedule.decay": config.schedule.decay}
+    for key, value in fractions.items():
         if value > 1 or (value == 1 and key == "optimizer.momentum"):
-            raise ConfigError(f"{key} is {value}: it is a share, up to 1{' and below it' * key.endswith('momentum')}")
+            raise ConfigError(
+                f"{key} is {value}: it is a fraction, up to 1{' and below it' * key.endswith('momentum')}"
+            )
     if o.nesterov and (o.name != "sgd" or not o.momentum):
         raise ConfigError(
             "optimizer.nesterov is true, but that is a kind of SGD's momentum: set optimizer.name=sgd and "
@@ -260,7 +262,7 @@ def check_config(config: TrainConfig) -> None:
             "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and optimizer.momentum=0"
         )
     if not 0 <= config.schedule.warmup <= 1:
-        raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a share of the training, from 0 to 1")
+        raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a fraction of the training, from 0 to 1")
     for key in ("exp", "data.feats", "data.lang"):
         if not (getattr(config.data, key[5:]) if key.startswith("data.") else config.exp):
             raise ConfigError(f"{key} is not set: give --set {key}=FOLDER or write it into the configuration")

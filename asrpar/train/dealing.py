@@ -132,7 +132,7 @@ class EqualShares:
             except LearnerLost:
                 batches = go_on(trainer, self.members, batches, trainer.batch)
 
-    def quiet(self, step: int) -> None:
+    def synchronised(self, step: int) -> None:
         """All learners have taken ``step`` steps of this epoch, and what these have brought is with all."""
         self.members.steps = [step] * self.members.size
 
@@ -167,9 +167,9 @@ class OnDemand:
             todo = [i for i in range(begin * learners, end * learners) if frames[i] and i not in done]
             number, lost = self.part(trainer, loader, [(i, frames[i]) for i in todo])
             whole = not (number or lost)
-            taken = set() if whole else set().union(*trainer.comm.allgather_object(trainer.taken))
-            p.step, p.done = reached(done, taken, begin, end, learners, whole=whole)
-            trainer.taken = []
+            consumed = set() if whole else set().union(*trainer.comm.allgather_object(trainer.consumed))
+            p.step, p.done = reached(done, consumed, begin, end, learners, whole=whole)
+            trainer.consumed = []
             p.steps = steps_before + p.step + len(p.done) // learners
             p.frames = frames_before + sum(frames[: p.step * learners]) + sum(frames[i] for i in p.done)
             # While learners were at work, this one may have counted shares that were handed back.
@@ -178,7 +178,7 @@ class OnDemand:
                 trainer.pause(*(due(steps_before + p.step, every) for every in intervals))
         return number
 
-    def quiet(self, step: int) -> None:
+    def synchronised(self, step: int) -> None:
         """A part has ended; nobody inherits of it."""
 
     def part(self, trainer: "Trainer", loader: BatchLoader, todo: list[Dealt]) -> tuple[int, bool]:
@@ -224,21 +224,21 @@ def nothing() -> Generator[Batch, None, None]:
 
 
 def reached(
-    done: set[int], taken: set[int], begin: int, end: int, learners: int, *, whole: bool
+    done: set[int], consumed: set[int], begin: int, end: int, learners: int, *, whole: bool
 ) -> tuple[int, list[int]]:
     """How far an epoch has come: the step before which all shares are done, and the shares of later steps that are.
 
     Args:
         done: shares from step ``begin`` on that were done before the part; a run whose parts were longer may have left
             some that lie behind ``end``.
-        taken: shares of an unfinished part that were consumed.
+        consumed: shares of an unfinished part that were consumed.
         begin, end: steps between which the part lies.
         learners: shares of a step.
         whole: whether the part was finished.
     """
     if whole:
         return end, sorted(i for i in done if i >= end * learners)
-    return begin, sorted(done | taken)
+    return begin, sorted(done | consumed)
 
 
 def due(steps: int, every: int) -> bool:

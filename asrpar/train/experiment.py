@@ -130,7 +130,7 @@ def run(
         # The trainer's learners are those that are left.
         comm = trainer.comm
         if comm.rank == 0:
-            log.info("training time by rank on %s, shares in percent:\n%s", cpu(), table(times))
+            log.info("training time by rank on %s, fractions in percent:\n%s", cpu(), table(times))
             write_summary(exp, config, trainer, times, complete=not number)
         # The first rank that exits with an error code ends the others.
         comm.barrier()
@@ -148,7 +148,7 @@ def tell_of_stop(number: int, trainer: "Trainer") -> None:
     if number == signal.SIGUSR1 and trainer.stop.deadline is not None and time.monotonic() > trainer.stop.deadline:
         cause = who = f"its time limit of {trainer.config.time_limit_minutes:g} minutes"
     outcome = "after saving a checkpoint; run the same command again to go on"
-    if trainer.bereft:
+    if trainer.learner_lost:
         outcome = (
             "in an epoch in which a learner was lost, of which nothing is saved: start as many learners as before to "
             "go on from the last checkpoint, or to begin anew if there is none"

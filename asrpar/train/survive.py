@@ -1,4 +1,4 @@
-"""Going on without a learner that died: P1 names it as what asynchronous, decentralised training makes possible."""
+"""Going on without a learner that died, which asynchronous decentralised training makes possible (Cui et al. 2020)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 class Members:
-    """Who takes part in an epoch, and where all stood at its last quiet moment: what is needed when one is gone.
+    """Who takes part in an epoch, and where all stood at its last synchronised moment: what is needed when one is gone.
 
     Args:
         comm: all ranks.
@@ -51,8 +51,8 @@ def regroup(trainer: "Trainer", members: Members) -> Comm:
 def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch: Batch | None) -> Iterator[Batch]:
     """Let a trainer go on among those who are left; returns what is left of the epoch for it.
 
-    How far a lost learner got since the last quiet moment nobody knows, so its batches since then are all dealt anew:
-    every utterance of the epoch is used, some of them twice.
+    How far a lost learner got since the last synchronised moment nobody knows, so its batches since then are all dealt
+    anew: every utterance of the epoch is used, some of them twice.
 
     Args:
         trainer: whose strategy has raised `LearnerLost`; its transport and strategy are replaced.

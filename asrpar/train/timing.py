@@ -1,4 +1,4 @@
-"""What the training time went to: shares by rank, bytes, staleness; for the log, ``train.json`` and TensorBoard.
+"""What the training time went to: fractions by rank, bytes, staleness; for the log, ``train.json`` and TensorBoard.
 
 Training time is that of the epochs, without dev sets and checkpoints. A rank's own thread computes (gradient, local
 optimizer), waits for data, or waits for others (exposed communication); what its activities send meanwhile is hidden
@@ -17,7 +17,7 @@ from asrpar.train.config import TraceConfig
 
 log = get_logger(__name__)
 
-# Spans that are no communication, and the share that they belong to.
+# Spans that are no communication, and the fraction that they belong to.
 SHARES = {"compute": "compute", "straggle": "compute", "apply": "apply", "data": "data"}
 # An activity that waits to be called is idle.
 IDLE = "hidden/wait"
@@ -55,8 +55,8 @@ def combine_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def shares(spans: Spans, seconds: float, frames: float) -> dict[str, float]:
-    """What one rank did in ``seconds`` of training: shares of that time, and rates."""
+def fractions(spans: Spans, seconds: float, frames: float) -> dict[str, float]:
+    """What one rank did in ``seconds`` of training: fractions of that time, and rates."""
     parts = dict.fromkeys(("compute", "apply", "data", "waiting", "hidden"), 0.0)
     messages = sent = 0
     for key, (number, duration, size) in spans.items():
@@ -66,7 +66,7 @@ def shares(spans: Spans, seconds: float, frames: float) -> dict[str, float]:
         sent += size
         messages += number if size else 0
     own = sum(parts.values()) - parts["hidden"]
-    # Of no time there are no shares: NaN, which stays the greater of itself and 0.
+    # Of no time there are no fractions: NaN, which stays the greater of itself and 0.
     found = {"frames_per_second": ratio(frames, seconds)} | {k: ratio(v, seconds) for k, v in parts.items()}
     found["other"] = max(1.0 - ratio(own, seconds), 0.0)
     return found | {"bytes_sent": float(sent), "messages": float(messages)}
@@ -142,7 +142,7 @@ class Timing:
         """Scalars about the training time since the last call, means over all ranks. Collective."""
         spans, seconds, frames, counts = self._epoch
         now = self.counts()
-        found = shares(combine(self._spans, spans, -1), self.seconds - seconds, self.frames - frames)
+        found = fractions(combine(self._spans, spans, -1), self.seconds - seconds, self.frames - frames)
         new = {n: (c["number"], c["total"]) for n, c in now.items()}
         before = {n: (c["number"], c["total"]) for n, c in counts.items()}
         changes = {n: (a - before.get(n, (0, 0))[0], b - before.get(n, (0, 0))[1]) for n, (a, b) in new.items()}
@@ -159,7 +159,7 @@ class Timing:
         """All ranks and their mean, and each quantity over all ranks; for ``train.json``. Collective."""
         spans = {k: {"number": n, "seconds": t, "sent": b} for k, (n, t, b) in sorted(self._spans.items()) if n}
         own = {"rank": self.rank, "seconds": self.seconds, "frames": self.frames}
-        own |= shares(self._spans, self.seconds, self.frames)
+        own |= fractions(self._spans, self.seconds, self.frames)
         everyone = self.comm.allgather_object((own, spans, self.counts()))
         found: dict[str, Any] = {
             "mean": {k: v for k, v in mean([own for own, _, _ in everyone]).items() if k != "rank"}
@@ -195,7 +195,7 @@ class Timing:
 
 
 def table(summary: dict[str, Any]) -> str:
-    """`Timing.summary` for people: shares in percent of the training time."""
+    """`Timing.summary` for people: fractions in percent of the training time."""
     columns = ("compute", "apply", "data", "waiting", "other", "hidden")
     lines = [f"{'rank':>5} {'frames/s':>10}" + "".join(f"{c:>9}" for c in columns) + f"{'MB sent':>10}{'messages':>10}"]
     ranks = summary["ranks"]

@@ -63,10 +63,10 @@ class Trainer:
         self.position = Position()
         self.checkpoints = self.parts.checkpoints(comm)
         self.batch: Batch | None = None
-        # Shares of the epoch that this learner has consumed since the last quiet moment.
-        self.taken: list[int] = []
+        # Shares of the epoch that this learner has consumed since the last synchronised moment.
+        self.consumed: list[int] = []
         # A learner was lost in this epoch.
-        self.bereft = False
+        self.learner_lost = False
         self.look = Look(comm, self.strategy.apart)
         self.stopped_by = 0
 
@@ -83,7 +83,7 @@ class Trainer:
                     number = self.stop.agreed() if p.epoch < last else 0
                 if number:
                     self.save()
-                    self.result = self.shipped()
+                    self.result = self.final_weights()
                     self.strategy.close()
                     return number
         finally:
@@ -141,7 +141,7 @@ class Trainer:
                 p.step += 1
                 p.steps += 1
                 p.frames += batch.global_frames
-                self.taken.append(batch.share)
+                self.consumed.append(batch.share)
                 self.timing.frames += batch.num_frames
                 self.strategy.wire.advance(batch.global_frames)
                 self.progress.step(batch.global_frames, self.learner, p.frames, self.timing.elapsed())
@@ -166,20 +166,20 @@ class Trainer:
         self.strategy = self.strategy.survive(comm)
         # From the next epoch on the data are dealt to those who are left.
         self.loader = self.parts.loader(comm.size, comm.rank)
-        self.serves, self.bereft = False, True
+        self.serves, self.learner_lost = False, True
 
     def between_steps(self) -> bool:
         """Dev loss, checkpoint and stop signals where they are due within an epoch; True to stop."""
         p, config = self.position, self.config
         # Who shares the batches of a lost learner is no longer at the same step as the others.
-        due = p.steps if self.shares.alike and not self.bereft else 0
+        due = p.steps if self.shares.alike and not self.learner_lost else 0
         dev = config.dev_every_steps and due and due % config.dev_every_steps == 0
         save = config.checkpoint.every_steps and due and due % config.checkpoint.every_steps == 0
         # Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
         if self.strategy.lockstep:
             look = self.look.step(self.stop.seen() > 0)
         else:
-            look = bool(dev or save) or self.strategy.together(self.stop.noticed())
+            look = bool(dev or save) or self.strategy.should_sync(self.stop.noticed())
             if look:
                 with self.watchdog.waiting():
                     self.strategy.finish()
@@ -192,7 +192,7 @@ class Trainer:
         """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
         if not (dev or save):
             return
-        self.shares.quiet(self.position.step)
+        self.shares.synchronised(self.position.step)
         self.lap()
         if dev:
             found = self.evaluate()
@@ -206,10 +206,10 @@ class Trainer:
         p = self.position
         p.epoch += 1
         p.step, p.done = 0, []
-        self.taken.clear()
-        if self.bereft:
+        self.consumed.clear()
+        if self.learner_lost:
             p.steps, p.frames = self.comm.broadcast_object((p.steps, p.frames))
-            p.ema_frames, self.bereft = p.frames, False
+            p.ema_frames, self.learner_lost = p.frames, False
         report(self)
         config = self.config
         if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch in (config.epochs, config.stop_after_epochs):
@@ -232,16 +232,16 @@ class Trainer:
             self.ema.update(self.strategy.observed(), frames)
             self.position.ema_frames = self.position.frames
 
-    def shipped(self) -> Tensor:
+    def final_weights(self) -> Tensor:
         """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model. Collective."""
         return self.strategy.consensus(self.ema.model()) if self.ema is not None else self.strategy.model()
 
     def evaluate(self, averaged: bool = True) -> Evaluation:
-        """Dev loss and token error rate of the shipped model, or of the one that is not ``averaged`` over time."""
+        """Dev loss and token error rate of the final weights, or of the one that is not ``averaged`` over time."""
         config = self.config
         return evaluate(
             self.learner,
-            self.shipped() if averaged else self.strategy.model(),
+            self.final_weights() if averaged else self.strategy.model(),
             self.comm,
             self.feats,
             config.data.dev,
@@ -254,7 +254,7 @@ class Trainer:
 
         Who has taken which of its batches is known to nobody who would resume there.
         """
-        if self.bereft:
+        if self.learner_lost:
             return
         self.checkpoints.save(self.position.epoch, self.position.steps, lambda: whole_state(self))
         self.watchdog.beat()
@@ -267,8 +267,8 @@ class Trainer:
         return state is not None
 
     def finish(self) -> None:
-        """Write the model that is shipped (rank 0)."""
-        self.result = self.shipped()
+        """Write the final weights (rank 0)."""
+        self.result = self.final_weights()
         if self.ema is not None and self.config.ema.both:
             self.write(self.strategy.model(), "unaveraged.pt")
         self.write(self.result, "final.pt")

@@ -57,14 +57,14 @@ class Watchdog:
         self.lockstep, self.on_stall = lockstep, on_stall
         self._steps = self._before = 0
         self._rank, self._members = comm.rank, list(range(comm.size))
-        self._marker, self._sentence = folder / "stalled", folder / "beats" / "sentence"
+        self._marker, self._diagnosis_file = folder / "stalled", folder / "beats" / "diagnosis"
         self._beats = 0
         self._waiting = False
         self._answered = ""
         # Seconds since the answer.
         self._since = 0.0
         self._others: dict[int, str] = {}
-        self._quiet = self._silence = self._idle = 0.0
+        self._others_idle = self._silence = self._idle = 0.0
         self._stop = threading.Event()
         self._thread: Thread | None = None
 
@@ -76,7 +76,7 @@ class Watchdog:
                 self._file(self._rank).unlink(missing_ok=True)
                 if self._rank == 0:
                     self._marker.unlink(missing_ok=True)
-                    self._sentence.unlink(missing_ok=True)
+                    self._diagnosis_file.unlink(missing_ok=True)
             self.comm.barrier()
             self._thread = Thread(self._watch, "watchdog")
         return self
@@ -119,7 +119,7 @@ class Watchdog:
             self._idle += passed
             self._silence += passed
             if (now := self._progress()) != before:
-                before, self._idle, self._quiet, self._answered = now, 0.0, 0.0, ""
+                before, self._idle, self._others_idle, self._answered = now, 0.0, 0.0, ""
             if not self.lockstep and self._silence > self.timeout / 8:
                 self._tell()
             found = self._read(self._marker)
@@ -128,7 +128,7 @@ class Watchdog:
             elif self._answered:
                 self._since += passed
                 self._obey(found)
-            elif self._idle > self.timeout and (not self._waiting or self._all_quiet(passed)):
+            elif self._idle > self.timeout and (not self._waiting or self._all_idle(passed)):
                 self._alarm()
 
     def _progress(self) -> tuple[int, int]:
@@ -141,12 +141,12 @@ class Watchdog:
         """Steps taken; one that has its gradient and still waits for the others counts."""
         return self._steps + self._gradients() - self._before
 
-    def _all_quiet(self, passed: float) -> bool:
+    def _all_idle(self, passed: float) -> bool:
         """Whether no other learner has come on for the stated time either."""
         others = {r: self._read(self._file(r)) for r in self._members if r != self._rank}
-        self._quiet = self._quiet + passed if others == self._others else 0.0
+        self._others_idle = self._others_idle + passed if others == self._others else 0.0
         self._others = others
-        return self._quiet > self.timeout
+        return self._others_idle > self.timeout
 
     def _alarm(self) -> None:
         """Be the first to notice, wait for the others' answers, say what they come to, end."""
@@ -169,11 +169,11 @@ class Watchdog:
             self._marker.unlink(missing_ok=True)
             log.warning("no progress for %g s, but then it went on", self.timeout)
             return
-        blamed, message = self.verdict(answers)
+        blamed, message = self.diagnosis(answers)
         if blamed != self._rank:
             # The launcher shows the log of the rank that ends the job: that had better be the one that is to blame.
             with suppress(OSError):
-                self._replace(self._sentence, f"{blamed} {message}")
+                self._replace(self._diagnosis_file, f"{blamed} {message}")
             if self._stop.wait(ANSWER):
                 return
         self._marker.unlink(missing_ok=True)
@@ -181,20 +181,22 @@ class Watchdog:
 
     def _obey(self, marker: str) -> None:
         """After an answer: end if this rank was found to blame, or if whoever noticed first did not end the job."""
-        rank, _, message = self._read(self._sentence).partition(" ")
+        rank, _, message = self._read(self._diagnosis_file).partition(" ")
         if rank == str(self._rank):
             self._end(message)
         if not (rank or marker):  # a false alarm
             self._answered = ""
         elif self._since > 4 * ANSWER:
-            self._end(message or f"no progress for {self.timeout:g} s, and no verdict from whoever noticed ({marker})")
+            self._end(
+                message or f"no progress for {self.timeout:g} s, and no diagnosis from whoever noticed ({marker})"
+            )
 
     def _end(self, message: str) -> None:
         self._write(message)
         os.write(2, f"asrpar: error: {message}\n".encode())
         os._exit(1)
 
-    def verdict(self, answers: dict[int, dict]) -> tuple[int, str]:
+    def diagnosis(self, answers: dict[int, dict]) -> tuple[int, str]:
         """A rank to end the job, and one line: who is behind, and where to look.
 
         Args:

@@ -44,7 +44,7 @@ SRUN_ABORT = (
 
 
 @pytest.mark.parametrize(
-    ("kind", "err", "code", "verdict"),
+    ("kind", "err", "code", "diagnosis"),
     [
         ("openmpi", "", 0, None),
         ("openmpi", "something odd", 7, (None, "its launcher ended with exit code 7", 7)),
@@ -68,16 +68,16 @@ SRUN_ABORT = (
         ),
     ],
 )
-def test_verdicts_from_what_launchers_say(kind, err, code, verdict):
+def test_diagnoses_from_what_launchers_say(kind, err, code, diagnosis):
     ranks = Ranks(Job(Launcher(kind, "x"), 2, (), {}), io.StringIO(), io.StringIO())
     ranks.read(io.BytesIO(err.encode()), True)
     found = ranks.failed(code)
-    if verdict is None:
+    if diagnosis is None:
         assert found is None
     else:
-        assert found[0] == verdict[0]
-        assert verdict[1] in found[1]
-        assert found[2] == verdict[2]
+        assert found[0] == diagnosis[0]
+        assert diagnosis[1] in found[1]
+        assert found[2] == diagnosis[2]
 
 
 class Heard:

@@ -200,7 +200,7 @@ def test_after_a_loss_asgd_goes_on_from_what_the_server_has(server, lost):
             )
             found[comm.rank] = before, asgd.survive(left).pulled
         if comm.rank == 0:
-            comm.world.stop()
+            comm.scheduler.stop()
         comm.sleep(1)
 
     on_virtual(4, run)
@@ -252,7 +252,7 @@ def test_what_a_rank_keeps_for_itself_is_not_counted_as_sent(learners, server):
             asgd.step(batch if comm.rank < asgd.learners else NOTHING)
         comm.sleep(10)
         sent.append(sum(size for _, _, size in comm.trace.totals().values()) - before)
-        comm.world.stop()
+        comm.scheduler.stop()
 
     ranks = learners + (server == "dedicated")
     on_virtual(ranks, run)
@@ -276,7 +276,7 @@ def spans(name, size, steps=25, **settings):
         for batch in data(steps=steps, rows=4 * size):
             assert strategy.step(tuple(t[4 * comm.rank : 4 * comm.rank + 4] for t in batch))
             if name == "hadpsgd":
-                strategy.together(False)
+                strategy.should_sync(False)
         found.append((comm.trace.totals(), strategy.learner.weights.clone()))
         strategy.finish()
 
@@ -301,7 +301,7 @@ def test_super_learners_hand_on_weights_only_where_an_exchange_has_changed_them(
         strategy.start()
         strategy.inside.trace = comm.trace = RecordingTrace()
         for batch in data(steps=20, rows=4):
-            # The second super-learner, which seeks the other after each of its steps, is four times slower.
+            # The second super-learner, which is the active one, is four times slower.
             comm.sleep(1.0 if comm.rank < 2 else 4.0)
             strategy.step(batch)
         sent = comm.trace.totals()["learner/broadcast"]

@@ -159,7 +159,7 @@ def test_without_compression_nothing_is_copied(start):
     carrier = make_carrier(Wire(), start, start, [ALL], 1, LocalComm(), vectors=False)
     assert type(carrier) is Carrier
     assert carrier.push(start, ALL)[0].data_ptr() == start.data_ptr()
-    assert carrier.reply_room(start, ALL).data_ptr() == start.data_ptr()
+    assert carrier.reply_buffer(start, ALL).data_ptr() == start.data_ptr()
     assert carrier.pushed(start, 0, True) is start
     assert carrier.reply(start, 0) is start
 

@@ -218,10 +218,10 @@ def test_largest_finds_the_same_as_sorting(k, kind):
 def test_weights_travel_in_16_bits(method, bound, dtype):
     w = wire(method, dtype)
     x = torch.randn(30, dtype=dtype)
-    room = w.room(x)
-    room.copy_(w.pack(x))
-    assert room.element_size() == 2
-    mine, theirs = w.unpack(w.pack(x)), w.unpack(room)
+    buffer = w.buffer(x)
+    buffer.copy_(w.pack(x))
+    assert buffer.element_size() == 2
+    mine, theirs = w.unpack(w.pack(x)), w.unpack(buffer)
     assert theirs.dtype == dtype
     assert torch.all((theirs - x).abs() <= bound * x.abs())
     assert not torch.equal(theirs, x)
@@ -232,9 +232,9 @@ def test_weights_travel_in_16_bits(method, bound, dtype):
 
 def test_buffers_are_used_again():
     w, x = wire("bf16"), torch.randn(30, dtype=torch.float64)
-    room = w.room(x)
+    buffer = w.buffer(x)
     assert w.pack(x).data_ptr() == w.pack(x).data_ptr()
-    assert w.unpack(room).data_ptr() == w.unpack(room).data_ptr()
+    assert w.unpack(buffer).data_ptr() == w.unpack(buffer).data_ptr()
 
 
 def test_what_is_too_large_for_fp16_is_cut_and_counted():

@@ -85,6 +85,6 @@ def test_a_model_that_is_not_finite_is_left_out():
 def test_a_training_shorter_than_the_time_constant_is_told():
     assert too_short(6, 1.5, False) is None
     plain = too_short(3, 6, False)
-    assert "ema.decay_epochs is 6, but the training has 3 epochs: 61 % of what is shipped" in plain
+    assert "ema.decay_epochs is 6, but the training has 3 epochs: 61 % of the final weights" in plain
     assert "ema.warmup=true" in plain
     assert "last 1/9 of the training" in too_short(3, 6, True)

@@ -12,7 +12,7 @@ from asrpar.parallel.strategies import make_strategy, settings_class
 UNEVEN = [[0.5, 0.25, 0.0], [0.5, 0.5, 0.5], [0.0, 0.25, 0.5]]
 CASES = {
     "adpsgd": {},
-    "adpsgd in a pool": {},
+    "adpsgd in shared memory": {},
     "adpsgd bf16": {},
     "hadpsgd": {"super_learner_size": 1},
     "hadpsgd in pairs": {"super_learner_size": 2},
@@ -77,7 +77,7 @@ def test_an_overflow_does_not_spread(case, bad):
         skipped[comm.rank] = getattr(learner, "skipped", 0)
         strategy.close()
 
-    on_virtual(learners, train, pools="pool" in case)
+    on_virtual(learners, train, shared_memory="shared memory" in case)
     assert all(seen)
     assert "pairs" not in case or torch.equal(ends[2], ends[3])
     for model in models:

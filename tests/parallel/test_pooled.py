@@ -9,15 +9,15 @@ from virtual import on_virtual
 
 from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.faults import SlowLinks
-from asrpar.parallel.pooled import PooledReplica, average, make_replica
+from asrpar.parallel.pooled import SharedReplica, average, make_replica
 from asrpar.parallel.replica import Replica
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.strategies.hadpsgd import Settings as HadpsgdSettings
 from asrpar.parallel.wire import Wire
 
 
-def replica(comm, wire=None, pooled=True):
-    return make_replica(ToyLearner(seed=comm.rank), comm.channel(), wire or Wire(), comm.lock(), 1, pooled)
+def replica(comm, wire=None, shared=True):
+    return make_replica(ToyLearner(seed=comm.rank), comm.channel(), wire or Wire(), comm.lock(), 1, shared)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -26,19 +26,19 @@ def test_any_order_of_exchanges_and_steps(seed):
 
     def run(comm):
         chance, own = random.Random(seed), replica(comm)
-        assert isinstance(own, PooledReplica)
+        assert isinstance(own, SharedReplica)
         x = [ToyLearner(seed=rank).weights.clone() for rank in range(size)]
         for _ in range(100):
-            # All know what all do; exchanges, steps and quiet moments of one learner each.
+            # All know what all do; exchanges, steps and synchronised moments of one learner each.
             what, who = chance.randrange(3), chance.randrange(size)
             other = (who + 1 + chance.randrange(size - 1)) % size
             comm.barrier()
             if what == 0:
                 before, place = own.learner.weights.clone(), own.learner.weights.data_ptr()
                 if comm.rank == who:
-                    own.seek(other)
+                    own.ask(other)
                 elif comm.rank == other:
-                    own.answer(own.channel.receive(own.room()))
+                    own.answer(own.channel.receive(own.receive_buffer()))
                     met[0] += 1
                 assert torch.equal(own.learner.weights, before)
                 assert own.learner.weights.data_ptr() == place
@@ -46,7 +46,7 @@ def test_any_order_of_exchanges_and_steps(seed):
             else:
                 if comm.rank == who:
                     with own.lock:
-                        own.fold()
+                        own.apply_received()
                         assert torch.allclose(own.learner.weights, x[who], rtol=0, atol=1e-14)
                         own.learner.weights.add_(0.1)
                         # The module computes with these, and the optimizer writes there.
@@ -56,10 +56,10 @@ def test_any_order_of_exchanges_and_steps(seed):
                         )
                 x[who] = x[who] + 0.1
         comm.barrier()
-        own.fold()
+        own.apply_received()
         assert torch.allclose(own.learner.weights, x[comm.rank], rtol=0, atol=1e-14)
 
-    on_virtual(size, run, pools=True)
+    on_virtual(size, run, shared_memory=True)
     assert met[0] > 20
 
 
@@ -76,8 +76,8 @@ def test_where_there_is_no_pool():
     half = make_wire(CompressionConfig(method="bf16"), [torch.Size([6])], torch.zeros(6, dtype=torch.float64))
 
     def run(comm):
-        assert isinstance(replica(comm), PooledReplica)
-        assert isinstance(replica(comm, pooled=False), Replica)
+        assert isinstance(replica(comm), SharedReplica)
+        assert isinstance(replica(comm, shared=False), Replica)
         # Both sides must add the same difference, rounded.
         assert isinstance(replica(comm, wire=half), Replica)
         assert isinstance(replica(SlowLinks(comm, 0.01, set(), [0, 1])), Replica)
@@ -85,7 +85,7 @@ def test_where_there_is_no_pool():
         strategy = make_strategy("hadpsgd", HadpsgdSettings(super_learner_size=1), learner, comm)
         assert isinstance(strategy.outside.replica, Replica)
 
-    on_virtual(2, run, pools=True)
+    on_virtual(2, run, shared_memory=True)
 
     def without(comm):
         assert isinstance(replica(comm), Replica)
@@ -115,7 +115,7 @@ def test_nothing_is_lost_between_learners_of_unequal_speed(neighbours):
         learner = Counting(seed=0, momentum=0.9)
         learner.comm, learner.updates = comm, torch.zeros_like(learner.weights)
         strategy = make_strategy("adpsgd", settings_class("adpsgd")(neighbours=neighbours), learner, comm)
-        assert isinstance(strategy.replica, PooledReplica)
+        assert isinstance(strategy.replica, SharedReplica)
         strategy.start()
         for _ in range(2):
             for batch in data(20, 4, seed=comm.rank):
@@ -125,7 +125,7 @@ def test_nothing_is_lost_between_learners_of_unequal_speed(neighbours):
         weights.append(learner.weights.clone())
         updates.append(learner.updates)
 
-    on_virtual(size, run, pools=True)
+    on_virtual(size, run, shared_memory=True)
     expected = size * ToyLearner(seed=0).weights + sum(updates)
     assert torch.allclose(sum(weights), expected, rtol=1e-12)
     assert not torch.equal(weights[0], weights[1])

@@ -36,7 +36,7 @@ def test_any_order_of_exchanges_and_steps(make, seed):
         if chance.random() < 0.5:  # a step
             update = torch.randn(P, dtype=torch.float64)
             with own.lock:
-                own.fold()
+                own.apply_received()
                 assert torch.allclose(own.weights, x, rtol=0, atol=1e-12)
                 own.weights.add_(update)
             x += update
@@ -45,7 +45,7 @@ def test_any_order_of_exchanges_and_steps(make, seed):
             sent = wire.unpack(packed).clone()
             assert torch.allclose(sent, x, rtol=0, atol=1e-12 if packed.dtype == x.dtype else 2.0**-7 * x.abs().max())
         else:
-            payload = own.room().copy_(others.pack(torch.randn(P, dtype=torch.float64)))
+            payload = own.receive_buffer().copy_(others.pack(torch.randn(P, dtype=torch.float64)))
             theirs = others.unpack(payload).clone()
 
             def release():
@@ -57,7 +57,7 @@ def test_any_order_of_exchanges_and_steps(make, seed):
             x += (theirs - sent) / 2
             sent = None
     with own.lock:
-        own.fold()
+        own.apply_received()
     assert torch.allclose(own.weights, x, rtol=0, atol=1e-12)
     assert lent > 20 and released == lent
 
@@ -73,7 +73,7 @@ def test_two_sides_hold_their_average():
     assert not torch.allclose(a.weights, mean)
     for side in (a, b):
         with side.lock:
-            side.fold()
+            side.apply_received()
         assert torch.allclose(side.weights, mean, rtol=0, atol=1e-15)
 
 
@@ -88,15 +88,15 @@ def test_weights_that_change_between_two_folds():
         own.settle()
         own.weights.add_(1.0)
     with own.lock:
-        own.fold()
+        own.apply_received()
     assert torch.allclose(own.weights, (x + theirs) / 2 + 1.0, rtol=0, atol=1e-15)
 
 
 def test_the_next_message_does_not_overwrite_one_that_is_kept():
     own = replica(Wire())
     own.snapshot()
-    own.mix(Message(1, 1, (), own.room()))
+    own.mix(Message(1, 1, (), own.receive_buffer()))
     kept = own.partner.payload
-    # A message without a payload asks for room, too.
-    assert own.room() is not kept
-    assert own.room() is not kept
+    # A message without a payload asks for a buffer, too.
+    assert own.receive_buffer() is not kept
+    assert own.receive_buffer() is not kept

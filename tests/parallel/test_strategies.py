@@ -45,7 +45,7 @@ def test_oracles_under_mpi(mpirun, repo, ranks):
 
 def test_published_form_of_nesterov_bmuf_moves_eight_per_block():
     # A constant drift of 1 per block and η = 7/8: the papers' form moves 1 / (1 − η) = 8 per block at steady state,
-    # forms that fold the look-ahead into the next base move 15.
+    # forms that take the look-ahead into the next base move 15.
     class Drift(ToyLearner):
         def gradient(self, batch):
             self.grad.fill_(-1.0 if batch is not None else 0.0)

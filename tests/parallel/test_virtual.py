@@ -39,7 +39,7 @@ def test_noisy_regression(size, capsys, monkeypatch):
     def gradient(self: ToyLearner, batch: object) -> float:
         frames = at_once(self, batch)
         # Else all gradients of a learner would be over before its first message arrives.
-        greenlet.getcurrent().world.sleep(1e-3)
+        greenlet.getcurrent().scheduler.sleep(1e-3)
         return frames
 
     monkeypatch.setattr(ToyLearner, "gradient", gradient)
@@ -81,8 +81,8 @@ def train(name: str, size: int, cluster: Cluster, steps: int = 30) -> tuple[list
         strategy.close()
         models[comm.rank] = learner.weights.clone()
 
-    world = on_virtual(size, run, cluster)
-    return models, world.checksum, world.now
+    scheduler = on_virtual(size, run, cluster)
+    return models, scheduler.checksum, scheduler.now
 
 
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"single"}))
@@ -141,12 +141,12 @@ def test_messages_take_their_time_and_share_the_link():
     arrivals = {}
 
     def run(comm: VirtualComm) -> None:
-        room = torch.zeros(4, dtype=torch.float64)
+        buffer = torch.zeros(4, dtype=torch.float64)
         if comm.rank < 2:
-            comm.send(2 + comm.rank, 1, payload=room)
+            comm.send(2 + comm.rank, 1, payload=buffer)
             arrivals[comm.rank] = comm.clock()
         else:
-            comm.receive(room)
+            comm.receive(buffer)
             arrivals[comm.rank] = comm.clock()
 
     # 32 bytes and a header of 64 take 12 s; the two senders share the link out of their node.

@@ -10,20 +10,20 @@ import greenlet
 
 import asrpar.parallel.comm
 from asrpar.parallel.comm.virtual import Shared, VirtualComm
-from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
 from asrpar.parallel.virtual.network import Network
 
 
 def on_virtual(
-    size: int, run: Callable[[VirtualComm], None], cluster: Cluster | None = None, pools: bool = False
-) -> World:
+    size: int, run: Callable[[VirtualComm], None], cluster: Cluster | None = None, shared_memory: bool = False
+) -> Scheduler:
     """Call ``run(comm)`` for each of ``size`` learners; the clock afterwards."""
-    world = World()
-    for comm in Shared(world, Network(cluster or Cluster(nodes=size)), pools=pools).learners(size):
-        world.begin(lambda comm=comm: run(comm), comm.rank, "learner")
-    world.run()
-    return world
+    scheduler = Scheduler()
+    for comm in Shared(scheduler, Network(cluster or Cluster(nodes=size)), shared_memory=shared_memory).learners(size):
+        scheduler.begin(lambda comm=comm: run(comm), comm.rank, "learner")
+    scheduler.run()
+    return scheduler
 
 
 def run_program(size: int, program: Path, *arguments: object, cluster: Cluster | None = None) -> None:

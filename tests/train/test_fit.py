@@ -26,7 +26,7 @@ from asrpar.train.fit import check_set, find_misfits
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.progress import Progress
 from asrpar.train.report import report
-from asrpar.train.timing import shares
+from asrpar.train.timing import fractions
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
     report(trainer)
     assert math.isnan(said["epoch/train_loss"]) and math.isnan(said["epoch/frames_per_second"])
     assert "train loss nan, dev loss nan" in caplog.text
-    assert math.isnan(shares({"main/compute": [1, 0.0, 0]}, 0.0, 100.0)["frames_per_second"])
+    assert math.isnan(fractions({"main/compute": [1, 0.0, 0]}, 0.0, 100.0)["frames_per_second"])
 
 
 def test_tensorboard_gets_numbers_only():

@@ -45,5 +45,5 @@ def test_percentages_are_no_shares(section, key, value):
     config = TrainConfig(exp="x", data=DataConfig("feats", "lang"))
     check_config(config)
     setattr(getattr(config, section), key, value)
-    with pytest.raises(ConfigError, match=rf"{section}\.{key} is {value}: it is a share, up to 1"):
+    with pytest.raises(ConfigError, match=rf"{section}\.{key} is {value}: it is a fraction, up to 1"):
         check_config(config)

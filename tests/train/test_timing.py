@@ -8,7 +8,7 @@ from minidata import ranks, train_options
 from asrpar.cpu import cpu
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TraceConfig
-from asrpar.train.timing import Timing, shares, table
+from asrpar.train.timing import Timing, fractions, table
 
 
 class Transport(LocalComm):
@@ -42,7 +42,7 @@ def spend(timing, name, seconds, **arguments):
         timing.comm.now += seconds
 
 
-def test_shares():
+def test_fractions():
     spans = {
         "learner/compute": [4, 4.0, 0],
         "learner/straggle": [1, 1.0, 0],
@@ -53,7 +53,7 @@ def test_shares():
         "hidden/exchange": [2, 3.0, 80],
         "hidden/wait": [9, 8.0, 0],  # for somebody to come
     }
-    assert shares(spans, 10.0, 500.0) == {
+    assert fractions(spans, 10.0, 500.0) == {
         "frames_per_second": 50.0,
         "compute": 0.5,
         "apply": 0.05,
@@ -150,7 +150,7 @@ def test_the_table_shows_the_extremes_of_many_ranks(make):
 def test_a_training_says_what_its_time_went_to(mini, tmp_path):
     settings = {"strategy": "ssgd", "trace__enabled": "true", "epochs": 2, "tensorboard_every_steps": 2}
     done = ranks(2, "train", *train_options(mini, tmp_path, **settings))
-    assert f"training time by rank on {cpu()}, shares" in done.stderr
+    assert f"training time by rank on {cpu()}, fractions" in done.stderr
     summary = json.loads((tmp_path / "train.json").read_text())
     found = summary["time"]
     assert [r["rank"] for r in found["ranks"]] == [0, 1]

@@ -50,9 +50,9 @@ def at(step, doing="allreduce", idle=21.0):
         ([at(2, "compute")], 0, "rank 0 is at step 2 (compute)"),
     ],
 )
-def test_verdicts(make, tmp_path, answers, blamed, says):
+def test_diagnoses(make, tmp_path, answers, blamed, says):
     dog = make(len(answers))
-    rank, message = dog.verdict({r: a for r, a in enumerate(answers) if a})
+    rank, message = dog.diagnosis({r: a for r, a in enumerate(answers) if a})
     assert rank == blamed
     assert message.startswith(f"no progress for 20 s: {says}")
     assert message.endswith(f"; stack traces in {tmp_path}/train.{blamed}.log")
@@ -60,35 +60,35 @@ def test_verdicts(make, tmp_path, answers, blamed, says):
 
 def test_at_their_own_pace_whoever_has_stood_still_longest_is_to_blame(make):
     answers = [at(30, "wait"), at(9, "compute", 40.0), at(3, "compute", 12.0)]
-    assert make(3).verdict(dict(enumerate(answers)))[0] == 2, "together, whoever is behind"
-    rank, message = make(3, lockstep=False).verdict(dict(enumerate(answers)))
+    assert make(3).diagnosis(dict(enumerate(answers)))[0] == 2, "together, whoever is behind"
+    rank, message = make(3, lockstep=False).diagnosis(dict(enumerate(answers)))
     assert rank == 1 and "rank 1 is at step 9 (compute), the others at step 3 to 30" in message
 
 
-def test_nobody_ends_before_the_verdict_however_long_it_has_waited(make, monkeypatch, tmp_path):
+def test_nobody_ends_before_the_diagnosis_however_long_it_has_waited(make, monkeypatch, tmp_path):
     told = []
 
     def looks(dog, seconds):
         monkeypatch.setattr(dog, "_end", lambda message: told.append(message))
-        monkeypatch.setattr(watchdog.os, "_exit", lambda code: pytest.fail("ended without a verdict"))
+        monkeypatch.setattr(watchdog.os, "_exit", lambda code: pytest.fail("ended without a diagnosis"))
         dog._idle = 500.0
         dog._waiting = True
         return Days(monkeypatch, dog, seconds)
 
-    marker, sentence = tmp_path / "stalled", tmp_path / "beats" / "sentence"
+    marker, diagnosis = tmp_path / "stalled", tmp_path / "beats" / "diagnosis"
     marker.write_text("rank 2 123.0")
     dog = make(3, lockstep=False)
     assert looks(dog, 19).alarms == [] and told == []
     assert '"idle": 5' in (tmp_path / "beats" / "0.json").read_text()
-    sentence.write_text("1 no progress: rank 1 is at fault")
+    diagnosis.write_text("1 no progress: rank 1 is at fault")
     looks(dog, 10)
     assert set(told) == {"no progress: rank 1 is at fault"}, "it was somebody else's to end the job, for 20 s"
-    sentence.write_text("0 no progress: rank 0 is at fault")
+    diagnosis.write_text("0 no progress: rank 0 is at fault")
     dog = make(3, lockstep=False)
     looks(dog, 3)
     assert told[-1:] == ["no progress: rank 0 is at fault"]
     # Whoever noticed saw the others go on: nobody is to blame.
-    sentence.unlink()
+    diagnosis.unlink()
     dog = make(3, lockstep=False)
     looks(dog, 3)
     marker.unlink()
@@ -101,7 +101,7 @@ def test_a_lost_learner_is_not_asked(make):
     survivors = LocalComm()
     survivors.allgather_object = lambda rank: [0, 2]
     dog.regroup(survivors)
-    assert "rank 2 is at step 3 (compute), rank 0 at" in dog.verdict({0: at(4), 2: at(3, "compute")})[1]
+    assert "rank 2 is at step 3 (compute), rank 0 at" in dog.diagnosis({0: at(4), 2: at(3, "compute")})[1]
 
 
 class Days:

@@ -21,7 +21,7 @@ from asrpar.feats import Batch
 from asrpar.info import versions
 from asrpar.parallel.comm.virtual import Shared, VirtualComm
 from asrpar.parallel.strategies import make_strategy
-from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
@@ -32,7 +32,7 @@ from asrpar.train.experiment import strategy_settings
 def simulated(config: TrainConfig, learners: int, steps: int) -> float:
     """Wall seconds of so many steps of each learner."""
     cluster = Cluster(nodes=learners, compute=Compute(frames_per_second=1e4, jitter=Jitter("lognormal", 0.2)))
-    world, parts = World(), VirtualParts(config, cluster)
+    scheduler, parts = Scheduler(), VirtualParts(config, cluster)
     settings = strategy_settings(config)
     begin = None
 
@@ -52,9 +52,9 @@ def simulated(config: TrainConfig, learners: int, steps: int) -> float:
         strategy.finish()
         strategy.close()
 
-    for comm in Shared(world, Network(cluster)).learners(learners):
-        world.begin(lambda comm=comm: run(comm), comm.rank, "learner")
-    world.run()
+    for comm in Shared(scheduler, Network(cluster)).learners(learners):
+        scheduler.begin(lambda comm=comm: run(comm), comm.rank, "learner")
+    scheduler.run()
     return time.perf_counter() - begin
 
 
@@ -62,7 +62,7 @@ def bare(config: TrainConfig, learners: int, steps: int) -> tuple[float, int]:
     """Wall seconds of the same gradients one after the other, and how many there are."""
     parts = VirtualParts(config, Cluster(compute=Compute(frames_per_second=1e4)))
     loaders = [parts.loader(learners, rank) for rank in range(learners)]
-    comm = Shared(World(), Network(parts.cluster)).learners(1)[0]
+    comm = Shared(Scheduler(), Network(parts.cluster)).learners(1)[0]
     learner = parts.learner(parts.lang(), loaders[0].num_features, comm)
     batches: list[list[Batch]] = [loader.epoch(0) for loader in loaders]
     begin, number = time.perf_counter(), 0

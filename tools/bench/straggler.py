@@ -1,9 +1,9 @@
 """What one slow learner costs: frames per second of each strategy beside the sum of its learners' own speeds.
 
 One rank's gradients take FACTOR times as long as the others'. ``alone`` are the same ranks at the same time, each
-without the others; the share of their speed that a strategy keeps is the median over the repeats of the ratios within
-one repeat. Learners that wait for each other all fall to the speed of the slowest: of R ranks that is R / FACTOR over
-(R − 1) + 1 / FACTOR.
+without the others; the fraction of their speed that a strategy keeps is the median over the repeats of the ratios
+within one repeat. Learners that wait for each other all fall to the speed of the slowest: of R ranks that is
+R / FACTOR over (R − 1) + 1 / FACTOR.
 
 Learners of a lockstep strategy take as many steps as last about SECONDS; the others each count the steps that they
 themselves get done in that time. Ending a run is not counted, nor are ranks that only serve.
@@ -148,7 +148,7 @@ class Variant:
             for turn in range(blocks * self.block):
                 frames += self.step(turn)
         elif self.comm.rank < self.learners:
-            while not self.strategy.together(time.perf_counter() - begin >= self.args.seconds):
+            while not self.strategy.should_sync(time.perf_counter() - begin >= self.args.seconds):
                 frames += self.step(turn)
                 turn += 1
         took = time.perf_counter() - begin
@@ -209,7 +209,7 @@ def own_speeds(alone: list[float], learners: int, args: argparse.Namespace) -> f
 
 
 def slowest(ranks: int, factor: float) -> float:
-    """The share of its learners' speed that a strategy keeps if all wait for the slow one."""
+    """The fraction of its learners' speed that a strategy keeps if all wait for the slow one."""
     return ranks / factor / (ranks - 1 + 1 / factor)
 
 

@@ -65,7 +65,7 @@ def read_table(
             data.error(place.file, place.line, f"malformed: {len(fields)} fields; the form is `{form}`")
             continue
         if line[0] in " \t":
-            data.error(place.file, place.line, "malformed: begins with a blank")
+            data.error(place.file, place.line, "malformed: begins with a space")
         rows.append((fields[0], fields[1:], place))
     data.check_order([(key, place) for key, _, place in rows])
     return rows

@@ -119,15 +119,15 @@ def table_content(name: str, rows: dict[str, str]) -> bytes:
 
 
 def check_key(key: str) -> None:
-    """Raises `DataError` unless ``key`` can be an id in Kaldi's files: not empty, and without any blank."""
+    """Raises `DataError` unless ``key`` can be an id in Kaldi's files: not empty, and without any space."""
     if not key or re.search(r"\s", key) or "\0" in key:
-        raise DataError(f"{key!r} cannot be an id in Kaldi's files: it has a blank in it or is empty")
+        raise DataError(f"{key!r} cannot be an id in Kaldi's files: it has a space in it or is empty")
 
 
 def id_fault(utt_id: str) -> str | None:
     """Why an utterance's id cannot stand in files of transcripts, ``WORDS (utt-id)``; None if it can."""
     if utt_id.split() != [utt_id]:
-        return "has a blank in it" if utt_id else "is empty"
+        return "has a space in it" if utt_id else "is empty"
     depth = 0
     for char in utt_id:
         depth += (char == "(") - (char == ")")

@@ -130,10 +130,10 @@ def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, pool: W
     log.info("speaking %d utterances", len(tasks))
     talking = {split: pool.submit(speak_talkers, config, split) for split in config.splits()}
     talkers = {split: future.result() for split, future in talking.items()}
-    num_shares = min(8, len(tasks))  # few, as each takes the talkers along
-    shares = [pool.submit(_speak_share, config, tasks[i::num_shares], talkers, folder) for i in range(num_shares)]
-    made = [share.result() for share in shares]
-    utterances = sorted((u for share in made for u in share), key=lambda u: u["id"])
+    num_parts = min(8, len(tasks))  # few, as each takes the talkers along
+    parts = [pool.submit(_speak_part, config, tasks[i::num_parts], talkers, folder) for i in range(num_parts)]
+    made = [part.result() for part in parts]
+    utterances = sorted((u for part in made for u in part), key=lambda u: u["id"])
     for split in config.splits():
         lines = [f"{u['id']} {u['text']}\n" for u in utterances if u["split"] == split]
         (folder / f"text.{split}").write_text("".join(lines), encoding="utf-8")
@@ -142,7 +142,7 @@ def _make(config: SyntheticConfig, header: dict[str, Any], folder: Path, pool: W
     (folder / "corpus.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
-def _speak_share(
+def _speak_part(
     config: SyntheticConfig, tasks: list[tuple[str, int]], talkers: dict[str, list[Talker]], folder: Path
 ) -> list[dict[str, Any]]:
     made = []

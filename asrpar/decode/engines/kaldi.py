@@ -74,14 +74,14 @@ class KaldiEngine(Engine):
             return [self.searcher.search(utt_id, x, point) for utt_id, x in utterances]
         frames = sum(len(x) for _, x in utterances)
         # About eight tasks for each process, longest first, so that all end at nearly the same time.
-        shares = list(packs(utterances, max(1, frames // (8 * self.jobs))))
+        parts = list(packs(utterances, max(1, frames // (8 * self.jobs))))
         futures = [
-            self._workers.submit(_run, [(utterances[i][0], to_array(utterances[i][1])) for i in share], point)
-            for share in shares
+            self._workers.submit(_run, [(utterances[i][0], to_array(utterances[i][1])) for i in part], point)
+            for part in parts
         ]
         found: dict[int, Hypothesis] = {}
-        for share, future in zip(shares, futures, strict=True):
-            found.update(zip(share, self._workers.result(future, "decoding"), strict=True))
+        for part, future in zip(parts, futures, strict=True):
+            found.update(zip(part, self._workers.result(future, "decoding"), strict=True))
         return [found[i] for i in range(len(utterances))]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Bidirectional LSTM acoustic model (the model family of P1, P2 and P4)."""
+"""Bidirectional LSTM acoustic model (the model family of Cui et al. 2020, Zhang et al. 2019 and Tian et al. 2017)."""
 
 import torch
 from torch import Tensor, nn

@@ -78,7 +78,7 @@ class Tdnn(nn.Module):
         conv_maps: feature maps of the convolutional front end; 0 for a linear one.
         conv_layers: convolutions in it after the first two.
         cells: LSTM cells of each direction in one recurrent layer after the others; 0 for none. Behind a convolutional
-            front end this is the order of layers of a CLDNN (Sainath et al. 2015; P3).
+            front end this is the order of layers of a CLDNN (Sainath et al. 2015; Li et al. 2017).
         dropout: probability, in [0, 1).
     """
 

@@ -49,7 +49,7 @@ class Message:
 
 
 class Drafts:
-    """Where a sender writes its payloads; this one has private room for one.
+    """Where a sender writes its payloads; this one has a private buffer for one.
 
     Args:
         like: (P,) of the payloads' size, type and device.
@@ -59,7 +59,7 @@ class Drafts:
         self.own = torch.empty_like(like)
 
     def next(self) -> Tensor:
-        """(P,) room that nobody reads, to write a payload into. The sender itself may read it until the next call."""
+        """(P,) a buffer that nobody reads, to write a payload into. The sender may read it until the next call."""
         return self.own
 
 
@@ -99,15 +99,17 @@ class Activity(Protocol):
 # Destination, kind, numbers and payload of a message, as `Comm.send` takes them.
 Outgoing = tuple[int, int, tuple[float, ...], Tensor | None]
 # See `Comm.receive`.
-Room = Tensor | Callable[[int], Tensor] | None
+Buffer = Tensor | Callable[[int], Tensor] | None
 
 
-def room_for(into: Room, source: int, count: int) -> Tensor:
-    """(count,) room for the payload of a message of ``source``; `ValueError` if there is less."""
-    room = into(source) if callable(into) else into
-    if room is None or room.numel() < count:
-        raise ValueError(f"rank {source} sent {count} numbers, there is room for {0 if room is None else len(room)}")
-    return room[:count]
+def buffer_for(into: Buffer, source: int, count: int) -> Tensor:
+    """(count,) a buffer for the payload of a message of ``source``; `ValueError` if there is less."""
+    buffer = into(source) if callable(into) else into
+    if buffer is None or buffer.numel() < count:
+        raise ValueError(
+            f"rank {source} sent {count} numbers, the buffer has room for {0 if buffer is None else len(buffer)}"
+        )
+    return buffer[:count]
 
 
 class Comm(ABC):
@@ -180,27 +182,27 @@ class Comm(ABC):
         """
 
     def drafts(self, like: Tensor, count: int) -> Drafts:
-        """Room for payloads like ``like`` (P,) that receivers may read in place, where memory is shared. Collective.
+        """Buffers for payloads like ``like`` (P,) that receivers may read in place, where memory is shared. Collective.
 
         A receiver may keep up to ``count`` of them for a while, until `Message.release`; beyond that they are copied,
         as all others are. Once for each `Comm`.
         """
         return Drafts(like)
 
-    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+    def shared_vectors(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
         """``count`` vectors like ``like`` (P,) of each rank, by rank, which all ranks can read and write; zeros at
         first. None, on all ranks, if there can be none. Collective."""
         return None
 
     @abstractmethod
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next message from ``source``, or from whoever sent one first; waits for it.
 
         Messages of one sender arrive in the order in which they were sent.
 
         Args:
-            into: (M,) room for the payload, of the sender's type, or what makes it of the sender's rank; None if only
-                numbers can come.
+            into: (M,) a buffer for the payload, of the sender's type, or what makes it of the sender's rank; None if
+                only numbers can come.
             source: a rank; None for any.
         """
 
@@ -245,7 +247,7 @@ class Comm(ABC):
         return "learner" if thread is threading.main_thread() else thread.name
 
     def recording(self, events: int) -> RecordingTrace:
-        """A new trace on this transport's clock, with room for so many events; made by the learner itself."""
+        """A new trace on this transport's clock, with a capacity of so many events; made by the learner itself."""
         return RecordingTrace(events)
 
     def survivors(self) -> "Comm":

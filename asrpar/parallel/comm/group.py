@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Meeting:
+class Collective:
     """A collective for which some have come.
 
     Attributes:
@@ -41,17 +41,17 @@ class Group:
     """Some learners, and their messages to each other.
 
     Args:
-        cluster: theirs.
+        shared: theirs.
         ranks: in the whole job, of each.
     """
 
-    def __init__(self, cluster: "Shared", ranks: list[int]) -> None:
-        self.cluster, self.ranks, self.size = cluster, ranks, len(ranks)
-        self.meetings: dict[int, Meeting] = {}
+    def __init__(self, shared: "Shared", ranks: list[int]) -> None:
+        self.shared, self.ranks, self.size = shared, ranks, len(ranks)
+        self.collectives: dict[int, Collective] = {}
         self.boxes = [Box() for _ in ranks]
         # By receiver and sender.
         self.exchanges: dict[tuple[int, int], Box] = defaultdict(Box)
         self.notes = [0] * self.size
         self.channels: dict[int, Group] = {}
         # Until when collectives that were begun before occupy the links.
-        self.taken = 0.0
+        self.busy_until = 0.0

@@ -20,7 +20,7 @@ _LINE = 64
 
 
 class LentDrafts(Drafts):
-    """Room for several payloads in memory that the ranks of a node share.
+    """Buffers for several payloads in memory that the ranks of a node share.
 
     Args:
         rows: bytes of each rank of this node, `bytes_needed` of them, zeros at first; by rank.
@@ -42,7 +42,7 @@ class LentDrafts(Drafts):
         return count * (rounded(like.nbytes) + _LINE)
 
     def next(self) -> Tensor:
-        """A slot that nobody reads; private room if there is none."""
+        """A slot that nobody reads; the private one if there is none."""
         free = (slot for slot, lent in zip(self.slots[self.rank], self.lent[self.rank], strict=True) if not lent)
         return next(free, self.own)
 

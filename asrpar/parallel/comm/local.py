@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from asrpar.parallel.comm.base import Comm, Message, Outgoing, Room, room_for
+from asrpar.parallel.comm.base import Buffer, Comm, Message, Outgoing, buffer_for
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import Trace
 
@@ -74,13 +74,13 @@ class LocalComm(Comm):
             self.send(*message)
         return Done()
 
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The oldest message in the own box."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._messages)
             message = self._messages.popleft()
         if message.payload is not None:
-            message.payload = room_for(into, 0, message.payload.numel()).copy_(message.payload)
+            message.payload = buffer_for(into, 0, message.payload.numel()).copy_(message.payload)
         return message
 
     def channel(self) -> "LocalComm":

@@ -14,7 +14,7 @@ from mpi4py import MPI
 from torch import Tensor
 
 from asrpar.errors import LaunchError
-from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Drafts, Message, Outgoing, Room, room_for
+from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Drafts, Message, Outgoing, buffer_for
 from asrpar.parallel.comm.lending import Bell, LentDrafts, rounded, vectors
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory, Window
 from asrpar.parallel.comm.staging import Staging
@@ -226,7 +226,7 @@ class MpiComm(Comm):
             self._bell.ring(dest)
         return requests
 
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next header, and the payload that follows it from the same rank."""
         origin = MPI.ANY_SOURCE if source is None else source
         status = MPI.Status()
@@ -242,12 +242,12 @@ class MpiComm(Comm):
             return Message(sender, kind, numbers, None)
         if count < 0:
             return Message(sender, kind, numbers, *self._drafts.borrow(sender, -1 - count))
-        room = room_for(into, sender, count)
-        host = self.staging.incoming(room)
-        with self.trace.span("receive", peer=sender, bytes=room.nbytes):
+        buffer = buffer_for(into, sender, count)
+        host = self.staging.incoming(buffer)
+        with self.trace.span("receive", peer=sender, bytes=buffer.nbytes):
             self._wait_all([self.mpi.Irecv(_carried(host), sender, _PAYLOAD)])
-        self.staging.arrived(host, room)
-        return Message(sender, kind, numbers, room)
+        self.staging.arrived(host, buffer)
+        return Message(sender, kind, numbers, buffer)
 
     def zeros(self, numel: int, like: Tensor) -> Tensor:
         """Zeros in shared memory, if they are for the host and memory can be shared."""
@@ -264,7 +264,7 @@ class MpiComm(Comm):
         self._drafts = LentDrafts(rows, self.rank, like, count) if rows else None
         return self._drafts or Drafts(like)
 
-    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+    def shared_vectors(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
         """In shared memory, for activities of learners that are all on one machine, and on the host."""
         if self._bell is None or like.device.type != "cpu":
             return None

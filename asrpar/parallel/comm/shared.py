@@ -1,9 +1,9 @@
 """Sums over the learners of a node through memory that all of them can read and write.
 
-    barrier;  rank r of a node adds up share r of the vectors of all its n ranks and writes the sum to all;  barrier
+    barrier;  rank r of a node adds up part r of the vectors of all its n ranks and writes the sum to all;  barrier
 
 Each learner reads and writes P numbers in all, where an MPI library on one node copies every number several times. Each
-share is added up in the order of ranks, by one rank, so the result is the same on all ranks, from run to run, and
+part is added up in the order of ranks, by one rank, so the result is the same on all ranks, from run to run, and
 however a vector is cut into pieces. Across nodes the sums of the nodes are added up by MPI, one rank of each node
 taking part.
 

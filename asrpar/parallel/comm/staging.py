@@ -39,7 +39,7 @@ class Staging:
         return host
 
     def incoming(self, x: Tensor) -> Tensor:
-        """Room on the host for what ``x`` is to become; see `arrived`."""
+        """A buffer on the host for what ``x`` is to become; see `arrived`."""
         return x if self.stays(x) else self._room("in", x)
 
     def arrived(self, host: Tensor, x: Tensor, since: Any = None) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.parallel.comm.base import MAX_NUMBERS, Comm, Message, Outgoing, Room, room_for
-from asrpar.parallel.comm.group import Box, Group, Meeting
+from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Message, Outgoing, buffer_for
+from asrpar.parallel.comm.group import Box, Collective, Group
 from asrpar.parallel.trace import RecordingTrace, Trace
-from asrpar.parallel.virtual.clock import Activity, Event, Lock, World
+from asrpar.parallel.virtual.clock import Activity, Event, Lock, Scheduler
 from asrpar.parallel.virtual.network import Network
 from asrpar.parallel.virtual.trace import VirtualTrace
 
@@ -22,15 +22,15 @@ class Shared:
     """What the learners of one run share: the clock, the network, and how many bytes a number stands for.
 
     Args:
-        world: the clock.
+        scheduler: the clock.
         network: the links.
         scale: real numbers that one element of a vector stands for, where vectors are shorter than they would be.
-        pools: whether learners can read and write each other's memory, which takes no virtual time; for the replay of
-            a run whose learners could.
+        shared_memory: whether learners can read and write each other's memory, which takes no virtual time; for the
+            replay of a run whose learners could.
     """
 
-    def __init__(self, world: World, network: Network, scale: float = 1.0, pools: bool = False) -> None:
-        self.world, self.network, self.scale, self.pools = world, network, scale, pools
+    def __init__(self, scheduler: Scheduler, network: Network, scale: float = 1.0, shared_memory: bool = False) -> None:
+        self.scheduler, self.network, self.scale, self.shared_memory = scheduler, network, scale, shared_memory
 
     def bytes(self, x: Tensor | None) -> float:
         """That ``x`` has on its way."""
@@ -47,14 +47,14 @@ class Shared:
 class Arrival:
     """A collective on its way."""
 
-    def __init__(self, comm: "VirtualComm", meeting: Meeting, take: Callable[[Any], None], nbytes: float) -> None:
-        self.comm, self.meeting, self.take, self.nbytes = comm, meeting, take, nbytes
+    def __init__(self, comm: "VirtualComm", collective: Collective, take: Callable[[Any], None], nbytes: float) -> None:
+        self.comm, self.collective, self.take, self.nbytes = comm, collective, take, nbytes
 
     def wait(self) -> None:
         """Return once it is complete."""
         with self.comm.trace.span("wait", bytes=self.nbytes):
-            self.comm._attend(self.meeting)
-        self.take(self.meeting.result)
+            self.comm._attend(self.collective)
+        self.take(self.collective.result)
 
 
 class Departure:
@@ -65,9 +65,9 @@ class Departure:
 
     def wait(self) -> None:
         """Return when the sender's end of the link is free of them."""
-        if self.free > self.comm.world.now:
+        if self.free > self.comm.scheduler.now:
             with self.comm.trace.span("wait"):
-                self.comm.world.sleep(self.free - self.comm.world.now)
+                self.comm.scheduler.sleep(self.free - self.comm.scheduler.now)
 
 
 class VirtualComm(Comm):
@@ -78,94 +78,94 @@ class VirtualComm(Comm):
 
     def __init__(self, group: Group, rank: int, trace: Trace | None = None) -> None:
         self.group, self.rank, self.size = group, rank, group.size
-        self.cluster, self.world = group.cluster, group.cluster.world
+        self.shared, self.scheduler = group.shared, group.shared.scheduler
         self.trace = trace or Trace()
         self._came = self._channels = 0
 
     def activity(self) -> str:
         """The name of the activity that asks."""
-        return self.world.current().name
+        return self.scheduler.current().name
 
     def recording(self, events: int) -> RecordingTrace:
         """A trace on the virtual clock."""
-        return VirtualTrace(self.world, events)
+        return VirtualTrace(self.scheduler, events)
 
     def clock(self) -> float:
         """Virtual seconds."""
-        return self.world.now
+        return self.scheduler.now
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
-        self.world.sleep(seconds)
+        self.scheduler.sleep(seconds)
 
     def mark(self, what: str) -> None:
         """For the checksum of the run."""
-        self.world.mark(self.group.ranks[self.rank], what)
+        self.scheduler.mark(self.group.ranks[self.rank], what)
 
     def allreduce(self, x: Tensor) -> None:
         """Sum in the order of ranks."""
-        nbytes = self.cluster.bytes(x)
+        nbytes = self.shared.bytes(x)
         with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
-            self._attend(meeting := self._sum(x, nbytes))
-        x.copy_(meeting.result)
+            self._attend(collective := self._sum(x, nbytes))
+        x.copy_(collective.result)
 
     def allreduce_begin(self, x: Tensor) -> Arrival:
         """Begin a sum."""
-        nbytes = self.cluster.bytes(x)
+        nbytes = self.shared.bytes(x)
         with self.trace.span("begin", bytes=nbytes, sent=self._share(2 * nbytes)):
             return Arrival(self, self._sum(x, nbytes), x.copy_, nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
         """The root's bits."""
-        nbytes = self.cluster.bytes(x)
+        nbytes = self.shared.bytes(x)
 
         def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
-            return brought[root].clone(), self.cluster.network.broadcast(self.group.ranks, nbytes)
+            return brought[root].clone(), self.shared.network.broadcast(self.group.ranks, nbytes)
 
         with self.trace.span("broadcast", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(meeting := self._come(x, finish))
-        x.copy_(meeting.result)
+            self._attend(collective := self._come(x, finish))
+        x.copy_(collective.result)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         """Both directions at once."""
-        nbytes = self.cluster.bytes(outgoing)
+        nbytes = self.shared.bytes(outgoing)
         with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
             free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
             message = self._take(self.group.exchanges[self.rank, peer], None)
-            if free > self.world.now:
-                self.world.sleep(free - self.world.now)
+            if free > self.scheduler.now:
+                self.scheduler.sleep(free - self.scheduler.now)
         incoming.view(-1).copy_(message.payload)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row j to rank j."""
-        nbytes = self.cluster.bytes(outgoing)
+        nbytes = self.shared.bytes(outgoing)
 
         def finish(brought: dict[int, Tensor]) -> tuple[dict[int, Tensor], float]:
             copies = {rank: x.clone() for rank, x in brought.items()}
-            return copies, self.cluster.network.alltoall(self.group.ranks, nbytes)
+            return copies, self.shared.network.alltoall(self.group.ranks, nbytes)
 
         with self.trace.span("alltoall", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(meeting := self._come(outgoing, finish))
+            self._attend(collective := self._come(outgoing, finish))
         for rank, row in enumerate(incoming):
-            row.copy_(meeting.result[rank][self.rank])
+            row.copy_(collective.result[rank][self.rank])
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
         """Row i from rank i."""
-        nbytes = self.cluster.bytes(incoming)
+        nbytes = self.shared.bytes(incoming)
 
         def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
             rows = torch.stack([brought[rank] for rank in range(self.size)])
-            return rows, self.cluster.network.allgather(self.group.ranks, nbytes)
+            return rows, self.shared.network.allgather(self.group.ranks, nbytes)
 
         with self.trace.span("allgather", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(meeting := self._come(outgoing, finish))
-        incoming.copy_(meeting.result)
+            self._attend(collective := self._come(outgoing, finish))
+        incoming.copy_(collective.result)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """The very objects; takes the time of a barrier."""
         with self.trace.span("allgather_object"):
-            self._attend(meeting := self._come(value, self._listed))
-        return list(meeting.result)
+            self._attend(collective := self._come(value, self._listed))
+        return list(collective.result)
 
     def barrier(self) -> None:
         """Return once every rank has arrived."""
@@ -174,54 +174,54 @@ class VirtualComm(Comm):
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Return when the sender's end of the link is free of the message."""
-        size = self.cluster.bytes(payload)
+        size = self.shared.bytes(payload)
         with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER if dest != self.rank else 0):
             free = self._deliver(dest, self.group.boxes[dest], kind, numbers, payload)
-            if free > self.world.now:
-                self.world.sleep(free - self.world.now)
+            if free > self.scheduler.now:
+                self.scheduler.sleep(free - self.scheduler.now)
 
     def send_all(self, messages: list[Outgoing]) -> "Departure":
         """One after the other through this end of the link."""
-        free = self.world.now
+        free = self.scheduler.now
         for dest, kind, numbers, payload in messages:
-            size = self.cluster.bytes(payload)
+            size = self.shared.bytes(payload)
             with self.trace.span("send", peer=dest, bytes=size, sent=size + _HEADER if dest != self.rank else 0):
                 free = max(free, self._deliver(dest, self.group.boxes[dest], kind, numbers, payload))
         return Departure(self, free)
 
-    def receive(self, into: Room = None, source: int | None = None) -> Message:
+    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next message that has arrived here."""
         with self.trace.span("wait"):
             message = self._take(self.group.boxes[self.rank], source)
         if message.payload is None:
             return message
         count = message.payload.numel()
-        room = room_for(into, message.source, count)
-        description, activity = self.cluster.network.cluster, self.world.current()
+        buffer = buffer_for(into, message.source, count)
+        description, activity = self.shared.network.cluster, self.scheduler.current()
         rate = description.server_bandwidth if activity.name == "server" else description.mixing_bandwidth
-        with self.trace.span("receive", peer=message.source, bytes=self.cluster.bytes(message.payload)):
+        with self.trace.span("receive", peer=message.source, bytes=self.shared.bytes(message.payload)):
             if rate:
-                self.world.sleep(self.cluster.bytes(message.payload) / rate)
-            message.payload = room.copy_(message.payload)
+                self.scheduler.sleep(self.shared.bytes(message.payload) / rate)
+            message.payload = buffer.copy_(message.payload)
         return message
 
-    def pool(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
+    def shared_vectors(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
         """What all can reach, if the cluster has such memory."""
 
         def finish(brought: dict[int, Tensor]) -> tuple[dict[int, list[Tensor]], float]:
             return {rank: [torch.zeros_like(x) for _ in range(count)] for rank, x in brought.items()}, 0.0
 
-        if not self.cluster.pools:
+        if not self.shared.shared_memory:
             return None
-        self._attend(meeting := self._come(like, finish))
-        return meeting.result
+        self._attend(collective := self._come(like, finish))
+        return collective.result
 
     def channel(self) -> "VirtualComm":
         """The same learners, other messages; the same links."""
         self._channels += 1
         channels = self.group.channels
         if self._channels not in channels:
-            channels[self._channels] = Group(self.cluster, self.group.ranks)
+            channels[self._channels] = Group(self.shared, self.group.ranks)
         return VirtualComm(channels[self._channels], self.rank, self.trace)
 
     def split(self, color: int | None, name: str = "") -> "VirtualComm | None":
@@ -230,30 +230,30 @@ class VirtualComm(Comm):
         def finish(brought: dict[int, int | None]) -> tuple[dict[int, Group], float]:
             colors = sorted({c for c in brought.values() if c is not None})
             ranks = self.group.ranks
-            return {c: Group(self.cluster, [ranks[r] for r in range(self.size) if brought[r] == c]) for c in colors}, 0
+            return {c: Group(self.shared, [ranks[r] for r in range(self.size) if brought[r] == c]) for c in colors}, 0
 
-        self._attend(meeting := self._come(color, finish))
+        self._attend(collective := self._come(color, finish))
         if color is None:
             return None
-        group = meeting.result[color]
+        group = collective.result[color]
         return VirtualComm(group, group.ranks.index(self.group.ranks[self.rank]), self.trace)
 
     def node(self) -> int:
         """As the cluster's description has it."""
-        network, ranks = self.cluster.network, self.group.ranks
+        network, ranks = self.shared.network, self.group.ranks
         return sorted({network.node(r) for r in ranks}).index(network.node(ranks[self.rank]))
 
     def spawn(self, run: Callable[[], None], name: str) -> Activity:
         """An activity of this learner."""
-        return self.world.begin(run, self.group.ranks[self.rank], name)
+        return self.scheduler.begin(run, self.group.ranks[self.rank], name)
 
     def lock(self) -> Lock:
         """A lock between activities."""
-        return Lock(self.world)
+        return Lock(self.scheduler)
 
     def event(self) -> Event:
         """An event between activities."""
-        return Event(self.world)
+        return Event(self.scheduler)
 
     def post(self, value: int) -> None:
         """All can read it at once."""
@@ -266,49 +266,49 @@ class VirtualComm(Comm):
     def _share(self, size: float) -> float:
         return size * (self.size - 1) / self.size
 
-    def _sum(self, x: Tensor, nbytes: float) -> Meeting:
+    def _sum(self, x: Tensor, nbytes: float) -> Collective:
         def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
             total = brought[0].clone() if self.size == 1 else brought[0] + brought[1]
             for rank in range(2, self.size):
                 total.add_(brought[rank])
-            return total, self.cluster.network.allreduce(self.group.ranks, nbytes)
+            return total, self.shared.network.allreduce(self.group.ranks, nbytes)
 
         return self._come(x, finish)
 
     def _listed(self, brought: dict[int, Any]) -> tuple[list[Any], float]:
-        return [brought[rank] for rank in range(self.size)], self.cluster.network.barrier(self.group.ranks)
+        return [brought[rank] for rank in range(self.size)], self.shared.network.barrier(self.group.ranks)
 
-    def _come(self, what: Any, finish: Callable[[dict[int, Any]], tuple[Any, float]]) -> Meeting:
+    def _come(self, what: Any, finish: Callable[[dict[int, Any]], tuple[Any, float]]) -> Collective:
         """Come to the next collective of this group; the last to come finds its result and how long it takes."""
         number, self._came = self._came, self._came + 1
-        meeting = self.group.meetings.setdefault(number, Meeting())
-        meeting.brought[self.rank] = what
-        if len(meeting.brought) == self.size:
-            del self.group.meetings[number]
-            meeting.result, seconds = finish(meeting.brought)
-            meeting.brought.clear()
-            begin = max(self.world.now, self.group.taken)
-            self.group.taken = begin + seconds
-            self.world.at(self.group.taken - self.world.now, lambda _: self._end(meeting))
-        return meeting
+        collective = self.group.collectives.setdefault(number, Collective())
+        collective.brought[self.rank] = what
+        if len(collective.brought) == self.size:
+            del self.group.collectives[number]
+            collective.result, seconds = finish(collective.brought)
+            collective.brought.clear()
+            begin = max(self.scheduler.now, self.group.busy_until)
+            self.group.busy_until = begin + seconds
+            self.scheduler.at(self.group.busy_until - self.scheduler.now, lambda _: self._end(collective))
+        return collective
 
     @staticmethod
-    def _end(meeting: Meeting) -> None:
-        meeting.over = True
-        for activity in meeting.waiting:
+    def _end(collective: Collective) -> None:
+        collective.over = True
+        for activity in collective.waiting:
             activity.switch()
 
-    def _attend(self, meeting: Meeting) -> None:
-        """Wait for a meeting's end."""
-        if not meeting.over:
-            meeting.waiting.append(self.world.current())
-            self.world.park("the other learners")
+    def _attend(self, collective: Collective) -> None:
+        """Wait for a collective's end."""
+        if not collective.over:
+            collective.waiting.append(self.scheduler.current())
+            self.scheduler.park("the other learners")
 
     def _deliver(self, dest: int, box: Box, kind: int, numbers: tuple[float, ...], payload: Tensor | None) -> float:
         """Send a message on its way; the moment at which this end of the link is free of it."""
         here, there = self.group.ranks[self.rank], self.group.ranks[dest]
-        size = self.cluster.bytes(payload) + _HEADER
-        free, arrival = self.cluster.network.transfer(self.world.now, here, there, size)
+        size = self.shared.bytes(payload) + _HEADER
+        free, arrival = self.shared.network.transfer(self.scheduler.now, here, there, size)
         numbers = (*map(float, numbers), *(0.0,) * (MAX_NUMBERS - len(numbers)))
         copy = None if payload is None or not payload.numel() else payload.detach().reshape(-1).clone()
         message = Message(self.rank, kind, numbers, copy)
@@ -320,15 +320,15 @@ class VirtualComm(Comm):
                 activity, box.waiting = box.waiting, None
                 activity.switch()
 
-        self.world.at(arrival - self.world.now, arrive)
+        self.scheduler.at(arrival - self.scheduler.now, arrive)
         return free
 
     def _take(self, box: Box, source: int | None) -> Message:
         """The oldest message from ``source``, or from anybody."""
         message = self._find(box, source)
         if message is None:
-            box.waiting, box.source = self.world.current(), source
-            self.world.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
+            box.waiting, box.source = self.scheduler.current(), source
+            self.scheduler.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
             message = self._find(box, source)
         return message
 

@@ -25,7 +25,7 @@ class CompressionConfig:
             gradients, the loss gradient summed over a learner's frames of a step (in one of fewer frames than the
             longest so far, τ is less in proportion); to a server and back, changes of the weights, which are smaller
             by the learning rate.
-        density: of ``topk``, share of the elements sent, in (0, 1]. The paper goes down to 0.001.
+        density: of ``topk``, fraction of the elements sent, in (0, 1]. The paper goes down to 0.001.
         momentum: of ``topk``, m in [0, 1) of momentum correction, which takes the place of the local optimizer's
             momentum; 0 sends the largest elements of plain gradients.
         rank: r of ``powersgd``.
@@ -53,7 +53,7 @@ class CompressionConfig:
             "warmup_frames": (self.warmup_frames >= 0, "must not be negative"),
             "block": (self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8"),
             "threshold": (self.threshold > 0, "must be greater than 0"),
-            "density": (0 < self.density <= 1, "is a share of the elements, above 0 and up to 1"),
+            "density": (0 < self.density <= 1, "is a fraction of the elements, above 0 and up to 1"),
             "momentum": (0 <= self.momentum < 1, "must be in [0, 1)"),
             "rank": (self.rank >= 1, "must be at least 1"),
             "seed": (self.seed >= 0, "must not be negative"),

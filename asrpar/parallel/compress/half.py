@@ -30,7 +30,7 @@ from asrpar.parallel.wire import Wire
 
 log = get_logger(__name__)
 
-# Elements turned from 16 bits at a time, so that the room for them is small.
+# Elements turned from 16 bits at a time, so that the buffer for them is small.
 CHUNK = 1 << 18
 # Bytes of a message between two learners before the elements: the scale.
 HEAD = 8
@@ -87,7 +87,7 @@ class Half(Wire):
             comm.allreduce(x)
             return
         body, tail = x[: x.numel() - exact], x[x.numel() - exact :]
-        b = self.room_for(x, exact, comm.size)
+        b = self.buffer_for(x, exact, comm.size)
         if comm.size == 2:
             self.swap(comm, body, tail, b)
         else:
@@ -154,7 +154,7 @@ class Half(Wire):
             part.add_(scratch.copy_(source), alpha=inverse)
 
     def chunks(self, x: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Pieces of both, with room of x's type."""
+        """Pieces of both, with a buffer of x's type."""
         step = self.scratch.numel()
         for a in range(0, x.numel(), step):
             part = x[a : a + step]
@@ -170,7 +170,7 @@ class Half(Wire):
         """The scale in ``row``."""
         return row[:head].view(like.dtype)[-1].item()
 
-    def room_for(self, x: Tensor, exact: int, size: int) -> Buffers:
+    def buffer_for(self, x: Tensor, exact: int, size: int) -> Buffers:
         """Buffers for vectors like ``x``, made at their first use."""
         key = (x.numel(), exact, size)
         if key not in self.buffers:
@@ -191,10 +191,10 @@ class Half(Wire):
     def pack(self, x: Tensor) -> Tensor:
         """``x`` (P,) in 16 bits; valid until the next call."""
         if self.packed is None or self.packed.shape != x.shape:
-            self.packed = self.room(x)
+            self.packed = self.buffer(x)
         return self.packed.copy_(x)
 
-    def room(self, x: Tensor) -> Tensor:
+    def buffer(self, x: Tensor) -> Tensor:
         """A new tensor into which a packed vector like ``x`` can be received."""
         return x.new_empty(x.shape, dtype=self.type)
 
@@ -302,7 +302,7 @@ class Rounded(Codec):
             part.add_(scratch.copy_(values), alpha=1.0 / scale)
 
     def chunks(self, x: Tensor, message: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Pieces of the vector and of its message, with room of x's type."""
+        """Pieces of the vector and of its message, with a buffer of x's type."""
         values = message[HEAD:].view(self.type)
         for part, numbers in zip(x.split(CHUNK), values.split(CHUNK), strict=True):
             yield part, numbers, self.spare(part)

@@ -86,7 +86,7 @@ class Threshold(ErrorFeedback):
         """Everybody's list to everybody, and each adds them up."""
         self.most_frames = max(self.most_frames, frames)
         self.beyond.threshold = self.threshold / self.most_frames
-        self.beyond.room = body
+        self.beyond.buffer = body
         codes = self.beyond.take(self.residual)
         counts = torch.zeros(comm.size, 1, dtype=torch.int64)
         comm.allgather(torch.tensor([codes.numel()]), counts)

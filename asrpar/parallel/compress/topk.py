@@ -124,7 +124,7 @@ class TopK(ErrorFeedback):
     def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
         """Everybody's list to everybody, and each adds them up."""
         v = self.residual
-        self.largest.room = body
+        self.largest.buffer = body
         message = self.largest.encode(v, self.out)
         if self.velocity is not None:
             self.velocity.index_fill_(0, self.largest.parts(message, body.dtype)[1].long(), 0)

@@ -1,4 +1,4 @@
-"""Asynchronous decentralised parallel SGD: Lian et al. 2018 (arXiv 1710.06952); P1 (2002.10502), P2 (1907.05701).
+"""Asynchronous decentralised parallel SGD: Lian et al. 2018, Zhang et al. 2019 (arXiv 1710.06952, 1907.05701).
 
 Two activities on each learner i, at the same time:
 
@@ -7,12 +7,12 @@ Two activities on each learner i, at the same time:
                     s_i = x_i, s_j = x_j        x_i += (s_j − s_i) / 2        x_j += (s_i − s_j) / 2
 
 The exchange adds a difference instead of writing the average, so updates that land while it is under way are kept:
-Σ_i x_i = N x_0 + Σ of all updates at every quiet moment. (Learners that all share memory lock updates out for the time
-of one pass over both vectors, and write the average.) Odd ranks seek a partner after each step, even ranks accept
-whoever comes: nobody waits for a certain slow learner, and there is no circle to wait in.
+Σ_i x_i = N x_0 + Σ of all updates at every synchronised moment. (Learners that all share memory lock updates out for
+the time of one pass over both vectors, and write the average.) Odd ranks are active, they ask a partner after each
+step; even ranks are passive, they answer whoever comes: nobody waits for a certain slow learner, nor in a circle.
 
-`fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (P9, 2002.01119); its
-third form, delay-by-one, is `delayed`. When to use: learners of unequal speed, large global batches.
+`fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (Zhang et al. 2020,
+2002.01119); the third form there, delay-by-one, is `delayed`. When to use: learners of unequal speed, large batches.
 Cost of a step: one exchange of P numbers with one peer, hidden behind computing; within a node nothing is sent, for
 vectors are read where they were written. Extra memory: 5 P, 2 P if all learners share memory.
 """
@@ -53,7 +53,7 @@ class Algorithm(Gossip):
     kept = ("exchanges",)
 
     def __init__(
-        self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None, pooled: bool = True
+        self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None, shared: bool = True
     ) -> None:
         super().__init__(settings, learner, comm, wire)
         need_weights_wire(self.wire, "adpsgd")
@@ -65,7 +65,7 @@ class Algorithm(Gossip):
         # Exchanges that the weights have in them.
         self.seen = 0
         self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
-        self.replica = make_replica(learner, self.channel, self.wire, self.lock, min(2, comm.size - 1), pooled)
+        self.replica = make_replica(learner, self.channel, self.wire, self.lock, min(2, comm.size - 1), shared)
 
     def step(self, batch: Any | None) -> bool:
         """Computing: one gradient, one update."""
@@ -75,19 +75,19 @@ class Algorithm(Gossip):
         frames = self.learner.gradient(batch)
         self.learner.grad.div_(max(frames, 1.0))
         with self.lock:
-            self.fold()
+            self.apply_received()
             if frames:
                 self.learner.apply()
         self.stepped.set()
         return True
 
-    def fold(self) -> bool:
+    def apply_received(self) -> bool:
         """weights = x_i, before a gradient is applied; the lock is held. Counts the exchanges since its weights.
 
         Returns:
             whether exchanges have made another x_i of the weights.
         """
-        changed = self.replica.fold()
+        changed = self.replica.apply_received()
         if self.replica.lost:
             self.replica.lost = False
             self.learner.count_nonfinite()
@@ -99,10 +99,10 @@ class Algorithm(Gossip):
         """Let communicating begin, if it has not; raise what it failed with."""
         if self.activity is None:
             self.seen = self.exchanges
-            self.activity = self.comm.spawn(self.seek if self.comm.rank % 2 else self.accept, "exchange")
+            self.activity = self.comm.spawn(self.active if self.comm.rank % 2 else self.passive, "exchange")
         self.activity.check()
 
-    def seek(self) -> None:
+    def active(self) -> None:
         """Communicating, odd ranks: after each step average with one neighbour."""
         while True:
             self.stepped.wait()
@@ -111,20 +111,20 @@ class Algorithm(Gossip):
                 finishing = self.finishing
             if finishing:
                 break
-            self.replica.seek(self.partner())
+            self.replica.ask(self.partner())
             self.exchanges += 1
-        for passive in range(0, self.comm.size, 2):
-            self.channel.send(passive, DONE)
+        for peer in range(0, self.comm.size, 2):
+            self.channel.send(peer, DONE)
 
-    def accept(self) -> None:
+    def passive(self) -> None:
         """Communicating, even ranks: average with whoever comes, one at a time."""
-        seeking = self.comm.size // 2
-        while seeking:
-            message = self.channel.receive(self.replica.room())
+        active = self.comm.size // 2
+        while active:
+            message = self.channel.receive(self.replica.receive_buffer())
             if message.kind == EXCHANGE:
                 self.replica.answer(message)
                 self.exchanges += 1
-            seeking -= message.kind == DONE
+            active -= message.kind == DONE
 
     def partner(self) -> int:
         """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""
@@ -133,7 +133,7 @@ class Algorithm(Gossip):
         return self.peers[self.exchanges % len(self.peers)]
 
     def finish(self) -> None:
-        """Serve until nobody seeks any more; then nothing is in flight."""
+        """Serve until no learner is active any more; then nothing is in flight."""
         self.run()
         with self.lock:
             self.finishing = True
@@ -141,10 +141,10 @@ class Algorithm(Gossip):
         self.activity.join()
         self.activity, self.finishing = None, False
         self.stepped.clear()
-        self.replica.fold()
+        self.replica.apply_received()
         self.comm.barrier()
 
     def survive(self, comm: Comm) -> "Algorithm":
         """Go on with those who are left; x_i stays what it is."""
-        self.replica.fold()
+        self.replica.apply_received()
         return Algorithm(self.settings, self.learner, comm, self.wire)

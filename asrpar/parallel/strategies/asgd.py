@@ -1,4 +1,4 @@
-"""Asynchronous SGD with a parameter server, "Downpour": Dean et al. 2012; P3 (Li et al. 2017, arXiv 1703.05880).
+"""Asynchronous SGD with a parameter server, "Downpour": Dean et al. 2012; Li et al. 2017 (arXiv 1703.05880).
 
 Every learner, at its own pace, τ local steps and then
 
@@ -145,6 +145,6 @@ class Algorithm(Strategy):
         return other
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from s, which is all there is when all is quiet."""
+        """Go on from s, which is all there is when nothing is in flight."""
         self.server.begin(state["pulled"])
         self.take(state["pulled"])

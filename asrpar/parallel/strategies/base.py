@@ -70,7 +70,7 @@ class Strategy(ABC):
         apart: in lockstep, steps that a learner may have taken more than another one, at most; what all are to know in
             one step travels for so long without keeping anybody waiting.
         own_pace: every single learner may take any number of steps between two `finish`.
-        kept: names of the attributes that make up the strategy's state in a quiet moment.
+        kept: names of the attributes that make up the strategy's state in a synchronised moment.
     """
 
     lockstep: ClassVar[bool] = True
@@ -97,12 +97,12 @@ class Strategy(ABC):
         In lockstep the end comes to all in the same step. False once no learner had a batch.
         """
 
-    def together(self, wish: bool) -> bool:
+    def should_sync(self, wish: bool) -> bool:
         """Whether to come to `finish` between two steps, where ``wish`` is what this learner alone would do."""
         return wish
 
     def finish(self) -> None:
-        """Come to a quiet state, nothing in flight. Called at each epoch's end; the next `step` goes on from there."""
+        """Come to a synchronised state, nothing in flight; at each epoch's end. The next `step` goes on from there."""
 
     def close(self) -> None:
         """The training is over."""
@@ -126,12 +126,12 @@ class Strategy(ABC):
     def consensus(self, x: Tensor) -> Tensor:
         """The vector of all learners that belongs to ``x``, which each of them has observed in its own place.
 
-        The same on every rank. Collective; only in quiet moments.
+        The same on every rank. Collective; only in synchronised moments.
         """
         return x
 
     def model(self) -> Tensor:
-        """(P,) the model: what is evaluated, saved and shipped. Collective; only in quiet moments."""
+        """(P,) the model: evaluated, and saved as the final weights. Collective; only in synchronised moments."""
         return self.consensus(self.observed())
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Blockwise model-update filtering: Chen & Huo 2016; P3 (Li et al. 2017, arXiv 1703.05880) recommends it.
+"""Blockwise model-update filtering: Chen & Huo 2016; Li et al. 2017 (arXiv 1703.05880) recommend it.
 
 Block t: every learner starts from W_g(t−1) and trains alone; then
 

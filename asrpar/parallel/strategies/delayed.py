@@ -1,4 +1,4 @@
-"""ADPSGD's third form, delay-by-one (P9, Zhang et al. 2020, arXiv 2002.01119).
+"""ADPSGD's third form, delay-by-one (Zhang et al. 2020, arXiv 2002.01119).
 
     x_i(t + 1) = (1/N) Σ_j x_j(t) − γ g_i(x_i(t))
 

@@ -6,7 +6,7 @@ from block to block; then the mean displacement drives an outer SGD with Nestero
     g = θ − Σ_i (n_i / Σ n) θ_i        v ← μ v + g        θ ← θ − λ (g + μ v)
 
 The paper weighs learners alike; here they count by their frames, as in all block algorithms. The model is θ, where the
-next block starts. With local SGD this is `bmuf` (NBM, η = μ, ζ = λ) but for the model that is shipped.
+next block starts. With local SGD this is `bmuf` (NBM, η = μ, ζ = λ) but for the final weights.
 
 When to use: long blocks over slow links, AdamW as the local optimizer (``optimizer.name: adamw``).
 Cost of a block: one allreduce of P + 2 numbers.

@@ -1,4 +1,4 @@
-"""Decentralised parallel SGD: Lian et al. 2017, arXiv 1705.09056; P1 (Cui et al. 2020) calls it SD-PSGD.
+"""Decentralised parallel SGD: Lian et al. 2017, arXiv 1705.09056; Cui et al. 2020 call it SD-PSGD.
 
     X ← X T − γ G        x_i ← Σ_j T_ij x_j − γ g_i(x_i)
 

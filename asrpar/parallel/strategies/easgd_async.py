@@ -1,4 +1,4 @@
-"""Elastic averaging SGD, asynchronous: Zhang et al. 2015 (arXiv 1412.6651); P3 (Li et al. 2017, arXiv 1703.05880).
+"""Elastic averaging SGD, asynchronous: Zhang et al. 2015 (arXiv 1412.6651); Li et al. 2017 (arXiv 1703.05880).
 
 Every learner, at its own pace, τ local steps and then, with the x_i and the centre c of before the exchange,
 
@@ -30,7 +30,7 @@ class Settings:
 
     Attributes:
         sync_steps: τ, local steps between exchanges.
-        alpha: α in (0, 1), the share of the distance that x_i and c each go; P3 uses 0.5.
+        alpha: α in (0, 1), the fraction of the distance that x_i and c each go; Li et al. 2017 use 0.5.
         server: ``sharded`` (over all learners) or ``dedicated`` (the last rank serves and does not learn).
     """
 
@@ -93,7 +93,7 @@ class Algorithm(Strategy):
             weights.copy_(self.centre)
         self.server.visit(weights, self.elastic, self.learner.lr)
         # c after the exchange is c + e, and c = x_i − e / α; with 16 bits but for roundings. Where only a part of e has
-        # arrived, nobody here knows c before the next quiet moment.
+        # arrived, nobody here knows c before the next synchronised moment.
         self.synchronised = self.wire.residual is None or self.wire.warming
         torch.add(weights, self.elastic, alpha=1.0 - 1.0 / self.settings.alpha, out=self.centre)
         weights.sub_(self.elastic)
@@ -121,7 +121,7 @@ class Algorithm(Strategy):
         return self.server.mean_of_learners(x)
 
     def model(self) -> Tensor:
-        """c, which all learners have when all is quiet."""
+        """c, which all learners have when nothing is in flight."""
         return self.centre
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Hierarchical ADPSGD: P2 (Zhang et al. 2019, arXiv 1907.05701).
+"""Hierarchical ADPSGD: Zhang et al. 2019 (arXiv 1907.05701).
 
 The learners of one node are a super-learner: inside it gradients are summed as in `ssgd`, so that all its members hold
 one x_i; the super-learners run `adpsgd` among themselves, through their first member.
@@ -58,9 +58,9 @@ class Algorithm(Gossip):
         leads = self.inside.rank == 0
         between = comm.split(0 if leads else None)
         self.groups = len(set(self.layout))
-        # Weights do not move: between `fold` and `apply` the members take them up, and exchanges go on.
+        # Weights do not move: between `apply_received` and `apply` the members take them up, and exchanges go on.
         exchanges = leads and self.groups > 1
-        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire, pooled=False) if exchanges else None
+        self.outside = adpsgd.Algorithm(settings, learner, between, self.wire, shared=False) if exchanges else None
         self.changed = torch.zeros(1)
         self.look = Look(self.inside, self.apart)
 
@@ -91,13 +91,13 @@ class Algorithm(Gossip):
         if self.outside:
             self.outside.run()
             with self.outside.lock:
-                self.changed[0] = self.outside.fold()
+                self.changed[0] = self.outside.apply_received()
         self.inside.broadcast(self.changed)
         if self.changed.item():
             self.inside.broadcast(self.learner.weights)
 
-    def together(self, wish: bool) -> bool:
-        """If one member has reason to come to a quiet state, the super-learner does, some steps later."""
+    def should_sync(self, wish: bool) -> bool:
+        """If one member has reason to come to a synchronised state, the super-learner does, some steps later."""
         return self.look.step(wish)
 
     def finish(self) -> None:
@@ -119,7 +119,7 @@ class Algorithm(Gossip):
     def survive(self, comm: Comm) -> Gossip:
         """Those who are left go on as super-learners of one: members may have been at different steps of theirs."""
         if self.outside:
-            self.outside.replica.fold()
+            self.outside.replica.apply_received()
         return adpsgd.Algorithm(self.settings, self.learner, comm, self.wire)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Model averaging, also local SGD or K-AVG; P3 (Li et al. 2017, arXiv 1703.05880), whose code calls it BSP.
+"""Model averaging, also local SGD or K-AVG; Li et al. 2017 (arXiv 1703.05880), whose code calls it BSP.
 
     τ local steps from W, then W ← Σ_i (n_i / Σ n) x_i
 

@@ -1,4 +1,4 @@
-"""Synchronous SGD, "BSP": P1 (Cui et al. 2020, arXiv 2002.10502), P2 (Zhang et al. 2019, arXiv 1907.05701).
+"""Synchronous SGD, "BSP": Cui et al. 2020 (arXiv 2002.10502), Zhang et al. 2019 (arXiv 1907.05701).
 
     g = Σ_i n_i g_i(x) / Σ_i n_i        x ← x − γ g       on every learner alike
 

@@ -32,9 +32,9 @@ class Activity(greenlet.greenlet):
         waits_for: what it waits for, for people.
     """
 
-    def __init__(self, world: "World", run: Callable[[], None], rank: int, name: str) -> None:
-        super().__init__(run, world.hub)
-        self.world, self.rank, self.name = world, rank, name
+    def __init__(self, scheduler: "Scheduler", run: Callable[[], None], rank: int, name: str) -> None:
+        super().__init__(run, scheduler.hub)
+        self.scheduler, self.rank, self.name = scheduler, rank, name
         self.track: Any = None
         self.waits_for = ""
         self.waiting: list[Activity] = []
@@ -45,16 +45,16 @@ class Activity(greenlet.greenlet):
     def join(self) -> None:
         """Return once it has ended."""
         if not self.dead:
-            self.waiting.append(self.world.current())
-            self.world.park(f"the end of {self.name}")
+            self.waiting.append(self.scheduler.current())
+            self.scheduler.park(f"the end of {self.name}")
 
     def ended(self) -> None:
         """Wake who waits for the end."""
         for other in self.waiting:
-            self.world.wake(other)
+            self.scheduler.wake(other)
 
 
-class World:
+class Scheduler:
     """The clock and those who live by it.
 
     Attributes:
@@ -148,15 +148,15 @@ class World:
 class Event:
     """Wakes an activity."""
 
-    def __init__(self, world: World) -> None:
-        self.world, self.is_on = world, False
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler, self.is_on = scheduler, False
         self.waiting: deque[Activity] = deque()
 
     def set(self) -> None:
         """Let whoever waits go on, and whoever comes later too, until it is cleared."""
         self.is_on = True
         while self.waiting:
-            self.world.wake(self.waiting.popleft())
+            self.scheduler.wake(self.waiting.popleft())
 
     def clear(self) -> None:
         """From now on `wait` waits again."""
@@ -165,8 +165,8 @@ class Event:
     def wait(self) -> None:
         """Return once the event is set."""
         if not self.is_on:
-            self.waiting.append(self.world.current())
-            self.world.park("an event")
+            self.waiting.append(self.scheduler.current())
+            self.scheduler.park("an event")
 
     def is_set(self) -> bool:
         """Whether `wait` would return at once."""
@@ -176,19 +176,19 @@ class Event:
 class Lock:
     """A lock between activities; whoever came first has it first."""
 
-    def __init__(self, world: World) -> None:
-        self.world, self.held = world, False
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler, self.held = scheduler, False
         self.waiting: deque[Activity] = deque()
 
     def __enter__(self) -> None:
         if self.held:
-            self.waiting.append(self.world.current())
+            self.waiting.append(self.scheduler.current())
             # It is handed over without being free in between.
-            self.world.park("a lock")
+            self.scheduler.park("a lock")
         self.held = True
 
     def __exit__(self, *_: object) -> None:
         if self.waiting:
-            self.world.wake(self.waiting.popleft())
+            self.scheduler.wake(self.waiting.popleft())
         else:
             self.held = False

@@ -49,7 +49,7 @@ class Intermittent:
 class Compute:
     """Time of a gradient with its local update.
 
-    Either a measured table, or a rate and what each batch costs besides: a batch of b frames then runs at the share
+    Either a measured table, or a rate and what each batch costs besides: a batch of b frames then runs at the fraction
     b / (b + overhead_seconds · frames_per_second) of the rate.
 
     Attributes:
@@ -102,7 +102,7 @@ class Cluster:
         compute, links: see there.
         collective: how vectors are added up over all learners: ``ring``, ``tree`` (two trees in a pipeline), or
             ``hierarchical`` (ring inside each node, rings of nodes for each device's share); see `Network`.
-        collective_efficiency: share of the links' bandwidth that collectives get; above 1 where they do better than
+        collective_efficiency: fraction of the links' bandwidth that collectives get; above 1 where they do better than
             messages, as in shared memory.
         mixing_bandwidth: bytes per second at which an activity works what it received into the learner's vectors;
             0 for no limit.

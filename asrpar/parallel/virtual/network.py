@@ -1,4 +1,4 @@
-"""How long messages and collectives take on a cluster: latency and bytes over bandwidth, with ports that are taken."""
+"""How long messages and collectives take on a cluster: latency and bytes over bandwidth, with ports that are busy."""
 
 from bisect import bisect_right, insort
 from collections import defaultdict
@@ -9,31 +9,31 @@ from asrpar.parallel.virtual.cluster import Cluster
 
 
 class Port:
-    """One direction of one end of a link: when it is taken. A message fits wherever there is room for it."""
+    """One direction of one end of a link: when it is busy. A message fits wherever there is time for it."""
 
     def __init__(self) -> None:
         # [begin, end] in order, none of them over.
-        self.taken: list[list[float]] = []
+        self.busy: list[list[float]] = []
 
     def first(self, earliest: float, seconds: float) -> float:
-        """The earliest moment from ``earliest`` on with so much room."""
-        taken = self.taken
-        if not taken or earliest >= taken[-1][1]:
+        """The earliest moment from ``earliest`` on with so much free time."""
+        busy = self.busy
+        if not busy or earliest >= busy[-1][1]:
             return earliest
-        at = bisect_right(taken, earliest, key=_end)
-        while at < len(taken) and earliest + seconds > taken[at][0]:
-            earliest, at = taken[at][1], at + 1
+        at = bisect_right(busy, earliest, key=_end)
+        while at < len(busy) and earliest + seconds > busy[at][0]:
+            earliest, at = busy[at][1], at + 1
         return earliest
 
     def take(self, now: float, begin: float, end: float) -> None:
         """Take it for that time, and forget what was over before ``now``."""
-        taken = self.taken
-        if taken and taken[0][1] <= now:
-            del taken[: bisect_right(taken, now, key=_end)]
-        if taken and taken[-1][1] == begin:
-            taken[-1][1] = end
+        busy = self.busy
+        if busy and busy[0][1] <= now:
+            del busy[: bisect_right(busy, now, key=_end)]
+        if busy and busy[-1][1] == begin:
+            busy[-1][1] = end
         else:
-            insort(taken, [begin, end])
+            insort(busy, [begin, end])
 
 
 def _end(interval: list[float]) -> float:
@@ -41,7 +41,7 @@ def _end(interval: list[float]) -> float:
 
 
 class Network:
-    """The links of a cluster, and when each is taken.
+    """The links of a cluster, and when each is busy.
 
     A message takes its sender's port out and its receiver's port in for as long as its bytes need on the link, and
     arrives a latency later. It begins at the first moment at which both are free for that long; of two that were sent

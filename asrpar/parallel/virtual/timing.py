@@ -18,7 +18,7 @@ from asrpar.parallel.comm import Comm, virtual
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy, settings_class
 from asrpar.parallel.trace import Count, Trace
-from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.parallel.virtual.network import Network
 
@@ -113,7 +113,7 @@ class Race:
     """Learners that go through batches together, and how far they have come.
 
     Args:
-        world: the clock.
+        scheduler: the clock.
         quota: batches of all of them until time is taken.
 
     Attributes:
@@ -121,21 +121,21 @@ class Race:
         begin, end: when the first one began, and when the quota was reached.
     """
 
-    def __init__(self, world: World, quota: int) -> None:
-        self.world, self.quota, self.through = world, quota, 0
+    def __init__(self, scheduler: Scheduler, quota: int) -> None:
+        self.scheduler, self.quota, self.through = scheduler, quota, 0
         self.batches, self.begin, self.end = 0, float("inf"), 0.0
 
     def over(self, learners: int) -> None:
         """One of so many learners is through; the last one ends it all, without the farewells of a training's end."""
         self.through += 1
         if self.through == learners:
-            self.world.stop()
+            self.scheduler.stop()
 
     def stepped(self) -> bool:
         """A step is done; whether that was enough for all."""
         self.batches += 1
         if self.batches == self.quota:
-            self.end = self.world.now
+            self.end = self.scheduler.now
         return self.batches >= self.quota
 
 
@@ -212,9 +212,9 @@ def simulate_timing(
     if getattr(settings, "bucket_mb", 0):
         settings = dataclasses.replace(settings, bucket_mb=settings.bucket_mb / scale)
 
-    world = World()
-    race = Race(world, workers * steps)
-    comms = virtual.Shared(world, Network(cluster), scale).learners(learners)
+    scheduler = Scheduler()
+    race = Race(scheduler, workers * steps)
+    comms = virtual.Shared(scheduler, Network(cluster), scale).learners(learners)
     paces = [Pace() for _ in comms]
     for comm in comms:
         comm.trace = Tally()
@@ -224,17 +224,17 @@ def simulate_timing(
         learner = TimedLearner(comm, ComputeTime(cluster.compute, rank, seed), elements)
         algorithm = make_strategy(strategy, settings, learner, comm)
         algorithm.start()
-        begin, sent = world.now, comm.trace.sent
+        begin, sent = scheduler.now, comm.trace.sent
         race.begin = min(race.begin, begin)
         pace.steps = _drive(algorithm, comm, race, batch_frames if rank < workers else 0.0, steps)
-        pace.seconds, pace.busy = world.now - begin, learner.busy
+        pace.seconds, pace.busy = scheduler.now - begin, learner.busy
         pace.sent = comm.trace.sent - sent
         race.over(learners)
 
     with torch.inference_mode():
         for rank in range(learners):
-            world.begin(lambda rank=rank: run(rank), rank, "learner")
-        world.run()
+            scheduler.begin(lambda rank=rank: run(rank), rank, "learner")
+        scheduler.run()
     found = _summary(race, paces[:workers], [c.trace for c in comms], batch_frames, frames)
     single = _alone(cluster, reference_batch_frames or batch_frames, steps, seed)
     asked = {"virtual": True, "cluster": cluster.name, "strategy": strategy, "learners": learners}
@@ -256,12 +256,12 @@ def _drive(algorithm: Strategy, comm: Comm, race: Race, frames: float, steps: in
     if not frames:
         algorithm.step(frames)  # a server begins to serve
         return 0
-    taken = 0
+    steps_done = 0
     while True:
         algorithm.step(frames)
-        taken += 1
-        if algorithm.together(race.stepped()):
-            return taken
+        steps_done += 1
+        if algorithm.should_sync(race.stepped()):
+            return steps_done
 
 
 def _alone(cluster: Cluster, frames: float, steps: int, seed: int) -> float:
@@ -273,7 +273,7 @@ def _alone(cluster: Cluster, frames: float, steps: int, seed: int) -> float:
 
 def _summary(race: Race, paces: list[Pace], tallies: list[Tally], batch: float, frames: float) -> dict[str, Any]:
     """What all learners did together."""
-    seconds, taken = race.end - race.begin, sum(p.steps for p in paces)
+    seconds, steps_done = race.end - race.begin, sum(p.steps for p in paces)
     rate, frames = race.quota * batch / seconds, frames or race.quota * batch
     counts = [t.counts["staleness"] for t in tallies if "staleness" in t.counts]
     return {
@@ -282,11 +282,11 @@ def _summary(race: Race, paces: list[Pace], tallies: list[Tally], batch: float, 
         "hours": frames / rate / 3600,
         "frames_per_second": rate,
         "seconds_equal_shares": max(p.seconds / p.steps for p in paces) * frames / batch / len(paces),
-        "bytes_per_step": sum(p.sent for p in paces) / taken,
-        "bytes_sent": sum(p.sent for p in paces) / taken * frames / batch,
+        "bytes_per_step": sum(p.sent for p in paces) / steps_done,
+        "bytes_sent": sum(p.sent for p in paces) / steps_done * frames / batch,
         "exposed_share": max(0.0, sum(1 - p.busy / p.seconds for p in paces) / len(paces)),
         "staleness": _together(counts) if counts else None,
-        "trace_checksum": race.world.checksum,
+        "trace_checksum": race.scheduler.checksum,
     }
 
 

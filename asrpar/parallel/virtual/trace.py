@@ -3,15 +3,15 @@
 import greenlet
 
 from asrpar.parallel.trace import RecordingTrace, Track
-from asrpar.parallel.virtual.clock import World
+from asrpar.parallel.virtual.clock import Scheduler
 
 
 class VirtualTrace(RecordingTrace):
     """Activities have a track each."""
 
-    def __init__(self, world: World, events: int = 0) -> None:
-        self.world = world
-        super().__init__(events, lambda: round(world.now * 1e9))
+    def __init__(self, scheduler: Scheduler, events: int = 0) -> None:
+        self.scheduler = scheduler
+        super().__init__(events, lambda: round(scheduler.now * 1e9))
 
     def track(self) -> Track:
         """The track of whoever runs now."""

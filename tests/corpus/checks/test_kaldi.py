@@ -109,7 +109,7 @@ KALDI = {
     ),
     "NaN time": (1, lambda d: edit(d / "segments", "1.00 2.00", "1.00 nan"), "segments:2", "not two times in seconds"),
     "blank line": (0, lambda d: edit(d / "text", "ann-2", "\nann-2"), "text:2", "malformed: 0 fields"),
-    "leading blank": (0, lambda d: edit(d / "text", "ann-2", " ann-2"), "text:2", "begins with a blank"),
+    "leading blank": (0, lambda d: edit(d / "text", "ann-2", " ann-2"), "text:2", "begins with a space"),
     "odd white space": (0, lambda d: edit(d / "text", "ann-2 YES NO", "ann-2 YES\u00a0NO"), "text:2", "U+00A0"),
     "missing audio": (0, lambda d: (d / "ann-2.wav").unlink(), "wav.scp:2", "no audio file"),
     "folder as audio": (0, lambda d: edit(d / "wav.scp", "/ann-2.wav", ""), "wav.scp:2", "is not a file"),

@@ -49,7 +49,7 @@ def test_ids_that_files_of_transcripts_cannot_hold():
     for name in ("a b", "a(1", "a(1)"):
         data.add_utterance(name, "a", Place("f", 1))
     assert [p.message for p in data.problems] == [
-        "utterance id 'a b' has a blank in it: transcripts are 'WORDS (id)'",
+        "utterance id 'a b' has a space in it: transcripts are 'WORDS (id)'",
         "utterance id 'a(1' has a bracket without its partner: transcripts are 'WORDS (id)'",
     ]
 

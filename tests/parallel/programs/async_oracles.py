@@ -198,9 +198,9 @@ class Paired(adpsgd.Algorithm):
         if peer is None:
             return
         if peer < RANK:
-            self.replica.seek(peer)
+            self.replica.ask(peer)
         else:
-            self.replica.answer(self.channel.receive(self.replica.room(), source=peer))
+            self.replica.answer(self.channel.receive(self.replica.receive_buffer(), source=peer))
 
 
 def compare(name: str, actual: list[torch.Tensor], expected: list[torch.Tensor]) -> None:

@@ -1,6 +1,7 @@
 """Run under mpirun: ADPSGD for a long time with random stragglers, jitter and partners; no deadlock, nothing lost.
 
-Arguments: EXCHANGES SECONDS SEED. Ends when both are reached. Each quiet moment Σ x_i = N x_0 + Σ updates is checked.
+Arguments: EXCHANGES SECONDS SEED. Ends when both are reached. Σ x_i = N x_0 + Σ updates is checked whenever all have
+synchronised.
 """
 
 import random

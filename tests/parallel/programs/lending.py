@@ -15,7 +15,7 @@ expected = sys.argv[1] == "lent"
 P = 10_001
 channel = comm.channel()
 drafts = channel.drafts(torch.zeros(P), 2)
-room = torch.zeros(P)
+buffer = torch.zeros(P)
 
 
 def check(condition: bool, what: str) -> None:
@@ -29,8 +29,8 @@ comm.barrier()
 if RANK == 0:
     kept = []
     for number in range(3):
-        message = channel.receive(room, source=1)
-        inside = room.data_ptr() <= message.payload.data_ptr() < room.data_ptr() + room.nbytes
+        message = channel.receive(buffer, source=1)
+        inside = buffer.data_ptr() <= message.payload.data_ptr() < buffer.data_ptr() + buffer.nbytes
         # Two may be kept; the third is copied, so that nobody waits.
         check(inside == (not expected or number == 2), f"payload {number} was {'copied' if inside else 'lent'}")
         check(bool((message.payload == number + 1).all()), f"payload {number}: {message.payload[:3]}")
@@ -43,7 +43,7 @@ if RANK == 0:
     comm.barrier()
     # Plain messages, and those that are no whole draft, come as ever, in their order.
     for number, size in enumerate((P, 7, 0, P)):
-        message = channel.receive(room)
+        message = channel.receive(buffer)
         check(message.kind == number, f"kind {message.kind}, not {number}")
         check((0 if message.payload is None else len(message.payload)) == size, f"size of message {number}")
         check(not size or bool((message.payload == 3 + number).all()), f"content of message {number}")
@@ -71,20 +71,20 @@ else:
     comm.barrier()
 
 # Vectors that all can write.
-pool = comm.channel().pool(torch.zeros(7, dtype=torch.float64), 2)
-check((pool is not None) == expected, "a pool")
-if pool is not None:
-    check(sorted(pool) == list(range(N)) and all(len(v) == 2 for v in pool.values()), "vectors of each rank")
-    check(all(x.data_ptr() % 64 == 0 for v in pool.values() for x in v), "vectors at cache lines, as torch's own")
-    check(all(bool((x == 0).all()) and x.shape == (7,) for v in pool.values() for x in v), "zeros")
+vectors = comm.channel().shared_vectors(torch.zeros(7, dtype=torch.float64), 2)
+check((vectors is not None) == expected, "shared vectors")
+if vectors is not None:
+    check(sorted(vectors) == list(range(N)) and all(len(v) == 2 for v in vectors.values()), "vectors of each rank")
+    check(all(x.data_ptr() % 64 == 0 for v in vectors.values() for x in v), "vectors at cache lines, as torch's own")
+    check(all(bool((x == 0).all()) and x.shape == (7,) for v in vectors.values() for x in v), "zeros")
     comm.barrier()
     for rank in range(N):
-        pool[rank][1][RANK] = RANK + 1
+        vectors[rank][1][RANK] = RANK + 1
     comm.barrier()
     for rank in range(N):
-        check(pool[rank][1][:N].tolist() == [r + 1 for r in range(N)], f"what all wrote to rank {rank}")
-        check(bool((pool[rank][0] == 0).all()), f"the other vector of rank {rank}")
-check(comm.pool(torch.zeros(7), 2) is None, "a pool of a learner's own thread")
+        check(vectors[rank][1][:N].tolist() == [r + 1 for r in range(N)], f"what all wrote to rank {rank}")
+        check(bool((vectors[rank][0] == 0).all()), f"the other vector of rank {rank}")
+check(comm.shared_vectors(torch.zeros(7), 2) is None, "shared vectors of a learner's own thread")
 
 # Who waits hears of each of many messages, in whatever moment they come.
 count = 300
@@ -92,7 +92,7 @@ comm.barrier()
 if RANK == 0:
     seen = [0.0] * N
     for _ in range(count * (N - 1)):
-        message = channel.receive(room)
+        message = channel.receive(buffer)
         check(message.numbers[0] == seen[message.source], f"out of order from {message.source}")
         seen[message.source] += 1
 else:

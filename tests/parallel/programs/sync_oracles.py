@@ -125,7 +125,7 @@ for name, settings, eta, look, overlap in (
     check(f"{what}: learners", gathered(learner.weights), x)
     require(bool((gathered(learner.weights) != learner.weights).any()) == (N > 1), "learners went their own ways")
     end(hidden)
-    require(bool((gathered(learner.weights) == learner.weights).all()), f"{what}: one base when all is quiet")
+    require(bool((gathered(learner.weights) == learner.weights).all()), f"{what}: one base when nothing is in flight")
 
 # SlowMo when the rate changes between blocks: u is in units of a gradient.
 slow = make("slowmo", learner := fresh(), sync_steps=TAU, slow_momentum=0.6)

@@ -55,7 +55,7 @@ def test_ports_forget_what_is_over():
     for step in range(1000):
         n.transfer(step * 10.0, 0, 4, GB)
         n.transfer(step * 10.0 + 5.0, 1, 4, GB)
-    assert all(len(port.taken) <= 2 for port in n.ports.values())
+    assert all(len(port.busy) <= 2 for port in n.ports.values())
 
 
 def test_room_between_two_messages():
