@@ -3,6 +3,9 @@
 OmegaConf does the work; this module adds errors that name the nearest known key, and calls the `validate` that a
 dataclass of settings may have. That raises `ConfigError` with a message that begins with the name of a setting, such as
 ``block_lr is 0: it must be positive`` (see `asrpar.rules`); `check` puts in front where that is.
+
+A dataclass whose keys were others before says so in ``MOVED: ClassVar[dict[str, str]] = {"old.key": "new.key"}``, those
+within a section before the section; who still uses one gets a line that names the new one.
 """
 
 import dataclasses
@@ -124,10 +127,18 @@ def _takes(schema: Any, key: str, kind: Any) -> bool:
     """Whether the setting ``a.b`` is of the type ``kind``: str is not ``str | None``, which may be set to null."""
     *sections, name = key.split(".")
     for section in sections:
-        schema = next((f.type for f in dataclasses.fields(schema) if f.name == section), None)
-        if not dataclasses.is_dataclass(schema):
-            return False
-    return any(f.name == name and kind in (f.type, get_origin(f.type)) for f in dataclasses.fields(schema))
+        schema = _section(schema, section)
+    fields = dataclasses.fields(schema) if dataclasses.is_dataclass(schema) else ()
+    return any(f.name == name and kind in (f.type, get_origin(f.type)) for f in fields)
+
+
+def _section(schema: Any, name: str) -> Any:
+    """The dataclass of a section; of blocks of choices the family, and of a block in them the choice's dataclass."""
+    if not dataclasses.is_dataclass(schema):
+        return schema.settings_class(name) if schema is not None and name in schema else None
+    families = (f.metadata.get("family") for f in dataclasses.fields(schema))
+    found = {f.name: f.type for f in dataclasses.fields(schema) if dataclasses.is_dataclass(f.type)}
+    return found.get(name) or next((family for family in families if family and family.plural == name), None)
 
 
 def _merge(schema: type[T], sources: Sequence[tuple[str, Any]], name: str, prefix: str = "") -> T:
@@ -152,6 +163,9 @@ def _merge(schema: type[T], sources: Sequence[tuple[str, Any]], name: str, prefi
 
 
 def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
+    for old, new in getattr(schema, "MOVED", {}).items():
+        if _has(source, old):
+            raise ConfigError(f"{at}'{prefix}{old}' is now '{prefix}{new}'")
     known = {f.name: f for f in dataclasses.fields(schema)}
     for key in source:
         if key not in known:
@@ -164,6 +178,15 @@ def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
             first = dataclasses.fields(sub)[0].name
             raise ConfigError(f"{at}{prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
         _check_keys(at, sub, value, f"{prefix}{key}.")
+
+
+def _has(source: Any, key: str) -> bool:
+    """Whether the key ``a.b`` is set."""
+    for part in key.split("."):
+        if not hasattr(source, "keys") or part not in source:
+            return False
+        source = source._get_node(part) if hasattr(source, "_get_node") else source[part]
+    return True
 
 
 def _first_line(error: Exception) -> str:

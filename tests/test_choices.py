@@ -4,7 +4,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -115,3 +115,38 @@ assert "bmuf" in family and "base" not in family and family.help("bmuf") and fam
 assert "torch" not in sys.modules and "omegaconf" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_text_in_a_block_stays_as_it_is(cars):
+    family = cars
+
+    @dataclass
+    class Config:
+        car: str = field(default="fast", metadata=family.chosen)
+        cars: dict[str, Any] = field(default_factory=dict)
+
+    for text in ("a: b", "x # y", "[x]", "{x}", "|x"):
+        assert load_config(Config, None, [f"cars.fast.name={text}"]).cars == {"fast": {"name": text}}
+
+
+def test_a_key_that_has_moved_is_told_by_its_new_name():
+    @dataclass
+    class Inner:
+        kind: str = ""
+        MOVED: ClassVar[dict[str, str]] = {"sort": "kind"}
+
+    @dataclass
+    class Config:
+        size: int = 1
+        inner: Inner = field(default_factory=Inner)
+        MOVED: ClassVar[dict[str, str]] = {"big.size": "size", "big": "inner"}
+
+    for given, message in (
+        ("big.size=2", "'big.size' is now 'size'"),
+        ("big.other=2", "'big' is now 'inner'"),
+        ("big=2", "'big' is now 'inner'"),
+        ("inner.sort=a", r"'inner\.sort' is now 'inner\.kind'"),
+    ):
+        with pytest.raises(ConfigError, match=f"--set {given}: {message}"):
+            load_config(Config, None, [given])
+    assert load_config(Config, None, ["inner.kind=a"]).inner.kind == "a"
