@@ -21,7 +21,8 @@ def command(
     settings file, and in the current folder.
     """
     from asrpar.files.lock import alone
-    from asrpar.lang.config import LangConfig, Places
+    from asrpar.lang.config import LangConfig
+    from asrpar.lang.places import Places
     from asrpar.lm.prepare import prepare_lang
     from asrpar.log import setup_logging
 

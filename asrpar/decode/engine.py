@@ -12,8 +12,8 @@ import numpy as np
 
 from asrpar.decode.config import ENGINES, DecodeConfig
 from asrpar.errors import ConfigError, DataError
-from asrpar.lang.checksums import check_checksums
-from asrpar.lang.lang import read_symbols
+from asrpar.files.checksums import check_checksums
+from asrpar.lang.symbols import read_symbols
 
 MADE_BY = "asrpar make-graph (stage 5)"
 

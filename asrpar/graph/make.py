@@ -11,14 +11,15 @@ import torch
 
 from asrpar.config import save_config
 from asrpar.errors import DataError
+from asrpar.files.checksums import write_checksums
 from asrpar.files.paths import require_file
 from asrpar.files.replacing import replacing
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.fsts import grammar_fst, lexicon_fst
 from asrpar.graph.k2dict import k2_dict
 from asrpar.hmm.topology import build_topology
-from asrpar.lang.checksums import write_checksums
-from asrpar.lang.lang import MADE_BY, Lang, write_symbols
+from asrpar.lang.lang import Lang
+from asrpar.lang.symbols import MADE_BY, write_symbols
 from asrpar.lm.arpa import read_arpa
 from asrpar.log import get_logger
 

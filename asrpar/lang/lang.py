@@ -5,16 +5,15 @@ from pathlib import Path
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError
+from asrpar.files.checksums import check_checksums
 from asrpar.files.paths import require_file
-from asrpar.files.replacing import replacing
-from asrpar.lang.checksums import check_checksums
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
-from asrpar.lang.text import read_lines, split_words
+from asrpar.lang.symbols import MADE_BY, read_symbols
+from asrpar.lang.text import split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
 
 BLANK = "<blk>"
-MADE_BY = "stage 3 (asrpar prepare-lang)"
 # What has a digest. An lm.arpa tells itself whether it is whole, and may be exchanged for another.
 FILES = ("lexicon.txt", "targets_lexicon.txt", "tokens.txt", "words.txt", "sentencepiece.model")
 
@@ -169,27 +168,3 @@ def spell_by_letters(word: str, *lexicons: Lexicon | None) -> tuple[str, ...] | 
         else:
             return None
     return tuple(units) or None
-
-
-def read_symbols(path: str | Path, made_by: str = MADE_BY) -> list[str]:
-    """Read ``symbol id`` lines; ids must count up from 0. ``made_by`` names the stage that writes the file.
-
-    Raises:
-        MissingInputError: no such file. DataError: no symbols, or another format or order, with file and line.
-    """
-    require_file(path, made_by)
-    symbols: list[str] = []
-    for number, line in read_lines(path):
-        fields = line.split()
-        if len(fields) != 2 or fields[1] != str(len(symbols)):
-            raise DataError(f"{path}:{number}: expected 'SYMBOL {len(symbols)}', found '{line}'")
-        symbols.append(fields[0])
-    if not symbols:
-        raise DataError(f"{path} holds no symbols: run {made_by} again")
-    return symbols
-
-
-def write_symbols(path: str | Path, symbols: Sequence[str]) -> None:
-    """Write ``symbol id`` lines, ids from 0."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-        f.writelines(f"{s} {i}\n" for i, s in enumerate(symbols))

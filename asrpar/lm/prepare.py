@@ -7,13 +7,15 @@ from pathlib import Path
 
 from asrpar.config import save_config
 from asrpar.errors import ConfigError, DataError
+from asrpar.files.checksums import write_checksums
 from asrpar.files.replacing import replacing
 from asrpar.files.text import ends_with_newline, nfc
-from asrpar.lang.checksums import write_checksums
-from asrpar.lang.config import LangConfig, Places, check_lang_config
+from asrpar.lang.config import LangConfig, check_lang_config
 from asrpar.lang.dictionary import VARIANT
-from asrpar.lang.lang import BLANK, FILES, spell_by_letters, write_symbols
+from asrpar.lang.lang import BLANK, FILES, spell_by_letters
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
+from asrpar.lang.places import Places
+from asrpar.lang.symbols import write_symbols
 from asrpar.lang.text import check_sentences, manifest_texts, map_case, read_lines, split_words
 from asrpar.lang.units import Characters, Sentencepiece, Speller, check_characters
 from asrpar.lang.unspaced import mostly_unspaced

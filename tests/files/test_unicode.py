@@ -11,8 +11,9 @@ from asrpar.config import load_config
 from asrpar.corpus.manifests import Split, read_split, write_manifests
 from asrpar.corpus.text import upper_words
 from asrpar.feats.store import _read_cuts
-from asrpar.lang.config import LangConfig, Places
+from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
+from asrpar.lang.places import Places
 from asrpar.lm.arpa import read_arpa
 from asrpar.lm.prepare import prepare_lang
 from asrpar.score.trn import read_transcripts

@@ -11,8 +11,10 @@ from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.make import make_graph
-from asrpar.lang.config import LangConfig, Places
-from asrpar.lang.lang import Lang, read_symbols
+from asrpar.lang.config import LangConfig
+from asrpar.lang.lang import Lang
+from asrpar.lang.places import Places
+from asrpar.lang.symbols import read_symbols
 from asrpar.lm.arpa import read_arpa
 from asrpar.lm.prepare import prepare_lang
 

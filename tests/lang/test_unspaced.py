@@ -12,8 +12,9 @@ from asrpar.config import load_config
 from asrpar.errors import ConfigError
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.make import make_graph
-from asrpar.lang.config import LangConfig, Places
+from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
+from asrpar.lang.places import Places
 from asrpar.lang.unspaced import is_character, join_words, mostly_unspaced, split_characters
 from asrpar.lm.arpa import read_arpa
 from asrpar.lm.prepare import prepare_lang

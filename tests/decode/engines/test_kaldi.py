@@ -7,7 +7,7 @@ import pytest
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import SearchPoint, make_engine
 from asrpar.errors import AsrparError, DataError, MissingInputError
-from asrpar.lang.checksums import write_checksums
+from asrpar.files.checksums import write_checksums
 
 WIDE = 200.0
 
