@@ -81,6 +81,19 @@ def _deterministic() -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """Whoever switches a signal off in a test's process does so for all that later tests start from it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+    before = {n: signal.getsignal(n) for n in numbers}
+    yield
+    after = {n: signal.getsignal(n) for n in numbers}
+    for number in numbers:
+        if after[number] != before[number]:
+            signal.signal(number, before[number])
+    assert after == before
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The folder of real corpora, named by $ASRPAR_CORPORA; the test is skipped where it is unset."""

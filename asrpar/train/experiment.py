@@ -18,7 +18,6 @@ from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
 from asrpar.parallel.strategies import STRATEGIES
-from asrpar.train import signals
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.folder import claim, look
 from asrpar.train.summary import write_summary
@@ -123,7 +122,7 @@ def run(
             # Within training steps those that are left go on; between them a loss ends the run.
             raise TrainingError(f"a learner was lost in a dev set or a checkpoint ({e}): run again to resume") from e
         if number:
-            signals.ignore()
+            trainer.stop.ignore()
         times = trainer.timing.summary()
         trainer.timing.close()
         trainer.parts.close(trainer.comm.rank)

@@ -13,12 +13,6 @@ from asrpar.parallel.comm import Comm
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
-def ignore() -> None:
-    """What has been heard, and is being done, may be said again: no reason to end before all is written."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
 class StopRequest:
     """Remembers a stop signal until the learners agree at a step boundary.
 
@@ -57,6 +51,14 @@ class StopRequest:
         seen[self.comm.rank] = self.seen()
         self.comm.allreduce(seen)
         return int(seen.max())
+
+    def ignore(self) -> None:
+        """What has been heard, and is being done, may be said again: no reason to end before all is written.
+
+        For the rest of this process, which is to end. Signals that were not heard are left alone.
+        """
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
 
     def close(self) -> None:
         """Give the signals back to whoever had them."""
