@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from asrpar.feats import Batch, BatchLoader
 from asrpar.lang.lang import Lang
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.comm.virtual import VirtualComm
 from asrpar.parallel.record import Entry, Replay, witnessed
 from asrpar.parallel.strategies import Strategy
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
+from asrpar.parallel.virtual.comm import VirtualComm
 from asrpar.train.build import Parts, make_learner, make_loader, pick_device
 from asrpar.train.config import TrainConfig
 from asrpar.train.identity import Identity

@@ -105,8 +105,8 @@ def run_all(
     recorded: list[list[Entry]] | None = None,
 ) -> None:
     """All learners, in virtual time."""
-    from asrpar.parallel.comm.virtual import Shared
     from asrpar.parallel.virtual.clock import Scheduler
+    from asrpar.parallel.virtual.comm import Shared
     from asrpar.parallel.virtual.network import Network
     from asrpar.simulate.parts import VirtualParts
 

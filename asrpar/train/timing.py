@@ -12,7 +12,7 @@ from asrpar.log import get_logger
 from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.trace import Count
-from asrpar.parallel.trace_file import TraceFile, common_origin
+from asrpar.parallel.trace.file import TraceFile, common_origin
 from asrpar.train.config import TraceConfig
 
 log = get_logger(__name__)

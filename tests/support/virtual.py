@@ -9,9 +9,9 @@ from unittest.mock import patch
 import greenlet
 
 import asrpar.parallel.comm
-from asrpar.parallel.comm.virtual import Shared, VirtualComm
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
+from asrpar.parallel.virtual.comm import Shared, VirtualComm
 from asrpar.parallel.virtual.network import Network
 
 

@@ -19,10 +19,10 @@ import torch
 from asrpar.config import load_config
 from asrpar.feats import Batch
 from asrpar.info import versions
-from asrpar.parallel.comm.virtual import Shared, VirtualComm
 from asrpar.parallel.strategies import make_strategy
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
+from asrpar.parallel.virtual.comm import Shared, VirtualComm
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
 from asrpar.train.config import TrainConfig

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Size, Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
 
 METHODS = ("none", "bf16", "fp16", "onebit", "threshold", "topk", "powersgd")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.wire import Wire, need_weights_wire
+from asrpar.parallel.compress.wire import Wire, need_weights_wire
 
 log = get_logger(__name__)
 

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from asrpar.log import get_logger
-from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.codec import Codec
+from asrpar.parallel.compress.wire import Wire
 
 log = get_logger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
 # Elements handled at a time, so that what is in between stays in the cache.

@@ -21,8 +21,8 @@ import torch
 from torch import Size, Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
 

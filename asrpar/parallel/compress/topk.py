@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
 
 # Elements looked at to guess how large the k-th largest is.

@@ -4,8 +4,8 @@ from typing import Any
 
 from asrpar.choices import Family
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner, Strategy
 
 # Modules with `Settings` and `Algorithm` (a Strategy).
 STRATEGIES = Family("asrpar.parallel.strategies", "strategy", "Algorithm")

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
-from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner, Strategy
+from asrpar.parallel.server.server import ParameterServer, learner_count, server_ranks
 
 
 @dataclass

@@ -17,10 +17,10 @@ import math
 from dataclasses import dataclass
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.blocks import BlockSettings, BlockStrategy
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
 
 
 @dataclass

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.gossip import Gossip
-from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.wire import Wire, need_plain_wire
+from asrpar.parallel.compress.wire import Wire, need_plain_wire
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.gossip.strategy import Gossip
 
 
 @dataclass

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner, Strategy
 
 
 @dataclass

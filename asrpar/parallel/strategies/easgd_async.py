@@ -18,10 +18,10 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.server import ParameterServer, learner_count, server_ranks
-from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.server.server import ParameterServer, learner_count, server_ranks
 
 
 @dataclass

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.gossip import Gossip
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.gossip.strategy import Gossip
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import adpsgd
-from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.wire import Wire
 
 
 @dataclass

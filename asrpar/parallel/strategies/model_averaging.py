@@ -11,7 +11,7 @@ Cost of a block: one allreduce of P + 2 numbers.
 
 from dataclasses import dataclass
 
-from asrpar.parallel.blocks import BlockSettings, BlockStrategy
+from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
 
 
 @dataclass

@@ -15,10 +15,10 @@ Cost of a block: one allreduce of P + 2 numbers.
 from dataclasses import dataclass
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.blocks import BlockSettings, BlockStrategy
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
 
 
 @dataclass

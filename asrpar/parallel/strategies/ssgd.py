@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.buckets import Buckets
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.strategies.base import Learner, Strategy
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner, Strategy
+from asrpar.parallel.local.buckets import Buckets
 
 
 @dataclass

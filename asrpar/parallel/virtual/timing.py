@@ -14,12 +14,13 @@ import torch
 from torch import Size, Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm, virtual
+from asrpar.parallel.comm import Comm
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy, settings_class
 from asrpar.parallel.trace import Count, Trace
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
+from asrpar.parallel.virtual.comm import Shared, VirtualComm
 from asrpar.parallel.virtual.network import Network
 
 # A model is so many parameters of equal size; backward completes them one after the other, the last one first.
@@ -64,7 +65,7 @@ class TimedLearner:
         busy: seconds of computing so far.
     """
 
-    def __init__(self, comm: virtual.VirtualComm, compute: ComputeTime, elements: int) -> None:
+    def __init__(self, comm: VirtualComm, compute: ComputeTime, elements: int) -> None:
         self.comm, self.compute = comm, compute
         self.weights, self.message = torch.zeros(elements), torch.zeros(elements + 1)
         self.grad: Tensor = self.message[:-1]
@@ -214,7 +215,7 @@ def simulate_timing(
 
     scheduler = Scheduler()
     race = Race(scheduler, workers * steps)
-    comms = virtual.Shared(scheduler, Network(cluster), scale).learners(learners)
+    comms = Shared(scheduler, Network(cluster), scale).learners(learners)
     paces = [Pace() for _ in comms]
     for comm in comms:
         comm.trace = Tally()

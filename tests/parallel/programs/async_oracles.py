@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import torch
 from toy import ToyLearner, data, sgd
 
-from asrpar.parallel import topology
 from asrpar.parallel.comm import world
 from asrpar.parallel.compress import CompressionConfig, make_wire
-from asrpar.parallel.mixer import Mixer
+from asrpar.parallel.gossip import graphs
+from asrpar.parallel.gossip.mixer import Mixer
 from asrpar.parallel.strategies import adpsgd, make_strategy, settings_class
 
 comm = world()
@@ -183,7 +183,7 @@ def nothing(turn: int) -> None:
 def dpsgd(matchings: list) -> list[torch.Tensor]:
     """D-PSGD with the averaging matrices of ``matchings`` in turn; the reference."""
     strategy = make("dpsgd", ToyLearner(seed=RANK, momentum=0.9))
-    matrices = [topology.averaging(m, N) for m in matchings]
+    matrices = [graphs.averaging(m, N) for m in matchings]
     strategy.mixer = Mixer(matrices, RANK, strategy.wire, strategy.learner.weights)
     seen = lockstep(strategy, nothing, nothing)
     strategy.close()
@@ -211,7 +211,7 @@ def compare(name: str, actual: list[torch.Tensor], expected: list[torch.Tensor])
 
 
 if N > 1:
-    rounds = topology.tournament(N)
+    rounds = graphs.tournament(N)
     forced = Paired(settings_class("adpsgd")(), ToyLearner(seed=RANK, momentum=0.9), comm)
 
     def choose(turn: int) -> None:
@@ -222,7 +222,7 @@ if N > 1:
     # The real activities, which nobody tells whom to meet. Odd ranks ask the neighbours on a ring in turn, the next one
     # first, after each step: so the exchange after step t belongs to step t + 1. In step 0 there is none; but all
     # learners begin alike, x(0) T = x(0), so D-PSGD may have any matrix there. It starts with the other matching.
-    ring = topology.bipartite_ring(N)[: 1 if N == 2 else 2]
+    ring = graphs.bipartite_ring(N)[: 1 if N == 2 else 2]
     for name, settings in (("adpsgd", {}), ("hadpsgd", {"super_learner_size": 1})):
         strategy = make(name, ToyLearner(seed=RANK, momentum=0.9), **settings)
         pairs = getattr(strategy, "outside", strategy)

@@ -8,9 +8,9 @@ from toy import ToyLearner, data, sgd
 
 from asrpar.parallel.comm import world
 from asrpar.parallel.compress import CompressionConfig, half, make_wire
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
-from asrpar.parallel.wire import Wire
 
 comm = world()
 N, RANK = comm.size, comm.rank

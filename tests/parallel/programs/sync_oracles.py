@@ -6,8 +6,8 @@ import torch
 from ranks import RANK, N, check, comm, end, gathered, make, require, run, share
 from toy import ToyLearner, data, sgd
 
-from asrpar.parallel import topology
 from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.gossip import graphs
 from asrpar.parallel.strategies import make_strategy, settings_class
 
 even = [2] * N
@@ -165,14 +165,14 @@ for tau in (1, 2):
     check(f"easgd(tau {tau}) conserves", gathered(learner.weights).sum(0) + found.model(), (N + 1) * START + moved)
 
 # D-PSGD against X T − γ G, on every graph.
-lazy = (torch.eye(N, dtype=torch.float64) + topology.ring(N)) / 2
+lazy = (torch.eye(N, dtype=torch.float64) + graphs.ring(N)) / 2
 graphs = {
-    "ring": [topology.ring(N)],
-    "directed_ring": [topology.directed_ring(N)],
-    "complete": [topology.complete(N)],
-    "exponential": topology.exponential(N),
-    "static_exponential": [topology.static_exponential(N)],
-    "tournament": [topology.averaging(m, N) for m in topology.tournament(N)],
+    "ring": [graphs.ring(N)],
+    "directed_ring": [graphs.directed_ring(N)],
+    "complete": [graphs.complete(N)],
+    "exponential": graphs.exponential(N),
+    "static_exponential": [graphs.static_exponential(N)],
+    "tournament": [graphs.averaging(m, N) for m in graphs.tournament(N)],
     "matrix": [lazy],
 }
 for graph, matrices in graphs.items():
@@ -198,7 +198,7 @@ for step in range(1, 4):
     require(ring.step(nothing), "an empty batch is not the end")
     factor = (1 + 2 * torch.cos(torch.tensor(2 * torch.pi / N, dtype=torch.float64))) / 3
     check(f"ring contracts, step {step}", learner.weights, START + factor**step * wave)
-gap = topology.spectral_gap(topology.ring(N))
+gap = graphs.spectral_gap(graphs.ring(N))
 require(abs(abs(factor.item()) - (1 - gap)) < 1e-9, "the factor is the spectral gap's")
 ring.close()
 
@@ -209,8 +209,8 @@ if N > 2:
 push /= push.sum(0)
 for settings, matrices in (
     ({"topology": "matrix", "matrix": push.tolist()}, [push]),
-    ({}, topology.exponential(N)),
-    ({"topology": "ring"}, [topology.ring(N)]),
+    ({}, graphs.exponential(N)),
+    ({"topology": "ring"}, [graphs.ring(N)]),
 ):
     found = make("sgp", learner := fresh(), **settings)
     found.start()
@@ -230,7 +230,7 @@ for settings, matrices in (
     # Without gradients all learners come to the mean, although mixing x alone would favour some.
     for _ in range(30):
         found.step(nothing)
-    left = (1 - topology.spectral_gap(reduce(torch.matmul, matrices))) ** (30 / len(matrices))
+    left = (1 - graphs.spectral_gap(reduce(torch.matmul, matrices))) ** (30 / len(matrices))
     check(f"{what}: consensus", learner.weights, x.mean(0), 1e-9 + 10 * left)
 weights = torch.linalg.matrix_power(push, 80) @ torch.ones(N, dtype=torch.float64)
 require((weights - 1).abs().max().item() > 0.05, "the graph is not regular, so that push weights matter")
@@ -247,7 +247,7 @@ for name in ("dpsgd", "sgp"):
     for _ in range(3):
         found.step(nothing)
     check(f"{name} on a 16-bit wire conserves", gathered(learner.weights).sum(0), start.sum(0))
-    exact = torch.linalg.matrix_power(topology.ring(N), 3) @ start
+    exact = torch.linalg.matrix_power(graphs.ring(N), 3) @ start
     apart = (gathered(learner.weights) - exact).abs().max().item()
     require(1e-6 < apart < 0.1, f"{name}: {apart:.2e} from what exact messages give")
     found.close()

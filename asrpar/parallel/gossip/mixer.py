@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel import topology
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import is_marked, marked_if_not_finite
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.gossip import graphs
 
 
 @dataclass
@@ -32,12 +32,12 @@ class MixingSettings:
 
 
 TOPOLOGIES: dict[str, Callable[[int], list[Tensor]]] = {
-    "ring": lambda n: [topology.ring(n)],
-    "directed_ring": lambda n: [topology.directed_ring(n)],
-    "exponential": topology.exponential,
-    "static_exponential": lambda n: [topology.static_exponential(n)],
-    "tournament": lambda n: [topology.averaging(m, n) for m in topology.tournament(n)] or [topology.complete(1)],
-    "complete": lambda n: [topology.complete(n)],
+    "ring": lambda n: [graphs.ring(n)],
+    "directed_ring": lambda n: [graphs.directed_ring(n)],
+    "exponential": graphs.exponential,
+    "static_exponential": lambda n: [graphs.static_exponential(n)],
+    "tournament": lambda n: [graphs.averaging(m, n) for m in graphs.tournament(n)] or [graphs.complete(1)],
+    "complete": lambda n: [graphs.complete(n)],
 }
 
 
@@ -55,15 +55,15 @@ def mixing_matrices(name: str, settings: MixingSettings, size: int, check: Calla
     if settings.topology == "matrix":
         if bool(settings.matrix) == bool(settings.matrix_file):
             raise ConfigError(f"{name}.topology is matrix: give {name}.matrix or {name}.matrix_file, one of them")
-        rows = topology.read_matrix(settings.matrix_file) if settings.matrix_file else settings.matrix
-        matrices = [topology.given(rows, size)]
+        rows = graphs.read_matrix(settings.matrix_file) if settings.matrix_file else settings.matrix
+        matrices = [graphs.given(rows, size)]
     elif settings.topology in TOPOLOGIES:
         matrices = TOPOLOGIES[settings.topology](size)
     else:
         raise ConfigError(f"{name}.topology is '{settings.topology}'; known: {', '.join(TOPOLOGIES)}, matrix")
     for matrix in matrices:
         check(matrix)
-    if topology.spectral_gap(reduce(torch.matmul, matrices)) < 1e-9:
+    if graphs.spectral_gap(reduce(torch.matmul, matrices)) < 1e-9:
         raise ConfigError(f"{name}.matrix leaves learners that never hear of each other, or swaps them for ever")
     return matrices
 
@@ -89,7 +89,7 @@ class Mixer:
         self.keeps = [m[rank, rank].item() for m in matrices]
         # For each matrix: (neighbour, the weight that is given to it, whether it gives any), round by round.
         self.plan = [
-            [(p, m[rank, p].item(), m[p, rank].item() > 0) for p in _neighbours(topology.matchings(m), rank)]
+            [(p, m[rank, p].item(), m[p, rank].item() > 0) for p in _neighbours(graphs.matchings(m), rank)]
             for m in matrices
         ]
 
@@ -128,5 +128,5 @@ class Mixer:
         return self.moved.div_(heard) if heard else self.moved.copy_(x)
 
 
-def _neighbours(rounds: list[topology.Matching], rank: int) -> list[int]:
+def _neighbours(rounds: list[graphs.Matching], rank: int) -> list[int]:
     return [i + j - rank for pairs in rounds for i, j in pairs if rank in (i, j)]

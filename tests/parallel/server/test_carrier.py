@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.carrier import Carrier, Compressed, make_carrier
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.compress import CompressionConfig, make_wire
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.server.carrier import Carrier, Compressed, make_carrier
 
 P, CLIENTS = 50, 2
 ALL = slice(0, P)

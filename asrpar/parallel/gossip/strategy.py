@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from asrpar.parallel.contract import Strategy
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.strategies.base import Strategy
 
 
 class Gossip(Strategy):

@@ -8,7 +8,7 @@ from asrpar.parallel.comm.base import Message
 from asrpar.parallel.virtual.clock import Activity
 
 if TYPE_CHECKING:
-    from asrpar.parallel.comm.virtual import Shared
+    from asrpar.parallel.virtual.comm import Shared
 
 
 @dataclass

@@ -14,8 +14,8 @@ from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.compress import CompressionConfig, make_wire, need_weights_wire
 from asrpar.parallel.compress.onebit import Signs
 from asrpar.parallel.compress.topk import TopK, largest
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.strategies import make_strategy, settings_class
-from asrpar.parallel.wire import Wire
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.experiment import strategy_settings
 

@@ -2,7 +2,7 @@
 
 Every learner starts block t from the base W_g(t−1) and trains alone for τ steps; then
 
-    W̄ = Σ_i (n_i / Σ n) x_i              G = W̄ − W_g(t−1)              G → W(t), W_g(t): see `asrpar.parallel.outer`
+    W̄ = Σ_i (n_i / Σ n) x_i              G = W̄ − W_g(t−1)              G → W(t), W_g(t): see `local.outer`
 
 n_i are the frames that learner i saw in the block; the epoch ends with a block in which Σ n = 0.
 
@@ -23,10 +23,10 @@ import torch
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.base import Pending
-from asrpar.parallel.outer import OuterOptimizer
-from asrpar.parallel.strategies.base import Learner, Strategy
+from asrpar.parallel.compress.wire import Wire, need_plain_wire
+from asrpar.parallel.contract import Learner, Strategy
+from asrpar.parallel.local.outer import OuterOptimizer
 from asrpar.parallel.strategies.ssgd import sum_gradient, update
-from asrpar.parallel.wire import Wire, need_plain_wire
 
 
 @dataclass

@@ -9,10 +9,10 @@ from toy import ToyLearner, data
 from virtual import on_virtual, run_program
 
 from asrpar.errors import TrainingError
-from asrpar.parallel import topology
-from asrpar.parallel.comm.virtual import VirtualComm
+from asrpar.parallel.gossip import graphs
 from asrpar.parallel.strategies import STRATEGIES, make_strategy, settings_class
 from asrpar.parallel.virtual.cluster import Cluster, Link, Links
+from asrpar.parallel.virtual.comm import VirtualComm
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -196,6 +196,6 @@ def test_contraction_follows_the_spectral_gap(size):
     settled = {8: (20, 60), 16: (60, 200), 64: (600, 1200)}[size]
     begin, end = settled
     rate = (distances[end - 1] / distances[begin]) ** (1 / (end - 1 - begin))
-    gap = topology.spectral_gap(topology.ring(size))
+    gap = graphs.spectral_gap(graphs.ring(size))
     assert {8: 0.1953, 16: 0.0507, 64: 0.0032}[size] == pytest.approx(gap, abs=5e-5)
     assert 1 - rate == pytest.approx(gap, rel=0.01)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import is_marked, marked_if_not_finite
-from asrpar.parallel.wire import Wire
 
 # Kind of the messages of an exchange.
 EXCHANGE = 1

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.carrier import make_carrier
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Outgoing
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.server.carrier import make_carrier
 
 PUSH, REPLY, DONE = 1, 2, 3
 

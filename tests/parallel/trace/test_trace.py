@@ -8,7 +8,7 @@ import pytest
 
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.trace import LAST_CLASS, RecordingTrace, Trace, timed
-from asrpar.parallel.trace_file import TraceFile, common_origin
+from asrpar.parallel.trace.file import TraceFile, common_origin
 
 
 class Clock:
@@ -195,7 +195,7 @@ from pathlib import Path
 import torch
 from asrpar.parallel.comm import world
 from asrpar.parallel.trace import RecordingTrace
-from asrpar.parallel.trace_file import TraceFile, common_origin
+from asrpar.parallel.trace.file import TraceFile, common_origin
 
 comm = world()
 comm.trace = trace = RecordingTrace(1000)

@@ -16,9 +16,9 @@ Memory: k, P / shards for each learner on each server, P on a learner that pushe
 import torch
 from torch import Tensor
 
-from asrpar.parallel.codec import Codec, Whole
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.codec import Codec, Whole
+from asrpar.parallel.compress.wire import Wire
 
 
 class Carrier:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm import Comm, Message
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.contract import Learner
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.replica import EXCHANGE, Replica
-from asrpar.parallel.strategies.base import Learner
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.gossip.replica import EXCHANGE, Replica
 
 # Vectors of each learner.
 VECTORS = 3

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.codec import Codec
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.codec import Codec
 
 
 class Wire:

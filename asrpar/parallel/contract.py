@@ -8,8 +8,8 @@ from torch import Size, Tensor
 
 from asrpar.errors import TrainingError
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.wire import Wire
 
 
 class Learner(Protocol):

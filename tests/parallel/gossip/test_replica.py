@@ -7,8 +7,8 @@ import torch
 
 from asrpar.parallel.comm import LocalComm, Message
 from asrpar.parallel.compress import CompressionConfig, make_wire
-from asrpar.parallel.replica import Replica
-from asrpar.parallel.wire import Wire
+from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.gossip.replica import Replica
 
 P = 17
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Message, Outgoing, buffer_for
-from asrpar.parallel.comm.group import Box, Collective, Group
 from asrpar.parallel.trace import RecordingTrace, Trace
 from asrpar.parallel.virtual.clock import Activity, Event, Lock, Scheduler
+from asrpar.parallel.virtual.group import Box, Collective, Group
 from asrpar.parallel.virtual.network import Network
 from asrpar.parallel.virtual.trace import VirtualTrace
 

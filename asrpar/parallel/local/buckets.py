@@ -4,7 +4,7 @@ from typing import Any
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.base import Pending
-from asrpar.parallel.strategies.base import Learner
+from asrpar.parallel.contract import Learner
 
 
 class Buckets:

@@ -8,40 +8,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpar.errors import ConfigError
-from asrpar.parallel import topology
-from asrpar.parallel.mixer import TOPOLOGIES, MixingSettings, mixing_matrices
+from asrpar.parallel.gossip import graphs
+from asrpar.parallel.gossip.mixer import TOPOLOGIES, MixingSettings, mixing_matrices
 
 sizes = st.integers(1, 20)
 
 
 @pytest.mark.parametrize(("size", "gap"), [(8, 0.1953), (16, 0.0507), (64, 0.0032)])
 def test_spectral_gap_of_the_ring(size, gap):
-    assert topology.spectral_gap(topology.ring(size)) == pytest.approx(gap, abs=5e-5)
+    assert graphs.spectral_gap(graphs.ring(size)) == pytest.approx(gap, abs=5e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
 def test_the_complete_graph_agrees_at_once(size):
-    assert topology.spectral_gap(topology.complete(size)) == pytest.approx(1.0, abs=1e-7)
+    assert graphs.spectral_gap(graphs.complete(size)) == pytest.approx(1.0, abs=1e-7)
 
 
 def test_learners_that_never_meet_have_no_gap():
-    assert topology.spectral_gap(topology.averaging([(0, 1), (2, 3)], 4)) == pytest.approx(0.0)
+    assert graphs.spectral_gap(graphs.averaging([(0, 1), (2, 3)], 4)) == pytest.approx(0.0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(sizes, st.sampled_from(sorted(TOPOLOGIES)))
 def test_every_graph_is_doubly_stochastic_and_brings_all_together(size, name):
-    matrices = mixing_matrices("dpsgd", MixingSettings(topology=name), size, topology.check_doubly_stochastic)
+    matrices = mixing_matrices("dpsgd", MixingSettings(topology=name), size, graphs.check_doubly_stochastic)
     assert all(m.shape == (size, size) and bool((m >= 0).all()) for m in matrices)
-    assert topology.spectral_gap(reduce(torch.matmul, matrices)) > 1e-3
+    assert graphs.spectral_gap(reduce(torch.matmul, matrices)) > 1e-3
 
 
 @settings(max_examples=30, deadline=None)
 @given(sizes, st.integers(0, 5), st.integers(0, 1000))
 def test_matchings_are_doubly_stochastic_and_touch_nobody_twice(size, seed, turn):
-    found = [*topology.tournament(size), *topology.bipartite_ring(size), topology.random_matching(size, seed, turn)]
+    found = [*graphs.tournament(size), *graphs.bipartite_ring(size), graphs.random_matching(size, seed, turn)]
     for matching in found:
-        topology.check_doubly_stochastic(topology.averaging(matching, size))
+        graphs.check_doubly_stochastic(graphs.averaging(matching, size))
         touched = [i for pair in matching for i in pair]
         assert len(touched) == len(set(touched))
         assert all(0 <= i < j < size for i, j in matching)
@@ -52,7 +52,7 @@ def test_matchings_are_doubly_stochastic_and_touch_nobody_twice(size, seed, turn
 def test_rounds_hold_every_edge_once_and_no_learner_twice(size, seed):
     matrix = torch.rand(size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     matrix[matrix < 0.7] = 0.0
-    rounds = topology.matchings(matrix)
+    rounds = graphs.matchings(matrix)
     edges = [pair for matching in rounds for pair in matching]
     wanted = {(i, j) for i in range(size) for j in range(i + 1, size) if matrix[i, j] or matrix[j, i]}
     assert set(edges) == wanted
@@ -62,18 +62,18 @@ def test_rounds_hold_every_edge_once_and_no_learner_twice(size, seed):
 
 @pytest.mark.parametrize(("size", "rounds"), [(2, 1), (4, 2), (5, 3), (16, 2)])
 def test_a_ring_takes_two_rounds_and_three_if_odd(size, rounds):
-    assert len(topology.matchings(topology.ring(size))) == rounds
+    assert len(graphs.matchings(graphs.ring(size))) == rounds
 
 
 @pytest.mark.parametrize("size", [2, 5, 6])
 def test_tournament_lets_everybody_meet_everybody(size):
-    met = [pair for matching in topology.tournament(size) for pair in matching]
+    met = [pair for matching in graphs.tournament(size) for pair in matching]
     assert sorted(met) == [(i, j) for i in range(size) for j in range(i + 1, size)]
 
 
 @pytest.mark.parametrize(("size", "edges"), [(2, 1), (3, 2), (4, 4), (5, 4), (6, 6)])
 def test_bipartite_ring_joins_even_with_odd_neighbours(size, edges):
-    both = topology.bipartite_ring(size)
+    both = graphs.bipartite_ring(size)
     pairs = [pair for matching in both for pair in matching]
     assert len(pairs) == len(set(pairs)) == edges
     assert all((j - i) % 2 == 1 for i, j in pairs)
@@ -81,15 +81,15 @@ def test_bipartite_ring_joins_even_with_odd_neighbours(size, edges):
 
 
 def test_random_matchings_change_and_can_be_drawn_again():
-    drawn = [topology.random_matching(8, 3, turn) for turn in range(20)]
-    assert drawn == [topology.random_matching(8, 3, turn) for turn in range(20)]
+    drawn = [graphs.random_matching(8, 3, turn) for turn in range(20)]
+    assert drawn == [graphs.random_matching(8, 3, turn) for turn in range(20)]
     assert len({str(m) for m in drawn}) > 10
     assert len({pair for m in drawn for pair in m}) > 20
 
 
 def test_one_round_of_exponential_averages_powers_of_two_exactly():
-    product = reduce(torch.matmul, topology.exponential(8))
-    assert torch.equal(product, topology.complete(8))
+    product = reduce(torch.matmul, graphs.exponential(8))
+    assert torch.equal(product, graphs.complete(8))
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_one_round_of_exponential_averages_powers_of_two_exactly():
 )
 def test_impossible_graphs_are_refused(block, message):
     with pytest.raises(ConfigError, match=message):
-        mixing_matrices("dpsgd", MixingSettings(**block), 2, topology.check_doubly_stochastic)
+        mixing_matrices("dpsgd", MixingSettings(**block), 2, graphs.check_doubly_stochastic)
 
 
 def test_a_matrix_can_come_from_a_file(tmp_path):
     path = tmp_path / "t.txt"
     path.write_text("0.75, 0.25\n\n0.25 0.75\n")
     block = MixingSettings(topology="matrix", matrix_file=str(path))
-    (matrix,) = mixing_matrices("dpsgd", block, 2, topology.check_doubly_stochastic)
+    (matrix,) = mixing_matrices("dpsgd", block, 2, graphs.check_doubly_stochastic)
     assert matrix.tolist() == [[0.75, 0.25], [0.25, 0.75]]

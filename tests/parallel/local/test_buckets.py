@@ -7,9 +7,9 @@ import torch
 from toy import ToyLearner, data
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.buckets import Buckets
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.local.buckets import Buckets
 from asrpar.parallel.strategies import make_strategy, settings_class
 
 PROGRAM = Path(__file__).parent / "programs" / "buckets.py"

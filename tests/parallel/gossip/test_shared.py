@@ -8,12 +8,12 @@ from toy import ToyLearner, data
 from virtual import on_virtual
 
 from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.faults import SlowLinks
-from asrpar.parallel.pooled import SharedReplica, average, make_replica
-from asrpar.parallel.replica import Replica
+from asrpar.parallel.gossip.replica import Replica
+from asrpar.parallel.gossip.shared import SharedReplica, average, make_replica
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.strategies.hadpsgd import Settings as HadpsgdSettings
-from asrpar.parallel.wire import Wire
 
 
 def replica(comm, wire=None, shared=True):

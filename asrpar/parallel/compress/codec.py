@@ -2,7 +2,7 @@
 
     message = C(v)        v ← v − C(v)        on the other side        x ← x + C(v)
 
-The sender is left with what the message lacks. Who sends decides what becomes of it; see `asrpar.parallel.carrier`.
+The sender is left with what the message lacks. Who sends decides what becomes of it; see `server.carrier`.
 """
 
 from abc import ABC, abstractmethod

@@ -1,0 +1,1 @@
+"""Without a centre: who mixes with whom, and how, in lockstep or at any time."""

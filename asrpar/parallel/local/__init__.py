@@ -1,0 +1,1 @@
+"""Local steps, and what learners add up after one or many of them."""

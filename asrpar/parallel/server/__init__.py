@@ -1,0 +1,1 @@
+"""A parameter server on ranks of its own, or in shards on those of the learners."""
