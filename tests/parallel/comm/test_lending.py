@@ -7,7 +7,7 @@ import torch
 
 from asrpar.parallel.comm import LocalComm
 
-PROGRAM = Path(__file__).parent / "programs" / "lending.py"
+PROGRAM = Path(__file__).parents[1] / "programs" / "lending.py"
 
 
 @pytest.mark.mpi

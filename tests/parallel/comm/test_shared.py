@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parent / "programs" / "shared.py"
+PROGRAM = Path(__file__).parents[1] / "programs" / "shared.py"
 
 
 @pytest.mark.mpi

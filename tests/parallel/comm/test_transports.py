@@ -10,7 +10,7 @@ from copies import CopyAll
 from asrpar.parallel.comm import staging
 from asrpar.parallel.comm.staging import Staging
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 @pytest.mark.mpi

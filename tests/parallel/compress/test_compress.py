@@ -19,7 +19,7 @@ from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.experiment import strategy_settings
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 SHAPES = [torch.Size([6, 4]), torch.Size([6])]
 HALF = ("bf16", "fp16")
 FEEDBACK = ("onebit", "threshold", "topk", "powersgd")

@@ -12,7 +12,7 @@ from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.local.buckets import Buckets
 from asrpar.parallel.strategies import make_strategy, settings_class
 
-PROGRAM = Path(__file__).parent / "programs" / "buckets.py"
+PROGRAM = Path(__file__).parents[1] / "programs" / "buckets.py"
 
 
 @pytest.mark.mpi

@@ -14,7 +14,7 @@ from asrpar.parallel.strategies import STRATEGIES, make_strategy, settings_class
 from asrpar.parallel.virtual.cluster import Cluster, Link, Links
 from asrpar.parallel.virtual.comm import VirtualComm
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 REGRESSION = [
