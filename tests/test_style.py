@@ -139,3 +139,41 @@ def test_files_have_one_subject():
         f"{p.relative_to(REPO)}: {n} lines" for p in PYTHON if (n := len(p.read_text().splitlines())) > 450
     ]  # fmt: skip
     assert long == []
+
+
+def test_public_methods_have_a_docstring_or_a_contract_that_has_it():
+    """What ruff's D102 asks for, except that an override says no more than what it overrides."""
+    classes: dict[str, list[ast.ClassDef]] = {}
+    where: dict[ast.ClassDef, Path] = {}
+    for path in PYTHON:
+        if path.is_relative_to(REPO / "asrpar"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    classes.setdefault(node.name, []).append(node)
+                    where[node] = path.relative_to(REPO)
+
+    def inherited(node: ast.ClassDef, method: str, seen: set[str]) -> bool:
+        """Whether a base documents the method, or is none of ours, as `torch.nn.Module`."""
+        for base in (ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases):
+            if base in ("ABC", "Protocol", "NamedTuple", "object") or base in seen:
+                continue
+            if base not in classes or any(documented(other, method, seen | {base}) for other in classes[base]):
+                return True
+        return False
+
+    def documented(node: ast.ClassDef, method: str, seen: set[str]) -> bool:
+        own = [f for f in node.body if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) and f.name == method]
+        return any(ast.get_docstring(f) for f in own) or inherited(node, method, seen)
+
+    missing = [
+        f"{where[node]}:{f.lineno}: {node.name}.{f.name} has no docstring, nor has what it overrides"
+        for nodes in classes.values()
+        for node in nodes
+        if not node.name.startswith("_")
+        for f in node.body
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) and not f.name.startswith("_")
+        if not documented(node, f.name, {node.name})
+        # The setter of a property.
+        if not any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in f.decorator_list)
+    ]
+    assert missing == []
