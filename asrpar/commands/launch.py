@@ -10,17 +10,17 @@ import click
 from asrpar.errors import LaunchError
 
 if TYPE_CHECKING:
-    from asrpar.launch.run import Failure
+    from asrpar.launch.fate import Failure
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--learners", type=int, required=True, metavar="N", help="Number of learners (MPI ranks).")
 @click.option(
     "--launcher",
-    type=click.Choice(["auto", "openmpi", "mpich", "srun"]),
     default="auto",
     show_default=True,
-    help="auto: the one that belongs to the MPI of mpi4py.",
+    metavar="NAME",
+    help="openmpi, mpich, srun (asrpar settings launchers); auto: the one that belongs to the MPI of mpi4py.",
 )
 @click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
 @click.option("--hostfile", metavar="FILE", help="Machines, in the launcher's own format.")
@@ -66,8 +66,9 @@ def command(
     own), else that of the rank that failed first.
     """
     from asrpar.cli import COMMANDS
-    from asrpar.launch.job import LaunchSpec, build_command
+    from asrpar.launch.job import build_command
     from asrpar.launch.run import run
+    from asrpar.launch.spec import LaunchSpec
 
     if args[0] not in COMMANDS or args[0] == "launch":
         raise LaunchError(f"'{args[0]}' is not an asrpar command that learners can run (asrpar --help lists them)")

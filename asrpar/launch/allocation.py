@@ -34,8 +34,8 @@ def scheduled() -> list[Host]:
     """The hosts of the allocation (Slurm's, LSF's, PBS's) that this process runs in, or this machine with its cores."""
     env = os.environ
     if in_slurm() and (tasks := _expand(env.get("SLURM_TASKS_PER_NODE", ""))):
-        each = env.get("SLURM_CPUS_PER_TASK", "")
-        cpus: list[int | None] = [n * int(each) if each.isdigit() else None for n in tasks]
+        each = cpus_of_a_task()
+        cpus: list[int | None] = [None if each is None else n * each for n in tasks]
         if len(known := _expand(env.get("SLURM_JOB_CPUS_PER_NODE", ""))) == len(tasks):
             cpus = list(known)
         # Of several nodes the names do not matter; where salloc was called there may be none of them.
@@ -49,6 +49,12 @@ def scheduled() -> list[Host]:
     if Path(env.get("PBS_NODEFILE", "")).is_file() and (names := Path(env["PBS_NODEFILE"]).read_text().split()):
         return _gather([Host(name, 1) for name in names])
     return [Host("", available_cores(), available_cores())]
+
+
+def cpus_of_a_task() -> int | None:
+    """The cores that Slurm gives to each task of the allocation, if it says so."""
+    each = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(each) if each.isdigit() else None
 
 
 def listed(names: Sequence[str]) -> list[Host]:

@@ -1,50 +1,20 @@
-"""Which command starts N learners on this machine or cluster, and is the world then the world that was asked for?
-
-Open MPI, MPICH (hydra) and Slurm's srun each have their own words for the same wishes: no binding (a learner has
-threads), one setting of OMP_NUM_THREADS for all ranks, output labelled by rank. `build_command` knows them.
-`asrpar.launch.run` runs the command and finds out which rank failed.
-"""
+"""The job: which command line starts N learners on this machine or cluster?"""
 
 import os
 import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from asrpar.errors import LaunchError
 from asrpar.launch import allocation, safepath
-from asrpar.launch.allocation import Host, in_slurm, slots_of
-from asrpar.launch.launchers import Launcher, choose_launcher
+from asrpar.launch.allocation import Host
+from asrpar.launch.launchers import choose_launcher
+from asrpar.launch.program import Program
 from asrpar.launch.rank import SURVIVE, TERMINAL, WORLD_SIZE
-
-
-@dataclass(frozen=True)
-class LaunchSpec:
-    """What the user asks for.
-
-    Attributes:
-        learners: number of ranks.
-        launcher: one of `asrpar.launch.launchers.LAUNCHERS`.
-        hosts: host names, each with ``:slots`` or none of them.
-        hostfile: in the launcher's own format.
-        threads: OpenMP threads of one learner; None keeps OMP_NUM_THREADS, or shares a host's cores among its learners.
-        env: variables for every rank.
-        launcher_args: handed to mpirun or srun as they are.
-        survive: go on when a rank dies (Open MPI's fault tolerance).
-        oversubscribe: however many learners a core has.
-    """
-
-    learners: int
-    launcher: str = "auto"
-    hosts: tuple[str, ...] = ()
-    hostfile: str | None = None
-    threads: int | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    launcher_args: tuple[str, ...] = ()
-    survive: bool = False
-    oversubscribe: bool = False
+from asrpar.launch.spec import LaunchSpec
 
 
 @dataclass(frozen=True)
@@ -54,7 +24,7 @@ class Job:
     ``one_host``: all ranks run on this machine.
     """
 
-    launcher: Launcher
+    launcher: Program
     learners: int
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -72,7 +42,7 @@ def build_command(
     args: Sequence[str],
     *,
     program: Sequence[str] = ("-m", "asrpar"),
-    launcher: Launcher | None = None,
+    launcher: Program | None = None,
 ) -> Job:
     """The job that runs ``python -P -m mpi4py <program> <args>`` on every rank.
 
@@ -100,7 +70,7 @@ def build_command(
             "--oversubscribe if that many are meant"
         )
     launcher = launcher or choose_launcher(spec.launcher)
-    if spec.survive and (launcher.kind != "openmpi" or launcher.major < 5):
+    if spec.survive and not launcher.can_survive():
         raise LaunchError(f"--survive needs mpirun of Open MPI 5 or newer, not {launcher.path}")
     ranks_env = {
         "OMP_NUM_THREADS": _threads(spec, hosts),
@@ -110,56 +80,10 @@ def build_command(
         **({SURVIVE: "1"} if spec.survive else {}),
         **spec.env,
     }
-    argv, env = {"openmpi": _openmpi, "mpich": _mpich, "srun": _srun}[launcher.kind](spec, launcher, ranks_env)
+    argv, env = launcher.command(spec, ranks_env)
     one_host = allocation.here(hosts)
     rank_command = [sys.executable, "-P", "-m", "mpi4py", *program, *args]
     return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive, one_host)
-
-
-def _openmpi(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    argv = [launcher.path, "-n", str(spec.learners), "--bind-to", "none"]
-    argv += ["--output", "tag"] if launcher.major >= 5 else ["--tag-output"]
-    argv += ["--with-ft", "mpi"] if spec.survive else []
-    env = {}
-    if os.geteuid() == 0:  # containers
-        env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    if spec.hosts:
-        argv += ["--host", ",".join(_with_slots(spec))]
-    elif spec.hostfile:
-        argv += ["--hostfile", spec.hostfile]
-    elif spec.learners > slots_of(allocation.scheduled()):
-        argv += ["--map-by", ":OVERSUBSCRIBE"] if launcher.major >= 5 else ["--oversubscribe"]
-    for name, value in ranks_env.items():
-        argv += ["-x", f"{name}={value}"]
-    return argv, env
-
-
-def _mpich(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    argv = [launcher.path, "-n", str(spec.learners), "-bind-to", "none", "-prepend-rank"]
-    if spec.hosts:
-        argv += ["-hosts", ",".join(_with_slots(spec))]
-    elif spec.hostfile:
-        argv += ["-f", spec.hostfile]
-    for name, value in ranks_env.items():
-        argv += ["-genv", name, value]
-    return argv, {}
-
-
-def _srun(spec: LaunchSpec, launcher: Launcher, ranks_env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    argv = [launcher.path, "--ntasks", str(spec.learners), "--label", "--cpu-bind=none", "--kill-on-bad-exit=1"]
-    argv += ["--input=none"]
-    if launcher.pmi:
-        argv.append(f"--mpi={launcher.pmi}")
-    room = slots_of(allocation.scheduled()) if in_slurm() else 0
-    if spec.threads and spec.learners * spec.threads <= room:
-        argv.append(f"--cpus-per-task={spec.threads}")
-    if spec.hosts:
-        argv.append("--nodelist=" + ",".join(host.partition(":")[0] for host in spec.hosts))
-    elif spec.hostfile:
-        argv.append(f"--nodelist={Path(spec.hostfile).resolve()}")  # a value with a slash is a file for srun
-    elif in_slurm() and spec.learners > room:
-        argv.append("--overcommit")
-    return argv, dict(ranks_env)  # srun hands its environment on; --export would split values at commas
 
 
 def _hosts(spec: LaunchSpec) -> list[Host]:
@@ -179,13 +103,6 @@ def _threads(spec: LaunchSpec, hosts: Sequence[Host]) -> str:
         if not re.fullmatch(r"\s*0*[1-9]\d{0,5}\s*(,\s*0*[1-9]\d{0,5}\s*)*", asked):
             raise LaunchError(f"OMP_NUM_THREADS is '{asked}': expected a number of threads, or none")
         return asked.strip()
-    threads = allocation.threads_of(allocation.listed(_with_slots(spec)) if spec.hosts else hosts, spec.learners)
-    asked = os.environ.get("SLURM_CPUS_PER_TASK", "") if not spec.hosts and not spec.hostfile else ""
-    return str(spec.threads or (min(int(asked), threads) if asked.isdigit() else threads))
-
-
-def _with_slots(spec: LaunchSpec) -> list[str]:
-    if any(":" in host for host in spec.hosts):
-        return list(spec.hosts)
-    each = -(-spec.learners // len(spec.hosts))
-    return [f"{host}:{each}" for host in spec.hosts]
+    threads = allocation.threads_of(allocation.listed(spec.hosts_with_slots()) if spec.hosts else hosts, spec.learners)
+    own = None if spec.hosts or spec.hostfile else allocation.cpus_of_a_task()
+    return str(spec.threads or (threads if own is None else min(own, threads)))

@@ -6,10 +6,11 @@ import pytest
 
 from asrpar.errors import LaunchError
 from asrpar.launch import allocation
-from asrpar.launch.job import LaunchSpec, build_command
-from asrpar.launch.launchers import Launcher
+from asrpar.launch.job import build_command
+from asrpar.launch.launchers import openmpi
+from asrpar.launch.spec import LaunchSpec
 
-OPENMPI = Launcher("openmpi", "mpirun", major=5)
+OPENMPI = openmpi.Launcher("mpirun", major=5)
 SLURM = {"SLURM_JOB_ID": "7"}
 
 

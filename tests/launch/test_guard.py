@@ -32,7 +32,8 @@ time.sleep(600)
 """
 LAUNCH = """
 import sys
-from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.job import build_command
+from asrpar.launch.spec import LaunchSpec
 from asrpar.launch.run import run
 print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
 """

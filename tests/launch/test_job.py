@@ -1,22 +1,22 @@
-"""The launch command: which command line for which launcher, and what happens to real ranks."""
+"""The job: which command line for which launcher."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from asrpar.errors import LaunchError
-from asrpar.launch import allocation, launchers, rank
-from asrpar.launch.job import LaunchSpec, build_command
-from asrpar.launch.launchers import Launcher, choose_launcher
-from asrpar.launch.rank import check_world
+from asrpar.launch import allocation
+from asrpar.launch.job import build_command
+from asrpar.launch.launchers import mpich, openmpi, srun
+from asrpar.launch.program import Program
+from asrpar.launch.spec import LaunchSpec
 
-OPENMPI5 = Launcher("openmpi", "/opt/bin/mpirun", major=5)
-OPENMPI4 = Launcher("openmpi", "/opt/bin/mpirun", major=4)
-MPICH = Launcher("mpich", "/opt/bin/mpiexec")
-SRUN = Launcher("srun", "/opt/bin/srun", pmi="pmix")
+OPENMPI5 = openmpi.Launcher("/opt/bin/mpirun", major=5)
+OPENMPI4 = openmpi.Launcher("/opt/bin/mpirun", major=4)
+MPICH = mpich.Launcher("/opt/bin/mpiexec")
+SRUN = srun.Launcher("/opt/bin/srun", pmi="pmix")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(os, "isatty", lambda fd: False)
 
 
-def words(launcher: Launcher, learners: int = 2, **wishes) -> list[str]:
+def words(launcher: Program, learners: int = 2, **wishes) -> list[str]:
     job = build_command(LaunchSpec(learners, **wishes), ["train", "--set", "seed=3"], launcher=launcher)
     assert job.argv[-9:] == (sys.executable, *["-P", "-m", "mpi4py", "-m", "asrpar", "train", "--set", "seed=3"])
     return list(job.argv[: job.argv.index(sys.executable)])
@@ -145,66 +145,6 @@ def test_printed_command_is_quoted_for_a_shell(machine):
 def test_impossible_wishes(machine, wishes, says):
     with pytest.raises(LaunchError, match=says):
         build_command(LaunchSpec(**wishes), ["info"], launcher=OPENMPI5)
-
-
-def test_launcher_of_another_mpi_is_refused(monkeypatch):
-    monkeypatch.setattr(launchers, "mpi_library", lambda: ("MPICH", "MPICH 5"))
-    with pytest.raises(LaunchError, match="mpi4py uses MPICH, whose launcher is 'mpich'"):
-        choose_launcher("openmpi")
-    monkeypatch.setattr(launchers, "mpi_library", lambda: ("", "not usable: no libmpi"))
-    with pytest.raises(LaunchError, match="finds no MPI library"):
-        choose_launcher()
-
-
-def _fake_program(folder: Path, name: str, output: str) -> None:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\ncat <<'EOF'\n{output}\nEOF\n")
-    path.chmod(0o755)
-
-
-def test_auto_takes_srun_in_an_allocation_that_speaks_pmix(monkeypatch, tmp_path):
-    _fake_program(tmp_path, "srun", "MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix")
-    _fake_program(tmp_path, "mpirun", "mpirun (Open MPI) 5.0.11")
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(launchers, "mpi_library", lambda: ("Open MPI", "5"))
-    # No MPI of its own in the Python environment: the site's Open MPI.
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
-    assert choose_launcher() == Launcher("srun", str(tmp_path / "srun"), pmi="pmix")
-    _fake_program(tmp_path, "srun", "MPI plugin types are...\n\tnone")
-    assert choose_launcher() == Launcher("openmpi", str(tmp_path / "mpirun"), major=5)
-    with pytest.raises(LaunchError, match="no PMI plugin of this Slurm"):
-        choose_launcher("srun")
-
-
-def test_flavours(tmp_path):
-    for name, output, kind in [
-        ("a", "mpirun (Open MPI) 4.1.4", "openmpi"),
-        ("b", "HYDRA build details:\n    Version: 4.2", "mpich"),
-        ("c", "Intel(R) MPI Library for Linux* OS, Version 2021.9", "mpich"),
-        ("d", "something else", None),
-    ]:
-        _fake_program(tmp_path, name, output)
-        assert launchers.mpi_flavour(str(tmp_path / name)) == kind
-    assert launchers.mpi_flavour(str(tmp_path / "missing")) is None
-
-
-def test_check_world(monkeypatch):
-    monkeypatch.delenv(rank.WORLD_SIZE, raising=False)
-    check_world(1)  # started by hand: nothing to compare with
-    monkeypatch.setenv(rank.WORLD_SIZE, "2")
-    with pytest.raises(LaunchError, match="2 learners were asked for, but this rank sees a world of 1"):
-        check_world(1)
-
-
-def test_local_rank(machine, monkeypatch):
-    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"):
-        monkeypatch.delenv(name, raising=False)
-    assert rank.local_rank(5) == 5
-    monkeypatch.setenv("SLURM_LOCALID", "0")
-    assert rank.local_rank(5) == 0
-    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
-    assert rank.local_rank(5) == 1
 
 
 def test_dry_run_prints_and_does_not_start(asrpar_cli):

@@ -12,11 +12,13 @@ import pytest
 from traps import set_traps
 
 from asrpar.launch import rank
-from asrpar.launch.job import Job, LaunchSpec, build_command
-from asrpar.launch.launchers import Launcher, find_mpirun
-from asrpar.launch.run import Failure, Ranks, run, stopped
-
-MPICH = Launcher("mpich", "/opt/bin/mpiexec")
+from asrpar.launch.diagnosis import failed, stopped
+from asrpar.launch.fate import Failure
+from asrpar.launch.job import Job, build_command
+from asrpar.launch.launchers import LAUNCHERS, find_mpirun, mpich, openmpi
+from asrpar.launch.output import Ranks
+from asrpar.launch.run import run
+from asrpar.launch.spec import LaunchSpec
 
 MPICH_KILLED = """
 ===================================================================================
@@ -69,9 +71,9 @@ SRUN_ABORT = (
     ],
 )
 def test_diagnoses_from_what_launchers_say(kind, err, code, diagnosis):
-    ranks = Ranks(Job(Launcher(kind, "x"), 2, (), {}), io.StringIO(), io.StringIO())
+    ranks = Ranks(Job(LAUNCHERS.load(kind)("x"), 2, (), {}), io.StringIO(), io.StringIO())
     ranks.read(io.BytesIO(err.encode()), True)
-    found = ranks.failed(code)
+    found = failed(ranks, code)
     if diagnosis is None:
         assert found is None
     else:
@@ -111,7 +113,7 @@ class Heard:
     ],
 )
 def test_how_a_job_was_stopped(heard, told, code, says):
-    ranks = Ranks(Job(Launcher("openmpi", "x"), 2, (), {}), io.StringIO(), io.StringIO())
+    ranks = Ranks(Job(openmpi.Launcher("x"), 2, (), {}), io.StringIO(), io.StringIO())
     ranks.read(io.BytesIO(b"[1,0]<stderr>: \x1easrpar-rank begin 1\n"), True)
     if told:
         ranks.read(io.BytesIO(f"[1,1]<stderr>: \x1easrpar-rank stopped {told}\n".encode()), True)
@@ -120,14 +122,14 @@ def test_how_a_job_was_stopped(heard, told, code, says):
 
 def test_a_record_that_is_cut_in_two_does_not_end_the_reading():
     err = io.StringIO()
-    ranks = Ranks(Job(Launcher("openmpi", "x"), 2, (), {}), io.StringIO(), err)
+    ranks = Ranks(Job(openmpi.Launcher("x"), 2, (), {}), io.StringIO(), err)
     ranks.read(io.BytesIO(b"[1,0]<stderr>: \x1easrpar-rank begin\n[1,0]<stderr>:  12\n[1,0]<stderr>: on\n"), True)
     assert err.getvalue().splitlines()[-1] == "on"
 
 
 def test_mpich_labels_in_the_middle_of_a_line():
     out = io.StringIO()
-    ranks = Ranks(Job(MPICH, 2, (), {}), out, io.StringIO())
+    ranks = Ranks(Job(mpich.Launcher("x"), 2, (), {}), out, io.StringIO())
     ranks.read(io.BytesIO(b"[1] hello[1]  world[1] \n"), False)
     assert out.getvalue() == "hello world\n"
 
@@ -235,11 +237,12 @@ def test_a_rank_that_raises_takes_the_job_down(job):
 TALKATIVE = """
 import sys
 from asrpar import cli
-from asrpar.launch import job, launchers
+from asrpar.launch import job
+from asrpar.launch.launchers import openmpi
 
 say = "for i in $(seq 3000); do echo '[x,0]<stdout>: 0123456789012345678901234567890123456789'; done"
 err = say.replace("stdout", "stderr").replace("; done", " >&2; done")
-it = job.Job(launchers.Launcher("openmpi", "x"), 2, ("bash", "-c", f"{say}; {err}; exit 3"), {})
+it = job.Job(openmpi.Launcher("x"), 2, ("bash", "-c", f"{say}; {err}; exit 3"), {})
 job.build_command = lambda *a, **k: it
 cli.main(["launch", "--learners", "2", "--", "train"])
 """
@@ -291,8 +294,9 @@ def test_a_world_of_another_size_is_refused(job):
 def test_a_stop_signal_reaches_the_ranks_which_may_finish(job, tmp_path, number):
     wait = job(2, "wait")
     code = (
-        "import sys\nfrom asrpar.launch.run import run\nfrom asrpar.launch.job import *\n"
-        f"job = Job({wait.launcher!r}, 2, {wait.argv!r}, {dict(wait.env)!r})\n"
+        "import sys\nfrom asrpar.launch.run import run\nfrom asrpar.launch.job import Job\n"
+        "from asrpar.launch.launchers import mpich, openmpi, srun\n"
+        f"job = Job({wait.launcher.kind}.{wait.launcher!r}, 2, {wait.argv!r}, {dict(wait.env)!r})\n"
         "failure = run(job)\nprint(failure.stopped)\nsys.exit(failure.code)\n"
     )
     launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -13,10 +13,10 @@ from asrpar.launch.safepath import ROOT, environment, inherited, users_environme
 WORK = """
 import sys
 from asrpar.launch.safepath import inherited
-from asrpar.workers import workers
+from asrpar.workers import Workers
 
 if __name__ == "__main__":
-    with inherited(), workers(1, sys.argv[1]) as pool:
+    with inherited(), Workers(1, sys.argv[1]) as pool:
         print(pool.submit(abs, -3).result())
 """
 

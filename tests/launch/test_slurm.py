@@ -253,7 +253,8 @@ print("sum", MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank + 1), "job", os.enviro
 """
 START = """
 import sys
-from asrpar.launch.job import LaunchSpec, build_command
+from asrpar.launch.job import build_command
+from asrpar.launch.spec import LaunchSpec
 from asrpar.launch.run import run
 job = build_command(LaunchSpec(2, launcher=sys.argv[1]), [], program=[sys.argv[2]])
 print(job.launcher.kind, flush=True)

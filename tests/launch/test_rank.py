@@ -1,4 +1,4 @@
-"""Progress bars: on the terminal, also through `asrpar launch`, and nowhere else."""
+"""What a rank knows: its world, its number on its machine, and the terminal for progress bars, if there is one."""
 
 import os
 import subprocess
@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from asrpar.launch import rank
+from asrpar.errors import LaunchError
+from asrpar.launch.rank import TERMINAL, WORLD_SIZE, check_world, local_rank
 
 DRAW = """
 import sys
@@ -18,9 +19,10 @@ if stream:
 """
 AS_A_RANK = """
 import os, subprocess, sys
-from asrpar.launch.job import LaunchSpec, build_command
-from asrpar.launch.launchers import Launcher
-job = build_command(LaunchSpec(1), ["info"], launcher=Launcher("srun", "srun", pmi="pmix"))
+from asrpar.launch.job import build_command
+from asrpar.launch.launchers import srun
+from asrpar.launch.spec import LaunchSpec
+job = build_command(LaunchSpec(1), ["info"], launcher=srun.Launcher("srun", pmi="pmix"))
 rank = subprocess.run([sys.executable, "-c", sys.argv[1]], env={**os.environ, **job.env}, stderr=subprocess.PIPE)
 sys.exit(rank.returncode)
 """
@@ -41,10 +43,28 @@ def test_progress_is_drawn_on_the_terminal(args):
 @pytest.mark.parametrize("terminal", [None, "plain file", "missing"])
 def test_no_terminal_no_progress(monkeypatch, tmp_path, terminal):
     (tmp_path / "plain file").write_text("kept")
-    monkeypatch.delenv(rank.TERMINAL, raising=False)
+    monkeypatch.delenv(TERMINAL, raising=False)
     if terminal:
-        monkeypatch.setenv(rank.TERMINAL, str(tmp_path / terminal))
+        monkeypatch.setenv(TERMINAL, str(tmp_path / terminal))
     done = subprocess.run([sys.executable, "-c", DRAW], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
     assert (tmp_path / "plain file").read_text() == "kept"
     assert not (tmp_path / "missing").exists()
+
+
+def test_check_world(monkeypatch):
+    monkeypatch.delenv(WORLD_SIZE, raising=False)
+    check_world(1)  # started by hand: nothing to compare with
+    monkeypatch.setenv(WORLD_SIZE, "2")
+    with pytest.raises(LaunchError, match="2 learners were asked for, but this rank sees a world of 1"):
+        check_world(1)
+
+
+def test_local_rank(monkeypatch):
+    for name in ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"):
+        monkeypatch.delenv(name, raising=False)
+    assert local_rank(5) == 5
+    monkeypatch.setenv("SLURM_LOCALID", "0")
+    assert local_rank(5) == 0
+    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
+    assert local_rank(5) == 1
