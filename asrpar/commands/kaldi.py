@@ -8,36 +8,26 @@ import click
 @click.option("--output", required=True, metavar="MANIFESTS", help="Where the manifests go.")
 @click.option("--split", required=True, metavar="NAME", help="train, dev, test...")
 @click.option("--allow-pipes", is_flag=True, help="Run the commands in wav.scp, with all that they may do.")
-def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool) -> None:
+@click.option(
+    "--max-chars-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    default=25.0,
+    show_default=True,
+    help="Longer transcripts, spaces not counted, are warned of, twice as long ones are refused.",
+)
+def import_kaldi(data_dir: str, output: str, split: str, allow_pipes: bool, max_chars_per_second: float) -> None:
     """Make the manifests of one split from DATA_DIR (wav.scp, text, utt2spk, spk2utt, perhaps segments).
 
-    The files are checked against each other first. A feats.scp is kept as MANIFESTS/feats_NAME.scp, which
-    extract-features takes with --set from_kaldi=true.
+    The folder is checked as `asrpar validate-data` does, and refused if there are errors. A feats.scp is kept as
+    MANIFESTS/feats_NAME.scp, which extract-features takes with --set from_kaldi=true.
     """
-    from pathlib import Path
-
-    from asrpar.corpus.kaldi.folder import NOT_USED, not_used, read_kaldi_dir
-    from asrpar.corpus.kaldi.importing import import_split
-    from asrpar.corpus.kaldi.tables import write_table
-    from asrpar.corpus.manifests import check_split_name, write_manifests
-    from asrpar.files.lock import alone
+    from asrpar.corpus.checks.report import Limits
+    from asrpar.corpus.kaldi.importing import import_kaldi_dir
     from asrpar.log import setup_logging
 
-    log = setup_logging()
-    check_split_name(split)
-    data = read_kaldi_dir(data_dir)
-    for name in not_used(Path(data_dir)):
-        log.warning("%s %s", Path(data_dir) / name, NOT_USED[name])
-    work_dir = Path(output).absolute() / "audio" / split
-    # Several splits may be imported side by side.
-    with alone(output, f".{split}.lock"):
-        made = import_split(data, work_dir, allow_pipes, where=str(Path(data_dir) / "wav.scp"))
-        write_manifests(output, {split: made})
-        feats = Path(output) / f"feats_{split}.scp"
-        if data.feats:
-            write_table(feats, data.feats)
-        else:
-            feats.unlink(missing_ok=True)  # of an earlier import
+    setup_logging()
+    limits = Limits(allow_pipes=allow_pipes, max_chars_per_second=max_chars_per_second)
+    import_kaldi_dir(data_dir, output, split, limits)
 
 
 @click.command(name="export-kaldi")

@@ -20,7 +20,7 @@ ERRORS_OF_A_KIND = 20
     type=click.FloatRange(min=0, min_open=True),
     default=25.0,
     show_default=True,
-    help="Longer transcripts, blanks not counted, are warned of, twice as long ones are errors.",
+    help="Longer transcripts, spaces not counted, are warned of, twice as long ones are errors.",
 )
 @click.option("--allow-pipes", is_flag=True, help="Accept commands in wav.scp; they are not run.")
 @click.option(
@@ -44,7 +44,9 @@ def command(
     exit code is 1 if there is any but warnings. Many of one kind are told by the first few and a count. Several Kaldi
     folders are compared as sets named like the folders.
     """
-    from asrpar.corpus.checks.folders import Limits, check_paths, grouped
+    from asrpar.corpus.checks.folders import check_paths
+    from asrpar.corpus.checks.report import Limits
+    from asrpar.corpus.problems import grouped
 
     limits = Limits(
         sampling_rate=sampling_rate,

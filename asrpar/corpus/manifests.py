@@ -14,7 +14,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
-from asrpar.corpus.kaldi.tables import id_fault
+from asrpar.corpus.ids import id_fault
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.paths import check_opens, naming, require_file
 from asrpar.files.replacing import replacing

@@ -9,7 +9,7 @@ _BLANKS = re.compile(r"\s+")
 
 
 def upper_words(text: str, allowed: str, drop: frozenset[str] = frozenset()) -> str:
-    """Upper case, words separated by single blanks, composed Unicode (NFC).
+    """Upper case, words separated by single spaces, composed Unicode (NFC).
 
     Args:
         text: a transcript as distributed.

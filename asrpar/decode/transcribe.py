@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrpar.corpus.kaldi.tables import id_fault
+from asrpar.corpus.ids import id_fault
 from asrpar.decode.acoustic import run_model
 from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
 from asrpar.errors import DataError

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from lhotse import MonoCut
 
-from asrpar.corpus.kaldi.tables import check_key, id_fault
+from asrpar.corpus.ids import id_fault
+from asrpar.corpus.kaldi.tables import check_key
 from asrpar.errors import DataError
 from asrpar.feats.audio import speed_prefix
 

@@ -5,7 +5,8 @@ import wave
 import numpy as np
 import soundfile
 
-from asrpar.corpus.checks.folders import Problem, check_paths
+from asrpar.corpus.checks.folders import check_paths
+from asrpar.corpus.problems import Problem
 
 RATE = 8000
 

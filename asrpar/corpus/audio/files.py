@@ -43,6 +43,11 @@ class AudioInfo:
     num_samples: int
     channels: int
 
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.num_samples / self.sampling_rate
+
 
 def open_audio(path: str | Path) -> soundfile.SoundFile:
     """Open a file for reading; its ``frames`` are right also where the header does not say a length.
@@ -94,8 +99,13 @@ def scale_fault(peak: float) -> str | None:
     return f"has samples up to {peak:.6g}, where full scale is 1{seems}"
 
 
-def probe(path: str | Path, recording_id: str) -> "Recording":
+def probe(path: str | Path, recording_id: str, info: AudioInfo | None = None) -> "Recording":
     """Read a header into a Lhotse recording with an absolute path; every channel is listed.
+
+    Args:
+        path: the file.
+        recording_id: names the recording.
+        info: what `inspect` says of the file, where it has been asked already.
 
     Raises:
         DataError: as `open_audio`; the message names the recording.
@@ -104,16 +114,17 @@ def probe(path: str | Path, recording_id: str) -> "Recording":
     from lhotse.audio import AudioSource
 
     path = Path(path).absolute()
-    try:
-        info = inspect(path)
-    except DataError as e:
-        raise DataError(f"{e} (recording {recording_id})") from e
+    if info is None:
+        try:
+            info = inspect(path)
+        except DataError as e:
+            raise DataError(f"{e} (recording {recording_id})") from e
     return Recording(
         id=recording_id,
         sources=[AudioSource(type="file", channels=list(range(info.channels)), source=str(path))],
         sampling_rate=info.sampling_rate,
         num_samples=info.num_samples,
-        duration=info.num_samples / info.sampling_rate,
+        duration=info.seconds,
     )
 
 

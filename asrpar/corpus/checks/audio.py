@@ -3,47 +3,40 @@
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
-from asrpar.corpus.audio.files import FLOAT_SUBTYPES, cut_short, open_audio, scale_fault
-from asrpar.corpus.checks.report import DataSet, Limits, Place
+from asrpar.corpus.audio.files import FLOAT_SUBTYPES, AudioInfo, cut_short, open_audio, scale_fault
+from asrpar.corpus.checks.report import DataSet, Limits
+from asrpar.corpus.problems import Place, Problems
 from asrpar.errors import DataError
 
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Audio:
-    """What an audio file is: rate in Hz, length in samples and seconds; ``fault`` if it is unusable."""
+class Probed(NamedTuple):
+    """What an audio file is, None where it cannot be opened, and what is wrong with it, if anything."""
 
-    rate: int = 0
-    samples: int = 0
-    channels: int = 0
-    fault: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds; 0 for an unusable file."""
-        return self.samples / self.rate if self.rate else 0.0
+    info: AudioInfo | None
+    fault: str | None
 
 
-def probe_audio(path: Path, read_audio: bool = False) -> Audio:
+def probe_audio(path: Path, read_audio: bool = False) -> Probed:
     """Look at one file; its samples are read if they are floats, which can be anything, or if ``read_audio``."""
     try:
         with open_audio(path) as file:
-            audio = Audio(file.samplerate, file.frames, file.channels)
+            info = AudioInfo(file.samplerate, file.frames, file.channels)
             fault = _read_through(file) if file.subtype in FLOAT_SUBTYPES or read_audio else None
     except DataError as e:
-        return Audio(fault=str(e))
+        return Probed(None, str(e))
     except OSError as e:
-        return Audio(fault=f"audio file {path} is not readable: {e.strerror}")
+        return Probed(None, f"audio file {path} is not readable: {e.strerror}")
     except RuntimeError as e:
-        return Audio(fault=f"audio file {path} is not readable: {' '.join(str(e).split())}")
-    return replace(audio, fault=f"audio file {path} {fault}") if fault else audio
+        return Probed(None, f"audio file {path} is not readable: {' '.join(str(e).split())}")
+    return Probed(info, f"audio file {path} {fault}" if fault else None)
 
 
 def _read_through(file: soundfile.SoundFile) -> str | None:
@@ -59,7 +52,7 @@ def _read_through(file: soundfile.SoundFile) -> str | None:
     return cut_short(done, file.frames) if done < file.frames else scale_fault(peak)
 
 
-def check_audio(data: DataSet, files: Mapping[str, tuple[Path, Place]], limits: Limits) -> dict[str, Audio]:
+def check_audio(problems: Problems, files: Mapping[str, tuple[Path, Place]], limits: Limits) -> dict[str, AudioInfo]:
     """Probe ``files`` (recording id: path and where it is named), and note those that cannot be used.
 
     Returns:
@@ -67,15 +60,15 @@ def check_audio(data: DataSet, files: Mapping[str, tuple[Path, Place]], limits: 
     """
     with ThreadPoolExecutor(8) as pool:
         probed = list(pool.map(lambda f: probe_audio(f[0], limits.read_audio), files.values()))
-    for (recording, (_, place)), audio in zip(files.items(), probed, strict=True):
-        if audio.fault:
-            data.error(place.file, place.line, f"'{recording}': {audio.fault}")
+    for (recording, (_, place)), (_, fault) in zip(files.items(), probed, strict=True):
+        if fault:
+            problems.error(place, f"'{recording}': {fault}")
     first: dict[Path, str] = {}
     for recording, (path, place) in files.items():
         other = first.setdefault(path, recording)
         if other != recording:
-            data.warn(place.file, place.line, f"'{recording}' is the same file as '{other}': {path}")
-    return {recording: audio for recording, audio in zip(files, probed, strict=True) if audio.seconds > 0}
+            problems.warn(place, f"'{recording}' is the same file as '{other}': {path}")
+    return {recording: info for recording, (info, _) in zip(files, probed, strict=True) if info is not None}
 
 
 def check_rates(data: DataSet, rates: Mapping[str, tuple[int, Place]], limits: Limits) -> None:
@@ -88,4 +81,4 @@ def check_rates(data: DataSet, rates: Mapping[str, tuple[int, Place]], limits: L
     for recording, (rate, place) in rates.items():
         if rate != wanted:
             why = "wanted" if limits.sampling_rate else "that most others have"
-            data.error(place.file, place.line, f"'{recording}' has {rate} Hz, not the {wanted} Hz {why}")
+            data.error(place, f"'{recording}' has {rate} Hz, not the {wanted} Hz {why}")

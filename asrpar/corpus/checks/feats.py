@@ -3,8 +3,10 @@
 import struct
 from pathlib import Path
 
-from asrpar.corpus.checks.report import DataSet, Limits
+from asrpar.corpus.checks.report import Limits
 from asrpar.corpus.kaldi.ark import read_matrix, read_scp
+from asrpar.corpus.kaldi.tables import Table
+from asrpar.corpus.problems import Problems
 from asrpar.errors import DataError
 
 READ = 500  # matrices whose numbers are looked at without --read-audio
@@ -12,27 +14,26 @@ READ = 500  # matrices whose numbers are looked at without --read-audio
 _KINDS = {b"FM \4": (4, 0), b"DM \4": (8, 0), b"CM ": (1, 8), b"CM2 ": (2, 0), b"CM3 ": (1, 0)}
 
 
-def check_feats(data: DataSet, scp: Path, lines: dict[str, int], limits: Limits) -> None:
+def check_feats(problems: Problems, scp: Path, rows: Table, limits: Limits) -> None:
     """Check the archives behind a feats.scp, and note what cannot be used.
 
     Args:
-        data: takes the problems.
+        problems: takes what is wrong.
         scp: the table, which is well-formed.
-        lines: utterance → its line in ``scp``.
+        rows: what it holds.
         limits: with ``read_audio`` all numbers are read; otherwise those of `READ` matrices, evenly chosen.
     """
     try:
         entries = read_scp(scp)
     except DataError as e:
-        data.error(scp, 0, f"cannot be used: {e}")
+        problems.error(scp, f"cannot be used: {e}")
         return
     sound = []
     widths: dict[int, str] = {}
     for utterance, (archive, offset) in entries.items():
-        line = lines.get(utterance, 0)
         shape, fault = _header(archive, offset)
         if fault:
-            data.error(scp, line, f"features of '{utterance}' at {archive}:{offset} {fault}")
+            problems.error(rows[utterance].place, f"features of '{utterance}' at {archive}:{offset} {fault}")
             continue
         sound.append(utterance)
         if shape is None:
@@ -40,13 +41,14 @@ def check_feats(data: DataSet, scp: Path, lines: dict[str, int], limits: Limits)
         first = widths.setdefault(shape[1], utterance)
         if len(widths) > 1 and first == utterance:
             usual, those = next(iter(widths.items()))
-            data.error(scp, line, f"'{utterance}' has {shape[1]} features a frame, '{those}' has {usual}")
+            what = f"'{utterance}' has {shape[1]} features a frame, '{those}' has {usual}"
+            problems.error(rows[utterance].place, what)
     step = 1 if limits.read_audio else max(1, -(-len(sound) // READ))
     for utterance in sound[::step]:
         try:
             read_matrix(utterance, *entries[utterance])
         except DataError as e:
-            data.error(scp, lines.get(utterance, 0), f"features of '{utterance}' cannot be used: {e}")
+            problems.error(rows[utterance].place, f"features of '{utterance}' cannot be used: {e}")
 
 
 def _header(archive: str, offset: int) -> tuple[tuple[int, int] | None, str | None]:

@@ -3,15 +3,14 @@
 Every check goes on after a problem, so that one run tells all that is wrong.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from asrpar.corpus.checks.kaldi import check_kaldi_dir
 from asrpar.corpus.checks.manifests import check_split, find_splits
-from asrpar.corpus.checks.report import DataSet, Limits, Problem, compare_sets, grouped
+from asrpar.corpus.checks.report import DataSet, Limits, compare_sets
+from asrpar.corpus.problems import Problem, sort_problems
 from asrpar.errors import DataError
-
-__all__ = ["Limits", "Problem", "check_paths", "grouped", "kind_of", "sort_problems"]
 
 
 def check_paths(
@@ -35,7 +34,7 @@ def check_paths(
     for path in paths:
         folder = _folder(path)
         if (kind or kind_of(folder)) == "kaldi":
-            sets.append(check_kaldi_dir(folder, limits))
+            sets.append(check_kaldi_dir(folder, limits).found)
         else:
             sets += _manifest_sets(folder, limits)
     return sets, sort_problems([p for s in sets for p in s.problems] + list(compare_sets(sets, limits)))
@@ -50,11 +49,6 @@ def kind_of(folder: Path) -> str:
     raise DataError(
         f"{folder} holds neither manifests (recordings_train.jsonl.gz ...) nor Kaldi data (wav.scp, text ...)"
     )
-
-
-def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
-    """By file, line and message, each once."""
-    return sorted(set(problems), key=lambda p: (p.file, p.line, p.warning, p.message))
 
 
 def _manifest_sets(folder: Path, limits: Limits) -> list[DataSet]:

@@ -11,12 +11,15 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from asrpar.corpus.audio.files import AudioInfo
 from asrpar.corpus.audio.sources import source_fault, source_records
-from asrpar.corpus.checks.audio import Audio, check_audio, check_rates
+from asrpar.corpus.checks.audio import check_audio, check_rates
 from asrpar.corpus.checks.feats import check_feats
-from asrpar.corpus.checks.lines import read_lines, read_table
-from asrpar.corpus.checks.report import DataSet, Limits, Place
+from asrpar.corpus.checks.report import DataSet, Limits
 from asrpar.corpus.checks.text import check_texts
+from asrpar.corpus.kaldi.tables import read_table
+from asrpar.corpus.lines import read_lines
+from asrpar.corpus.problems import Place
 from asrpar.files.text import odd_character
 
 KINDS = ("recordings", "supervisions", "cuts")
@@ -54,7 +57,7 @@ def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
         if path.is_file():
             records[kind] = _read(data, path, kind)
         else:
-            data.error(path, 0, "is missing: asrpar prepare-manifests or import-kaldi makes it")
+            data.error(path, "is missing: asrpar prepare-manifests or import-kaldi makes it")
     lengths = _check_recordings(data, records.get("recordings", {}), limits)
     has_recordings = "recordings" in records
     supervisions = records.get("supervisions", {})
@@ -64,13 +67,12 @@ def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
     _check_channels(data, supervisions, records.get("recordings", {}))
     feats = folder / f"feats_{split}.scp"
     if feats.is_file():
-        rows = read_table(data, feats, "utterance archive:offset", 2, 2)
-        check_feats(data, feats, {key: place.line for key, _, place in rows}, limits)
+        check_feats(data, feats, read_table(data, feats, "utterance archive:offset", most=2), limits)
     if has_recordings:
         used = {record["recording_id"] for record, _ in supervisions.values()}
         for recording in records["recordings"].keys() - used:
             place = records["recordings"][recording][1]
-            data.warn(place.file, place.line, f"recording '{recording}' has no supervision")
+            data.warn(place, f"recording '{recording}' has no supervision")
     if "cuts" in records:
         known = supervisions if "supervisions" in records else None
         _check_cuts(data, records["cuts"], known, records.get("recordings", {}), lengths, limits)
@@ -81,7 +83,7 @@ def _read(data: DataSet, path: Path, kind: str) -> Records:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as e:
-        data.error(path, 0, f"is not readable gzip: {e}")
+        data.error(path, f"is not readable gzip: {e}")
         return {}
     entries: list[tuple[str, Place]] = []
     records: Records = {}
@@ -89,11 +91,11 @@ def _read(data: DataSet, path: Path, kind: str) -> Records:
         try:
             record = json.loads(line)
         except ValueError as e:
-            data.error(place.file, place.line, f"malformed: not a JSON record ({e})")
+            data.error(place, f"malformed: not a JSON record ({e})")
             continue
         fault = _fault(record, kind)
         if fault:
-            data.error(place.file, place.line, f"malformed: {fault}")
+            data.error(place, f"malformed: {fault}")
         if isinstance(record, dict) and isinstance(record.get("id"), str) and not odd_character(record["id"]):
             entries.append((record["id"], place))
             if not fault:
@@ -126,13 +128,13 @@ def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dic
     for recording, (record, place) in recordings.items():
         rate, samples, duration = record["sampling_rate"], record["num_samples"], record["duration"]
         if duration <= 0 or samples <= 0 or rate <= 0:
-            data.error(place.file, place.line, f"'{recording}' has zero length ({samples} samples, {duration:g} s)")
+            data.error(place, f"'{recording}' has zero length ({samples} samples, {duration:g} s)")
         elif abs(samples / rate - duration) > limits.tolerance:
-            data.error(place.file, place.line, f"'{recording}': {samples} samples at {rate} Hz are not {duration:g} s")
+            data.error(place, f"'{recording}': {samples} samples at {rate} Hz are not {duration:g} s")
         sources = source_records(record)
         fault = source_fault(sources) if record["sources"] else "it has no audio source"
         if fault:
-            data.error(place.file, place.line, f"'{recording}' cannot be read: {fault}")
+            data.error(place, f"'{recording}' cannot be read: {fault}")
         else:
             files[recording] = (Path(record["sources"][0]["source"]), place)
             for number, source in enumerate(record["sources"][1:], 2):
@@ -150,18 +152,16 @@ def _check_recordings(data: DataSet, recordings: Records, limits: Limits) -> dic
     return lengths
 
 
-def _compare_with_file(data: DataSet, recording: str, record: dict[str, Any], place: Place, found: Audio) -> None:
-    if found.rate != record["sampling_rate"]:
+def _compare_with_file(data: DataSet, recording: str, record: dict[str, Any], place: Place, found: AudioInfo) -> None:
+    if found.sampling_rate != record["sampling_rate"]:
         data.error(
-            place.file,
-            place.line,
-            f"'{recording}' is said to have {record['sampling_rate']} Hz, its file has {found.rate} Hz",
+            place,
+            f"'{recording}' is said to have {record['sampling_rate']} Hz, its file has {found.sampling_rate} Hz",
         )
-    elif found.samples != record["num_samples"]:
+    elif found.num_samples != record["num_samples"]:
         data.error(
-            place.file,
-            place.line,
-            f"'{recording}' is said to have {record['num_samples']} samples, its file has {found.samples}",
+            place,
+            f"'{recording}' is said to have {record['num_samples']} samples, its file has {found.num_samples}",
         )
 
 
@@ -176,27 +176,24 @@ def _check_supervision(
     data.add_utterance(utterance, record["speaker"], place)
     recording, start, duration = record["recording_id"], record["start"], record["duration"]
     if lengths is not None and recording not in lengths:
-        data.error(
-            place.file, place.line, f"'{utterance}' is of recording '{recording}', which is not in the recordings"
-        )
+        data.error(place, f"'{utterance}' is of recording '{recording}', which is not in the recordings")
     if start < 0:
-        data.error(place.file, place.line, f"'{utterance}' starts at {start:g} s, before its recording")
+        data.error(place, f"'{utterance}' starts at {start:g} s, before its recording")
     if duration <= 0:
-        data.error(place.file, place.line, f"'{utterance}' has a duration of {duration:g} s")
+        data.error(place, f"'{utterance}' has a duration of {duration:g} s")
         return
     data.seconds += duration
     length = (lengths or {}).get(recording)
     if length is not None and start + duration > length + limits.tolerance:
         data.error(
-            place.file,
-            place.line,
+            place,
             f"'{utterance}' ends at {start + duration:.3f} s, beyond its audio of {length:.3f} s",
         )
         duration = max(0.0, length - start)
     data.check_transcript(place, utterance, record["text"], duration, limits)
     text = record["text"]
     if text.strip() and text != " ".join(text.split()):
-        data.error(place.file, place.line, f"words of '{utterance}' are not separated by single blanks")
+        data.error(place, f"words of '{utterance}' are not separated by single spaces")
 
 
 def _check_channels(data: DataSet, supervisions: Records, recordings: Records) -> None:
@@ -204,11 +201,9 @@ def _check_channels(data: DataSet, supervisions: Records, recordings: Records) -
         channel = record.get("channel", 0)
         there = {c for s in recordings.get(record["recording_id"], ({}, None))[0].get("sources", []) for c in _of(s)}
         if isinstance(channel, list) and len(channel) > 1:
-            data.error(place.file, place.line, f"'{utterance}' is on the channels {channel}: choose one")
+            data.error(place, f"'{utterance}' is on the channels {channel}: choose one")
         elif there and (channel[0] if isinstance(channel, list) and channel else channel) not in there:
-            data.error(
-                place.file, place.line, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}"
-            )
+            data.error(place, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}")
 
 
 def _of(source: Any) -> list[int]:
@@ -227,38 +222,35 @@ def _check_cuts(
     for cut, (record, place) in cuts.items():
         inner = record["supervisions"]
         if len(inner) != 1 or not isinstance(inner[0], dict):
-            data.error(place.file, place.line, f"cut '{cut}' has {len(inner)} supervisions, not one")
+            data.error(place, f"cut '{cut}' has {len(inner)} supervisions, not one")
             continue
         if inner[0].get("id") != cut:
-            data.error(
-                place.file, place.line, f"cut '{cut}' has the supervision '{inner[0].get('id')}', not its own id"
-            )
+            data.error(place, f"cut '{cut}' has the supervision '{inner[0].get('id')}', not its own id")
         if record["duration"] <= 0:
-            data.error(place.file, place.line, f"cut '{cut}' has a duration of {record['duration']:g} s")
+            data.error(place, f"cut '{cut}' has a duration of {record['duration']:g} s")
         recording = record.get("recording")
         owner = recording.get("id") if isinstance(recording, dict) else None
         length = lengths.get(owner) if isinstance(owner, str) else None
         if not isinstance(owner, str):
-            data.error(place.file, place.line, f"malformed: cut '{cut}' has no recording with an id")
+            data.error(place, f"malformed: cut '{cut}' has no recording with an id")
         elif length is None:
-            data.error(place.file, place.line, f"cut '{cut}' is of recording '{owner}', which is unknown")
+            data.error(place, f"cut '{cut}' is of recording '{owner}', which is unknown")
         elif any(recording.get(name) != recordings[owner][0].get(name) for name in _SAME):
-            data.error(place.file, place.line, f"the recording '{owner}' of cut '{cut}' is another in the recordings")
+            data.error(place, f"the recording '{owner}' of cut '{cut}' is another in the recordings")
         elif record["start"] + record["duration"] > length + limits.tolerance:
             end = record["start"] + record["duration"]
-            data.error(place.file, place.line, f"cut '{cut}' ends at {end:.3f} s, beyond its audio of {length:.3f} s")
+            data.error(place, f"cut '{cut}' ends at {end:.3f} s, beyond its audio of {length:.3f} s")
         if supervisions is None:
             continue
         if cut not in supervisions:
-            data.error(place.file, place.line, f"cut '{cut}' is missing in the supervisions")
+            data.error(place, f"cut '{cut}' is missing in the supervisions")
         else:
             for name in ("text", "speaker"):
                 if inner[0].get(name) != supervisions[cut][0][name]:
                     data.error(
-                        place.file,
-                        place.line,
+                        place,
                         f"{name} of cut '{cut}' is not that of its supervision in the supervisions",
                     )
     for utterance in (supervisions or {}).keys() - cuts.keys():
         place = supervisions[utterance][1]
-        data.error(place.file, place.line, f"'{utterance}' is missing in the cuts")
+        data.error(place, f"'{utterance}' is missing in the cuts")

@@ -1,35 +1,13 @@
-"""What data checks find, and how they say it."""
+"""A set of utterances that is checked, what counts as a problem, and how sets are compared."""
 
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from asrpar.corpus.kaldi.tables import UNLIKE, id_fault
-from asrpar.files.text import nfc, one_line
+from asrpar.corpus.ids import id_fault
+from asrpar.corpus.problems import Place, Problem, Problems
 
 MARGIN = 0.3  # s
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with data.
-
-    Attributes:
-        file: as the user named its folder.
-        line: counted from 1; for ``.jsonl.gz`` the record's number; 0 for the file as a whole.
-        message: what is wrong, and where that is not plain, what to do.
-        warning: True if the data can be used all the same.
-    """
-
-    file: str
-    line: int
-    message: str
-    warning: bool = False
-
-    def __str__(self) -> str:
-        return one_line(f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +16,7 @@ class Limits:
 
     Attributes:
         sampling_rate: of all audio, in Hz; None for whatever most of the recordings have.
-        max_chars_per_second: transcript characters, blanks not counted, per second of audio; syllables written as one
+        max_chars_per_second: transcript characters, spaces not counted, per second of audio; syllables written as one
             character (Chinese, Japanese, Korean) count as two.
         tolerance: seconds by which an utterance may pass the end of its audio; times are often rounded.
         train_split: name of the set that must share no speakers with the others.
@@ -56,34 +34,15 @@ class Limits:
     read_audio: bool = False
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where an entry stands."""
-
-    file: str
-    line: int
-
-
 @dataclass
-class DataSet:
+class DataSet(Problems):
     """One checked set: what is wrong with it, and what comparing it with other sets needs."""
 
     name: str
-    where: str
-    problems: list[Problem] = field(default_factory=list)
     speakers: dict[str, str] = field(default_factory=dict)  # utterance: speaker
     places: dict[str, Place] = field(default_factory=dict)  # utterance: where its speaker stands
     seconds: float = 0.0
     sampling_rate: int | None = None
-    unread: set[str] = field(default_factory=set)  # files that are missing, or have lines that could not be read
-
-    def error(self, file: object, line: int, message: str) -> None:
-        """Note a problem that makes the data unusable."""
-        self.problems.append(Problem(str(file), line, message))
-
-    def warn(self, file: object, line: int, message: str) -> None:
-        """Note a problem that the data can be used with."""
-        self.problems.append(Problem(str(file), line, message, warning=True))
 
     def summary(self) -> str:
         """One line about the size."""
@@ -92,39 +51,22 @@ class DataSet:
             f"{self.seconds / 3600:.2f} h, {self.sampling_rate} Hz"
         )
 
-    def check_order(self, entries: Sequence[tuple[str, Place]], ordered: bool = True) -> None:
-        """Note ids that occur twice or look alike and, if they have to be ``ordered``, not by bytes (LC_ALL=C)."""
-        first: dict[str, Place] = {}
-        alike: dict[str, tuple[str, Place]] = {}
-        for key, place in entries:
-            if key in first:
-                self.error(place.file, place.line, f"'{key}' is a duplicate of line {first[key].line}")
-            first.setdefault(key, place)
-            other, there = alike.setdefault(nfc(key), (key, place))
-            if other != key:
-                self.warn(place.file, place.line, f"'{key}' looks like '{other}' of line {there.line}, but {UNLIKE}")
-        for (before, _), (key, place) in pairwise(entries) if ordered else ():
-            if key < before:  # the order of code points is that of UTF-8 bytes
-                self.error(
-                    place.file, place.line, f"unsorted: '{key}' comes after '{before}'; sort with LC_ALL=C sort -k1,1"
-                )
-
     def check_transcript(self, place: Place, utterance: str, text: str, seconds: float | None, limits: Limits) -> None:
         """Note an empty transcript, and one too long for ``seconds`` of audio (None: length unknown).
 
-        More than ``max_chars_per_second`` is a warning, more than twice as many an error.
+        An empty one is a warning, for silence is data, too. More than ``max_chars_per_second`` is a warning, more than
+        twice as many an error.
         """
         count = len("".join(text.split()))
         if count == 0:
-            self.error(place.file, place.line, f"'{utterance}' has an empty transcript")
+            self.warn(place, f"'{utterance}' has an empty transcript")
         elif seconds:
             # A word of one's own can be cut close, and what is cut off is still understood: short ones have a margin.
             most = limits.max_chars_per_second * (seconds + MARGIN)
             if _letters(text) > most:
                 note = self.error if _letters(text) > 2 * most else self.warn
                 note(
-                    place.file,
-                    place.line,
+                    place,
                     f"transcript of '{utterance}' is too long for its audio: {count} characters in {seconds:.2f} s are "
                     f"{count / seconds:.0f} per second, where hardly anybody speaks more than "
                     f"{limits.max_chars_per_second:g} (--max-chars-per-second): wrong transcript, or audio cut short",
@@ -136,47 +78,13 @@ class DataSet:
         self.places.setdefault(utterance, place)
         fault = id_fault(utterance)
         if fault:
-            self.error(place.file, place.line, f"utterance id '{utterance}' {fault}: transcripts are 'WORDS (id)'")
+            self.error(place, f"utterance id '{utterance}' {fault}: transcripts are 'WORDS (id)'")
         if not utterance.startswith(speaker):
             self.warn(
-                place.file,
-                place.line,
+                place,
                 f"utterance id '{utterance}' does not begin with its speaker '{speaker}', so utterances and speakers "
                 "sort differently",
             )
-
-
-def grouped(problems: Iterable[Problem], most: int) -> list[Problem]:
-    """The problems in their order, where many of one file say the same of different entries: the first few of them.
-
-    Args:
-        problems: sorted by file and line.
-        most: errors of a kind that are kept; of a kind's warnings, from three on, the first one is kept. The last that
-            is kept names how many more there are, and some of them.
-    """
-    kinds: dict[tuple[str, bool, str], list[Problem]] = {}
-    kept = list(problems)
-    for problem in kept:
-        kinds.setdefault((problem.file, problem.warning, _kind(problem.message)), []).append(problem)
-    short: dict[Problem, Problem | None] = {}
-    for same in kinds.values():
-        keep = (1 if len(same) > 2 else 2) if same[0].warning else most
-        rest = same[keep:]
-        if rest:
-            last = same[keep - 1]
-            named = ", ".join(dict.fromkeys(q[0] for p in rest[:3] if (q := _QUOTED.findall(p.message))))
-            more = f"(and {len(rest)} more like this" + (f": {named}" if named else "")
-            short |= dict.fromkeys(rest)
-            short[last] = replace(last, message=f"{last.message} {more}{', ...)' if len(rest) > 3 and named else ')'}")
-    return [found for p in kept if (found := short.get(p, p)) is not None]
-
-
-_QUOTED = re.compile(r"'[^']*'")
-
-
-def _kind(message: str) -> str:
-    """A message without the names and numbers in it."""
-    return re.sub(r"\d+", "0", _QUOTED.sub("''", message))
 
 
 def _letters(text: str) -> int:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from asrpar.corpus.checks.report import DataSet, Place
+from asrpar.corpus.problems import Place, Problems
 from asrpar.files.text import nfc
 
 _ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")  # which have letters that look alike
@@ -15,11 +15,11 @@ _ENTITY = re.compile(r"&(?:#\d+|#x[\da-fA-F]+|[a-z]{2,6});")
 _MARKUP = re.compile(r"(?:^|\s)(?:[{}@]|;;\S*)(?=\s|$)")
 
 
-def check_texts(data: DataSet, texts: Iterable[tuple[Place, str, str]]) -> None:
+def check_texts(problems: Problems, texts: Iterable[tuple[Place, str, str]]) -> None:
     """Warn of what transcripts hold that is easily overlooked.
 
     Args:
-        data: takes the warnings.
+        problems: takes the warnings.
         texts: place, utterance and transcript.
     """
     found: dict[str, list[tuple[Place, str, str]]] = {}
@@ -34,9 +34,8 @@ def check_texts(data: DataSet, texts: Iterable[tuple[Place, str, str]]) -> None:
         place, _, what = entries[0]
         ids = ", ".join(utterance for _, utterance, _ in entries[:3]) + ", ..." * (len(entries) > 3)
         have = "transcript has" if len(entries) == 1 else "transcripts have"
-        data.warn(
-            place.file,
-            place.line,
+        problems.warn(
+            place,
             f"{len(entries)} {have} {kind}, here {what} ({ids}): {_KINDS[kind][1]}",
         )
 

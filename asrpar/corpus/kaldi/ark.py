@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from kaldiio import matio
 
-from asrpar.corpus.kaldi.tables import Problems, check_key, read_table
+from asrpar.corpus.kaldi.tables import check_key, read_table
 from asrpar.corpus.matrices import damage
+from asrpar.corpus.problems import Problems
 from asrpar.errors import DataError
 from asrpar.files.replacing import replacing
 
@@ -170,19 +171,19 @@ def read_scp(path: str | Path) -> dict[str, tuple[str, int]]:
     """
     path = Path(path)
     problems = Problems(str(path.parent))
-    rows = read_table(path, problems, ordered=False)
-    problems.raise_if_any()
+    rows = read_table(problems, path, "utterance archive:offset", ordered=False)
+    problems.refuse()
     entries: dict[str, tuple[str, int]] = {}
     there: set[str] = set()
     for key, row in rows.items():
         match = re.fullmatch(r"(?P<ark>.+?)(:(?P<offset>\d{1,18}))?", row.value)
         if match is None or "|" in (row.value[0], row.value[-1]):
-            raise DataError(f"{path}:{row.line}: '{row.value}' is a command; commands in data are not run")
+            raise DataError(f"{path}:{row.place.line}: '{row.value}' is a command; commands in data are not run")
         if row.value.endswith("]"):
-            raise DataError(f"{path}:{row.line}: ranges of rows ('{row.value}') are not read")
+            raise DataError(f"{path}:{row.place.line}: ranges of rows ('{row.value}') are not read")
         if match["ark"] not in there:
             if not Path(match["ark"]).is_file():
-                raise DataError(f"{path}:{row.line}: no such file: {match['ark']}")
+                raise DataError(f"{path}:{row.place.line}: no such file: {match['ark']}")
             there.add(match["ark"])
         entries[key] = match["ark"], int(match["offset"] or 0)
     return entries

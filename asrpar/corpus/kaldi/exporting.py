@@ -37,7 +37,7 @@ def export_split(
         compression: as for `asrpar.corpus.kaldi.ark.write_matrices`.
 
     Raises:
-        DataError: something that a data folder cannot hold: a transformed recording, audio in memory, blanks in an id
+        DataError: something that a data folder cannot hold: a transformed recording, audio in memory, spaces in an id
             or, where there are no features, audio of a kind that Kaldi does not read.
     """
     output = Path(output)

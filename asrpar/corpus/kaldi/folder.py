@@ -1,16 +1,43 @@
-"""Kaldi data folders: reading one, with all its files checked against each other.
+"""Kaldi data folders: the one reader of their tables, which checks them against each other and collects problems.
 
-A folder has ``wav.scp``, ``text``, ``utt2spk``, ``spk2utt`` and perhaps ``segments``, ``spk2gender``, ``utt2lang`` and
-``feats.scp``.
+A folder has ``wav.scp``, ``text``, ``utt2spk``, ``spk2utt`` and perhaps ``segments``, ``spk2gender``, ``feats.scp`` and
+others. What is an error is what Kaldi's own check (``utils/validate_data_dir.sh``) refuses, but for the warnings that
+are named where they are made. Nothing here opens audio or archives: see `asrpar.corpus.checks.kaldi`.
 """
 
+import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asrpar.corpus.kaldi.tables import Problems, Row, read_table, same_keys
-from asrpar.errors import DataError
+from asrpar.corpus.kaldi.tables import Row, Table, read_table, same_keys
+from asrpar.corpus.problems import Place, Problems
 
-OVERSHOOT = 0.5  # seconds by which a segment may outlast its recording before it is an error, as in extract-segments
+REQUIRED = ("wav.scp", "text", "utt2spk", "spk2utt")
+
+# Of tables: what a line looks like, and how many fields it has at least and at most.
+_FORMS: dict[str, tuple[str, int, int | None]] = {
+    "wav.scp": ("recording path", 2, None),
+    "text": ("utterance word word ...", 1, None),
+    "utt2spk": ("utterance speaker", 2, 2),
+    "spk2utt": ("speaker utterance utterance ...", 2, None),
+    "segments": ("utterance recording start end [channel]", 4, 5),
+    "spk2gender": ("speaker m|f", 2, 2),
+    "cmvn.scp": ("speaker archive:offset", 2, 2),
+    "utt2dur": ("utterance seconds", 2, 2),
+    "utt2num_frames": ("utterance frames", 2, 2),
+    "utt2lang": ("utterance language", 2, 2),
+    "feats.scp": ("utterance archive:offset", 2, 2),
+    "reco2dur": ("recording seconds", 2, 2),
+    "reco2file_and_channel": ("recording file A|B", 3, 3),
+}
+
+# Tables that list exactly the speakers, utterances or recordings.
+_LISTS = {
+    "speaker": ("spk2gender", "cmvn.scp"),
+    "utterance": ("utt2spk", "text", "utt2dur", "utt2num_frames", "utt2lang", "feats.scp"),
+    "recording": ("reco2dur", "reco2file_and_channel"),
+}
 
 # What others of Kaldi's files are for, which change what a model sees.
 NOT_USED = {
@@ -20,11 +47,6 @@ NOT_USED = {
     "utt2warp": "is not used: there is no vocal tract length normalisation",
     "ivectors.scp": "is not used: models take features alone",
 }
-
-
-def not_used(folder: Path) -> list[str]:
-    """Those of `NOT_USED` that a data folder has."""
-    return [name for name in NOT_USED if (folder / name).is_file()]
 
 
 @dataclass
@@ -58,95 +80,138 @@ class KaldiDir:
         return speakers
 
 
-def read_kaldi_dir(path: str | Path) -> KaldiDir:
-    """Read a folder and check all its files against each other. Audio is not touched.
+@dataclass
+class KaldiTables:
+    """The tables of a folder, as far as they could be read.
 
-    Raises:
-        DataError: with the number of problems and the first few, each with file and line.
+    Attributes:
+        path: the folder.
+        tables: file name → table, of the files that are there.
+        segments: of ``segments``, the lines that are right.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise DataError(f"no Kaldi data folder {path}")
-    problems = Problems(str(path))
-    for name in ("wav.scp", "text", "utt2spk", "spk2utt"):
-        if not (path / name).is_file():
-            problems.add(name, None, "is missing")
-    problems.raise_if_any()
 
-    wav = read_table(path / "wav.scp", problems)
-    text = read_table(path / "text", problems, empty_values=True)
-    utt2spk = read_table(path / "utt2spk", problems)
-    spk2utt = read_table(path / "spk2utt", problems)
-    optional = {
-        name: read_table(path / name, problems)
-        for name in ("segments", "feats.scp", "spk2gender", "utt2lang")
-        if (path / name).is_file()
+    path: Path
+    tables: dict[str, Table]
+    segments: dict[str, Segment]
+
+    def __getitem__(self, name: str) -> Table:
+        """A table; empty if the file is not there."""
+        return self.tables.get(name, {})
+
+    @property
+    def listed_in(self) -> str:
+        """The file that says which utterances there are."""
+        return "segments" if "segments" in self.tables else "wav.scp"
+
+    def content(self) -> KaldiDir:
+        """The values of tables without errors."""
+
+        def values(name: str) -> dict[str, str]:
+            return {key: row.value for key, row in self[name].items()}
+
+        return KaldiDir(
+            wav=values("wav.scp"),
+            text={utt: " ".join(row.fields) for utt, row in self["text"].items()},
+            utt2spk=values("utt2spk"),
+            segments=self.segments if "segments" in self.tables else None,
+            feats=values("feats.scp") if "feats.scp" in self.tables else None,
+            spk2gender=values("spk2gender"),
+            utt2lang=values("utt2lang"),
+        )
+
+
+def read_kaldi_dir(folder: Path, problems: Problems) -> KaldiTables:
+    """Read all tables of ``folder`` and check them against each other; what is wrong is added to ``problems``."""
+    for name in REQUIRED:
+        if not (folder / name).is_file():
+            how = " (utils/utt2spk_to_spk2utt.pl makes it)" if name == "spk2utt" else ""
+            problems.unreadable(folder / name, f"is missing{how}")
+    tables = {
+        name: read_table(problems, folder / name, *form) for name, form in _FORMS.items() if (folder / name).is_file()
     }
-    if problems.lost:
-        problems.raise_if_any()
-    for utt, row in utt2spk.items():
-        if len(row.fields) > 1:
-            problems.add("utt2spk", row.line, f"'{utt}' has more than one speaker")
-    _check_speakers(problems, utt2spk, spk2utt)
-
-    utterances = optional.get("segments", wav)
-    source = path / ("segments" if "segments" in optional else "wav.scp")
-    same_keys(problems, source, utterances, path / "utt2spk", utt2spk)
-    same_keys(problems, source, utterances, path / "text", text)
-    for name in ("feats.scp", "utt2lang"):
-        if name in optional:
-            same_keys(problems, source, utterances, path / name, optional[name])
-    if "spk2gender" in optional:
-        same_keys(problems, path / "spk2utt", spk2utt, path / "spk2gender", optional["spk2gender"])
-    segments = _read_segments(problems, optional["segments"], wav) if "segments" in optional else None
-    problems.raise_if_any()
-
-    def values(rows: dict[str, Row]) -> dict[str, str]:
-        return {key: row.value for key, row in rows.items()}
-
-    return KaldiDir(
-        wav=values(wav),
-        text={utt: " ".join(row.fields) for utt, row in text.items()},
-        utt2spk=values(utt2spk),
-        segments=segments,
-        feats=values(optional["feats.scp"]) if "feats.scp" in optional else None,
-        spk2gender=values(optional.get("spk2gender", {})),
-        utt2lang=values(optional.get("utt2lang", {})),
-    )
+    data = KaldiTables(folder, tables, {})
+    _check_speakers(problems, data)
+    for utt, row in data["segments"].items():
+        segment = _segment(problems, utt, row)
+        if segment is not None:
+            data.segments[utt] = segment
+    _check_recordings(problems, data)
+    known = {
+        "speaker": (folder / "spk2utt", _places(data["spk2utt"])),
+        "utterance": (folder / data.listed_in, _places(data[data.listed_in])),
+        "recording": (folder / "wav.scp", _places(data["wav.scp"])),
+    }
+    for kind, names in _LISTS.items():
+        for name in names:
+            if name in tables:
+                same_keys(problems, *known[kind], folder / name, _places(tables[name]), kind)
+    for speaker, row in data["spk2gender"].items():
+        if row.value not in ("m", "f"):  # which Kaldi refuses, and nothing here rests on
+            problems.warn(row.place, f"the gender of '{speaker}' is '{row.value}', where Kaldi has m and f")
+    for name, why in NOT_USED.items():
+        if (folder / name).is_file():
+            problems.warn(folder / name, why)
+    return data
 
 
-def _check_speakers(problems: Problems, utt2spk: dict[str, Row], spk2utt: dict[str, Row]) -> None:
-    said: dict[str, str] = {}
-    for speaker, row in spk2utt.items():
+def _places(table: Table) -> dict[str, Place]:
+    return {key: row.place for key, row in table.items()}
+
+
+def _check_speakers(problems: Problems, data: KaldiTables) -> None:
+    """Note where utt2spk and spk2utt differ."""
+    utt2spk = data["utt2spk"]
+    if "spk2utt" not in data.tables or "utt2spk" not in data.tables:
+        return
+    listed: dict[str, Place] = {}
+    for speaker, row in data["spk2utt"].items():
         for utt in row.fields:
-            if utt in said:
-                problems.add("spk2utt", row.line, f"'{utt}' is listed twice")
-            elif utt not in utt2spk:
-                problems.add("spk2utt", row.line, f"'{utt}' is not in utt2spk")
-            elif utt2spk[utt].value != speaker:
-                problems.add("spk2utt", row.line, f"'{utt}' is of '{utt2spk[utt].value}' in utt2spk, not '{speaker}'")
-            said[utt] = speaker
-    for utt, row in utt2spk.items():
-        if utt not in said:
-            problems.add("utt2spk", row.line, f"'{utt}' is not in spk2utt")
+            if utt in listed:
+                problems.error(row.place, f"utterance '{utt}' is a duplicate of line {listed[utt].line}")
+                continue
+            listed[utt] = row.place
+            if utt in utt2spk and utt2spk[utt].value != speaker:
+                there = utt2spk[utt]
+                problems.error(
+                    row.place,
+                    f"utterance '{utt}' is of '{speaker}' here and of '{there.value}' in utt2spk "
+                    f"(line {there.place.line})",
+                )
+    same_keys(problems, data.path / "spk2utt", listed, data.path / "utt2spk", _places(utt2spk), "utterance")
 
 
-def _read_segments(problems: Problems, rows: dict[str, Row], wav: dict[str, Row]) -> dict[str, Segment]:
-    segments = {}
-    for utt, row in rows.items():
-        fields = row.fields
-        try:
-            recording, start, end = fields[0], float(fields[1]), float(fields[2])
-            channel = {"A": 0, "B": 1}.get(fields[3], fields[3]) if len(fields) > 3 else None
-            channel = int(channel) if channel is not None else None
-            if len(fields) > 4 or (channel or 0) < 0:
-                raise ValueError
-        except (ValueError, IndexError):
-            problems.add("segments", row.line, f"'{utt}': expected 'UTTERANCE RECORDING START END [CHANNEL]'")
-            continue
-        if recording not in wav:
-            problems.add("segments", row.line, f"recording '{recording}' is not in wav.scp")
-        if not start >= 0 or (end != -1 and not start < end < float("inf")):
-            problems.add("segments", row.line, f"'{utt}': from {start:g} to {end:g} s is no piece of time")
-        segments[utt] = Segment(recording, start, None if end == -1 else end, channel)
-    return segments
+def _check_recordings(problems: Problems, data: KaldiTables) -> None:
+    """Note segments of recordings that are not there, and recordings without segments."""
+    wav, path = data["wav.scp"], data.path
+    for utt, row in data["segments"].items():
+        recording = row.fields[0]
+        if recording not in wav and problems.read(path / "wav.scp"):
+            problems.error(row.place, f"segment '{utt}' is of recording '{recording}', not in wav.scp")
+    if "segments" in data.tables and problems.read(path / "segments"):
+        used = {row.fields[0] for row in data["segments"].values()}
+        for recording, row in wav.items():
+            if recording not in used:  # refused by Kaldi; left over where a set was cut down to fewer utterances
+                problems.warn(row.place, f"recording '{recording}' has no segment")
+
+
+def _segment(problems: Problems, utt: str, row: Row) -> Segment | None:
+    recording, *times = row.fields[:3]
+    name = row.fields[3] if len(row.fields) > 3 else None
+    number = {"A": "0", "B": "1"}.get(name, name) if name else None
+    if number is not None and not re.fullmatch(r"\d{1,9}", number):
+        problems.error(row.place, f"malformed: channel '{name}' is none of A, B, 0, 1 ...")
+        return None
+    try:
+        start, end = map(float, times)
+    except ValueError:
+        start = end = math.nan
+    if not (math.isfinite(start) and math.isfinite(end)):
+        problems.error(row.place, f"malformed: '{' '.join(times)}' are not two times in seconds")
+        return None
+    whole = end == -1  # as Kaldi's extract-segments has it
+    if start < 0:
+        problems.error(row.place, f"segment '{utt}' starts at {start:g} s, before its recording")
+    if not whole and end <= start:
+        problems.error(row.place, f"segment '{utt}' ends at {end:g} s, not after its start {start:g} s")
+        return None
+    return Segment(recording, start, None if whole else end, None if number is None else int(number))

@@ -1,44 +1,91 @@
 """Manifests of a Kaldi data folder."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from lhotse import Recording, SupervisionSegment
 
-from asrpar.corpus.audio.files import probe
-from asrpar.corpus.kaldi.folder import OVERSHOOT, KaldiDir, Segment
-from asrpar.corpus.kaldi.pipes import plain_flac, run_pipe
-from asrpar.corpus.kaldi.tables import Problems
-from asrpar.corpus.manifests import Split
+from asrpar.corpus.audio.files import AudioInfo, probe
+from asrpar.corpus.checks.kaldi import OVERSHOOT, check_kaldi_dir
+from asrpar.corpus.checks.report import Limits
+from asrpar.corpus.kaldi.folder import KaldiDir, Segment
+from asrpar.corpus.kaldi.pipes import audio_file, run_pipe
+from asrpar.corpus.kaldi.tables import write_table
+from asrpar.corpus.manifests import Split, check_split_name, write_manifests
+from asrpar.corpus.problems import Problems, grouped, sort_problems
 from asrpar.errors import DataError
+from asrpar.files.lock import alone
 
 log = logging.getLogger("asrpar.corpus")
 
 
-def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False, where: str = "wav.scp") -> Split:
-    """Manifests of a data folder.
+def import_kaldi_dir(folder: str | Path, output: str | Path, split: str, limits: Limits) -> None:
+    """Check a data folder as `asrpar validate-data` does, and write the manifests of one split; warnings are logged.
 
-    Paths in ``wav.scp`` are relative to the current folder, as Kaldi takes them. ``flac -c -d -s FILE |``, the form
-    that Kaldi's recipes use, is read as a flac file and runs nothing. Any other pipe is run once, if allowed, and what
-    it writes is kept as ``work_dir/<recording>.wav``.
+    Several splits may be imported side by side. A feats.scp is kept as ``output/feats_<split>.scp``.
 
     Args:
-        data: a checked folder.
+        folder: the data folder.
+        output: where the manifests go, and the output of commands.
+        split: its name.
+        limits: what counts as an error, and whether commands in ``wav.scp`` are run.
+
+    Raises:
+        ConfigError: an impossible name. DataError: there are errors; the message has their number and the first few.
+    """
+    check_split_name(split)
+    folder, output = Path(folder), Path(output)
+    if not folder.is_dir():
+        raise DataError(f"no Kaldi data folder {folder}")
+    checked = check_kaldi_dir(folder, limits)
+    checked.found.refuse(more=f"; asrpar validate-data {folder} tells all")
+    for problem in grouped(sort_problems(checked.found.problems), most=1):
+        log.warning("%s:%d: %s", problem.file, problem.line, problem.message)
+    data = checked.tables.content()
+    with alone(output, f".{split}.lock"):
+        work_dir = output.absolute() / "audio" / split
+        made = import_split(data, work_dir, limits.allow_pipes, str(folder / "wav.scp"), checked.audio)
+        write_manifests(output, {split: made})
+        feats = output / f"feats_{split}.scp"
+        if data.feats:
+            write_table(feats, data.feats)
+        else:
+            feats.unlink(missing_ok=True)  # of an earlier import
+
+
+def import_split(
+    data: KaldiDir,
+    work_dir: str | Path,
+    allow_pipes: bool = False,
+    where: str = "wav.scp",
+    audio: Mapping[str, AudioInfo] | None = None,
+) -> Split:
+    """The recordings and utterances of a data folder.
+
+    Paths in ``wav.scp`` are relative to the current folder, as Kaldi takes them. A pipe is run once, if allowed, and
+    what it writes is kept as ``work_dir/<recording>.wav``.
+
+    Args:
+        data: what the folder's tables hold; they fit each other.
         work_dir: for the output of pipes.
         allow_pipes: run the commands in ``wav.scp``.
         where: how messages call the file.
+        audio: recordings that have been looked at already, and whose segments fit them.
 
     Raises:
         DataError: unreadable audio, a refused or failed pipe, a segment outside of its recording.
     """
+    audio = audio or {}
     problems = Problems(where)
     recordings: dict[str, Recording] = {}
     for rec, entry in data.wav.items():
         try:
-            recordings[rec] = _open(rec, entry, Path(work_dir), allow_pipes)
+            path = audio_file(rec, entry, allow_pipes)
+            recordings[rec] = probe(run_pipe(rec, entry, Path(work_dir)) if path is None else path, rec, audio.get(rec))
         except DataError as e:
-            problems.found.append(str(e))
-    problems.raise_if_any(show=1)
+            problems.error(Path(where), str(e))
+    problems.refuse(show=1)
     segments = data.segments
     if segments is None:
         segments = {rec: Segment(rec, 0.0, None) for rec in recordings}
@@ -50,14 +97,17 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
         end = whole if segment.end is None else segment.end
         channel = segment.channel if segment.channel is not None else recording.channel_ids[0]
         if channel not in recording.channel_ids or (segment.channel is None and recording.num_channels > 1):
-            problems.found.append(
+            problems.error(
+                Path("segments"),
                 f"'{utt}': recording '{recording.id}' has {recording.num_channels} channels; name an existing one in "
-                "the fifth column of segments"
+                "the fifth column of segments",
             )
         if segment.start >= whole or end > whole + OVERSHOOT:
-            problems.found.append(f"'{utt}' ends at {end:g} s, its recording '{recording.id}' at {whole:.3f} s")
+            problems.error(
+                Path("segments"), f"'{utt}' ends at {end:g} s, its recording '{recording.id}' at {whole:.3f} s"
+            )
         elif end > whole + 0.5 / recording.sampling_rate:
-            end, cut_short = whole, cut_short + 1
+            end, cut_short = whole, cut_short + (segment.recording not in audio)
         elif end > whole - 0.5 / recording.sampling_rate:
             end = whole  # the file has it rounded
         speaker = data.utt2spk[utt]
@@ -75,31 +125,7 @@ def import_split(data: KaldiDir, work_dir: str | Path, allow_pipes: bool = False
                 language=data.utt2lang.get(utt),
             )
         )
-    problems.raise_if_any()
+    problems.refuse()
     if cut_short:
         log.warning("%s: %d segments outlast their recording by up to %g s and were cut", where, cut_short, OVERSHOOT)
-    strays = [u for u, s in data.utt2spk.items() if not u.startswith(s)]
-    if strays:
-        log.warning("%s: %d utterance ids do not begin with their speaker (%s)", where, len(strays), strays[0])
-    unused = recordings.keys() - {s.recording_id for s in supervisions}
-    if unused:
-        log.warning("%s: %d recordings have no segment", where, len(unused))
     return Split(list(recordings.values()), supervisions)
-
-
-def _open(rec: str, entry: str, work_dir: Path, allow_pipes: bool) -> Recording:
-    if entry.startswith("|"):
-        raise DataError(f"'{rec}': '{entry}' is a pipe to write to, not to read from")
-    if not entry.endswith("|"):
-        if not Path(entry).exists() and Path(entry.rsplit(":", 1)[0]).is_file() and entry.rsplit(":", 1)[-1].isdigit():
-            raise DataError(f"'{rec}': audio inside an archive ({entry}) is not read; write wav files with wav-copy")
-        return probe(entry, rec)
-    flac = plain_flac(entry)
-    if flac is not None:
-        return probe(flac, rec)
-    if not allow_pipes:
-        raise DataError(
-            f"'{rec}' is a command ({entry}), and commands from data are not run unless you allow it: look through "
-            "wav.scp, then give --allow-pipes, or replace the commands by audio files"
-        )
-    return probe(run_pipe(rec, entry, work_dir), rec)

@@ -1,7 +1,8 @@
-"""Commands in ``wav.scp``. They come with the data, so they are run only where the user says so."""
+"""Entries of ``wav.scp``. Commands come with the data, so they are run only where the user says so."""
 
 import logging
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,6 +14,32 @@ from asrpar.files.paths import naming
 from asrpar.launch.safepath import users_environment
 
 log = logging.getLogger("asrpar.corpus")
+
+
+_ARCHIVE_ENTRY = re.compile(r".*:\d+(\[[^]]*\])?")
+
+
+def audio_file(rec: str, entry: str, allow_pipes: bool) -> Path | None:
+    """The file of an entry of ``wav.scp``; None for a command that has to be run.
+
+    ``flac -c -d -s FILE |``, the form that Kaldi's recipes use, is a flac file.
+
+    Raises:
+        DataError: a command where those are not allowed, or an entry that is not read.
+    """
+    if entry.startswith("|"):
+        raise DataError(f"'{rec}': '{entry}' is a pipe to write to, not to read from")
+    if entry.endswith("|"):
+        flac = plain_flac(entry)
+        if flac is None and not allow_pipes:
+            raise DataError(
+                f"'{rec}' is a command ({entry}), and commands from data are not run unless you allow it: look through "
+                "wav.scp, then give --allow-pipes, or replace the commands by audio files"
+            )
+        return None if flac is None else Path(flac)
+    if _ARCHIVE_ENTRY.fullmatch(entry) and not Path(entry).exists():
+        raise DataError(f"'{rec}': audio inside an archive ({entry}) is not read; write wav files with wav-copy")
+    return Path(entry)
 
 
 def plain_flac(entry: str) -> str | None:

@@ -4,8 +4,9 @@ import pytest
 from data_checks import write_wav
 
 from asrpar.corpus.checks.folders import check_paths
-from asrpar.corpus.checks.report import DataSet, Place
+from asrpar.corpus.checks.report import DataSet
 from asrpar.corpus.checks.text import check_texts
+from asrpar.corpus.problems import Place
 
 
 def warnings(*texts):

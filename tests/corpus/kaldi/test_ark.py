@@ -177,8 +177,8 @@ def test_no_pickle_is_loaded_and_no_command_run(tmp_path: Path) -> None:
     [
         ("a gone.ark:3\n", "no such file: gone.ark"),
         (f"a {__file__}:{10**20}\n", "feats.scp:1: no such file"),
-        ("a\n", "feats.scp:1: 'a' has no value"),
-        ("a x:1\na x:1\n", "feats.scp:2: 'a' occurs twice"),
+        ("a\n", "feats.scp:1: malformed: 1 fields; the form is `utterance archive:offset`"),
+        ("a x:1\na x:1\n", "feats.scp:2: 'a' is a duplicate of line 1"),
         ("a x.ark:3[0:5]\n", "ranges of rows"),
         ("", "feats.scp: is empty"),
     ],

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asrpar.corpus.checks.folders import Limits, check_paths
+from asrpar.corpus.checks.folders import check_paths
+from asrpar.corpus.checks.report import Limits
 from asrpar.corpus.manifests import write_manifests
 from asrpar.corpus.synthetic import espeak
 from asrpar.corpus.synthetic.config import SplitConfig, SyntheticConfig, speaker_of
