@@ -58,7 +58,7 @@ def command(
 
     Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
     """
-    from asrpar.decode.config import check_suffix, results_folder
+    from asrpar.decode.folders import check_suffix, results_folder
     from asrpar.score.trn import read_utt2spk
 
     check_suffix(suffix)

@@ -85,6 +85,11 @@ def settings_of(section: str) -> Iterator["Setting"]:
         yield from of_class(getattr(import_module(module), name))
         if section == "features":
             yield from _fbank()
+        elif section == "decode":
+            from asrpar.decode.engines import ENGINES
+
+            for name in ENGINES:
+                yield from of_class(ENGINES.settings_class(name), f"engines.{name}.")
         return
     from asrpar.parallel.strategies import STRATEGIES
 

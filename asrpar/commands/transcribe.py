@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,10 @@ from asrpar.files.paths import require_file
 from asrpar.files.replacing import replacing
 
 if TYPE_CHECKING:
-    from asrpar.decode.config import DecodeConfig, GivenConfig
-    from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+    from asrpar.decode.config import GivenConfig
+    from asrpar.decode.decoder import Decoder
+    from asrpar.decode.scales import SearchPoint
+    from asrpar.decode.words import Hypothesis
 
 FORMATS = ("text", "trn", "ctm")
 
@@ -28,8 +30,12 @@ FORMATS = ("text", "trn", "ctm")
     "--graph", metavar="DIR", help="Decoding graph of stage 5; without, the best unit of each frame is taken."
 )
 @click.option("--lang", metavar="DIR", help="Language folder of stage 3: its lexicon makes word times exact.")
-@click.option("--engine", help="kaldi or k2; the same as --set engine=NAME.")
-@click.option("--jobs", type=click.IntRange(0), help="Processes of the kaldi engine; 0: as many as there are cores.")
+@click.option("--engine", metavar="NAME", help="Engine; the same as --set engine=NAME.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(0),
+    help="Processes of an engine that has them; 0: one for each core.",
+)
 @click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
 @click.option("--resample", is_flag=True, help="Convert recordings of another sampling rate instead of refusing them.")
 @click.option("--channel", type=click.IntRange(0), help="Channel of recordings that have several, from 0.")
@@ -65,17 +71,14 @@ def command(
     NAME, a tab and the words, one line for each recording.
     """
     from asrpar.decode.config import GivenConfig
+    from asrpar.decode.engines import engine_options
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
-    if jobs is not None:
-        overrides = (*overrides, f"jobs={jobs}")
     if graph is None and engine not in (None, "greedy"):
         raise ConfigError(f"the {engine} engine needs --graph")
     engine = engine if graph else "greedy"
-    if engine is not None:
-        overrides = (*overrides, f"engine={engine}")
-    given = load_config(GivenConfig, config_path, overrides)
+    given = load_config(GivenConfig, config_path, (*overrides, *engine_options(engine, jobs)))
     config = given.filled()
     config.validate()
     if not Path(exp).is_dir():
@@ -83,7 +86,9 @@ def command(
     checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
     require_file(checkpoint, "asrpar train (stage 6)")
 
-    from asrpar.decode.engine import device_of
+    from asrpar.decode.acoustic import device_of
+    from asrpar.decode.decoder import make_decoder
+    from asrpar.decode.engine import Symbols
     from asrpar.decode.match import check_units
     from asrpar.decode.transcribe import names_of, transcribe
     from asrpar.feats.recording import FrontEnd
@@ -105,13 +110,16 @@ def command(
     if identity.features["normalize"] == "speaker":
         log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
     seconds = front_end.extractor.frame_shift * module.subsampling
-    with _engine(config, graph, lang, identity.units, checkpoint, seconds, device) as searcher:
-        check_units(identity, checkpoint, searcher.classes, searcher.tokens_file)
-        point, why = _point(given, searcher, Path(exp), checkpoint, graph)
-        log.info("%s: %s", why, ", ".join(f"{k} {v:g}" for k, v in asdict(point).items() if _counts(searcher, k)))
-        if searcher.unit != "words":
+    units = None if graph else Symbols(identity.units, checkpoint)
+    language = Path(lang) if lang else None
+    folder = Path(graph) if graph else None
+    with make_decoder(config, folder, seconds, language, device, units, facts.get("blank", 0)) as decoder:
+        check_units(identity, checkpoint, decoder.symbols.classes, decoder.symbols.where)
+        point, why = _point(given, decoder, Path(exp), checkpoint, folder)
+        log.info("%s: %s", why, ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes))
+        if decoder.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
-        found = transcribe(module, front_end, searcher, point, dict(zip(names, paths, strict=True)), device)
+        found = transcribe(module, front_end, decoder, point, dict(zip(names, paths, strict=True)), device)
         with _out(output) as write:
             for line in _lines(found, form):
                 write(line)
@@ -125,55 +133,28 @@ def _spare(audio: list[Path], output: str | None) -> None:
             raise ConfigError(f"--output {output} is the recording {over}: give another file")
 
 
-def _engine(
-    config: "DecodeConfig",
-    graph: str | None,
-    lang: str | None,
-    units: list[str],
-    model: Path,
-    seconds: float,
-    device: str,
-) -> "Engine":
-    from asrpar.decode.engine import make_engine
-    from asrpar.decode.engines.greedy import GreedyEngine
-
-    language = Path(lang) if lang else None
-    if config.engine == "greedy":
-        return GreedyEngine.of_units(units, model, seconds)
-    return make_engine(config, Path(graph), seconds, language, device)
-
-
-def _counts(engine: "Engine", setting: str) -> bool:
-    return engine.name != "greedy" or setting == "blank_penalty"
-
-
 def _point(
-    given: "GivenConfig", engine: "Engine", exp: Path, model: Path, graph: str | None
+    given: "GivenConfig", decoder: "Decoder", exp: Path, model: Path, graph: Path | None
 ) -> tuple["SearchPoint", str]:
     """LM scale, beam and penalties, and where they come from.
 
     One value of a setting is taken; of several the one that was chosen on dev, which must be among them.
     """
     from asrpar.decode.earlier import earlier_choice, made_with
-    from asrpar.decode.sweep import grid
+    from asrpar.decode.sweep import LISTS, grid
     from asrpar.score.origin import origin
 
-    lists = {
-        "lm_scale": given.lm_scales,
-        "beam": given.beams,
-        "word_penalty": given.word_penalties,
-        "blank_penalty": given.blank_penalties,
-    }
+    lists = {axis: getattr(given, LISTS[axis]) for axis in decoder.axes}
     one = {name: values[0] for name, values in lists.items() if len(set(values)) == 1}
     several = {name: values for name, values in lists.items() if len(set(values)) > 1}
-    facts = {**origin(model, exp), **made_with(engine, Path(graph) if graph else None)}
+    facts = {**origin(model, exp), **made_with(decoder, graph)}
     choice = None
-    if any(name not in one and _counts(engine, name) for name in lists):
+    if len(one) < len(lists):
         choice = earlier_choice(exp, facts, lambda p: all(getattr(p, name) in v for name, v in several.items()))
     if choice is not None:
         but = " but for what is set" if one else ""
         return replace(choice.point, **one), f"as chosen on {choice.dev} in {choice.folder}{but}"
-    points = grid(given.filled())
+    points = grid(given.filled(), decoder.axes)
     if len(points) == 1:
         return points[0], "as set"
     raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asrpar.errors import DataError
+from asrpar.errors import ConfigError, DataError
 
 
 @dataclass
@@ -66,3 +66,10 @@ def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cp
         raise DataError("the model's output is NaN for every utterance: its training has diverged")
     out.log_probs.sort(key=lambda pair: pair[0])
     return out
+
+
+def device_of(name: str) -> str:
+    """The device that the setting ``device`` means here. Raises `ConfigError` if there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but torch sees no CUDA device here")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

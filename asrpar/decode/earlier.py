@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.config import results_folder
-from asrpar.decode.engine import Engine, SearchPoint
+from asrpar.decode.decoder import Decoder
+from asrpar.decode.folders import results_folder
+from asrpar.decode.scales import SearchPoint
 from asrpar.errors import ConfigError
 from asrpar.files.paths import entries
 
@@ -22,11 +23,11 @@ class Choice:
     folder: Path
 
 
-def made_with(engine: Engine, graph: Path | None) -> dict[str, Any]:
+def made_with(decoder: Decoder, graph: Path | None) -> dict[str, Any]:
     """Facts for ``decode.json`` that tell one search from another."""
-    digest = hashlib.sha256(b"".join(_digest(path) for path in engine.files)).hexdigest()
+    digest = hashlib.sha256(b"".join(_digest(path) for path in decoder.files)).hexdigest()
     return {
-        "engine": engine.name,
+        "engine": decoder.name,
         "graph": None if graph is None else str(graph.absolute()),
         "graph_sha256": digest,
     }

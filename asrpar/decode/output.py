@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.engine import Hypothesis
+from asrpar.decode.words import Hypothesis
 from asrpar.files.paths import naming
 from asrpar.numbers import plain
 

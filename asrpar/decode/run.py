@@ -12,11 +12,14 @@ from typing import Any
 import torch
 
 from asrpar.decode.acoustic import AcousticOutput, run_model
-from asrpar.decode.config import DecodeConfig, results_folder
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.decoder import Decoder
 from asrpar.decode.earlier import check_free, earlier_choice, features_of, made_with
-from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+from asrpar.decode.folders import results_folder
 from asrpar.decode.output import write_decoded
+from asrpar.decode.scales import SearchPoint
 from asrpar.decode.sweep import SweepResult, grid, sweep
+from asrpar.decode.words import Hypothesis
 from asrpar.errors import ConfigError
 from asrpar.files.lock import alone_with
 from asrpar.info import git_hash, versions
@@ -25,8 +28,8 @@ from asrpar.numbers import ratio
 
 LOG = get_logger(__name__)
 
-# Errors of hypotheses against reference texts: at least "errors" and "wer".
-CountErrors = Callable[[list[Hypothesis], Mapping[str, str]], dict[str, float]]
+# Errors of the words of utterances against reference texts: at least "errors" and "wer".
+CountErrors = Callable[[Mapping[str, Sequence[str]], Mapping[str, str]], dict[str, float]]
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Job:
         reference: reference text of a transcript; the identity for words.
         input_seconds: time between two feature frames.
         notes: facts to keep in each ``decode.json``.
-        graph: the engine's, for the results to tell.
+        graph: the decoder's, for the results to tell.
         feats: likewise.
         suffix: tells several decodings of a set apart.
     """
@@ -62,7 +65,7 @@ class Job:
 
 
 def decode_sets(
-    job: Job, engine: Engine, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
+    job: Job, decoder: Decoder, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
 ) -> None:
     """Sweep the grid on ``dev``, then write ``decode_<set>`` for ``dev`` and each of ``tests``.
 
@@ -77,46 +80,66 @@ def decode_sets(
     with ExitStack() as held:
         for name in sets:
             held.enter_context(alone_with(job.folder(name)))
-        _decode_sets(job, engine, config, dev, tests, count_errors)
+        facts = {**job.notes, **made_with(decoder, job.graph)}
+        for name in sets:
+            if warning := check_free(job.folder(name), facts | features_of(job.feats, name), name):
+                LOG.warning("%s: %s", name, warning)
+        points, told = _points(job, decoder, config, dev, facts)
+        facts |= {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash(), **told}
+        swept = None
+        if dev is not None:
+            swept = _sweep(job, decoder, dev, points, count_errors, facts)
+            points = [swept.point]
+        for name in sets:
+            if name != dev:
+                _decode(job, decoder, name, points[0], swept, facts)
 
 
-def _decode_sets(
-    job: Job, engine: Engine, config: DecodeConfig, dev: str | None, tests: Sequence[str], count_errors: CountErrors
-) -> None:
-    facts = {**job.notes, **made_with(engine, job.graph)}
-    for name in dict.fromkeys(name for name in (dev, *tests) if name):
-        if warning := check_free(job.folder(name), facts | features_of(job.feats, name), name):
-            LOG.warning("%s: %s", name, warning)
-    points, chosen_on = grid(config), dev
-    if dev is None and len(points) > 1:
-        found = earlier_choice(job.exp, facts, points.__contains__, job.suffix)
-        if found is None:
-            raise ConfigError(
-                f"lm_scales, beams and penalties span {len(points)} settings, and {job.exp} has no choice among them "
-                "for this model, graph and engine: give --dev to choose on, or one value of each"
-            )
-        points, chosen_on, facts["choice_from"] = [found.point], found.dev, found.folder.name
-        LOG.info("as was chosen on %s in %s: %s", found.dev, found.folder, _describe(found.point))
-    elif len(points) == 1:
-        chosen_on = None
-    facts |= {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash()}
-    chosen: SweepResult | None = None
+def _points(
+    job: Job, decoder: Decoder, config: DecodeConfig, dev: str | None, facts: Mapping[str, Any]
+) -> tuple[list[SearchPoint], dict[str, Any]]:
+    """The points to search, and what to note of where the choice among them comes from."""
+    points = grid(config, decoder.axes)
+    if len(points) == 1:
+        return points, {"chosen_on": None}
     if dev is not None:
-        output, warnings = _acoustic(job, dev)
-        chosen = sweep(engine, output.log_probs, points, lambda h: count_errors(h, output.texts))
-        for warning in chosen.warnings:
-            LOG.warning("%s: %s", dev, warning)
-        if len(points) > 1:
-            LOG.info("chosen on %s out of %d settings: %s", dev, len(points), _describe(chosen.point))
-        words, seconds = chosen.hypotheses, chosen.seconds
-        _write(job, engine, dev, output, words, chosen.point, seconds, chosen_on, chosen, warnings, facts)
-    point = chosen.point if chosen else points[0]
-    for name in dict.fromkeys(t for t in tests if t != dev):
-        output, warnings = _acoustic(job, name)
-        start = time.perf_counter()
-        hypotheses = engine.decode(output.log_probs, point)
-        seconds = time.perf_counter() - start
-        _write(job, engine, name, output, hypotheses, point, seconds, chosen_on, chosen, warnings, facts)
+        return points, {"chosen_on": dev}
+    found = earlier_choice(job.exp, facts, points.__contains__, job.suffix)
+    if found is None:
+        raise ConfigError(
+            f"lm_scales, beams and penalties span {len(points)} settings, and {job.exp} has no choice among them "
+            "for this model, graph and engine: give --dev to choose on, or one value of each"
+        )
+    LOG.info("as was chosen on %s in %s: %s", found.dev, found.folder, _describe(found.point))
+    return [found.point], {"chosen_on": found.dev, "choice_from": found.folder.name}
+
+
+def _sweep(
+    job: Job,
+    decoder: Decoder,
+    dev: str,
+    points: Sequence[SearchPoint],
+    count_errors: CountErrors,
+    facts: Mapping[str, Any],
+) -> SweepResult:
+    output, warnings = _acoustic(job, dev)
+    swept = sweep(decoder, output.log_probs, points, lambda words: count_errors(words, output.texts))
+    for warning in swept.warnings:
+        LOG.warning("%s: %s", dev, warning)
+    if len(points) > 1:
+        LOG.info("chosen on %s out of %d settings: %s", dev, len(points), _describe(swept.point))
+    _write(job, decoder, Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings), swept, facts)
+    return swept
+
+
+def _decode(
+    job: Job, decoder: Decoder, name: str, point: SearchPoint, swept: SweepResult | None, facts: Mapping[str, Any]
+) -> None:
+    output, warnings = _acoustic(job, name)
+    start = time.perf_counter()
+    hypotheses = decoder.decode(output.log_probs, point)
+    seconds = time.perf_counter() - start
+    _write(job, decoder, Searched(name, output, hypotheses, point, seconds, warnings), swept, facts)
 
 
 def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
@@ -130,19 +153,20 @@ def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
     return output, warnings
 
 
-def _write(
-    job: Job,
-    engine: Engine,
-    name: str,
-    output: AcousticOutput,
-    hypotheses: list[Hypothesis],
-    point: SearchPoint,
-    seconds: float,
-    chosen_on: str | None,
-    chosen: SweepResult | None,
-    warnings: list[str],
-    facts: Mapping[str, Any],
-) -> None:
+@dataclass
+class Searched:
+    """A set and its words: the model's output, the point of the search, the seconds it took, what to warn of."""
+
+    name: str
+    output: AcousticOutput
+    hypotheses: list[Hypothesis]
+    point: SearchPoint
+    seconds: float
+    warnings: list[str]
+
+
+def _write(job: Job, decoder: Decoder, found: Searched, swept: SweepResult | None, facts: Mapping[str, Any]) -> None:
+    name, output, hypotheses, warnings = found.name, found.output, found.hypotheses, found.warnings
     partial = sorted(h.utt_id for h in hypotheses if not h.complete)
     if partial:
         warnings.append(
@@ -156,21 +180,20 @@ def _write(
     audio = output.input_frames * job.input_seconds
     value = {
         "set": name,
-        "engine": engine.name,
-        "unit": engine.unit,
-        "jobs": engine.jobs,
-        **({"blank_penalty": point.blank_penalty} if engine.name == "greedy" else asdict(point)),
-        "chosen_on": chosen_on,
+        "engine": decoder.name,
+        "unit": decoder.unit,
+        "jobs": decoder.jobs,
+        **{axis: getattr(found.point, axis) for axis in decoder.axes},
         "utterances": len(hypotheses),
         "partial": len(partial),
         "empty": sum(not h.words for h in hypotheses),
         "audio_seconds": round(audio, 3),
         "acoustic_model_seconds": round(output.seconds, 3),
-        "decode_seconds": round(seconds, 3),
+        "decode_seconds": round(found.seconds, 3),
         # Both parts together, as the user waits for both.
-        "real_time_factor": round(ratio(output.seconds + seconds, audio), 6),
-        "warnings": warnings + (chosen.warnings if chosen else []),
-        "dev_sweep": chosen.table if chosen else [],
+        "real_time_factor": round(ratio(output.seconds + found.seconds, audio), 6),
+        "warnings": warnings + (swept.warnings if swept else []),
+        "dev_sweep": swept.table if swept else [],
         **facts,
         **features_of(job.feats, name),
     }
@@ -178,7 +201,7 @@ def _write(
     write_decoded(folder, hypotheses, output.texts, value)
     LOG.info(
         "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",
-        name, len(hypotheses), audio, output.seconds, seconds, value["real_time_factor"], folder,
+        name, len(hypotheses), audio, output.seconds, found.seconds, value["real_time_factor"], folder,
     )  # fmt: skip
 
 

@@ -1,17 +1,28 @@
 """The search for scales and beam on the dev set."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
 import numpy as np
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+from asrpar.decode.decoder import Decoder
+from asrpar.decode.engine import BestPath
+from asrpar.decode.scales import SearchPoint
+from asrpar.decode.words import Hypothesis
 
-# Errors of hypotheses: a mapping with at least "errors" and "wer".
-CountErrors = Callable[[list[Hypothesis]], dict[str, float]]
+# The setting that lists the values of each axis.
+LISTS = {
+    "lm_scale": "lm_scales",
+    "beam": "beams",
+    "word_penalty": "word_penalties",
+    "blank_penalty": "blank_penalties",
+}
+
+# Errors of the words of each utterance: a mapping with at least "errors" and "wer".
+CountErrors = Callable[[Mapping[str, Sequence[str]]], dict[str, float]]
 
 
 @dataclass
@@ -25,32 +36,34 @@ class SweepResult:
     warnings: list[str]
 
 
-def grid(config: DecodeConfig) -> list[SearchPoint]:
-    """All points of the configured grid; for the greedy engine only the blank penalty is to be chosen."""
-    if config.engine == "greedy":
-        return [SearchPoint(blank_penalty=v) for v in sorted(set(config.blank_penalties))]
-    axes = (sorted(set(v)) for v in (config.lm_scales, config.beams, config.word_penalties, config.blank_penalties))
-    return [SearchPoint(*values) for values in product(*axes)]
+def grid(config: DecodeConfig, axes: Sequence[str]) -> list[SearchPoint]:
+    """All points of the configured grid along ``axes``, those that mean something to a decoder."""
+    values = [sorted(set(getattr(config, LISTS[axis]))) for axis in axes]
+    return [SearchPoint(**dict(zip(axes, point, strict=True))) for point in product(*values)]
 
 
 def sweep(
-    engine: Engine,
+    decoder: Decoder,
     utterances: Sequence[tuple[str, np.ndarray]],
     points: Sequence[SearchPoint],
     count_errors: CountErrors,
 ) -> SweepResult:
-    """Decode ``utterances`` at each point and choose by `choose`."""
+    """Search ``utterances`` at each point and choose by `choose`."""
     table: list[dict[str, float]] = []
-    hypotheses: list[list[Hypothesis]] = []
+    found: list[list[BestPath]] = []
     seconds: list[float] = []
     for point in points:
         start = time.perf_counter()
-        hypotheses.append(engine.decode(utterances, point))
+        found.append(decoder.search(utterances, point))
+        words = decoder.words(found[-1])
         seconds.append(time.perf_counter() - start)
-        partial = sum(not h.complete for h in hypotheses[-1])
-        table.append({**asdict(point), **count_errors(hypotheses[-1]), "partial": partial})
+        partial = sum(not path.complete for path in found[-1])
+        table.append({**asdict(point), **count_errors(words), "partial": partial})
     best = choose(points, [int(row["errors"]) for row in table])
-    return SweepResult(points[best], hypotheses[best], seconds[best], table, _edges(points, table, best))
+    start = time.perf_counter()
+    hypotheses = decoder.hypotheses(found[best], points[best])
+    seconds[best] += time.perf_counter() - start
+    return SweepResult(points[best], hypotheses, seconds[best], table, _edges(points, table, best))
 
 
 def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
@@ -74,8 +87,9 @@ def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
 
 def _edges(points: Sequence[SearchPoint], table: Sequence[dict[str, float]], best: int) -> list[str]:
     warnings = []
-    keys = {"lm_scale": "lm_scales", "word_penalty": "word_penalties", "blank_penalty": "blank_penalties"}
-    for name, key in keys.items():
+    for name, key in LISTS.items():
+        if name == "beam":  # a wider one costs time
+            continue
         values = sorted({getattr(p, name) for p in points})
         value = getattr(points[best], name)
         flat = {row["errors"] for row in table} == {table[best]["errors"]}

@@ -5,36 +5,41 @@ from collections.abc import Sequence
 from asrpar.decode.lexicon import SILENCE_WORD, Lexicon
 
 
-def token_runs(alignment: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Collapse classes per frame (blank 0) into (token, first frame, last frame + 1)."""
+def token_runs(alignment: Sequence[int], blank: int | None) -> list[tuple[int, int, int]]:
+    """Collapse classes per frame into (token, first frame, last frame + 1), leaving out the blank if there is one."""
     runs: list[tuple[int, int, int]] = []
-    previous = 0
+    previous = blank
     for t, token in enumerate(alignment):
-        if token and token == previous:
+        if token != blank and token == previous:
             runs[-1] = (token, runs[-1][1], t + 1)
-        elif token:
+        elif token != blank:
             runs.append((token, t, t + 1))
         previous = token
     return runs
 
 
 def word_spans(
-    alignment: Sequence[int], words: Sequence[str], emitted: Sequence[int], lexicon: Lexicon | None = None
+    alignment: Sequence[int],
+    words: Sequence[str],
+    emitted: Sequence[int],
+    lexicon: Lexicon | None,
+    blank: int | None,
 ) -> list[tuple[int, int]]:
     """First frame and last frame + 1 of each word.
 
     With a lexicon the path's tokens are cut into the words' pronunciations, which is exact: determinisation may move a
     word's label behind tokens that it shares with other words. Without one, or for the unfinished end of a partial
-    path, a word owns the tokens from its label to the next word's label. CTC shows tokens as spikes, so the end of a
+    path, a word owns the tokens from its label to the next word's label. With a blank, tokens are spikes: the end of a
     word is where its last token was seen, not where its sound ends.
 
     Args:
-        alignment: class of each frame, blank 0.
+        alignment: class of each frame.
         words: words of the path.
         emitted: frame at which the path carries each word's label, not decreasing.
         lexicon: pronunciations of each word, as tuples of classes.
+        blank: the class that belongs to no token; None if each does to one.
     """
-    runs = token_runs(alignment)
+    runs = token_runs(alignment, blank)
     owners = _cut_by_lexicon([r[0] for r in runs], words, lexicon) if lexicon else None
     if owners is None:
         owners = []

@@ -10,7 +10,9 @@ import torch
 
 from asrpar.corpus.ids import id_fault
 from asrpar.decode.acoustic import run_model
-from asrpar.decode.engine import Engine, Hypothesis, SearchPoint
+from asrpar.decode.decoder import Decoder
+from asrpar.decode.scales import SearchPoint
+from asrpar.decode.words import Hypothesis
 from asrpar.errors import DataError
 from asrpar.feats.batches import Batch
 from asrpar.feats.plan import padded
@@ -51,7 +53,7 @@ def names_of(paths: Sequence[Path], one_field: bool = False) -> list[str]:
 def transcribe(
     module: torch.nn.Module,
     front_end: FrontEnd,
-    engine: Engine,
+    decoder: Decoder,
     point: SearchPoint,
     recordings: Mapping[str, Path],
     device: str,
@@ -71,13 +73,13 @@ def transcribe(
             raise DataError(f"the model's output is NaN for {path}")
         waiting += output.log_probs
         if sum(len(x) for _, x in waiting) >= SEARCHED:
-            yield from _searched(engine, point, waiting)
+            yield from _searched(decoder, point, waiting)
             waiting = []
-    yield from _searched(engine, point, waiting)
+    yield from _searched(decoder, point, waiting)
 
 
-def _searched(engine: Engine, point: SearchPoint, waiting: list[tuple[str, np.ndarray]]) -> Iterator[Hypothesis]:
-    for hypothesis in engine.decode(waiting, point) if waiting else ():
+def _searched(decoder: Decoder, point: SearchPoint, waiting: list[tuple[str, np.ndarray]]) -> Iterator[Hypothesis]:
+    for hypothesis in decoder.decode(waiting, point) if waiting else ():
         if not hypothesis.complete:
             LOG.warning("%s reached no final state: its best unfinished path is taken", hypothesis.utt_id)
         yield hypothesis

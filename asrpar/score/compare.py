@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.config import results_folder
+from asrpar.decode.folders import results_folder
 from asrpar.errors import DataError, MissingInputError
 from asrpar.score.origin import check_origin
 from asrpar.score.significance import probability_better

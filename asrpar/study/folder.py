@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.config import results_folder
+from asrpar.decode.folders import results_folder
 from asrpar.errors import ConfigError
 from asrpar.files.paths import require_file
 from asrpar.files.replacing import replacing

@@ -73,7 +73,7 @@ def write_graph_():
 
 @pytest.fixture(scope="session")
 def one_job():
-    return DecodeConfig(jobs=1)
+    return DecodeConfig(engines={"kaldi": {"jobs": 1}})
 
 
 def segmentations(tokens):

@@ -9,10 +9,10 @@ import torch
 from decoding import RATE, SMALL, run, save_model
 from lhotse import CutSet
 
-from asrpar.commands.decode import _count_errors
 from asrpar.config import load_config, save_config
-from asrpar.decode.engine import Hypothesis
+from asrpar.decode.references import count_errors
 from asrpar.decode.run import silent
+from asrpar.decode.words import Hypothesis
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
@@ -187,14 +187,14 @@ def test_model_that_diverged(exp, data):
     [
         (["--exp", "nowhere"], "no experiment nowhere: run asrpar train"),
         (["--feats", "nowhere"], "no features in nowhere: run asrpar extract-features"),
-        (["--graph", "nowhere"], "HLG.fst is missing: run asrpar make-graph"),
+        (["--graph", "nowhere"], "nowhere.tokens.txt is missing: run asrpar make-graph"),
         (["--lang", "nowhere"], "nowhere.*is missing"),
         (["--model", "epoch-3.pt"], "epoch-3.pt is missing: run asrpar train"),
         (["--test", "test,eval"], "no set 'eval'; it has dev, test, train"),
         (["--test", "", "--dev", ""], "no set to decode"),
-        (["--engine", "kalid"], "engine: 'kalid' is none of kaldi, k2, greedy"),
+        (["--engine", "kalid"], "engine 'kalid' is unknown; did you mean 'kaldi'"),
         (["--set", "lm_scale=1"], "did you mean 'lm_scales'"),
-        (["--set", "device=gpu"], "none of auto, cpu, cuda"),
+        (["--set", "device=gpu"], "device 'gpu' is unknown; did you mean 'cpu'"),
         (["--config", "nowhere.yaml"], "no configuration file nowhere.yaml"),
     ],
 )
@@ -285,8 +285,8 @@ def test_processes_from_the_command_line(exp, data, asrpar_cli):
 
 
 def test_characters_decide_on_dev_where_text_has_no_blanks():
-    hypotheses = [Hypothesis("a", list("设定三十度")), Hypothesis("b", ["打", "开"])]
-    found = _count_errors(hypotheses, {"a": "设定二十度", "b": "打开灯"})
+    words = {"a": list("设定三十度"), "b": ["打", "开"]}
+    found = count_errors(words, {"a": "设定二十度", "b": "打开灯"})
     assert (found["errors"], found["ref_words"], found["wer"]) == (2, 8, 25.0)
-    found = _count_errors([Hypothesis("a", ["YES", "NOW"])], {"a": "YES NO"})
+    found = count_errors({"a": ["YES", "NOW"]}, {"a": "YES NO"})
     assert (found["errors"], found["ref_words"]) == (1, 2)

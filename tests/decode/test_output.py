@@ -1,7 +1,7 @@
 import json
 
-from asrpar.decode.engine import Hypothesis
 from asrpar.decode.output import write_decoded
+from asrpar.decode.words import Hypothesis
 from asrpar.score.trn import read_transcripts
 
 

@@ -1,18 +1,22 @@
 import numpy as np
 import pytest
 
+from asrpar.config import load_config
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import SearchPoint, make_engine
+from asrpar.decode.decoder import make_decoder
+from asrpar.decode.engines import ENGINES, engine_options
+from asrpar.decode.scales import AXES, SearchPoint
 from asrpar.decode.sweep import choose, grid, sweep
 from asrpar.errors import ConfigError
 
 
 def test_grid_is_the_product_and_greedy_chooses_the_blank_penalty_alone():
     config = DecodeConfig(lm_scales=[1.0, 0.5, 1.0], beams=[8, 12], word_penalties=[0, 1], blank_penalties=[2, 0, 1])
-    assert len(grid(config)) == 24
-    config.engine = "greedy"
-    assert grid(config) == [SearchPoint(blank_penalty=v) for v in (0, 1, 2)]
-    assert grid(DecodeConfig(engine="greedy")) == [SearchPoint()]
+    assert len(grid(config, AXES)) == 24
+    axes = ENGINES.load("greedy").axes
+    assert grid(config, axes) == [SearchPoint(blank_penalty=v) for v in (0, 1, 2)]
+    assert grid(DecodeConfig(engine="greedy"), axes) == [SearchPoint()]
+    assert grid(DecodeConfig(engine="greedy"), []) == [SearchPoint()]
 
 
 @pytest.mark.parametrize("name", ["word_penalties", "blank_penalties", "lm_scales", "beams"])
@@ -40,9 +44,9 @@ def test_ties():
 def test_sweep_chooses_on_errors(graph, one_job, noise):
     utterances = [(f"u{i}", noise(i, 12)) for i in range(10)]
     points = [SearchPoint(lm) for lm in (0.1, 1.0, 4.0)]
-    with make_engine(one_job, graph, 0.03) as engine:
+    with make_decoder(one_job, graph, 0.03) as engine:
         # As if the references had no words: each word is an error.
-        result = sweep(engine, utterances, points, lambda hs: {"errors": sum(len(h.words) for h in hs), "wer": 0.0})
+        result = sweep(engine, utterances, points, lambda words: {"errors": sum(map(len, words.values())), "wer": 0.0})
     errors = [row["errors"] for row in result.table]
     assert errors[0] > errors[2]
     assert result.point == points[int(np.argmin(errors))]
@@ -53,18 +57,37 @@ def test_sweep_chooses_on_errors(graph, one_job, noise):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"engine": "kalid"}, "kaldi, k2, greedy"),
-        ({"device": "tpu"}, "auto, cpu, cuda"),
+        ({"device": "cup"}, "did you mean 'cpu'"),
         ({"lm_scales": []}, "empty"),
         ({"lm_scales": [0.0]}, "above 0"),
         ({"beams": [float("nan")]}, "above 0"),
-        ({"k2_output_beam": float("nan")}, "at least 1"),
-        ({"max_active": 0}, "at least 1"),
-        ({"max_active": 2**31}, "less than"),
-        ({"min_active": 9000}, "below max_active"),
-        ({"jobs": -1}, "at least 0"),
     ],
 )
 def test_settings_are_checked(change, message):
     with pytest.raises(ConfigError, match=message):
         DecodeConfig(**change).validate()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["engine=kalid"], "engine 'kalid' is unknown; did you mean 'kaldi'"),
+        (["engines.kaldi.jbos=1"], "did you mean 'engines.kaldi.jobs'"),
+        (["engine=k2", "engines.k2.output_beam=0"], "engines.k2.output_beam is 0.0: it must be greater than 0"),
+        (["engines.kaldi.max_active=0"], "must be greater than 0"),
+        ([f"engines.kaldi.max_active={2**31}"], "less than"),
+        (["engines.kaldi.min_active=9000"], r"must be below max_active \(4000\)"),
+        (["engines.kaldi.jobs=-1"], "must not be negative"),
+        (["jobs=1"], "'jobs' is now 'engines.kaldi.jobs'"),
+        (["max_active=7000"], "'max_active' is now 'engines.NAME.max_active'"),
+        (["k2_output_beam=7"], "'k2_output_beam' is now 'engines.k2.output_beam'"),
+    ],
+)
+def test_settings_of_engines_are_checked(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(DecodeConfig, None, settings)
+
+
+def test_options_reach_every_engine_that_has_them():
+    assert engine_options("k2", 3) == ["engine=k2", "engines.kaldi.jobs=3"]
+    assert engine_options(None, None) == []

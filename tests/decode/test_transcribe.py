@@ -154,7 +154,7 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
     assert transcribe(exp, *graph, "--resample", tmp_path / "fast.wav").stdout.startswith("fast\t")
     odd = [shutil.copy(audio[0], tmp_path / name) for name in ("a b.wav", "a(b.wav", "a\nb.wav", "ی\u200cخ.wav")]
     for options, says in [
-        (["--format", "trn", odd[0]], "the name of the recording 'a b' has a blank in it, .*; --format text can"),
+        (["--format", "trn", odd[0]], "the name of the recording 'a b' has a space in it, .*; --format text can"),
         (["--format", "ctm", odd[1]], "'a\\(b' has a bracket without its partner"),
         ([odd[2]], r"'a\\nb' has a line break, .* which the output cannot hold$"),
         ([odd[0], odd[1], odd[0]], "a b.wav is given 2 times"),

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import SearchPoint, make_engine
+from asrpar.decode.decoder import make_decoder
+from asrpar.decode.scales import SearchPoint
 from asrpar.errors import ConfigError
 
 
@@ -14,7 +15,7 @@ def log_probs(classes, size):
 
 def engine_for(folder, tokens):
     (folder / "tokens.txt").write_text("".join(f"{t} {i}\n" for i, t in enumerate([*tokens, "#0"])), encoding="utf-8")
-    return make_engine(DecodeConfig(engine="greedy"), folder, 0.03)
+    return make_decoder(DecodeConfig(engine="greedy"), folder, 0.03)
 
 
 def test_sentencepiece_units_give_words(tmp_path):
@@ -44,11 +45,11 @@ def test_phones_stay_phones(tmp_path):
 def test_blank_penalty(tmp_path):
     x = np.log(np.array([[0.6, 0.3, 0.1]], dtype=np.float32))
     engine_for(tmp_path, ["<blk>", "AH", "T"])
-    assert make_engine(DecodeConfig(engine="greedy"), tmp_path, 0.03).decode([("u", x)])[0].words == []
-    engine = make_engine(DecodeConfig(engine="greedy"), tmp_path, 0.03)
+    assert make_decoder(DecodeConfig(engine="greedy"), tmp_path, 0.03).decode([("u", x)])[0].words == []
+    engine = make_decoder(DecodeConfig(engine="greedy"), tmp_path, 0.03)
     assert engine.decode([("u", x)], SearchPoint(blank_penalty=1.0))[0].words == ["AH"]
 
 
 def test_needs_tokens():
     with pytest.raises(ConfigError, match="give --lang"):
-        make_engine(DecodeConfig(engine="greedy"), None, 0.03)
+        make_decoder(DecodeConfig(engine="greedy"), None, 0.03)

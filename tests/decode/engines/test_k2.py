@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import SearchPoint, make_engine
+from asrpar.decode.decoder import make_decoder
+from asrpar.decode.scales import SearchPoint
 from asrpar.errors import AsrparError, DataError
 
-CONFIG = DecodeConfig(engine="k2", k2_batch_frames=30, min_active=1)
+CONFIG = DecodeConfig(engine="k2", engines={"k2": {"batch_frames": 30, "min_active": 1}})
 
 
 def write_k2_graph(folder, hlg):
@@ -37,7 +38,7 @@ def test_agrees_with_exhaustive_search_and_the_default_engine(
     write_k2_graph(tmp_path, write_graph_(tmp_path))
     utterances = [(f"u{i}", noise(i, 1 + i % 6)) for i in range(12)]
     utterances += [(f"v{i}", noise(i, 20 + i)) for i in range(5)]
-    with make_engine(CONFIG, tmp_path, 0.03) as k2, make_engine(one_job, tmp_path, 0.03) as kaldi:
+    with make_decoder(CONFIG, tmp_path, 0.03) as k2, make_decoder(one_job, tmp_path, 0.03) as kaldi:
         found, default = k2.decode(utterances, point), kaldi.decode(utterances, point)
     for a, b in zip(found, default, strict=True):
         assert (a.utt_id, a.words, a.complete) == (b.utt_id, b.words, b.complete)
@@ -53,7 +54,7 @@ def test_partial_and_empty(needs_k2, tmp_path, write_graph_):
     write_k2_graph(tmp_path, write_graph_(tmp_path, finals=False))
     x = np.log(np.full((3, 4), 1e-5, dtype=np.float32))
     x[range(3), [1, 2, 0]] = 0.0
-    with make_engine(CONFIG, tmp_path, 0.03) as engine:
+    with make_decoder(CONFIG, tmp_path, 0.03) as engine:
         partial, empty = engine.decode([("p", x), ("e", x[:0])])
     assert (partial.words, partial.complete) == (["AB"], False)
     assert (empty.words, empty.complete) == ([], False)
@@ -65,13 +66,13 @@ def test_graph_that_is_none(needs_k2, tmp_path, write_graph_):
     value["arcs"][0, 2] = 7
     torch.save(value, tmp_path / "HLG.pt")
     with pytest.raises(DataError, match="beyond the 4 tokens"):
-        make_engine(CONFIG, tmp_path, 0.03)
+        make_decoder(CONFIG, tmp_path, 0.03)
     (tmp_path / "HLG.pt").write_text("nothing")
     with pytest.raises(DataError, match="no usable k2 graph"):
-        make_engine(CONFIG, tmp_path, 0.03)
+        make_decoder(CONFIG, tmp_path, 0.03)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("k2") is not None, reason="k2 is installed here")
 def test_without_k2_says_how_to_get_it(graph):
     with pytest.raises(AsrparError, match=r"tools/install_k2\.sh.*--engine kaldi"):
-        make_engine(CONFIG, graph, 0.03)
+        make_decoder(CONFIG, graph, 0.03)
