@@ -69,6 +69,7 @@ class Family:
         key: the setting that names the one in use, such as ``model``.
         thing: what a module's class is called, such as ``Model``.
         plural: the setting with blocks of settings by name; ``key`` and an s when empty.
+        mark: what makes a module a choice: it defines this name. Corpora and the like have no settings.
 
     Attributes:
         chosen: metadata of the dataclass field ``key``; a field ``plural`` beside it holds the blocks.
@@ -76,17 +77,18 @@ class Family:
     Iterating gives the names, sorted.
     """
 
-    def __init__(self, package: str, key: str, thing: str, plural: str = "") -> None:
+    def __init__(self, package: str, key: str, thing: str, plural: str = "", mark: str = "Settings") -> None:
         self.package, self.key, self.thing = package, key, thing
         self.plural = plural or (f"{key[:-1]}ies" if key.endswith("y") else f"{key}s")
         self.chosen = {"family": self}
+        self._mark = re.compile(rf"^(class )?{mark}\b", re.MULTILINE)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
         folder = PACKAGES.joinpath(*self.package.split("."))
         found = {path.stem: path for path in sorted(folder.glob("*.py"))}
         # Files that help the choices lie beside them.
-        return {name: p for name, p in found.items() if re.search(r"^(class )?Settings\b", p.read_text("utf-8"), re.M)}
+        return {name: p for name, p in found.items() if self._mark.search(p.read_text("utf-8"))}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

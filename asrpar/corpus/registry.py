@@ -1,15 +1,13 @@
 """The corpora that asrpar knows. Each is one file in `asrpar.corpus.corpora`, found by being there."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asrpar.choices import Family
 from asrpar.errors import ConfigError
+from asrpar.names import unknown
 
 if TYPE_CHECKING:
     from asrpar.corpus.manifests import Split
@@ -53,8 +51,6 @@ class Corpus:
     """What stages 0 and 1 need to know of a corpus.
 
     Attributes:
-        name: as on the command line.
-        title: one line for people.
         parts: name of a part → what to download for it; a corpus in one piece has one part.
         default_parts: those downloaded when none is named.
         home: where the corpus lies below the download folder; what ``--corpus-dir`` then wants.
@@ -64,10 +60,9 @@ class Corpus:
         normalise: one transcript as distributed → upper-case words; raises `DataError`.
         sampling_rate: in Hz, checked for every recording; None if a setting of the corpus decides.
         made_by: the command that makes a corpus which is not downloaded.
+        name: as on the command line, which is that of its file.
     """
 
-    name: str
-    title: str
     parts: dict[str, tuple[Archive, ...]]
     default_parts: tuple[str, ...]
     check: Callable[[Path], None]
@@ -76,24 +71,15 @@ class Corpus:
     sampling_rate: int | None = 16000
     home: str = "."
     made_by: str = ""
+    name: str = ""
 
 
-@cache
-def _registry() -> dict[str, Corpus]:
-    from asrpar.corpus import corpora
-
-    found: dict[str, Corpus] = {}
-    for info in pkgutil.iter_modules(corpora.__path__):
-        for corpus in importlib.import_module(f"{corpora.__name__}.{info.name}").CORPORA:
-            if corpus.name in found:
-                raise RuntimeError(f"two corpora are called {corpus.name}")
-            found[corpus.name] = corpus
-    return found
+CORPORA = Family("asrpar.corpus.corpora", "corpus", "CORPUS", plural="corpora", mark="CORPUS")
 
 
 def corpus_names(prepared: bool = False) -> list[str]:
     """All known names, sorted; with ``prepared`` only those that manifests can be made of."""
-    return sorted(n for n, c in _registry().items() if c.prepare is not None or not prepared)
+    return [name for name in CORPORA if not prepared or get_corpus(name).prepare is not None]
 
 
 def get_corpus(name: str) -> Corpus:
@@ -102,12 +88,9 @@ def get_corpus(name: str) -> Corpus:
     Raises:
         ConfigError: there is none; the message names the nearest.
     """
-    known = _registry()
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
-        raise ConfigError(f"no corpus '{name}'; {hint} (any other data: asrpar import-kaldi)")
-    return known[name]
+    if name not in CORPORA:
+        raise unknown("corpus", name, CORPORA, more="any other data: asrpar import-kaldi")
+    return replace(CORPORA.load(name), name=name)
 
 
 def choose_parts(corpus: Corpus, parts: Sequence[str]) -> tuple[str, ...]:

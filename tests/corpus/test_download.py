@@ -321,9 +321,7 @@ def make_corpus(*archives: Archive, home: str = ".") -> Corpus:
         if not (path / "wav").is_dir():
             raise DataError("no wav folder")
 
-    return Corpus(
-        name="toy", title="", parts={"all": archives}, default_parts=("all",), check=check, prepare=None, home=home
-    )
+    return Corpus(name="toy", parts={"all": archives}, default_parts=("all",), check=check, prepare=None, home=home)
 
 
 def download_corpus_quickly(corpus: Corpus, output: Path, **options) -> Path:

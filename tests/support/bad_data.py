@@ -22,7 +22,11 @@ from mistakes import (
 
 DATA_CASES = [
     # Stage 0
-    Case("download-unknown-corpus", r"no corpus 'an5'; did you mean 'an4'", lambda w: ["download", "--corpus", "an5"]),
+    Case(
+        "download-unknown-corpus",
+        r"corpus 'an5' is unknown; did you mean 'an4",
+        lambda w: ["download", "--corpus", "an5"],
+    ),
     Case(
         "download-to-nowhere",
         r"download yesno: name the folder with --out",

@@ -157,27 +157,23 @@ def _audio(corpus_dir: Path, work_dir: Path, file_id: str) -> Path:
     return wav
 
 
-CORPORA = [
-    Corpus(
-        name="an4",
-        title="CMU AN4: 948 training and 130 test utterances, 16 kHz",
-        parts={
-            "all": (
-                Archive(
-                    urls=(f"https://github.com/cmusphinx/an4/archive/{_COMMIT}.tar.gz",),
-                    provides=("an4/etc", "an4/wav"),
-                    content=("81c613612ac721cc800932276eec1defb30958a5fc8bf2a765ba63549a208c3e", ("etc", "wav")),
-                    rename=(f"an4-{_COMMIT}", "an4"),
-                    expansion=2.0,
-                    name="an4.tar.gz",
-                ),
-            )
-        },
-        default_parts=("all",),
-        check=check,
-        prepare=prepare,
-        normalise=normalise,
-        sampling_rate=RATE,
-        home="an4",
-    )
-]
+CORPUS = Corpus(
+    parts={
+        "all": (
+            Archive(
+                urls=(f"https://github.com/cmusphinx/an4/archive/{_COMMIT}.tar.gz",),
+                provides=("an4/etc", "an4/wav"),
+                content=("81c613612ac721cc800932276eec1defb30958a5fc8bf2a765ba63549a208c3e", ("etc", "wav")),
+                rename=(f"an4-{_COMMIT}", "an4"),
+                expansion=2.0,
+                name="an4.tar.gz",
+            ),
+        )
+    },
+    default_parts=("all",),
+    check=check,
+    prepare=prepare,
+    normalise=normalise,
+    sampling_rate=RATE,
+    home="an4",
+)

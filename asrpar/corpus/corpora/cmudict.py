@@ -21,13 +21,9 @@ def check(corpus_dir: Path) -> None:
         raise DataError(f"{corpus_dir} does not hold the CMU dictionary: no file cmudict.dict in it")
 
 
-CORPORA = [
-    Corpus(
-        name="cmudict",
-        title="the CMU pronouncing dictionary: 126,000 English words",
-        parts={"all": (CMUDICT,)},
-        default_parts=("all",),
-        check=check,
-        home="cmudict",
-    )
-]
+CORPUS = Corpus(
+    parts={"all": (CMUDICT,)},
+    default_parts=("all",),
+    check=check,
+    home="cmudict",
+)

@@ -1,6 +1,6 @@
-"""LibriSpeech (OpenSLR 12) and mini_librispeech (OpenSLR 31): read books, 16 kHz, flac.
+"""LibriSpeech (OpenSLR 12): up to 960 hours of read books, 16 kHz, flac.
 
-Both come as ``LibriSpeech/<part>/<speaker>/<chapter>/``. Lhotse makes the manifests; what it would skip without an
+It comes as ``LibriSpeech/<part>/<speaker>/<chapter>/``. Lhotse makes the manifests; what it would skip without an
 error is looked for first.
 """
 
@@ -9,7 +9,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,14 @@ from asrpar.errors import DataError
 from asrpar.files.text import text_lines
 
 if TYPE_CHECKING:
-    from lhotse import SupervisionSegment
-
     from asrpar.corpus.manifests import Split
 
 log = logging.getLogger("asrpar.corpus")
 
+Parts = dict[str, tuple[str, str]]
+
 # part → (md5 published on OpenSLR, split that it belongs to)
-_FULL = {
+PARTS: Parts = {
     "train-clean-100": ("2a93770f6d5c6c964bc36631d331a522", "train"),
     "train-clean-360": ("c0e676e450a7ff2f54aeade5171606fa", "train"),
     "train-other-500": ("d1a0fd59409feb2c614ce4d30c387708", "train"),
@@ -36,12 +36,6 @@ _FULL = {
     "test-clean": ("32fa31d27d2e1cad72775fee3f4849a9", "test"),
     "test-other": ("fb5a50374b501bb3bac4815ee91d3135", "test_other"),
 }
-_MINI = {
-    "train-clean-5": ("5df7d4e78065366204ca6845bb08f490", "train"),
-    "dev-clean-2": ("6d7ab67ac6a1d2c993d050e16d61080d", "dev"),
-}
-_MINI_PARTS = (*_MINI, "test-clean")  # the last if the user put it there
-_SPLIT_OF = {part: split for part, (_, split) in (_FULL | _MINI).items()}
 _ID = re.compile(r"\d+-\d+-\d+")
 
 
@@ -72,11 +66,12 @@ def read_transcripts(part_dir: Path) -> dict[str, str]:
     return dict(sorted(texts.items()))
 
 
-def _present(corpus_dir: Path, known: Sequence[str]) -> tuple[str, ...]:
+def _present(corpus_dir: Path, known: Iterable[str]) -> tuple[str, ...]:
     return tuple(p for p in known if (corpus_dir / "LibriSpeech" / p).is_dir())
 
 
-def _check(corpus_dir: Path, name: str, known: Sequence[str]) -> None:
+def check_parts(corpus_dir: Path, name: str, known: Iterable[str]) -> None:
+    """The folder has ``LibriSpeech/`` with one of the ``known`` parts; raises `DataError` otherwise."""
     if not (corpus_dir / "LibriSpeech").is_dir():
         hint = f"; give its parent {corpus_dir.parent}" if corpus_dir.name == "LibriSpeech" else ""
         raise DataError(f"{corpus_dir} does not hold {name}: no folder LibriSpeech/ in it{hint}")
@@ -84,14 +79,9 @@ def _check(corpus_dir: Path, name: str, known: Sequence[str]) -> None:
         raise DataError(f"{corpus_dir / 'LibriSpeech'} has no part of {name}: none of {', '.join(known)}")
 
 
-def check_full(corpus_dir: Path) -> None:
+def check(corpus_dir: Path) -> None:
     """The folder has ``LibriSpeech/`` with a part of LibriSpeech; raises `DataError` otherwise."""
-    _check(corpus_dir, "LibriSpeech", tuple(_FULL))
-
-
-def check_mini(corpus_dir: Path) -> None:
-    """The folder has ``LibriSpeech/`` with a part of mini_librispeech; raises `DataError` otherwise."""
-    _check(corpus_dir, "mini_librispeech", _MINI_PARTS)
+    check_parts(corpus_dir, "LibriSpeech", PARTS)
 
 
 def prepare_part(corpus_dir: Path, part: str) -> "Split":
@@ -129,7 +119,8 @@ def prepare_part(corpus_dir: Path, part: str) -> "Split":
     return Split(list(sets["recordings"]), supervisions)
 
 
-def _prepare(corpus_dir: Path, known: Sequence[str], parts: Sequence[str]) -> "dict[str, Split]":
+def prepare_parts(corpus_dir: Path, known: Parts, parts: Sequence[str]) -> "dict[str, Split]":
+    """The splits of those of the ``known`` parts that are asked for, or of all that are there."""
     from asrpar.corpus.manifests import Split
 
     there = _present(corpus_dir, known)
@@ -139,79 +130,33 @@ def _prepare(corpus_dir: Path, known: Sequence[str], parts: Sequence[str]) -> "d
     splits: dict[str, Split] = {}
     for part in parts or there:
         made = prepare_part(corpus_dir, part)
-        split = splits.setdefault(_SPLIT_OF[part], Split([], []))
+        split = splits.setdefault(known[part][1], Split([], []))
         split.recordings += made.recordings
         split.supervisions += made.supervisions
     return splits
 
 
-def prepare_full(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
+def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
     """All ``train-*`` parts that are there make train; the other splits are dev, dev_other, test and test_other."""
-    check_full(corpus_dir)
-    return _prepare(corpus_dir, tuple(_FULL), parts)
+    check(corpus_dir)
+    return prepare_parts(corpus_dir, PARTS, parts)
 
 
-def prepare_mini(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
-    """train-clean-5 is train and dev-clean-2 dev; test is test-clean where that is there.
-
-    mini_librispeech has no test set. Without test-clean, every second speaker of dev-clean-2 (by number) is test, so
-    that the language-model scale is never chosen on the speech that it is reported on.
-    """
-    check_mini(corpus_dir)
-    splits = _prepare(corpus_dir, _MINI_PARTS, parts)
-    if "dev" in splits and "test" not in splits:
-        dev = splits["dev"]
-        test_speakers = set(sorted(dev.speakers, key=int)[1::2])
-        if not test_speakers:
-            log.warning("dev-clean-2 has one speaker only, so there is no test set")
-            return splits
-        splits["dev"], splits["test"] = _divide(dev, test_speakers)
-        log.info("no test-clean in %s: every second speaker of dev-clean-2 is test", corpus_dir)
-    return splits
-
-
-def _divide(split: "Split", speakers: set[str]) -> "tuple[Split, Split]":
-    """(the rest, those of ``speakers``)."""
-    from asrpar.corpus.manifests import Split
-
-    def only(chosen: "list[SupervisionSegment]") -> Split:
-        ids = {s.recording_id for s in chosen}
-        return Split([r for r in split.recordings if r.id in ids], chosen)
-
-    return (
-        only([s for s in split.supervisions if s.speaker not in speakers]),
-        only([s for s in split.supervisions if s.speaker in speakers]),
-    )
-
-
-def _archive(part: str, resource: int) -> Archive:
+def archive(part: str, md5: str, resource: int) -> Archive:
+    """The archive of a part, on OpenSLR and its mirror."""
     hosts = ("https://www.openslr.org", "https://openslr.elda.org")
     return Archive(
         urls=tuple(f"{host}/resources/{resource}/{part}.tar.gz" for host in hosts),
         provides=(f"LibriSpeech/{part}",),
-        md5=(_FULL | _MINI)[part][0],
+        md5=md5,
     )
 
 
-# Both recipes take their pronunciations from cmudict, so it is downloaded along.
-CORPORA = [
-    Corpus(
-        name="librispeech",
-        title="LibriSpeech, OpenSLR 12: up to 960 hours of read books, 16 kHz",
-        parts={part: (_archive(part, 12),) for part in _FULL} | {"cmudict": (CMUDICT,)},
-        default_parts=("train-clean-100", "dev-clean", "test-clean", "cmudict"),
-        check=check_full,
-        prepare=prepare_full,
-        normalise=normalise,
-    ),
-    Corpus(
-        name="mini_librispeech",
-        title="mini_librispeech, OpenSLR 31: five hours of LibriSpeech for training, two for development, 16 kHz",
-        parts={part: (_archive(part, 31),) for part in _MINI}
-        | {"test-clean": (_archive("test-clean", 12),), "cmudict": (CMUDICT,)},
-        default_parts=("train-clean-5", "dev-clean-2", "cmudict"),
-        check=check_mini,
-        prepare=prepare_mini,
-        normalise=normalise,
-    ),
-]
+# Recipes take their pronunciations from cmudict, so it is downloaded along.
+CORPUS = Corpus(
+    parts={part: (archive(part, md5, 12),) for part, (md5, _) in PARTS.items()} | {"cmudict": (CMUDICT,)},
+    default_parts=("train-clean-100", "dev-clean", "test-clean", "cmudict"),
+    check=check,
+    prepare=prepare,
+    normalise=normalise,
+)

@@ -30,16 +30,12 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     return mini_splits(corpus_dir)
 
 
-CORPORA = [
-    Corpus(
-        name="mini",
-        title="the synthetic corpus: digits and commands, spoken by espeak-ng in noise",
-        parts={},
-        default_parts=(),
-        check=check,
-        prepare=prepare,
-        normalise=normalise,
-        sampling_rate=None,
-        made_by="asrpar synthesize",
-    )
-]
+CORPUS = Corpus(
+    parts={},
+    default_parts=(),
+    check=check,
+    prepare=prepare,
+    normalise=normalise,
+    sampling_rate=None,
+    made_by="asrpar synthesize",
+)

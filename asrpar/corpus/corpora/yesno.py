@@ -68,27 +68,23 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     return splits
 
 
-CORPORA = [
-    Corpus(
-        name="yesno",
-        title="yesno, OpenSLR 1: 60 recordings of YES and NO in Hebrew, 8 kHz",
-        parts={
-            "all": (
-                Archive(
-                    urls=(
-                        "https://www.openslr.org/resources/1/waves_yesno.tar.gz",
-                        "https://openslr.elda.org/resources/1/waves_yesno.tar.gz",
-                    ),
-                    provides=("waves_yesno",),
-                    sha256="c3f49e0cca421f96b75b41640749167b52118f232498667ca7a5f9416aef8e73",
-                    expansion=3.0,
+CORPUS = Corpus(
+    parts={
+        "all": (
+            Archive(
+                urls=(
+                    "https://www.openslr.org/resources/1/waves_yesno.tar.gz",
+                    "https://openslr.elda.org/resources/1/waves_yesno.tar.gz",
                 ),
-            )
-        },
-        default_parts=("all",),
-        check=check,
-        prepare=prepare,
-        normalise=normalise,
-        sampling_rate=8000,
-    )
-]
+                provides=("waves_yesno",),
+                sha256="c3f49e0cca421f96b75b41640749167b52118f232498667ca7a5f9416aef8e73",
+                expansion=3.0,
+            ),
+        )
+    },
+    default_parts=("all",),
+    check=check,
+    prepare=prepare,
+    normalise=normalise,
+    sampling_rate=8000,
+)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from lhotse import CutSet, RecordingSet, SupervisionSet
 
-from asrpar.corpus.corpora import an4, librispeech, yesno
+from asrpar.corpus.corpora import an4, librispeech, mini_librispeech, yesno
 from asrpar.corpus.manifests import check_recordings, write_manifests
 from asrpar.corpus.registry import corpus_names, get_corpus
 from asrpar.errors import ConfigError, DataError
@@ -27,7 +27,7 @@ def tone(path: Path, seconds: float = 0.3, rate: int = 16000, **options) -> None
 def test_every_corpus_of_the_recipes_is_known() -> None:
     assert set(corpus_names()) >= {"an4", "cmudict", "librispeech", "mini", "mini_librispeech", "yesno"}
     assert "cmudict" not in corpus_names(prepared=True)
-    with pytest.raises(ConfigError, match="no corpus 'libri_speech'; did you mean 'librispeech'"):
+    with pytest.raises(ConfigError, match="corpus 'libri_speech' is unknown; did you mean 'librispeech'"):
         get_corpus("libri_speech")
 
 
@@ -172,9 +172,9 @@ def test_checks_say_where_the_corpus_is(tmp_path: Path) -> None:
         yesno.check(tmp_path)
     (tmp_path / "LibriSpeech").mkdir()
     with pytest.raises(DataError, match="give its parent"):
-        librispeech.check_mini(tmp_path / "LibriSpeech")
+        mini_librispeech.check(tmp_path / "LibriSpeech")
     with pytest.raises(DataError, match="none of train-clean-5"):
-        librispeech.check_mini(tmp_path)
+        mini_librispeech.check(tmp_path)
 
 
 # ---- yesno
@@ -230,7 +230,7 @@ def make_libri(root: Path, part: str, speakers: list[int], utterances: int = 2) 
 def test_mini_librispeech_divides_dev_by_speaker(tmp_path: Path) -> None:
     make_libri(tmp_path, "train-clean-5", [19, 226])
     make_libri(tmp_path, "dev-clean-2", [7312, 32, 100])
-    splits = librispeech.prepare_mini(tmp_path, tmp_path / "audio")
+    splits = mini_librispeech.prepare(tmp_path, tmp_path / "audio")
     assert {name: split.speakers for name, split in splits.items()} == {
         "train": {"19", "226"},
         "dev": {"32", "7312"},
@@ -238,15 +238,15 @@ def test_mini_librispeech_divides_dev_by_speaker(tmp_path: Path) -> None:
     }
     assert {r.id for r in splits["test"].recordings} == {"100-7-0000", "100-7-0001"}
     make_libri(tmp_path, "test-clean", [5])
-    splits = librispeech.prepare_mini(tmp_path, tmp_path / "audio")
+    splits = mini_librispeech.prepare(tmp_path, tmp_path / "audio")
     assert splits["test"].speakers == {"5"} and len(splits["dev"].speakers) == 3
-    assert set(librispeech.prepare_mini(tmp_path, tmp_path, ["train-clean-5"])) == {"train"}
+    assert set(mini_librispeech.prepare(tmp_path, tmp_path, ["train-clean-5"])) == {"train"}
 
 
 def test_librispeech_joins_the_training_parts(tmp_path: Path) -> None:
     for n, part in enumerate(("train-clean-100", "train-other-500", "dev-clean", "dev-other", "test-clean")):
         make_libri(tmp_path, part, [n + 1])
-    splits = librispeech.prepare_full(tmp_path, tmp_path / "audio")
+    splits = librispeech.prepare(tmp_path, tmp_path / "audio")
     assert {name: split.speakers for name, split in splits.items()} == {
         "train": {"1", "2"},
         "dev": {"3"},
@@ -254,7 +254,7 @@ def test_librispeech_joins_the_training_parts(tmp_path: Path) -> None:
         "test": {"5"},
     }
     with pytest.raises(DataError, match="has no folder test-other; it has train-clean-100"):
-        librispeech.prepare_full(tmp_path, tmp_path / "audio", ["test-other"])
+        librispeech.prepare(tmp_path, tmp_path / "audio", ["test-other"])
 
 
 def test_librispeech_refuses_what_lhotse_would_skip(tmp_path: Path) -> None:
