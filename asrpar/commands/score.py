@@ -1,6 +1,5 @@
 """``asrpar score``: stage 8."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import click
 
-from asrpar.errors import ConfigError, DataError, MissingInputError
+from asrpar.errors import ConfigError, MissingInputError
+from asrpar.files.json_files import read_json
 from asrpar.files.lock import alone, alone_with
 from asrpar.files.replacing import replacing
 
@@ -155,7 +155,7 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"lm_scale": None, "beam": None, "chosen_on": None, "engine": None, "unit": "words"}
     seen_versions: dict[str, str] = {}
     if decoded is not None and (decoded / "decode.json").is_file():
-        decode = _read_json(decoded / "decode.json")
+        decode = read_json(decoded / "decode.json")
         if exp is not None:
             check_origin(exp, decode, decoded)
         kept = (*facts, "model_file", "model_sha256", "set", "word_penalty", "blank_penalty", "partial")
@@ -169,19 +169,9 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
     facts["versions"] = {**seen_versions, "kaldialign": package_version("kaldialign")}
     facts["git_hash"] = git_hash()
     if exp is not None and (exp / "train.json").is_file():
-        train = _read_json(exp / "train.json")
+        train = read_json(exp / "train.json")
         # The history of the losses stays where it is.
         kept = ("model", "parameters", "strategy", "learners", "seed", "epochs", "frames", "steps", "ema", "complete")
         kept += ("config_digest", "data_digest", "train_seconds", "frames_per_second")
         facts["training"] = {key: train[key] for key in kept if key in train}
     return facts
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise DataError(f"{path} is no JSON ({e}): run the stage that makes it again") from e
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is no JSON object: run the stage that makes it again")
-    return value

@@ -1,7 +1,6 @@
 """What is in an experiment from earlier decodings: results not to overwrite, and a choice made on dev."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from asrpar.decode.decoder import Decoder
 from asrpar.decode.folders import results_folder
 from asrpar.decode.scales import SearchPoint
 from asrpar.errors import ConfigError
+from asrpar.files.json_files import read_json_if_any
 from asrpar.files.paths import entries
 
 
@@ -52,7 +52,7 @@ def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is no folder: remove it, or give --suffix NAME")
-    before = _read(folder)
+    before = read_json_if_any(folder / "decode.json")
     if not before:
         return ""
     other = [f"of the set {before['set']}"] if before.get("set", name) != name else []
@@ -112,17 +112,8 @@ def earlier_choice(
 
 def _decoded(exp: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder in entries(exp, "decode_*"):
-        if before := _read(folder):
+        if before := read_json_if_any(folder / "decode.json"):
             yield folder, before
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """``decode.json``; empty if there is none that can be read."""
-    try:
-        found = json.loads((folder / "decode.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _model(facts: Mapping[str, Any]) -> str | None:

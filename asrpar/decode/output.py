@@ -1,14 +1,13 @@
 """The files of a decoded set."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asrpar.decode.words import Hypothesis
+from asrpar.files.json_files import write_json
 from asrpar.files.paths import naming
-from asrpar.numbers import plain
 
 
 def write_decoded(
@@ -31,8 +30,7 @@ def write_decoded(
             _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
             _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
             _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
-            decoded = json.dumps(plain(facts), indent=2, ensure_ascii=False, allow_nan=False)
-            _write(fresh / "decode.json", [decoded + "\n"])
+            write_json(fresh / "decode.json", dict(facts))
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)

@@ -1,6 +1,5 @@
 """A table of several experiments from their ``wer.json``."""
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from asrpar.decode.folders import results_folder
 from asrpar.errors import DataError, MissingInputError
+from asrpar.files.json_files import read_json, read_json_if_any
 from asrpar.score.origin import check_origin
 from asrpar.score.significance import probability_better
 from asrpar.score.trn import read_transcripts
@@ -73,19 +73,15 @@ def load_experiment(exp: Path, set_name: str, suffix: str = "") -> Experiment:
             f"{path} is missing: run asrpar score --exp {exp} --set {set_name}{option} (stage 8) first"
         )
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
+        numbers = read_json(path)
         low, high = numbers["ci95"]
         if not all(map(math.isfinite, (numbers["wer"], low, high))):
             raise ValueError("not a number")
         dict(numbers.get("training") or {})
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (DataError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise DataError(f"{path} is no result of asrpar score ({type(e).__name__}): score again") from e
     check_origin(exp, numbers, folder)
-    try:
-        train = json.loads((exp / "train.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        train = {}
-    train = train if isinstance(train, dict) else {}
+    train = read_json_if_any(exp / "train.json")
     times, versions = (v if isinstance(v, dict) else {} for v in (train.get("time"), train.get("versions")))
     cpu = "" if train.get("virtual") else str(versions.get("CPU") or "")
     name = exp.name or exp.resolve().name

@@ -1,11 +1,11 @@
 """The files of a scored set: ``recogs``, ``errs`` and ``wer.json``."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asrpar.files.json_files import write_json
 from asrpar.files.replacing import replacing
 from asrpar.score.align import GAP, Counts
 from asrpar.score.significance import wer_interval
@@ -54,7 +54,7 @@ def write_report(folder: Path, score: Score, numbers: Mapping[str, Any]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "recogs", recogs_lines(score))
     _write(folder / "errs", errs_lines(score, numbers))
-    _write(folder / "wer.json", [json.dumps(numbers, indent=2, ensure_ascii=False)])
+    write_json(folder / "wer.json", dict(numbers))
 
 
 def recogs_lines(score: Score) -> Iterable[str]:

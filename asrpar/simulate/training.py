@@ -1,12 +1,12 @@
 """A training on a virtual cluster: the trainer of `asrpar train`, once for each learner, in one process."""
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError
+from asrpar.files.json_files import read_json
 from asrpar.files.lock import reading
 from asrpar.files.paths import require_file
 from asrpar.log import get_logger, setup_logging
@@ -87,7 +87,7 @@ def replay(recorded: Path, exp: Path) -> None:
     cluster.compute.frames_per_second = 1e6
     config.exp, config.record = str(exp), False
     simulate(config, cluster, len(ranks), [entries for _, entries in ranks])
-    was, now = (json.loads((folder / "train.json").read_text(encoding="utf-8")) for folder in (recorded, exp))
+    was, now = (read_json(folder / "train.json") for folder in (recorded, exp))
     if not was["complete"]:
         log.warning("%s is not complete: its weights cannot be compared", recorded)
     elif was["checksum"] != now["checksum"]:
@@ -132,7 +132,7 @@ def other_cluster(exp: Path, cluster: Cluster, learners: int) -> str:
     """Why ``exp`` holds another simulation than the one that is asked for; empty if it does not."""
     if not (exp / "train.json").exists():
         return ""
-    before = json.loads((exp / "train.json").read_text(encoding="utf-8"))
+    before = read_json(exp / "train.json")
     known = exp / "cluster.yaml"
     if not before.get("virtual") or not known.exists():
         return f"{exp} holds a training that was not simulated: choose another exp folder"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.errors import AsrparError
+from asrpar.files.json_files import read_json_if_any
 from asrpar.numbers import plain, ratio
 from asrpar.study.config import StudyConfig
-from asrpar.study.folder import CellFolder, read_json
+from asrpar.study.folder import CellFolder
 from asrpar.study.grid import Cell, axes, fits, reference_rules
 
 Interval = tuple[float, float]
@@ -130,7 +131,7 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 
 def load_run(folder: CellFolder) -> Run:
     """Read a finished cell."""
-    train = plain(read_json(folder.path / "train.json"))
+    train = plain(read_json_if_any(folder.path / "train.json"))
     run = Run(folder.cell, folder.path, train, {})
     times = train.get("time") or {}
     mean, staleness = times.get("mean") or {}, times.get("staleness") or {}

@@ -1,6 +1,5 @@
 """A cell's folder: what is in it, whether it is finished, and the commands that fill it."""
 
-import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 from asrpar.decode.folders import results_folder
 from asrpar.errors import ConfigError
+from asrpar.files.json_files import read_json_if_any, write_json
 from asrpar.files.paths import require_file
-from asrpar.files.replacing import replacing
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Cell, check_rules, digest, fits, settings
 from asrpar.study.grid import axes as grid_axes
@@ -86,11 +85,11 @@ class CellFolder:
 
     def note(self) -> dict[str, Any]:
         """What was noted when the cell was begun; empty for none."""
-        return read_json(self.path / NOTE)
+        return read_json_if_any(self.path / NOTE)
 
     def trained(self) -> bool:
         """Whether it holds a whole training, of whatever settings."""
-        return bool(read_json(self.path / "train.json").get("complete")) and (self.path / "final.pt").exists()
+        return bool(read_json_if_any(self.path / "train.json").get("complete")) and (self.path / "final.pt").exists()
 
     def is_ours(self) -> bool:
         """Whether what it holds is this cell's."""
@@ -125,8 +124,7 @@ class CellFolder:
         """Note what this cell is, and ``more``."""
         data = {name: str(getattr(self.places, name)) for name in ("feats", "lang", "graph")} if self.places else {}
         note = {"digest": self.cell.digest, "values": self.cell.labels, "data": data, **more}
-        with replacing(self.path / NOTE) as temporary:
-            temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        write_json(self.path / NOTE, note)
 
     def _same(self, *names: str) -> bool:
         """Whether what is there was made of these places; yes where it is not noted."""
@@ -135,7 +133,7 @@ class CellFolder:
 
     def _same_data(self) -> bool:
         """Whether it is trained on the data that are in these places now; yes where it is not noted."""
-        known = read_json(self.path / "train.json").get("data_digest")
+        known = read_json_if_any(self.path / "train.json").get("data_digest")
         if self.places is None or known is None:
             return True
         return self.places.data_digest(self.cell.config.data.train, self.study.data.dev) == known
@@ -182,12 +180,3 @@ class CellFolder:
         except OSError:
             return "it left no log"
         return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is none, or none that can be read, as after a crash."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

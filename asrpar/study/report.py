@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from asrpar.files.json_files import read_json_if_any
 from asrpar.files.replacing import replacing
 from asrpar.study.collect import collect
 from asrpar.study.config import StudyConfig
-from asrpar.study.folder import CellFolder, Places, read_json
+from asrpar.study.folder import CellFolder, Places
 from asrpar.study.grid import axes
 from asrpar.study.tables import csv_text, findings, group_records, markdown, run_records, shown
 
@@ -149,7 +150,7 @@ def _file(path: Path) -> str:
 
 
 def _how(study: StudyConfig, source: Path, finished: CellFolder) -> str:
-    train = read_json(finished.path / "train.json")
+    train = read_json_if_any(finished.path / "train.json")
     facts = train.get("versions") or {}
     versions = {name: str(v).split()[0] for name, v in facts.items() if v and name in MADE_WITH}
     # Without the folders of the machine that it ran on.

@@ -4,7 +4,6 @@ Studies of one question each share cells, such as the single learner that all co
 study to study; its digest does not.
 """
 
-import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError
-from asrpar.files.replacing import replacing
-from asrpar.study.folder import NOTE, CellFolder, Places, read_json
+from asrpar.files.json_files import read_json_if_any, write_json
+from asrpar.study.folder import NOTE, CellFolder, Places
 
 
 def trained_cells(studies: Iterable[Path]) -> dict[str, Path]:
@@ -28,9 +27,9 @@ def trained_cells(studies: Iterable[Path]) -> dict[str, Path]:
         if not notes:
             raise ConfigError(f"--reuse {study}: there is no cell of a study; it must be the --exp-dir of one")
         for note in notes:
-            complete = read_json(note.parent / "train.json").get("complete")
+            complete = read_json_if_any(note.parent / "train.json").get("complete")
             if complete and (note.parent / "final.pt").exists():
-                found.setdefault(read_json(note).get("digest"), note.parent)
+                found.setdefault(read_json_if_any(note).get("digest"), note.parent)
     return found
 
 
@@ -46,15 +45,14 @@ def take_over(source: Path | None, folder: CellFolder, places: Places) -> bool:
     config = load_config(TrainConfig, source / "config.yaml")
     if (config.data.feats, config.data.lang) != (str(places.feats), str(places.lang)):
         return False
-    known = read_json(source / "train.json").get("data_digest")
+    known = read_json_if_any(source / "train.json").get("data_digest")
     if known is not None and known != places.data_digest(config.data.train, config.data.dev):
         return False
     folder.begin()
     save_config(replace(config, exp=str(folder.path)), folder.path / "config.yaml")
     for name in ("cluster.yaml", "final.pt"):
         shutil.copy(source / name, folder.path / name)
-    train = read_json(source / "train.json") | {"trained_in": source.name}
-    with replacing(folder.path / "train.json") as temporary:
-        temporary.write_text(json.dumps(train, indent=2) + "\n", encoding="utf-8")
+    train = read_json_if_any(source / "train.json") | {"trained_in": source.name}
+    write_json(folder.path / "train.json", train)
     folder.log.write_text(f"the model of {source}\n", encoding="utf-8")
     return True

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from asrpar.errors import AsrparError
+from asrpar.files.json_files import read_json_if_any
 from asrpar.files.lock import alone
 from asrpar.files.paths import naming
 from asrpar.launch.guard import CHILD_OF
 from asrpar.launch.rank import progress_stream
-from asrpar.study.folder import CellFolder, Places, read_json
+from asrpar.study.folder import CellFolder, Places
 from asrpar.study.reuse import take_over, trained_cells
 from asrpar.study.twins import derive, in_order, twins
 from asrpar.workers import check_jobs
@@ -135,12 +136,12 @@ def run_cell(
 
 def outcome(folder: CellFolder) -> str:
     """A finished cell in a few words."""
-    train = read_json(folder.path / "train.json")
+    train = read_json_if_any(folder.path / "train.json")
     words = []
     if train.get("dev_loss") is not None:
         words.append(f"dev loss {train['dev_loss']:.4f}")
     for name in folder.sets if folder.study.decode else []:
-        wer = read_json(folder.path / f"decode_{name}" / "wer.json").get("wer")
+        wer = read_json_if_any(folder.path / f"decode_{name}" / "wer.json").get("wer")
         words.append(f"{name} WER {wer:.2f} %" if wer is not None else f"{name} not scored")
     if train.get("train_seconds") is not None:
         words.append(f"{train['train_seconds']:.1f} virtual s")

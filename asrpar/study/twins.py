@@ -4,14 +4,13 @@ The average never flows back into the training (Tian et al. 2017), so a training
 (``ema.both``) gives, bit for bit, what a second one without the average would give.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from asrpar.config import load_config, save_config
-from asrpar.files.replacing import replacing
-from asrpar.study.folder import CellFolder, read_json
+from asrpar.files.json_files import read_json_if_any, write_json
+from asrpar.study.folder import CellFolder
 from asrpar.study.grid import digest
 
 MODEL = "unaveraged.pt"
@@ -29,7 +28,7 @@ def derive(twin: CellFolder, folder: CellFolder) -> bool:
     from asrpar.train.config import TrainConfig
     from asrpar.train.digests import config_digest
 
-    train = read_json(twin.path / "train.json")
+    train = read_json_if_any(twin.path / "train.json")
     if not (twin.is_ours() and twin.trained() and (twin.path / MODEL).exists()):
         return False
     if not all("dev_loss_unaveraged" in epoch for epoch in train["history"]):
@@ -45,8 +44,7 @@ def derive(twin: CellFolder, folder: CellFolder) -> bool:
     last = train["history"][-1]
     train |= {"ema": False, "dev_loss": last["dev_loss"], "dev_ter": last["dev_ter"], "checksum": None}
     train |= {"config_digest": config_digest(config), "trained_in": twin.cell.name}
-    with replacing(folder.path / "train.json") as temporary:
-        temporary.write_text(json.dumps(train, indent=2) + "\n", encoding="utf-8")
+    write_json(folder.path / "train.json", train)
     folder.log.write_text(f"the model without the average of {twin.cell.name}\n", encoding="utf-8")
     return True
 

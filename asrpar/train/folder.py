@@ -1,6 +1,5 @@
 """An experiment's folder: held by one training at a time, and looked at before another goes on in it."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import IO
 
 from asrpar.config import load_config
-from asrpar.errors import ConfigError, TrainingError
+from asrpar.errors import ConfigError, DataError, TrainingError
+from asrpar.files.json_files import read_json
 from asrpar.files.lock import busy, holder, try_lock
 from asrpar.parallel.comm import Comm
 from asrpar.train.config import TrainConfig
@@ -50,8 +50,8 @@ def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
     try:
         changed = differences(load_config(TrainConfig, previous), config)
         summary = exp / "train.json"
-        finished = summary.exists() and json.loads(summary.read_text(encoding="utf-8")).get("complete", False)
-    except (ConfigError, ValueError) as e:
+        finished = summary.exists() and read_json(summary).get("complete", False)
+    except (ConfigError, DataError) as e:
         return False, f"{exp} holds a training that cannot be continued ({e}): choose another exp folder"
     if changed:
         more = " ..." if len(changed) > 5 else ""
@@ -68,7 +68,7 @@ def data_changed(exp: Path, config: TrainConfig) -> str:
     from asrpar.train.identity import Identity, other_data
     from asrpar.train.model_io import load_acoustic_model
 
-    known = json.loads((exp / "train.json").read_text(encoding="utf-8")).get("data_digest")
+    known = read_json(exp / "train.json").get("data_digest")
     if known is None:  # of an earlier version
         return ""
     now = Identity.of_data(config.data)

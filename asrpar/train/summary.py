@@ -1,14 +1,13 @@
 """``train.json``: what was trained, how long it took, how it went."""
 
-import json
 import platform
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from asrpar.files.replacing import replacing
-from asrpar.numbers import plain, ratio
+from asrpar.files.json_files import write_json
+from asrpar.numbers import ratio
 from asrpar.train.config import TrainConfig
 from asrpar.train.digests import checksum, config_digest
 
@@ -46,5 +45,4 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "history": p.history,
         **trainer.parts.facts(),
     }
-    with replacing(exp / "train.json") as temporary:
-        temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(exp / "train.json", value)

@@ -178,7 +178,7 @@ def test_one_study_at_a_time_in_a_folder(make_study):
 
 def test_data_that_are_missing_name_their_stage(make_study, tmp_path):
     made = make_study.load(SMALL + "decode: true\n")
-    for name, stage in (("feats", 2), ("lang", 3), ("graph", 4), ("manifests", 1)):
+    for name, stage in (("feats", 2), ("lang", 3), ("graph", 5), ("manifests", 1)):
         with pytest.raises(MissingInputError, match=f"stage {stage}"):
             Places.of(made.study, tmp_path)
         (tmp_path / name).mkdir()
