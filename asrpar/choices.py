@@ -37,7 +37,7 @@ configure it are fields of a dataclass:
 `load_config` then checks the name and all blocks, with the nearest known name or key in the error, and calls every
 `validate`. Who uses the choice writes
 
-    settings = COMPRESSIONS.settings(config.compression, config.compressions)
+    settings = COMPRESSIONS.of(config)
     made = COMPRESSIONS.load(config.compression)(settings, ...)
 
 Names are read from the folder, help lines from the files' text: neither imports a choice. Its module, and with it torch
@@ -145,6 +145,10 @@ class Family:
                 chosen = loaded
         self.check(name, chosen)
         return chosen
+
+    def of(self, config: Any) -> Any:
+        """The checked settings of the choice that the fields `key` and `plural` of a dataclass make."""
+        return self.settings(getattr(config, self.key), getattr(config, self.plural))
 
     def check(self, name: str, settings: Any) -> None:
         """Raise `ConfigError` for values of a choice's settings that cannot be."""

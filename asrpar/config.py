@@ -70,7 +70,7 @@ def load_config(schema: type[T], path: str | Path | Sequence[str | Path] | None,
         except (YAMLError, OmegaConfBaseException) as e:
             raise ConfigError(f"--set {item}: {_first_line(e)}") from e
     found = _merge(schema, sources, ", ".join(map(str, files)) or "configuration")
-    check(found, validate=False)
+    check(found)
     return found
 
 
@@ -85,20 +85,20 @@ def from_values(schema: type[T], values: dict[str, Any], prefix: str) -> T:
     return _merge(schema, [("", OmegaConf.create(values))], prefix, prefix)
 
 
-def check(config: Any, prefix: str = "", validate: bool = True) -> None:
+def check(config: Any, prefix: str = "") -> None:
     """Raise `ConfigError` for values of a dataclass, its sections and the choices in them that no type excludes."""
     families = {}
     for field in dataclasses.fields(config):
         name, value = f"{prefix}{field.name}", getattr(config, field.name)
         families |= {family: None for family in [field.metadata.get("family")] if family}
         if dataclasses.is_dataclass(value):
-            check(value, f"{name}.", validate)
+            check(value, f"{name}.")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ConfigError(f"{name} is {value}: integers have at most 64 bits")
     try:
         for family in families:
             family.settings(getattr(config, family.key), getattr(config, family.plural, {}))
-        if validate and hasattr(config, "validate"):
+        if hasattr(config, "validate"):
             config.validate()
     except ConfigError as e:
         raise ConfigError(f"{prefix}{e}") from e

@@ -5,18 +5,23 @@ from difflib import get_close_matches
 
 from asrpar.errors import ConfigError
 
+# So many known names are listed even if one of them is near.
+FEW = 8
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like ``name``, or None if none is like it."""
-    near = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    near = get_close_matches(str(name), [str(k) for k in known], n=1)
     return near[0] if near else None
 
 
 def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """``did you mean 'near'?`` if a known name is near, else all of them: ``known: a, b``."""
+    """``did you mean 'near'?`` if a known name is near, and all of them if none is, or there are few."""
     known = list(known)
     near = nearest(name, known)
-    return f"did you mean '{prefix}{near}'?" if near else f"known: {', '.join(known) or 'none'}"
+    meant = [f"did you mean '{prefix}{near}'?"] if near else []
+    every = [f"known: {', '.join(known) or 'none'}"] if not near or len(known) <= FEW else []
+    return " ".join(meant + every)
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, prefix: str = "", more: str = "") -> ConfigError:

@@ -30,11 +30,11 @@ def not_negative(settings: Any, *keys: str) -> None:
         need(settings, key, value is None or 0 <= value < math.inf, "must not be negative, and finite")
 
 
-def share(settings: Any, *keys: str) -> None:
+def fraction(settings: Any, *keys: str) -> None:
     """Numbers from 0 to 1."""
     for key in keys:
         value = getattr(settings, key)
-        need(settings, key, value is None or 0 <= value <= 1, "is a share, from 0 to 1")
+        need(settings, key, value is None or 0 <= value <= 1, "is a fraction, from 0 to 1")
 
 
 def below_one(settings: Any, *keys: str) -> None:

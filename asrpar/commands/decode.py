@@ -52,7 +52,6 @@ def command(
 
     check_suffix(suffix)
     config = load_config(DecodeConfig, config_path, (*overrides, *engine_options(engine, jobs)))
-    config.validate()
     sets = [name for name in (dev, *tests.split(",")) if name]
     if not sets:
         raise ConfigError("no set to decode: give --test or --dev")

@@ -86,13 +86,13 @@ def command(
         return
     if not parameters or not batch_frames:
         raise click.UsageError("--timing-only needs --parameters and --batch-frames")
+    from asrpar.parallel.strategies import STRATEGIES
     from asrpar.parallel.virtual.timing import simulate_timing
-    from asrpar.train.experiment import strategy_settings
 
     found = simulate_timing(
         cluster,
         config.strategy,
-        strategy_settings(config),
+        STRATEGIES.of(config),
         learners=learners,
         batch_frames=batch_frames,
         parameters=parameters,

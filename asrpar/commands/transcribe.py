@@ -80,7 +80,6 @@ def command(
     engine = engine if graph else "greedy"
     given = load_config(GivenConfig, config_path, (*overrides, *engine_options(engine, jobs)))
     config = given.filled()
-    config.validate()
     if not Path(exp).is_dir():
         raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
     checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)

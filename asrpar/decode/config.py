@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from asrpar.decode.engines import ENGINES
-from asrpar.errors import ConfigError
-from asrpar.rules import one_of, positive
+from asrpar.rules import need, one_of, positive
 
 
 @dataclass
@@ -48,14 +47,11 @@ class DecodeConfig:
         """Raise `ConfigError` if a value cannot be used."""
         one_of(self, "device", ("auto", "cpu", "cuda"))
         for name in ("lm_scales", "beams", "word_penalties", "blank_penalties"):
-            if not getattr(self, name):
-                raise ConfigError(f"{name}: the list is empty; one value is the least")
+            need(self, name, bool(getattr(self, name)), "must have at least one value")
         for name in ("lm_scales", "beams"):
-            if not all(0 < v < math.inf for v in getattr(self, name)):
-                raise ConfigError(f"{name}: {getattr(self, name)} must all be above 0")
+            need(self, name, all(0 < v < math.inf for v in getattr(self, name)), "must have values above 0, and finite")
         for name in ("word_penalties", "blank_penalties"):
-            if not all(map(math.isfinite, getattr(self, name))):
-                raise ConfigError(f"{name}: {getattr(self, name)} must all be finite")
+            need(self, name, all(map(math.isfinite, getattr(self, name))), "must have finite values")
         positive(self, "max_frames")
 
 
@@ -69,6 +65,7 @@ class GivenConfig(DecodeConfig):
     blank_penalties: list[float] = field(default_factory=list)
 
     def validate(self) -> None:
+        """Raise `ConfigError` if a value cannot be used."""
         self.filled().validate()
 
     def filled(self) -> DecodeConfig:

@@ -1,11 +1,11 @@
 """Settings of feature extraction, SpecAugment and batches."""
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from asrpar.errors import ConfigError
 from asrpar.feats.fbank import check_fbank
+from asrpar.rules import fraction, need, not_negative, one_of
 
 NORMALISATIONS = ("none", "global", "speaker", "utterance")
 STORAGES = ("shards", "numpy_files", "lilcom_chunky", "kaldi")
@@ -13,106 +13,121 @@ STORAGES = ("shards", "numpy_files", "lilcom_chunky", "kaldi")
 
 @dataclass
 class FeatureConfig:
-    """Settings of `asrpar extract-features`; written whole to ``FEATS/feats.yaml``."""
+    """Settings of `asrpar extract-features`; written whole to ``FEATS/feats.yaml``.
 
-    # Any setting of Lhotse's FbankConfig: Kaldi's names, but times in seconds, and dither and energy_floor for samples
-    # of -1 to 1. sampling_rate is taken from the recordings unless it is given here.
+    Attributes:
+        fbank: any setting of Lhotse's FbankConfig: Kaldi's names, but times in seconds, and dither and energy_floor for
+            samples of -1 to 1. sampling_rate is taken from the recordings unless it is given here.
+        from_kaldi: take the matrices that MANIFESTS/feats_<split>.scp (of import-kaldi) names instead of computing any.
+            Of `fbank` only frame_shift and frame_length count then, to compare frames with durations; num_filters
+            becomes their width.
+        resample: resample recordings of another rate instead of refusing them.
+        normalize: none | global | speaker | utterance: whose mean and variance are taken out when batches are made.
+            Where speakers are known, speaker; see docs/features.md.
+        speeds: copies of each training utterance.
+        storage: shards | numpy_files | lilcom_chunky (lossy, needs lilcom) | kaldi.
+        dtype: of storage `shards`: float32, or float16 for half the disk space.
+        min_frames: shorter utterances are dropped: no word fits, and subsampling leaves nothing of them.
+        silence_range: an utterance is silent when its samples (full scale: -1 to 1) span less than this.
+        clip_fraction: an utterance is clipped when more of its samples than this stick at the extremes.
+        max_bad_fraction: more dropped utterances than this in one split are an error.
+        seed: of dither, where fbank.dither is not 0.
+    """
+
     fbank: dict[str, Any] = field(default_factory=lambda: {"num_filters": 80})
-    # Take the matrices that MANIFESTS/feats_<split>.scp (of import-kaldi) names instead of computing any. Of `fbank`
-    # only frame_shift and frame_length count then, to compare frames with durations; num_filters becomes their width.
     from_kaldi: bool = False
-    resample: bool = False  # resample recordings of another rate instead of refusing them
-    # none | global | speaker | utterance: whose mean and variance are taken out when batches are made. Where speakers
-    # are known, speaker; see docs/features.md.
+    resample: bool = False
     normalize: str = "global"
-    speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])  # copies of each training utterance
-    storage: str = "shards"  # shards | numpy_files | lilcom_chunky (lossy, needs lilcom) | kaldi
-    dtype: str = "float32"  # of storage `shards`: float32, or float16 for half the disk space
-    min_frames: int = 12  # shorter utterances are dropped: no word fits, and subsampling leaves nothing of them
-    silence_range: float = 2e-4  # an utterance is silent when its samples (full scale: -1 to 1) span less than this
-    clip_fraction: float = 0.01  # an utterance is clipped when more of its samples than this stick at the extremes
-    max_bad_fraction: float = 0.1  # more dropped utterances than this in one split are an error
-    seed: int = 0  # of dither, where fbank.dither is not 0
+    speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])
+    storage: str = "shards"
+    dtype: str = "float32"
+    min_frames: int = 12
+    silence_range: float = 2e-4
+    clip_fraction: float = 0.01
+    max_bad_fraction: float = 0.1
+    seed: int = 0
 
     def validate(self) -> None:
         """Raise ConfigError for values that cannot be used."""
-        _choice("normalize", self.normalize, NORMALISATIONS)
-        _choice("storage", self.storage, STORAGES)
-        _choice("dtype", self.dtype, ("float32", "float16"))
+        one_of(self, "normalize", NORMALISATIONS)
+        one_of(self, "storage", STORAGES)
+        one_of(self, "dtype", ("float32", "float16"))
         if self.dtype != "float32" and self.storage != "shards":
             raise ConfigError(f"dtype {self.dtype} needs storage: shards, not {self.storage}")
-        if not self.speeds or len(set(self.speeds)) != len(self.speeds):
-            raise ConfigError(f"speeds must be different numbers, for example [0.9, 1.0, 1.1], not {self.speeds}")
-        if len({f"{speed:g}" for speed in self.speeds}) != len(self.speeds):  # so they are called in ids
-            raise ConfigError(f"speeds must differ in their first six digits, which ids are made of, not {self.speeds}")
-        if not all(0.5 <= speed <= 2.0 for speed in self.speeds):
-            raise ConfigError(f"speeds must lie between 0.5 and 2.0, not {self.speeds}")
+        distinct = bool(self.speeds) and len(set(self.speeds)) == len(self.speeds)
+        need(self, "speeds", distinct, "must be different numbers, for example [0.9, 1.0, 1.1]")
+        # So they are called in ids.
+        distinct = len({f"{speed:g}" for speed in self.speeds}) == len(self.speeds)
+        need(self, "speeds", distinct, "must have numbers that differ in their first six digits, which ids are made of")
+        need(self, "speeds", all(0.5 <= s <= 2.0 for s in self.speeds), "must have numbers from 0.5 to 2.0")
         if self.from_kaldi and self.speeds != [1.0]:
             raise ConfigError(
                 f"from_kaldi: features that are there already have one speed: set speeds: [1.0], not {self.speeds}"
             )
-        if self.min_frames < 1:
-            raise ConfigError(f"min_frames must be at least 1, not {self.min_frames}")
-        for name in ("silence_range", "clip_fraction", "max_bad_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        need(self, "min_frames", self.min_frames >= 1, "must be at least 1")
+        fraction(self, "silence_range", "clip_fraction", "max_bad_fraction")
         check_fbank(self.fbank)
 
 
 @dataclass
 class AugmentConfig:
-    """SpecAugment, drawn anew for each utterance of each batch."""
+    """SpecAugment, drawn anew for each utterance of each batch.
 
-    probability: float = 1.0  # fraction of the utterances that are augmented
-    time_masks: int = 2  # at most so many runs of frames are blanked out
-    time_mask_frames: int = 40  # widest mask
-    time_mask_fraction: float = 0.2  # and never a larger part of the utterance than this
-    frequency_masks: int = 2  # bands of filters
-    frequency_mask_bins: int = 20  # widest mask
-    time_warp: int = 0  # farthest shift of a random frame, in frames; 0 switches warping off
+    Attributes:
+        probability: fraction of the utterances that are augmented.
+        time_masks: at most so many runs of frames are blanked out.
+        time_mask_frames: widest mask.
+        time_mask_fraction: and never a larger part of the utterance than this.
+        frequency_masks: bands of filters.
+        frequency_mask_bins: widest mask.
+        time_warp: farthest shift of a random frame, in frames; 0 switches warping off.
+    """
+
+    probability: float = 1.0
+    time_masks: int = 2
+    time_mask_frames: int = 40
+    time_mask_fraction: float = 0.2
+    frequency_masks: int = 2
+    frequency_mask_bins: int = 20
+    time_warp: int = 0
 
     def validate(self) -> None:
         """Raise ConfigError for values that cannot be used."""
-        for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins", "time_warp"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"batch.augment.{name} must not be negative, not {getattr(self, name)}")
-        for name in ("probability", "time_mask_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"batch.augment.{name} must lie between 0 and 1, not {getattr(self, name)}")
+        not_negative(self, "time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins", "time_warp")
+        fraction(self, "probability", "time_mask_fraction")
 
 
 @dataclass
 class BatchConfig:
-    """How utterances are put into batches and dealt to learners."""
+    """How utterances are put into batches and dealt to learners.
 
-    unit: str = "frames"  # what `size` counts: frames (without padding) | utterances
-    size: int = 20000  # frames or utterances of a batch; see unit and per
-    per: str = "global"  # global: `size` over all learners, whatever their number | learner: `size` for each
-    # equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready | auto:
-    # on_demand where learners go at their own pace
+    Attributes:
+        unit: what `size` counts: frames (without padding) | utterances.
+        size: frames or utterances of a batch; see unit and per.
+        per: global: `size` over all learners, whatever their number | learner: `size` for each.
+        deal: equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready |
+            auto: on_demand where learners go at their own pace.
+        max_frames_per_learner: with padding to the longest utterance; bounds memory. 0: no bound.
+        num_buckets: groups of like length from which batches are drawn.
+        cache_mb: normalised features kept in memory by each learner.
+        prefetch: batches made ahead of the trainer.
+    """
+
+    unit: str = "frames"
+    size: int = 20000
+    per: str = "global"
     deal: str = "auto"
-    max_frames_per_learner: int = 0  # with padding to the longest utterance; bounds memory. 0: no bound
-    num_buckets: int = 20  # groups of like length from which batches are drawn
-    cache_mb: int = 2000  # normalised features kept in memory by each learner
-    prefetch: int = 4  # batches made ahead of the trainer
+    max_frames_per_learner: int = 0
+    num_buckets: int = 20
+    cache_mb: int = 2000
+    prefetch: int = 4
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def validate(self) -> None:
         """Raise ConfigError for values that cannot be used."""
-        _choice("batch.unit", self.unit, ("frames", "utterances"))
-        _choice("batch.per", self.per, ("global", "learner"))
-        _choice("batch.deal", self.deal, ("auto", "equal", "on_demand"))
+        one_of(self, "unit", ("frames", "utterances"))
+        one_of(self, "per", ("global", "learner"))
+        one_of(self, "deal", ("auto", "equal", "on_demand"))
         for name in ("size", "num_buckets", "prefetch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"batch.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("max_frames_per_learner", "cache_mb"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"batch.{name} must not be negative, not {getattr(self, name)}")
-        self.augment.validate()
-
-
-def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        near = get_close_matches(value, choices, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(choices)} is possible"
-        raise ConfigError(f"{name}: '{value}' is not known; {hint}")
+            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+        not_negative(self, "max_frames_per_learner", "cache_mb")

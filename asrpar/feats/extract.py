@@ -12,7 +12,7 @@ from pathlib import Path
 from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
-from asrpar.config import load_config, save_config
+from asrpar.config import check, load_config, save_config
 from asrpar.corpus.audio.samples import check_sources
 from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
@@ -52,7 +52,7 @@ def extract_features(
     Raises:
         MissingInputError, DataError, ConfigError: see the messages; nothing of the failed split is left behind.
     """
-    config.validate()
+    check(config)
     check_storage(config.storage)
     manifests, output = Path(manifests), Path(output)
     for split in splits:

@@ -6,12 +6,12 @@ The names are Kaldi's, two units are not: times are seconds (Kaldi: milliseconds
 
 import dataclasses
 import math
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asrpar.errors import ConfigError
+from asrpar.names import unknown
 
 if TYPE_CHECKING:
     from lhotse import Fbank
@@ -56,9 +56,7 @@ def check_fbank(settings: dict[str, Any]) -> None:
     known = {f.name: f.default for f in dataclasses.fields(FbankConfig) if f.name != "num_mel_bins"}
     for key, value in settings.items():
         if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean 'fbank.{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"key 'fbank.{key}' is unknown; {hint}")
+            raise unknown("key", key, known, prefix="fbank.")
         kind = type(known[key])
         # An integer will do for a float; True and False will not do for a number.
         fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
@@ -79,10 +77,7 @@ def check_fbank(settings: dict[str, Any]) -> None:
     if not 0 <= values["preemph_coeff"] <= 1:
         raise ConfigError(f"fbank.preemph_coeff must lie between 0 and 1 (Kaldi: 0.97), not {values['preemph_coeff']}")
     if values["window_type"] not in available_windows():
-        raise ConfigError(
-            f"fbank.window_type: '{values['window_type']}' is not known; one of {', '.join(available_windows())} is "
-            "possible"
-        )
+        raise unknown("fbank.window_type", values["window_type"], available_windows())
     if values["norm_filters"] and values["torchaudio_compatible_mel_scale"]:
         raise ConfigError("fbank.norm_filters does nothing unless fbank.torchaudio_compatible_mel_scale is false")
     rate = settings.get("sampling_rate")

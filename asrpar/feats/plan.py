@@ -5,6 +5,7 @@ import heapq
 
 import numpy as np
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
 
@@ -39,7 +40,7 @@ class BatchPlan:
         Raises:
             ConfigError: more learners than utterances, or settings that leave learners without work.
         """
-        config.validate()
+        check(config, "batch.")
         if not 0 <= rank < num_learners:
             raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
         if num_learners > len(lengths):

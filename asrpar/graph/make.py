@@ -9,7 +9,7 @@ from pathlib import Path
 import kaldifst
 import torch
 
-from asrpar.config import save_config
+from asrpar.config import check, save_config
 from asrpar.errors import DataError
 from asrpar.files.checksums import write_checksums
 from asrpar.files.paths import require_file
@@ -38,7 +38,7 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path) ->
         DataError: lexicon and language model do not go together.
         ConfigError: unknown topology, or a bound on the states that is none.
     """
-    config.validate()
+    check(config)
     lang_dir, output = Path(lang_dir), Path(output)
     lang = Lang.load(lang_dir)
     require_file(lang_dir / "lm.arpa", MADE_BY)

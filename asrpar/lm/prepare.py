@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from asrpar.config import save_config
+from asrpar.config import check, save_config
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import write_checksums
 from asrpar.files.replacing import replacing
 from asrpar.files.text import ends_with_newline, nfc
-from asrpar.lang.config import LangConfig, check_lang_config
+from asrpar.lang.config import LangConfig
 from asrpar.lang.dictionary import VARIANT
 from asrpar.lang.lang import BLANK, FILES, spell_by_letters
 from asrpar.lang.lexicon import Lexicon, Pronunciation, check_pronunciation, disambiguate, read_lexicon
@@ -46,7 +46,7 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
     Raises:
         ConfigError, DataError, MissingInputError: settings or data that cannot be used.
     """
-    check_lang_config(config)
+    check(config)
     places = places or Places()
     transcripts = [t for split in config.lm.splits for t in manifest_texts(manifests, split)]
     config = _settled(config, transcripts)

@@ -12,9 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Buffer, Outgoing, Pending
+from asrpar.rules import not_negative
 
 
 @dataclass
@@ -48,6 +50,10 @@ class FaultsConfig:
     hang_step: list[int] = field(default_factory=list)
     hang_whole: bool = False
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        not_negative(self, "jitter", "link_seconds")
+
 
 def by_rank(faults: FaultsConfig, what: str, value: str, least: float, size: int) -> dict[int, float]:
     """{rank: value} of the settings ``what_rank`` and ``what_value``.
@@ -75,12 +81,10 @@ def with_faults(learner: Any, comm: Comm, faults: FaultsConfig) -> tuple[Any, An
     Raises:
         ConfigError: impossible faults. All ranks raise alike.
     """
+    check(faults, "faults.")
     factor = by_rank(faults, "straggler", "factor", 1.0, comm.size).get(comm.rank, 1.0)
     die = by_rank(faults, "die", "step", 1, comm.size).get(comm.rank, 0)
     hang = by_rank(faults, "hang", "step", 1, comm.size).get(comm.rank, 0)
-    for name in ("jitter", "link_seconds"):
-        if not getattr(faults, name) >= 0:
-            raise ConfigError(f"faults.{name} is {getattr(faults, name)}: it must not be negative")
     link = faults.link_ranks
     if len(set(link)) not in (0, 2) or len(link) > 2 or any(not 0 <= r < comm.size for r in link):
         raise ConfigError(f"faults.link_ranks is {link}: name two of the {comm.size} learners, or none for all links")

@@ -85,7 +85,7 @@ def measure_machine(
     )
     if comm.size > 1:
         measure_links(comm, nodes, cluster, repeats)
-    cluster.validate(comm.size)
+    cluster.check_size(comm.size)
     return comm.broadcast_object(cluster)
 
 

@@ -12,9 +12,10 @@ from asrpar.files.paths import require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.record import Entry, read_recording
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.parallel.virtual.cluster import Cluster
 from asrpar.train.config import TrainConfig, check_config
-from asrpar.train.experiment import run, strategy_settings
+from asrpar.train.experiment import run
 from asrpar.train.folder import claim, look
 
 log = get_logger(__name__)
@@ -48,8 +49,8 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
 
     check_config(config)
     check_simulated(config, learners)
-    cluster.validate(learners)
-    settings = strategy_settings(config)
+    cluster.check_size(learners)
+    settings = STRATEGIES.of(config)
     exp = Path(config.exp)
     require_file(config.data.feats, "stage 2 (asrpar extract-features)")
     require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")

@@ -6,6 +6,7 @@ from typing import Any
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
+from asrpar.rules import need
 
 
 @dataclass
@@ -84,6 +85,11 @@ class TimelineChoice:
     ranks: int = 4
     steps: int = 8
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        for name in ("ranks", "steps"):
+            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+
 
 @dataclass
 class StudyConfig:
@@ -119,6 +125,17 @@ class StudyConfig:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     timelines: TimelineChoice = field(default_factory=TimelineChoice)
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        word = bool(self.name) and all(c.isalnum() or c in "-_" for c in self.name)
+        if not word:
+            raise ConfigError(f"name is '{self.name}': a word of letters, digits, - and _ is needed")
+        if not self.grid:
+            raise ConfigError("grid has no axes, such as 'strategy: [ssgd, adpsgd]'")
+        if bool(self.cluster.preset) == bool(self.cluster.config):
+            raise ConfigError("cluster needs either a preset or a config")
+        need(self, "margin", self.margin >= 0, "is a share of the reference's dev loss")
+
 
 def load_study(path: str | Path) -> StudyConfig:
     """Read and check a study's file; files that it names become absolute.
@@ -127,17 +144,11 @@ def load_study(path: str | Path) -> StudyConfig:
         ConfigError: what cannot be used, and where.
     """
     path = Path(path)
-    study = load_config(StudyConfig, path)
-    if not study.name or not all(c.isalnum() or c in "-_" for c in study.name):
-        raise ConfigError(f"{path}: name is '{study.name}': a word of letters, digits, - and _ is needed")
-    if not study.grid:
-        raise ConfigError(f"{path}: grid has no axes, such as 'strategy: [ssgd, adpsgd]'")
-    if bool(study.cluster.preset) == bool(study.cluster.config):
-        raise ConfigError(f"{path}: cluster needs either a preset or a config")
-    if not study.margin >= 0:
-        raise ConfigError(f"{path}: margin is {study.margin}: it is a fraction of the reference's dev loss")
-    if study.timelines.ranks < 1 or study.timelines.steps < 1:
-        raise ConfigError(f"{path}: timelines need at least 1 of ranks and 1 of steps")
+    try:
+        study = load_config(StudyConfig, path)
+    except ConfigError as e:
+        at = f"{path}: "
+        raise ConfigError(f"{at}{str(e).removeprefix(at)}") from e
     study.title = study.title or study.name
     here = path.resolve().parent
     study.base.config = [str(here / name) for name in study.base.config]

@@ -222,7 +222,7 @@ def _cell(
             ready[key] = _training(study, key)
         if place not in ready:
             ready[place] = load_cluster(study.cluster.preset or study.cluster.config, settings(cluster))
-        ready[place].validate(learners)
+        ready[place].check_size(learners)
     except ConfigError as e:
         raise ConfigError(f"cell {name}: {e}") from e
     cell.config = copy.deepcopy(ready[key])
@@ -235,13 +235,13 @@ def _cell(
 
 def _training(study: StudyConfig, changes: Sequence[str]) -> Any:
     """Checked settings of a training, with those of its strategy."""
+    from asrpar.parallel.strategies import STRATEGIES
     from asrpar.train.config import TrainConfig, check_config
-    from asrpar.train.experiment import strategy_settings
 
     places = [f"data.feats={study.data.feats}", f"data.lang={study.data.lang}", f"data.dev={study.data.dev}"]
     config = load_config(TrainConfig, study.base.config, [*changes, *places, f"exp={study.name}"])
     check_config(config)
-    config.strategies = {config.strategy: asdict(strategy_settings(config))}
+    config.strategies = {config.strategy: asdict(STRATEGIES.of(config))}
     return config
 
 

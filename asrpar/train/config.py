@@ -2,26 +2,35 @@
 
 import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
 from asrpar.nn import LossConfig, ModelConfig
 from asrpar.parallel.compress import CompressionConfig
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import STRATEGIES
+from asrpar.rules import below_one, fraction, need, not_negative, one_of, positive
 
 
 @dataclass
 class DataConfig:
-    """Where the data are: the folders of stages 2 and 3, and the names of the sets."""
+    """Where the data are: the folders of stages 2 and 3, and the names of the sets.
 
-    feats: str = ""  # FEATS of stage 2
-    lang: str = ""  # LANG of stage 3
-    train: str = "train"  # the set to train on
-    dev: str = "dev"  # the set whose loss is told after each epoch
+    Attributes:
+        feats: FEATS of stage 2.
+        lang: LANG of stage 3.
+        train: the set to train on.
+        dev: the set whose loss is told after each epoch.
+    """
+
+    feats: str = ""
+    lang: str = ""
+    train: str = "train"
+    dev: str = "dev"
 
 
 @dataclass
@@ -48,6 +57,20 @@ class OptimizerConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 0.0
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        one_of(self, "name", ("adamw", "sgd"))
+        positive(self, "lr", "eps")
+        not_negative(self, "weight_decay", "clip_norm")
+        below_one(self, "momentum")
+        need(
+            self, "betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "must be two numbers in [0, 1)"
+        )
+        if self.nesterov and (self.name != "sgd" or not self.momentum):
+            raise ConfigError(
+                "nesterov is true, but that is a kind of SGD's momentum: set name to sgd and momentum, such as to 0.9"
+            )
+
 
 @dataclass
 class ScheduleConfig:
@@ -68,6 +91,11 @@ class ScheduleConfig:
     final: float = 0.001
     decay: float = 0.7071
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        one_of(self, "name", ("one_cycle", "constant", "exponential"))
+        fraction(self, "warmup", "start", "final", "decay")
+
 
 @dataclass
 class EmaConfig:
@@ -86,6 +114,10 @@ class EmaConfig:
     warmup: bool = False
     both: bool = False
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        positive(self, "decay_epochs")
+
 
 @dataclass
 class CheckpointConfig:
@@ -101,6 +133,11 @@ class CheckpointConfig:
     every_steps: int = 0
     keep: int = 2
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        positive(self, "every_epochs", "keep")
+        not_negative(self, "every_steps")
+
 
 @dataclass
 class TraceConfig:
@@ -115,6 +152,10 @@ class TraceConfig:
     enabled: bool = False
     max_events: int = 200000
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        positive(self, "max_events")
+
 
 @dataclass
 class WatchdogConfig:
@@ -126,6 +167,10 @@ class WatchdogConfig:
     """
 
     timeout_seconds: float = 600.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        not_negative(self, "timeout_seconds")
 
 
 @dataclass
@@ -155,6 +200,7 @@ class TrainConfig:
             their transcripts need more frames than they have.
         time_limit_minutes: save and stop after that; 0 for none.
         stop_after_epochs: end after so many epochs although the schedule is laid out for ``epochs``; 0 for none.
+        record: write the order of events into EXP/record, for `asrpar simulate --replay`.
     """
 
     exp: str = ""
@@ -173,7 +219,6 @@ class TrainConfig:
     trace: TraceConfig = field(default_factory=TraceConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
-    # write the order of events into EXP/record, for `asrpar simulate --replay`.
     record: bool = False
     init_from: str = ""
     epochs: int = 10
@@ -189,6 +234,33 @@ class TrainConfig:
     time_limit_minutes: float = 0.0
     stop_after_epochs: int = 0
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        one_of(self, "autocast", ("auto", "none", "bf16"))
+        one_of(self, "device", ("auto", "cpu", "cuda"))
+        one_of(self, "transport", ("mpi", "nccl", "gloo"))
+        positive(self, "epochs", "dev_max_frames", "max_nonfinite")
+        not_negative(self, "seed", "threads", "tensorboard_every_steps", "dev_every_steps")
+        not_negative(self, "time_limit_minutes", "stop_after_epochs")
+        fraction(self, "max_misfit_fraction")
+        need(self, "seed", self.seed < 2**31, "must be less than 2147483648")
+        self._check_momenta()
+
+    def _check_momenta(self) -> None:
+        """Refuse algorithms that do not go together with the local optimizer."""
+        plain = self.optimizer.name == "sgd" and not self.optimizer.momentum
+        if self.compression.momentum and not plain:
+            raise ConfigError(
+                "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and "
+                "optimizer.momentum=0"
+            )
+        chosen = STRATEGIES.of(self)
+        if getattr(chosen, "delay_compensation", 0) and not plain:
+            raise ConfigError(
+                f"strategies.{self.strategy}.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd "
+                "and optimizer.momentum=0, or delay_compensation=0"
+            )
+
 
 # These may change between the runs of one training. They do not change what is computed; another device, number
 # of threads or transport may change the order of sums, and so the last bits: the trainer warns of that.
@@ -200,69 +272,14 @@ FREE_ON_RESUME = (
 
 
 def check_config(config: TrainConfig) -> None:
-    """Refuse what no field's type can.
+    """Refuse what cannot be trained with here.
 
     Raises:
         ConfigError: with the key and what it may be.
     """
-    config.batch.validate()
-    config.compression.validate()
-    choices = {
-        "autocast": (config.autocast, ("auto", "none", "bf16")),
-        "device": (config.device, ("auto", "cpu", "cuda")),
-        "transport": (config.transport, ("mpi", "nccl", "gloo")),
-        "optimizer.name": (config.optimizer.name, ("adamw", "sgd")),
-        "schedule.name": (config.schedule.name, ("one_cycle", "constant", "exponential")),
-    }
-    for key, (value, known) in choices.items():
-        if value not in known:
-            raise ConfigError(f"{key} is '{value}'; known: {', '.join(known)}")
-    positive = {"epochs": config.epochs, "optimizer.lr": config.optimizer.lr, "checkpoint.keep": config.checkpoint.keep}
-    positive |= {"trace.max_events": config.trace.max_events, "optimizer.eps": config.optimizer.eps}
-    positive |= {"dev_max_frames": config.dev_max_frames, "max_nonfinite": config.max_nonfinite}
-    positive |= {"checkpoint.every_epochs": config.checkpoint.every_epochs, "ema.decay_epochs": config.ema.decay_epochs}
-    for key, value in positive.items():
-        if not 0 < value < math.inf:
-            raise ConfigError(f"{key} is {value}: it must be greater than 0, and finite")
-    o = config.optimizer
-    least = {"seed": config.seed, "threads": config.threads, "optimizer.momentum": o.momentum}
-    least |= {
-        f"schedule.{f.name}": getattr(config.schedule, f.name) for f in fields(config.schedule) if f.type is float
-    }
-    least |= {"optimizer.weight_decay": o.weight_decay, "optimizer.clip_norm": o.clip_norm}
-    least |= {"tensorboard_every_steps": config.tensorboard_every_steps}
-    least |= {"dev_every_steps": config.dev_every_steps, "checkpoint.every_steps": config.checkpoint.every_steps}
-    least |= {"watchdog.timeout_seconds": config.watchdog.timeout_seconds}
-    least |= {"time_limit_minutes": config.time_limit_minutes, "stop_after_epochs": config.stop_after_epochs}
-    for key, value in least.items():
-        if not 0 <= value < math.inf:
-            raise ConfigError(f"{key} is {value}: it must not be negative, and finite")
-    if not 0 <= config.max_misfit_fraction <= 1:
-        raise ConfigError(f"max_misfit_fraction is {config.max_misfit_fraction}: it is a fraction, from 0 to 1")
-    if config.seed >= 2**31:
-        raise ConfigError(f"seed is {config.seed}: it must be less than 2147483648")
+    check(config)
     if config.threads > (os.cpu_count() or math.inf):
         raise ConfigError(f"threads is {config.threads}, but this machine has {os.cpu_count()} cores")
-    if len(o.betas) != 2 or not all(0 <= b < 1 for b in o.betas):
-        raise ConfigError(f"optimizer.betas is {o.betas}: two numbers in [0, 1) are needed")
-    fractions = {"optimizer.momentum": o.momentum, "schedule.start": config.schedule.start}
-    fractions |= {"schedule.final": config.schedule.final, "schedule.decay": config.schedule.decay}
-    for key, value in fractions.items():
-        if value > 1 or (value == 1 and key == "optimizer.momentum"):
-            raise ConfigError(
-                f"{key} is {value}: it is a fraction, up to 1{' and below it' * key.endswith('momentum')}"
-            )
-    if o.nesterov and (o.name != "sgd" or not o.momentum):
-        raise ConfigError(
-            "optimizer.nesterov is true, but that is a kind of SGD's momentum: set optimizer.name=sgd and "
-            "optimizer.momentum, such as 0.9"
-        )
-    if config.compression.momentum and (o.name != "sgd" or o.momentum):
-        raise ConfigError(
-            "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and optimizer.momentum=0"
-        )
-    if not 0 <= config.schedule.warmup <= 1:
-        raise ConfigError(f"schedule.warmup is {config.schedule.warmup}: it is a fraction of the training, from 0 to 1")
     for key in ("exp", "data.feats", "data.lang"):
         if not (getattr(config.data, key[5:]) if key.startswith("data.") else config.exp):
             raise ConfigError(f"{key} is not set: give --set {key}=FOLDER or write it into the configuration")

@@ -29,18 +29,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-def strategy_settings(config: TrainConfig) -> Any:
-    """The validated settings of the strategy in use; `ConfigError` names a wrong key of any strategy's block."""
-    chosen = STRATEGIES.settings(config.strategy, config.strategies)
-    o = config.optimizer
-    if getattr(chosen, "delay_compensation", 0) and (o.name != "sgd" or o.momentum):
-        raise ConfigError(
-            f"strategies.{config.strategy}.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd and "
-            "optimizer.momentum=0, or delay_compensation=0"
-        )
-    return chosen
-
-
 def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False) -> int:
     """Train, or go on training, in ``config.exp``. Returns 0, or the signal number that stopped the run.
 
@@ -53,7 +41,7 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     from asrpar.train.precision import decide_autocast
 
     check_config(config)
-    settings = strategy_settings(config)
+    settings = STRATEGIES.of(config)
     exp = Path(config.exp)
     require_file(config.data.feats, "stage 2 (asrpar extract-features)")
     require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")

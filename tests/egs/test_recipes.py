@@ -34,15 +34,15 @@ def test_settings_are_valid(repo, corpus):
     from asrpar.config import load_config
     from asrpar.decode.config import DecodeConfig
     from asrpar.feats.config import FeatureConfig
+    from asrpar.parallel.strategies import STRATEGIES
     from asrpar.train.config import TrainConfig
-    from asrpar.train.experiment import strategy_settings
 
     conf = repo / "egs" / corpus / "s5" / "conf"
     load_config(FeatureConfig, conf / "feats.yaml").validate()
     load_config(DecodeConfig, conf / "decode.yaml").validate()
     for strategy in ("single", "ssgd", "bmuf"):
         extra = [conf / f"{strategy}.yaml"] if (conf / f"{strategy}.yaml").exists() else []
-        strategy_settings(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
+        STRATEGIES.of(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
 
 
 @pytest.mark.corpora

@@ -111,8 +111,8 @@ def test_warping_moves_frames():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"time_masks": -1}, "augment.time_masks must not be negative"),
-        ({"probability": 1.5}, "augment.probability must lie between 0 and 1"),
+        ({"time_masks": -1}, "time_masks is -1: it must not be negative"),
+        ({"probability": 1.5}, "probability is 1.5: it is a fraction, from 0 to 1"),
     ],
 )
 def test_wrong_settings(change: dict, message: str):

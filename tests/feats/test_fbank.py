@@ -26,7 +26,7 @@ from asrpar.feats.fbank import _empty_filters, make_extractor
         ({"preemph_coeff": 97}, r"fbank.preemph_coeff must lie between 0 and 1 \(Kaldi: 0.97\), not 97"),
         ({"preemph_coeff": -0.1}, r"fbank.preemph_coeff must lie"),
         ({"low_freq": float("nan")}, r"fbank.low_freq must be finite"),
-        ({"window_type": "kaiser"}, r"'kaiser' is not known; one of hamming, hanning, povey"),
+        ({"window_type": "kaiser"}, r"'kaiser' is unknown; known: hamming, hanning, povey"),
         ({"norm_filters": True}, r"fbank.norm_filters does nothing unless"),
         ({"sampling_rate": -8000}, r"fbank.sampling_rate must be at least 1000 Hz, not -8000$"),
         ({"sampling_rate": 16}, r"fbank.sampling_rate must be at least 1000 Hz, not 16: it is in Hz, write 16000"),

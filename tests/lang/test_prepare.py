@@ -264,17 +264,17 @@ def test_optional_silence(make, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"units": "syllables"}, "units: 'syllables' is not one of phones, characters, sentencepiece"),
-        ({"oov__policy": "ignore"}, "oov.policy: 'ignore' is not one of"),
-        ({"lm__order": 6}, "lm.order: 6 is not between 1 and 5"),
+        ({"units": "syllables"}, "units 'syllables' is unknown; known: phones, characters, sentencepiece"),
+        ({"oov__policy": "ignore"}, "oov.policy 'ignore' is unknown"),
+        ({"lm__order": 6}, "lm.order is 6: it must lie between 1 and 5"),
         ({"lm__splits": "[train,dev]"}, "lm.splits: 'dev' is not training text"),
-        ({"optional_silence__probability": 1.0}, r"is not in \(0, 1\)"),
-        ({"vocabulary__from_text": "false"}, "switch on from_text"),
+        ({"optional_silence__probability": 1.0}, r"must lie in \(0, 1\)"),
+        ({"vocabulary__from_text": "false"}, "switch it or from_lexicon on"),
         ({"units": "characters", "oov__policy": "spell"}, "'spell' is for phones"),
         ({"units": "characters", "vocabulary__from_lexicon": "true"}, "units 'characters' have no lexicon"),
-        ({"optional_silence__symbol": "'#1'"}, "'#1' cannot be the name of a unit"),
-        ({"sentencepiece__vocab_size": 2}, "vocab_size: 2 is not between 3 and"),
-        ({"sentencepiece__vocab_size": 2**31}, "vocab_size: 2147483648 is not between"),
+        ({"optional_silence__symbol": "'#1'"}, "symbol is #1: it cannot be the name of a unit"),
+        ({"sentencepiece__vocab_size": 2}, "vocab_size is 2: it must lie between 3 and"),
+        ({"sentencepiece__vocab_size": 2**31}, "vocab_size is 2147483648: it must lie between"),
         ({"lexicon__path": "null"}, "lexicon.path is not set"),
         ({"lexicon__path": "'{corpus}/x'"}, "no file"),
     ],
@@ -318,7 +318,7 @@ def test_commands(tmp_path):
     with pytest.raises(ConfigError, match="topology 'hmm' is not one of ctc"):
         runner.invoke(make_graph_command, [*graph, "--set", "topology=hmm"], catch_exceptions=False)
     for states in (-5, 0, 2**31):  # for OpenFst, no bound, or no number
-        with pytest.raises(ConfigError, match=f"max_states: {states} is not between 1 and"):
+        with pytest.raises(ConfigError, match=f"max_states is {states}: it must lie between 1 and"):
             runner.invoke(make_graph_command, [*graph, "--set", f"max_states={states}"], catch_exceptions=False)
     with pytest.raises(MissingInputError, match=r"supervisions_train.jsonl.gz is missing: run stage 1"):
         runner.invoke(prepare_lang_command, [*args, "--manifests", str(tmp_path)], catch_exceptions=False)

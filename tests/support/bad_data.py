@@ -54,7 +54,9 @@ DATA_CASES = [
     ),
     Case("synthesize-bad-rate", r"sampling_rate.*44100", lambda w: synthesize(w, "sampling_rate=44100")),
     Case(
-        "synthesize-empty-set", r"train\.utterances must be at least 1", lambda w: synthesize(w, "train.utterances=0")
+        "synthesize-empty-set",
+        r"train\.utterances is 0: it must be at least 1",
+        lambda w: synthesize(w, "train.utterances=0"),
     ),
     Case("synthesize-unknown-voice", r"voice 'en-us\+nobody'", lambda w: synthesize(w, "dev.voices=[en-us+nobody]")),
     Case(

@@ -19,21 +19,20 @@ import torch
 from asrpar.config import load_config
 from asrpar.feats import Batch
 from asrpar.info import versions
-from asrpar.parallel.strategies import make_strategy
+from asrpar.parallel.strategies import STRATEGIES, make_strategy
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
 from asrpar.parallel.virtual.comm import Shared, VirtualComm
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
 from asrpar.train.config import TrainConfig
-from asrpar.train.experiment import strategy_settings
 
 
 def simulated(config: TrainConfig, learners: int, steps: int) -> float:
     """Wall seconds of so many steps of each learner."""
     cluster = Cluster(nodes=learners, compute=Compute(frames_per_second=1e4, jitter=Jitter("lognormal", 0.2)))
     scheduler, parts = Scheduler(), VirtualParts(config, cluster)
-    settings = strategy_settings(config)
+    settings = STRATEGIES.of(config)
     begin = None
 
     def run(comm: VirtualComm) -> None:

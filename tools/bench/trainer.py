@@ -23,8 +23,8 @@ from asrpar.info import versions
 from asrpar.lang.lang import Lang
 from asrpar.nn import CtcLoss, build_model
 from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.config import TrainConfig
-from asrpar.train.experiment import strategy_settings
 from asrpar.train.precision import decide_autocast
 from asrpar.train.trainer import Trainer
 
@@ -58,7 +58,7 @@ class TrainerLoop:
     """The real trainer, epoch by epoch: loader thread, strategy, EMA, schedule, stop checks, logs, progress."""
 
     def __init__(self, config):
-        self.trainer = Trainer(config, strategy_settings(config), LocalComm())
+        self.trainer = Trainer(config, STRATEGIES.of(config), LocalComm())
         self.trainer.begin()
 
     def run(self, epoch):

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from asrpar.config import check
 from asrpar.corpus.synthetic import espeak
 from asrpar.corpus.synthetic.config import SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic.noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
@@ -57,7 +58,7 @@ def synthesize_corpus(config: SyntheticConfig, output: Path, num_jobs: int | Non
     Raises:
         ConfigError: impossible settings. DataError: espeak-ng is unusable, or ``output`` holds something else.
     """
-    config.check()
+    check(config)
     output = Path(output).resolve()  # a link to a folder stays
     with _processes(num_jobs or len(os.sched_getaffinity(0))) as pool:
         header = {"settings": asdict(config), "espeak_ng": pool.submit(_check_voices, config).result()}

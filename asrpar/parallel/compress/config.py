@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from torch import Size, Tensor
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.parallel.compress.wire import Wire
+from asrpar.rules import below_one, need, not_negative, one_of
 
 METHODS = ("none", "bf16", "fp16", "onebit", "threshold", "topk", "powersgd")
 
@@ -47,24 +49,17 @@ class CompressionConfig:
         Raises:
             ConfigError: with the key and what it may be.
         """
-        if self.method not in METHODS:
-            raise ConfigError(f"compression.method is '{self.method}'; known: {', '.join(METHODS)}")
-        rules = {
-            "warmup_frames": (self.warmup_frames >= 0, "must not be negative"),
-            "block": (self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8"),
-            "threshold": (self.threshold > 0, "must be greater than 0"),
-            "density": (0 < self.density <= 1, "is a fraction of the elements, above 0 and up to 1"),
-            "momentum": (0 <= self.momentum < 1, "must be in [0, 1)"),
-            "rank": (self.rank >= 1, "must be at least 1"),
-            "seed": (self.seed >= 0, "must not be negative"),
-        }
-        for key, (good, rule) in rules.items():
-            if not good:
-                raise ConfigError(f"compression.{key} is {getattr(self, key)}: it {rule}")
+        one_of(self, "method", METHODS)
+        not_negative(self, "warmup_frames", "seed")
+        need(self, "block", self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8")
+        need(self, "threshold", self.threshold > 0, "must be greater than 0")
+        need(self, "density", 0 < self.density <= 1, "is a fraction of the elements, above 0 and up to 1")
+        below_one(self, "momentum")
+        need(self, "rank", self.rank >= 1, "must be at least 1")
         if self.momentum and self.method != "topk":
             raise ConfigError(
-                f"compression.momentum is {self.momentum}, but method '{self.method}' has no momentum correction: "
-                "set it to 0, or choose topk"
+                f"momentum is {self.momentum}, but method '{self.method}' has no momentum correction: set it to 0, or "
+                "choose topk"
             )
 
 
@@ -79,7 +74,7 @@ def make_wire(config: CompressionConfig, shapes: Sequence[Size], like: Tensor) -
     Raises:
         ConfigError: settings that cannot be used.
     """
-    config.validate()
+    check(config, "compression.")
     match config.method:
         case "none":
             return Wire()

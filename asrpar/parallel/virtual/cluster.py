@@ -4,7 +4,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from random import Random
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
+from asrpar.rules import fraction, need, not_negative, one_of, positive
 
 JITTERS = ("none", "uniform", "exponential", "lognormal")
 ALGORITHMS = ("ring", "tree", "hierarchical")
@@ -23,13 +25,28 @@ class Jitter:
     kind: str = "none"
     share: float = 0.0
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        one_of(self, "kind", JITTERS)
+        not_negative(self, "share")
+
 
 @dataclass
 class Straggler:
-    """One learner that is always slow: its gradients take ``factor`` times as long."""
+    """One learner that is always slow.
+
+    Attributes:
+        rank: of the learner.
+        factor: its gradients take so many times as long.
+    """
 
     rank: int = 0
     factor: float = 1.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        not_negative(self, "rank")
+        need(self, "factor", self.factor >= 1, "must be at least 1")
 
 
 @dataclass
@@ -43,6 +60,11 @@ class Intermittent:
 
     probability: float = 0.0
     factor: float = 1.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        fraction(self, "probability")
+        need(self, "factor", self.factor >= 1, "must be at least 1")
 
 
 @dataclass
@@ -67,6 +89,18 @@ class Compute:
     stragglers: list[Straggler] = field(default_factory=list)
     intermittent: Intermittent = field(default_factory=Intermittent)
 
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        if bool(self.table) == bool(self.frames_per_second):
+            raise ConfigError("table or frames_per_second is needed, one of them")
+        pairs = all(len(row) == 2 and row[0] > 0 and row[1] > 0 for row in self.table)
+        need(self, "table", pairs, "must have rows [frames, seconds], both above 0")
+        rising = sorted(self.table) == self.table and len({row[0] for row in self.table}) == len(self.table)
+        need(self, "table", rising, "must be sorted by frames, each number once")
+        not_negative(self, "frames_per_second", "overhead_seconds")
+        for i, straggler in enumerate(self.stragglers):
+            check(straggler, f"stragglers.{i}.")
+
 
 @dataclass
 class Link:
@@ -81,6 +115,11 @@ class Link:
     latency: float = 1e-5
     bandwidth: float = 1e10
     shared: bool = False
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        not_negative(self, "latency")
+        need(self, "bandwidth", self.bandwidth > 0, "must be greater than 0")
 
 
 @dataclass
@@ -120,51 +159,23 @@ class Cluster:
     mixing_bandwidth: float = 0.0
     server_bandwidth: float = 0.0
 
-    def validate(self, size: int | None = None) -> None:
-        """Raise `ConfigError` for what cannot be; ``size`` is the number of learners that it must hold."""
-        c = self.compute
-        if self.nodes < 1 or self.devices_per_node < 1:
-            raise ConfigError("cluster: nodes and devices_per_node must be at least 1")
-        if size is not None and size > self.nodes * self.devices_per_node:
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        for name in ("nodes", "devices_per_node"):
+            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+        one_of(self, "collective", ALGORITHMS)
+        positive(self, "collective_efficiency")
+        not_negative(self, "mixing_bandwidth", "server_bandwidth")
+
+    def check_size(self, size: int) -> None:
+        """Raise `ConfigError` unless ``size`` learners fit, and those that are said to be slow are among them."""
+        if size > self.nodes * self.devices_per_node:
             raise ConfigError(
                 f"cluster '{self.name}' has {self.nodes} nodes of {self.devices_per_node} devices, too few for {size} "
                 "learners: set nodes or devices_per_node"
             )
-        if bool(c.table) == bool(c.frames_per_second):
-            raise ConfigError("cluster: compute needs either a table or frames_per_second")
-        if any(len(row) != 2 or not row[0] > 0 or not row[1] > 0 for row in c.table):
-            raise ConfigError("cluster: each row of compute.table is [frames, seconds], both above 0")
-        if sorted(c.table) != c.table or len({row[0] for row in c.table}) < len(c.table):
-            raise ConfigError("cluster: compute.table must be sorted by frames, each number once")
-        values = {
-            "compute.frames_per_second": c.frames_per_second,
-            "compute.overhead_seconds": c.overhead_seconds,
-            "compute.jitter.share": c.jitter.share,
-            "links.inside.latency": self.links.inside.latency,
-            "links.between.latency": self.links.between.latency,
-            "mixing_bandwidth": self.mixing_bandwidth,
-            "server_bandwidth": self.server_bandwidth,
-        }
-        for name, value in values.items():
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"cluster: {name} is {value}: it must not be negative")
-        for name, link in (("inside", self.links.inside), ("between", self.links.between)):
-            if not link.bandwidth > 0:
-                raise ConfigError(f"cluster: links.{name}.bandwidth is {link.bandwidth}: it must be above 0")
-        if not self.collective_efficiency > 0:
-            raise ConfigError(f"cluster: collective_efficiency is {self.collective_efficiency}: it must be above 0")
-        if c.jitter.kind not in JITTERS:
-            raise ConfigError(f"cluster: compute.jitter.kind is '{c.jitter.kind}'; known: {', '.join(JITTERS)}")
-        if self.collective not in ALGORITHMS:
-            raise ConfigError(f"cluster: collective is '{self.collective}'; known: {', '.join(ALGORITHMS)}")
-        if not 0 <= c.intermittent.probability <= 1 or not c.intermittent.factor >= 1:
-            raise ConfigError(
-                "cluster: compute.intermittent needs a probability from 0 to 1, and a factor of at least 1"
-            )
-        for straggler in c.stragglers:
-            if not straggler.factor >= 1:
-                raise ConfigError("cluster: a straggler's factor is at least 1")
-            if straggler.rank < 0 or (size is not None and straggler.rank >= size):
+        for straggler in self.compute.stragglers:
+            if straggler.rank >= size:
                 raise ConfigError(f"cluster: straggler {straggler.rank} is no rank of {size} learners")
 
 

@@ -200,7 +200,7 @@ def simulate_timing(
             raise ConfigError(f"{name} is {value}: it must be above 0")
     if steps < 1:
         raise ConfigError(f"steps is {steps}: it must be at least 1")
-    cluster.validate(learners)
+    cluster.check_size(learners)
     if settings is None or isinstance(settings, Mapping):
         settings = settings_class(strategy)(**(settings or {}))
     workers = STRATEGIES.load(strategy).workers(settings, learners)

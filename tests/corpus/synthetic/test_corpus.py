@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asrpar.config import check
 from asrpar.corpus.checks.folders import check_paths
 from asrpar.corpus.checks.report import Limits
 from asrpar.corpus.manifests import write_manifests
@@ -114,7 +115,7 @@ def test_corpus_files_agree(corpus):
 
 def test_default_sets_share_no_timbre():
     config = SyntheticConfig()
-    config.check()
+    check(config)
     timbres = [{v.split("+")[1] for v in s.voices} for s in config.splits().values()]
     assert not timbres[0] & timbres[1] and not (timbres[0] | timbres[1]) & timbres[2]
 
@@ -197,19 +198,19 @@ def test_a_corpus_is_left_alone_replaced_or_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sampling_rate": 11025}, "sampling_rate must be 8000 or 16000"),
+        ({"sampling_rate": 11025}, "sampling_rate is 11025: it must be 8000 or 16000"),
         ({"words_min": 6}, "words_min"),
-        ({"snrs": []}, "snrs is empty"),
-        ({"noises": ["brown"]}, "unknown noise brown; known: white"),
+        ({"snrs": []}, "snrs is \\[\\]"),
+        ({"noises": ["brown"]}, "noises 'brown' is unknown; known: white"),
         ({"rates": [1000]}, "80 to 450"),
         ({"pitches": [-1]}, "0 to 100"),
         ({"levels": [6.0]}, "below full scale"),
-        ({"digits_share": 1.5}, "probability"),
+        ({"digits_share": 1.5}, "digits_share is 1.5"),
         ({"padding_min": 1.0}, "padding_min"),
         ({"seed": -1}, "seed"),
         ({"dev": SplitConfig(0, ["en-us+m1"])}, "dev.utterances"),
-        ({"dev": SplitConfig(5, [])}, "dev.voices is empty"),
-        ({"test": SplitConfig(5, ["en-us+m1"])}, "'en-us\\+m1' of test is in train already"),
+        ({"dev": SplitConfig(5, [])}, "dev.voices is \\[\\]"),
+        ({"test": SplitConfig(5, ["en-us+m1"])}, "test.voices: voice 'en-us\\+m1' is in train already"),
     ],
 )
 def test_impossible_settings(change, message, tmp_path):

@@ -53,10 +53,10 @@ def test_files_and_overrides(tmp_path):
         ("laptop", ["node=3"], "--set-cluster node=3: key 'node' is unknown; did you mean 'nodes'"),
         ("laptop", ["nodes=0"], "at least 1"),
         ("laptop", ["collective=star"], "known: ring, tree, hierarchical"),
-        ("laptop", ["collective_efficiency=0"], "above 0"),
-        ("laptop", ["compute.table=[[100, 1.0]]"], "either a table or frames_per_second"),
+        ("laptop", ["collective_efficiency=0"], "greater than 0"),
+        ("laptop", ["compute.table=[[100, 1.0]]"], "compute.table or frames_per_second is needed, one of"),
         ("laptop", ["compute.frames_per_second=0", "compute.table=[[200, 1.0], [100, 2.0]]"], "sorted"),
-        ("laptop", ["compute.jitter.kind=normal"], "known: none, uniform"),
+        ("laptop", ["compute.jitter.kind=normal"], "did you mean 'lognormal'"),
         ("laptop", ["links.inside.bandwidth=0"], "links.inside.bandwidth is 0"),
         ("laptop", ["compute.stragglers=[{rank: 0, factor: 0.5}]"], "at least 1"),
     ],
@@ -68,7 +68,7 @@ def test_mistakes(name, changes, said):
 
 def test_too_few_nodes():
     with pytest.raises(ConfigError, match="too few for 3 learners"):
-        load_cluster("laptop").validate(3)
+        load_cluster("laptop").check_size(3)
 
 
 def test_time_of_a_batch():

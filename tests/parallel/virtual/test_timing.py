@@ -162,7 +162,7 @@ def test_a_smaller_type_on_the_wire():
         ({"steps": 0}, "steps is 0"),
         ({"batch_frames": 0}, "batch_frames is 0"),
         ({"parameters": -1}, "parameters is -1"),
-        ({"strategy": "sgdd"}, "no strategy 'sgdd'"),
+        ({"strategy": "sgdd"}, "strategy 'sgdd' is unknown"),
     ],
 )
 def test_mistakes(change, said):

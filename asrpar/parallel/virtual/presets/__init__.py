@@ -1,11 +1,11 @@
 """Clusters that come with this package, one YAML file each, with the sources of their figures."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
+from asrpar.names import unknown
 from asrpar.parallel.virtual.cluster import Cluster
 
 FOLDER = Path(__file__).parent
@@ -26,13 +26,11 @@ def load_cluster(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Clu
     if name in presets():
         path = FOLDER / f"{name}.yaml"
     elif not path.is_file():
-        near = get_close_matches(path.stem, presets(), n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise ConfigError(f"no cluster '{name}': {hint}give a YAML file or one of {', '.join(presets())}")
+        raise unknown(
+            "cluster", name, presets(), more=f"or the name of a YAML file; presets are {', '.join(presets())}"
+        )
     try:
-        cluster = load_config(Cluster, path, overrides)
+        return load_config(Cluster, path, overrides)
     except ConfigError as e:
         # A simulation has settings of two kinds.
-        raise ConfigError(str(e).replace("--set ", "--set-cluster ")) from e
-    cluster.validate()
-    return cluster
+        raise ConfigError(f"cluster: {str(e).replace('--set ', '--set-cluster ')}") from e
