@@ -41,8 +41,11 @@ class Learner(Protocol):
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         """From now on `gradient` calls ``done(begin, end)`` when ``grad[begin:end]``, one parameter's, is complete."""
 
-    def apply(self) -> bool:
-        """One step of the local optimizer with ``grad``, a mean over frames; False if it was not finite: skipped."""
+    def apply(self, frames: float) -> bool:
+        """One step of the local optimizer with the mean gradient, ``grad`` / ``frames`` (> 0), which ``grad`` becomes.
+
+        False if it was not finite: counted, and skipped.
+        """
 
     def reset_optimizer(self) -> None:
         """Forget the local optimizer's momenta."""

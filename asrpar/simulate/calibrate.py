@@ -118,8 +118,7 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
             comm.barrier()
             begin = time.perf_counter()
             frames = learner.gradient(batch)
-            learner.grad.div_(frames)
-            learner.apply()
+            learner.apply(frames)
             if learner.device.type == "cuda":
                 torch.cuda.synchronize(learner.device)
             times.append((time.perf_counter() - begin, frames))

@@ -112,10 +112,10 @@ class VirtualLearner(AcousticLearner):
             self.done(begin, end)
             end = begin
 
-    def apply(self) -> bool:
+    def apply(self, frames: float) -> bool:
         """Constrained layers are this learner's."""
         self.shared.use(self)
-        return super().apply()
+        return super().apply(frames)
 
     def own_module(self) -> nn.Module:
         """The one that all share, taken over."""

@@ -106,9 +106,9 @@ def test_a_faulty_learner_is_the_learner_in_all_else():
     assert learner.weights is sound.weights
     learner.lr = 0.25
     assert sound.lr == 0.25
-    learner.gradient(BATCH)
+    frames = learner.gradient(BATCH)
     assert torch.equal(learner.grad, sound.grad)
-    assert learner.apply()
+    assert learner.apply(frames)
 
 
 def test_death_and_silence_come_at_their_gradient(monkeypatch):

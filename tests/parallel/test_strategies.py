@@ -73,11 +73,11 @@ def test_bmuf_skips_a_block_whose_average_is_not_finite():
     bmuf.step(data(1, 4)[0])
     before = bmuf.model().clone()
     learner.weights.fill_(float("inf"))
-    learner.apply = lambda: True
+    learner.apply = lambda frames: True
     bmuf.step(data(1, 4)[0])
     assert torch.equal(bmuf.model(), before)
     assert torch.isfinite(learner.weights).all()
-    assert learner.skipped == 1
+    assert learner.nonfinite == 1
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ def test_easgd_keeps_overflowed_weights_from_the_centre():
     easgd.step(data(1, 4)[0])
     assert torch.equal(easgd.model(), before)
     assert torch.equal(learner.weights, before)
-    assert learner.skipped == 1
+    # The exchange, and the gradient at those weights.
+    assert learner.nonfinite == 2
 
 
 def test_easgd_looks_for_overflow_in_one_pass(monkeypatch):
@@ -84,7 +85,7 @@ def test_easgd_looks_for_overflow_in_one_pass(monkeypatch):
     easgd.start()
     # A mask of P elements takes ten times as long.
     monkeypatch.setattr(torch, "isfinite", lambda x: pytest.fail(f"a mask of {x.numel()} elements"))
-    monkeypatch.setattr(easgd.learner, "apply", lambda: True)
+    monkeypatch.setattr(easgd.learner, "apply", lambda frames: True)
     easgd.step(data(1, 4)[0])
 
 

@@ -43,8 +43,7 @@ def test_a_learner_that_moves_after_each_step_goes_on_as_one_that_stays(name):
         lens = torch.tensor([7, 9])
         batch = Batch(torch.randn(2, 9, 4), lens, ["a", "b"], ["u1", "u2"], 16, 16, 0, step)
         for one in (stays, moves):
-            one.grad.div_(one.gradient(batch))
-            assert one.apply()
+            assert one.apply(one.gradient(batch))
         assert torch.equal(moves.weights, stays.weights)
         left, there = moves.weights, places[step % 2].copy_(moves.weights)
         moves.move(there)
@@ -81,13 +80,13 @@ def test_what_weight_decay_takes_does_not_depend_on_resets():
     for one in (resets, stays):
         for _ in range(3):
             one.gradient(None)
-            one.apply()
+            one.apply(1.0)
     stays.optimizer.state_dict()["state"][0]["exp_avg"].zero_()
     resets.reset_optimizer()
     before = stays.weights.clone()
     for one in (resets, stays):
         one.grad.zero_()
-        one.apply()
+        one.apply(1.0)
     assert not torch.equal(stays.weights, before)
     torch.testing.assert_close(resets.weights, stays.weights, rtol=1e-7, atol=0)
 
@@ -96,12 +95,12 @@ def test_a_reset_is_in_the_state():
     goes_on = steady()
     for step in range(5):
         goes_on.gradient(None)
-        goes_on.apply()
+        goes_on.apply(1.0)
         if step == 2:
             goes_on.reset_optimizer()
     restored = steady()
     restored.load_state_dict(deepcopy(goes_on.state_dict()))
     for one in (goes_on, restored):
         one.gradient(None)
-        one.apply()
+        one.apply(1.0)
     assert torch.equal(restored.weights, goes_on.weights)

@@ -7,6 +7,7 @@ features.
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +19,19 @@ from asrpar.config import load_config
 from asrpar.cpu import lacks_fast_bf16
 from asrpar.feats import Batch
 from asrpar.nn import CtcLoss, LossConfig, ModelConfig, build_model
-from asrpar.parallel.flat import FlatParameters
+from asrpar.parallel.learner import FlatLearner
 from asrpar.train.config import OptimizerConfig, TrainConfig
-from asrpar.train.learner import AcousticLearner, make_optimizer
+from asrpar.train.learner import AcousticLearner
+from asrpar.train.optimizer import make_optimizer
 
 MODELS = ("dnn256", "dnn1024", "tdnn", "blstm")
 REPO = Path(__file__).resolve().parents[2]
 TDNN = REPO / "egs/an4/s5/conf/train.yaml"
 
 
-class FrameLearner:
-    """Cross-entropy of single frames; see `asrpar.parallel.strategies.base.Learner`."""
-
-    def __init__(self, module: nn.Module, optimizer: OptimizerConfig, zeros: Callable[[int, Tensor], Tensor]) -> None:
-        self.module = module
-        self.flat = FlatParameters(module, zeros)
-        self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
-        self.shapes, self.lr = self.flat.shapes, optimizer.lr
-        self.optimizer = make_optimizer(optimizer, self.weights, self.grad)
-
-    def gradient(self, batch: tuple[Tensor, Tensor] | None) -> float:
-        self.grad.zero_()
-        if batch is None:
-            return 0.0
-        F.cross_entropy(self.module(batch[0]), batch[1], reduction="sum").backward()
-        return float(len(batch[1]))
-
-    def apply(self) -> bool:
-        if not self.grad.norm().isfinite():
-            return False
-        self.optimizer.step()
-        return True
-
-    def move(self, weights: Tensor) -> None:
-        self.flat.move(weights)
-        self.weights = weights
-        self.optimizer.param_groups[0]["params"][0].data = weights
-
-    def on_gradient(self, done: Callable[[int, int], None]) -> None:
-        self.flat.on_gradient(done)
-
-    def reset_optimizer(self) -> None:
-        for state in self.optimizer.state.values():
-            state["momentum_buffer"].zero_()
-
-    def count_nonfinite(self) -> None:
-        raise ArithmeticError("the benchmark diverged")
+def frame_loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+    """Cross-entropy of single frames."""
+    return F.cross_entropy(module(batch[0]), batch[1], reduction="sum"), len(batch[1])
 
 
 class Dnn:
@@ -86,8 +54,9 @@ class Dnn:
             for _ in range(4)
         ]
 
-    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> FrameLearner:
-        return FrameLearner(self.module(), self.optimizer, zeros)
+    def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> FlatLearner:
+        make = partial(make_optimizer, self.optimizer)
+        return FlatLearner(self.module(), make, frame_loss, zeros=zeros, max_nonfinite=1)
 
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return F.cross_entropy(module(batch[0]), batch[1])

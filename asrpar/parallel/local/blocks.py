@@ -98,10 +98,8 @@ class BlockStrategy(Strategy):
         if self.warmup > 0:
             return self.warmup_step(batch)
         frames = self.learner.gradient(batch) if batch is not None else 0.0
-        if frames:
-            self.learner.grad.div_(frames)
-            if self.learner.apply():
-                self.frames += frames
+        if frames and self.learner.apply(frames):
+            self.frames += frames
         self.seen += frames
         self.rates += self.learner.lr
         self.steps += 1

@@ -73,11 +73,10 @@ class Algorithm(Gossip):
             return False
         self.run()
         frames = self.learner.gradient(batch)
-        self.learner.grad.div_(max(frames, 1.0))
         with self.lock:
             self.apply_received()
             if frames:
-                self.learner.apply()
+                self.learner.apply(frames)
         self.stepped.set()
         return True
 

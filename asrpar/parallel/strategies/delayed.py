@@ -46,7 +46,6 @@ class Algorithm(Gossip):
             return False
         weights.copy_(models.div_(self.sum[-2].item()))
         if frames:
-            self.learner.grad.div_(frames)
-            self.learner.apply()
+            self.learner.apply(frames)
         self.comm.trace.count("staleness", 1)
         return True

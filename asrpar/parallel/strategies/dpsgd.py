@@ -75,8 +75,7 @@ class Algorithm(Gossip):
         if self.failed:
             raise self.failed
         if frames:
-            self.learner.grad.div_(frames)
-            self.learner.apply()
+            self.learner.apply(frames)
         self.take_in(self.learner.weights, self.moved, self.finite)
         self.turn += 1
         return True

@@ -74,8 +74,7 @@ class Algorithm(Strategy):
         self.synchronised = self.steps == self.settings.sync_steps
         more = self.exchange() if self.synchronised else True
         if frames:
-            self.learner.grad.div_(frames)
-            self.learner.apply()
+            self.learner.apply(frames)
         if self.synchronised:
             # After the update, whose weight decay would otherwise see weights that had been pulled.
             self.learner.weights.sub_(self.pull, alpha=self.alpha)

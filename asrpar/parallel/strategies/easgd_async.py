@@ -77,8 +77,7 @@ class Algorithm(Strategy):
         self.server.open()
         frames = self.learner.gradient(batch)
         if frames:
-            self.learner.grad.div_(frames)
-            self.learner.apply()
+            self.learner.apply(frames)
             self.steps += 1
         if self.steps == self.settings.sync_steps:
             self.exchange()

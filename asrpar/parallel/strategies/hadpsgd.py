@@ -72,8 +72,6 @@ class Algorithm(Gossip):
         learner.message[-1] = learner.gradient(batch)
         self.inside.allreduce(learner.message)
         frames = learner.message[-1].item()
-        if frames:
-            learner.grad.div_(frames)
         if self.groups > 1:
             self.take_up()
         with self.outside.lock if self.outside else nullcontext():
@@ -81,7 +79,7 @@ class Algorithm(Gossip):
                 # Exchanges may have gone on meanwhile.
                 self.outside.replica.settle()
             if frames:
-                learner.apply()
+                learner.apply(frames)
         if self.outside:
             self.outside.stepped.set()
         return True

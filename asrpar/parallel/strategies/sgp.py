@@ -63,10 +63,9 @@ class Algorithm(Gossip):
         z = self.learner.weights
         frames = self.learner.gradient(batch)
         if frames:
-            self.learner.grad.div_(frames)
             # The local optimizer moves z; x moves by as much.
             self.x.sub_(z)
-            self.learner.apply()
+            self.learner.apply(frames)
             self.x.add_(z)
         moved, before = self.mixer(self.comm, self.x, self.turn, self.omega), self.omega
         self.omega = self.matrices[self.turn % len(self.matrices)] @ before

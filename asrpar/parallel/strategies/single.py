@@ -35,6 +35,5 @@ class Algorithm(Strategy):
         frames = self.learner.gradient(batch)
         if frames == 0:
             return False
-        self.learner.grad.div_(frames)
-        self.learner.apply()
+        self.learner.apply(frames)
         return True

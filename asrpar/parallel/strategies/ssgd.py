@@ -65,7 +65,6 @@ def update(learner: Learner) -> float:
     """A local step with the mean gradient in ``learner.message``; returns the frames behind it, all learners' alike."""
     frames = learner.message[-1].item()
     if frames:
-        learner.grad.div_(frames)
         # A gradient that is not finite on one learner is not finite in the sum: all learners skip it alike.
-        learner.apply()
+        learner.apply(frames)
     return frames

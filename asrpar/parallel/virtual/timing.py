@@ -99,7 +99,7 @@ class TimedLearner:
         """See `Learner`."""
         self.done = done
 
-    def apply(self) -> bool:
+    def apply(self, frames: float) -> bool:
         """Nothing: its time is part of the gradient's."""
         return True
 

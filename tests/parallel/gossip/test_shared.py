@@ -105,15 +105,15 @@ def test_nothing_is_lost_between_learners_of_unequal_speed(neighbours):
             comm.sleep(1.0 + comm.rank * 0.7)
             return frames
 
-        def apply(self):
+        def apply(self, frames):
             before = self.weights.clone()
-            done = super().apply()
-            self.updates += self.weights - before
+            done = super().apply(frames)
+            self.added += self.weights - before
             return done
 
     def run(comm):
         learner = Counting(seed=0, momentum=0.9)
-        learner.comm, learner.updates = comm, torch.zeros_like(learner.weights)
+        learner.comm, learner.added = comm, torch.zeros_like(learner.weights)
         strategy = make_strategy("adpsgd", settings_class("adpsgd")(neighbours=neighbours), learner, comm)
         assert isinstance(strategy.replica, SharedReplica)
         strategy.start()
@@ -123,7 +123,7 @@ def test_nothing_is_lost_between_learners_of_unequal_speed(neighbours):
             strategy.finish()
         assert strategy.exchanges > 10
         weights.append(learner.weights.clone())
-        updates.append(learner.updates)
+        updates.append(learner.added)
 
     on_virtual(size, run, shared_memory=True)
     expected = size * ToyLearner(seed=0).weights + sum(updates)

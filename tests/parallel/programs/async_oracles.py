@@ -38,7 +38,7 @@ class Recorder(ToyLearner):
 
     def __init__(self, jitter: float = 0.0, **settings: float) -> None:
         super().__init__(**settings)
-        self.updates = torch.zeros_like(self.weights)
+        self.added = torch.zeros_like(self.weights)
         self.random, self.jitter = random.Random(RANK), jitter
 
     def gradient(self, batch: tuple | None) -> float:
@@ -47,10 +47,10 @@ class Recorder(ToyLearner):
             comm.sleep(self.random.expovariate(1 / self.jitter))
         return frames
 
-    def apply(self) -> bool:
+    def apply(self, frames: float) -> bool:
         before = self.weights.clone()
-        done = super().apply()
-        self.updates += self.weights - before
+        done = super().apply(frames)
+        self.added += self.weights - before
         return done
 
 
@@ -88,12 +88,12 @@ batches = data(steps=50, rows=sum(rows))
 for neighbours in ("fixed", "random"):
     learner = Recorder(jitter=0.0005, seed=RANK)
     run("adpsgd", batches, learner, epochs=3, neighbours=neighbours)
-    expected = N * start + total(learner.updates)
+    expected = N * start + total(learner.added)
     check(f"adpsgd {neighbours} invariant", total(learner.weights), expected, 1e-9)
 size = 2 if N % 2 == 0 else 1
 learner = Recorder(jitter=0.0005, seed=RANK)
 s = run("hadpsgd", batches, learner, epochs=2, super_learner_size=size)
-check("hadpsgd invariant", total(learner.weights), N * start + total(learner.updates), 1e-9)
+check("hadpsgd invariant", total(learner.weights), N * start + total(learner.added), 1e-9)
 
 # One super-learner is SSGD.
 reference = ToyLearner(seed=0)
@@ -126,12 +126,12 @@ for server in ("sharded", "dedicated") if N > 1 else ("sharded",):
 # ASGD's server holds its first value and all pushes, whatever their order.
 learner = Recorder(jitter=0.0005, seed=RANK)
 s = run("asgd", batches, learner, epochs=2, sync_steps=3)
-check("asgd invariant", s.model(), start + total(learner.updates), 1e-9)
+check("asgd invariant", s.model(), start + total(learner.added), 1e-9)
 
 # EASGD: Σ x_i + c changes by the learners' updates alone.
 learner = Recorder(jitter=0.0005, seed=RANK)
 s = run("easgd_async", batches, learner, epochs=2, sync_steps=2, alpha=0.3)
-check("easgd invariant", total(learner.weights) + s.model(), (N + 1) * start + total(learner.updates), 1e-9)
+check("easgd invariant", total(learner.weights) + s.model(), (N + 1) * start + total(learner.added), 1e-9)
 # The same compressed: what a reply lacks stays with the centre, and what a push of ASGD lacks, with the learner. Pushes
 # of 16 bits have no residual.
 METHODS = {"bf16": {}, "topk": {"density": 0.3}}
@@ -147,19 +147,19 @@ for method, values in METHODS.items():
         wire = make_wire(config, learner.shapes, learner.weights)
         s = run("easgd_async", batches, learner, sync_steps=2, alpha=0.3, wire=wire, **options)
         mine = torch.zeros_like(start) if serving else learner.weights
-        after = (learners + 1) * start + total(learner.updates)
+        after = (learners + 1) * start + total(learner.added)
         check(f"easgd {method} {server} invariant", total(mine) + s.model(), after, 1e-9)
         learner = Recorder(jitter=0.0005, seed=RANK)
         wire = make_wire(config, learner.shapes, learner.weights)
         s = run("asgd", batches, learner, push_scale=None, wire=wire, **options)
         held = torch.zeros_like(start) if wire.residual is None else wire.residual
-        after = start + (total(learner.updates) - total(held)) / learners
+        after = start + (total(learner.added) - total(held)) / learners
         check(f"asgd {method} {server} invariant", s.model(), after, 2**-8 if wire.residual is None else 1e-9)
 # 16 bits on the wire: both sides of an exchange add the same difference, so nothing is lost to rounding.
 learner = Recorder(jitter=0.0005, seed=RANK)
 half = make_wire(CompressionConfig(method="bf16"), learner.shapes, learner.weights)
 run("adpsgd", batches, learner, wire=half)
-check("adpsgd bf16 invariant", total(learner.weights), N * start + total(learner.updates), 1e-9)
+check("adpsgd bf16 invariant", total(learner.weights), N * start + total(learner.added), 1e-9)
 
 
 # ADPSGD, if it is made to go in lockstep, is D-PSGD: while a gradient is computed at x(t), pairs exchange s = x(t);

@@ -30,15 +30,15 @@ class Learner(ToyLearner):
         comm.sleep(slow * own.expovariate(2000.0))
         return super().gradient(batch)
 
-    def apply(self):
+    def apply(self, frames):
         before = self.weights.clone()
-        done = super().apply()
-        self.updates += self.weights - before
+        done = super().apply(frames)
+        self.added += self.weights - before
         return done
 
 
 learner = Learner(seed=0)
-learner.updates = torch.zeros_like(learner.weights)
+learner.added = torch.zeros_like(learner.weights)
 first = learner.weights.clone()
 settings = settings_class("adpsgd")(neighbours=neighbours, seed=seed)
 strategy = make_strategy("adpsgd", settings, learner, comm)
@@ -50,7 +50,7 @@ while True:
         strategy.step(batch)
     strategy.finish()
     epochs += 1
-    sums = torch.stack([learner.weights, learner.updates])
+    sums = torch.stack([learner.weights, learner.added])
     comm.allreduce(sums)
     expected = comm.size * first + sums[1]
     worst = max(worst, ((sums[0] - expected).abs().max() / expected.abs().max()).item())

@@ -35,11 +35,11 @@ def gradients(points: torch.Tensor, batch: tuple, sizes: list[int]) -> torch.Ten
     return found
 
 
-def block_mean(batches: list, sizes: list[int], w: torch.Tensor) -> torch.Tensor:
+def block_mean(batches: list, sizes: list[int], w: torch.Tensor, lr: float = LR) -> torch.Tensor:
     """(P,) frame-weighted mean of what learners reach that start from ``w``."""
     mean, total = torch.zeros_like(w), 0
     for r in range(N):
-        local = ToyLearner()
+        local = ToyLearner(lr=lr)
         local.weights.copy_(w)
         mine = [share(b, sizes, r) for b in batches]
         n = sum(len(b[0]) for b in mine)
@@ -136,7 +136,7 @@ for at in range(0, 6, TAU):
     learner.lr = gamma
     for batch in batches[at : at + TAU]:
         slow.step(share(batch, uneven))
-    u = 0.6 * u + (x - block_mean(batches[at : at + TAU], uneven, x)) / gamma
+    u = 0.6 * u + (x - block_mean(batches[at : at + TAU], uneven, x, gamma)) / gamma
     x = x - gamma * u
 check("slowmo, changing rate", slow.model(), x)
 
