@@ -277,7 +277,7 @@ def test_a_log_that_is_a_link_or_a_device_stays_one(utils, tmp_path):
     assert link.is_symlink() and (tmp_path / "elsewhere").read_text().startswith("# command: true")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    code = f". {utils / 'job_options.sh'}; parse_job_options {fifo} true; clear_logs"
+    code = f". {utils / 'jobs/options.sh'}; parse_job_options {fifo} true; clear_logs"
     assert subprocess.run(["bash", "-c", code]).returncode == 0 and fifo.is_fifo()
 
 
@@ -327,7 +327,7 @@ def test_a_stopped_launcher_takes_its_jobs_with_it(utils, tmp_path):
 
 
 def started_job(utils, log, *command):
-    job = subprocess.Popen([str(utils / "run_job.sh"), "", "1", str(log), *map(str, command)])
+    job = subprocess.Popen([str(utils / "jobs/run_job.sh"), "", "1", str(log), *map(str, command)])
     deadline = time.monotonic() + 30
     while not (log.exists() and "ready" in log.read_text().splitlines()):
         assert job.poll() is None

@@ -2,8 +2,8 @@
 # Run jobs on this machine, as many at a time as there are cores for (or --max-jobs-run).
 #   utils/local.sh JOB=1:4 exp/log/x.JOB.log program --part JOB
 set -euo pipefail
-# shellcheck source=utils/job_options.sh
-. "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
+# shellcheck source=utils/jobs/options.sh
+. "$(dirname "${BASH_SOURCE[0]}")/jobs/options.sh"
 parse_job_options "$@"
 clear_logs
 
@@ -12,19 +12,15 @@ at_once=${max_jobs_run:-$(($(env -u OMP_NUM_THREADS nproc) / (num_threads * num_
 export OMP_NUM_THREADS=$num_threads ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$"
 
 set -m # each job is a process group of its own, which can be ended as a whole
-stop() {
+end_groups() {
   local pid
-  trap '' HUP INT TERM # schedulers and terminals may send it twice
   exec 2>/dev/null # bash would tell of each job that it ended
   for pid in $(jobs -p); do
     kill -TERM -- "-$pid" 2>/dev/null || true
   done
   wait
-  exit "$1"
 }
-trap 'stop 129' HUP
-trap 'stop 130' INT
-trap 'stop 143' TERM
+stop_with end_groups
 
 running=0
 for ((i = first; i <= last; i++)); do
@@ -32,7 +28,7 @@ for ((i = first; i <= last; i++)); do
     wait -n || true # its log says how it ended
     running=$((running - 1))
   fi
-  "$utils/run_job.sh" "$job_name" "$i" "$log" "${command[@]}" &
+  "$jobs_folder/run_job.sh" "$job_name" "$i" "$log" "${command[@]}" &
   running=$((running + 1))
 done
 wait || true

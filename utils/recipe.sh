@@ -54,12 +54,12 @@ no_alignment() {
   log "nothing to do: this recipe has no hybrid model, which alone needs alignments and a tree"
 }
 
-# train_model: stage 6, with the settings of $config, then of conf/STRATEGY.yaml if there is one, then of --set.
+# train_model: stage 6, with the settings of $config, then of conf/strategies/STRATEGY.yaml if there is one, then of --set.
 train_model() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
   need "$data_dir/lang/tokens.txt" 3 "units"
   local options=(--config "$config") item
-  [[ ! -f conf/$strategy.yaml ]] || options+=(--config "conf/$strategy.yaml")
+  [[ ! -f conf/strategies/$strategy.yaml ]] || options+=(--config "conf/strategies/$strategy.yaml")
   for item in "${sets[@]}"; do
     options+=(--set "$item")
   done

@@ -4,11 +4,11 @@
 # What a site needs besides (partition, account) comes from --queue, --submit-args or sbatch's own SBATCH_* variables.
 # With --num-tasks R the job gets room for R MPI ranks, to be started by `asrpar launch --learners R`. --gpu G is for each
 # of these tasks: R tasks get R x G GPUs, however many nodes they lie on.
-# Two minutes before the time limit Slurm sends SIGUSR1, which utils/run_job.sh hands on to a command that handles it, as
+# Two minutes before the time limit Slurm sends SIGUSR1, which utils/jobs/run_job.sh hands on to a command that handles it, as
 # `asrpar launch` does: the learners save and stop, and the job ends with exit code 138, as does this script. The same command then goes on.
 set -euo pipefail
-# shellcheck source=utils/job_options.sh
-. "$(dirname "${BASH_SOURCE[0]}")/job_options.sh"
+# shellcheck source=utils/jobs/options.sh
+. "$(dirname "${BASH_SOURCE[0]}")/jobs/options.sh"
 parse_job_options "$@"
 command -v sbatch >/dev/null || job_die "no sbatch on PATH: this is not a Slurm machine (utils/local.sh runs jobs here)"
 clear_logs
@@ -30,7 +30,7 @@ cat >"$new" <<SCRIPT
 cd $(printf %q "$PWD") || exit 1
 export OMP_NUM_THREADS=$num_threads
 $steps
-exec $(printf '%q ' "$utils/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
+exec $(printf '%q ' "$jobs_folder/run_job.sh" "$job_name") "\${SLURM_ARRAY_TASK_ID:-1}" $(printf '%q ' "$log" "${command[@]}")
 SCRIPT
 mv -f "$new" "$script"
 
@@ -50,16 +50,12 @@ id_file=$script.id
 : >"$id_file"
 sbatch "${options[@]}" "${submit_args[@]}" "$script" >"$id_file" &
 submitted=$!
-stop() {
-  trap '' HUP INT TERM # schedulers and terminals may send it twice
+cancel() {
   local id
   id=$(cut -d';' -f1 "$id_file")
-  [[ -n $id ]] && scancel "$id"
-  exit "$1"
+  [[ -z $id ]] || scancel "$id"
 }
-trap 'stop 129' HUP
-trap 'stop 130' INT
-trap 'stop 143' TERM
+stop_with cancel
 code=0
 wait "$submitted" || code=$?
 [[ -s $id_file ]] || job_die "sbatch refused the jobs (exit code $code); the script was $script"

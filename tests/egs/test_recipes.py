@@ -41,7 +41,7 @@ def test_settings_are_valid(repo, corpus):
     load_config(FeatureConfig, conf / "feats.yaml").validate()
     load_config(DecodeConfig, conf / "decode.yaml").validate()
     for strategy in ("single", "ssgd", "bmuf"):
-        extra = [conf / f"{strategy}.yaml"] if (conf / f"{strategy}.yaml").exists() else []
+        extra = [path for path in [conf / f"strategies/{strategy}.yaml"] if path.exists()]
         STRATEGIES.of(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
 
 

@@ -13,7 +13,7 @@ data_dir=               # manifests, features, language and graph; default EXP_D
 strategy=ssgd           # parallel algorithm, see docs/parallel.md
 learners=2              # MPI ranks
 oversubscribe=false     # true: more than two learners a core
-config=conf/train.yaml  # settings of the training; conf/STRATEGY.yaml is read after it
+config=conf/train.yaml  # settings of the training; conf/strategies/STRATEGY.yaml is read after it
 decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales and beams to choose from
 name=                   # of the experiment; default STRATEGY_nLEARNERS_seedSEED
 sets=()                 # override one setting of the training, such as seed=3; may be repeated

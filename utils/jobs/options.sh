@@ -8,7 +8,8 @@
 mem='' num_threads='' num_tasks=1 gpu=0 max_jobs_run='' time_limit='' queue='' submit_args=()
 # shellcheck disable=SC2034
 job_name='' first=1 last=1
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034
+jobs_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 job_die() {
   printf '%s: error: %s\n' "${0##*/}" "$*" >&2
@@ -114,4 +115,20 @@ check_logs() { # SECONDS_TO_WAIT: name the jobs that have not ended well; 1 if o
     return 1
   fi
   return "$stopped"
+}
+
+# stop_with FUNCTION: how this script ends when it is asked to; FUNCTION ends the jobs first.
+stop_with() {
+  # shellcheck disable=SC2064 # the name, now
+  trap "stop_now $1 129" HUP
+  # shellcheck disable=SC2064
+  trap "stop_now $1 130" INT
+  # shellcheck disable=SC2064
+  trap "stop_now $1 143" TERM
+}
+
+stop_now() { # FUNCTION EXIT_CODE
+  trap '' HUP INT TERM # schedulers and terminals may send it twice
+  "$1" || true
+  exit "$2"
 }
