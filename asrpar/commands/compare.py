@@ -26,7 +26,6 @@ def command(
     Runs that differ in seed alone get a line with mean and standard deviation, and every two experiments the
     probability that one is better (paired bootstrap over utterances).
     """
-    from asrpar.decode.folders import check_suffix
     from asrpar.score.compare import (
         by_characters,
         cpu_lines,
@@ -37,6 +36,7 @@ def command(
         table_rows,
         text_table,
     )
+    from asrpar.score.folders import check_suffix
 
     for suffix in suffixes:
         check_suffix(suffix)
@@ -54,7 +54,7 @@ def command(
 
 def _scored(paths: list[Path], set_name: str, suffixes: Iterable[str]) -> list[tuple[Path, str, str]]:
     """Experiment, set and suffix of what has results; what else ``exp/*`` named is left out with a note."""
-    from asrpar.decode.folders import results_folder
+    from asrpar.score.folders import results_folder
 
     kept, notes = [], []
     for path in dict.fromkeys(paths):

@@ -47,8 +47,8 @@ def command(
     """
     from asrpar.decode.config import DecodeConfig
     from asrpar.decode.engines import engine_options
-    from asrpar.decode.folders import check_suffix
     from asrpar.decode.sets import batches, check_sets, feature_settings
+    from asrpar.score.folders import check_suffix
 
     check_suffix(suffix)
     config = load_config(DecodeConfig, config_path, (*overrides, *engine_options(engine, jobs)))

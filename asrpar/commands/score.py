@@ -58,7 +58,7 @@ def command(
 
     Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
     """
-    from asrpar.decode.folders import check_suffix, results_folder
+    from asrpar.score.folders import check_suffix, results_folder
     from asrpar.score.trn import read_utt2spk
 
     check_suffix(suffix)
@@ -94,7 +94,7 @@ def command(
 def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
     """Write the set's transcripts as ``target``; returns the speaker of each utterance."""
     from asrpar.corpus.manifests import read_split
-    from asrpar.decode.output import trn_line
+    from asrpar.score.trn import trn_line
 
     supervisions = read_split(manifests, name).supervisions
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -164,8 +164,9 @@ def _point(
 
 
 def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:
-    from asrpar.decode.output import ctm_lines, trn_line
+    from asrpar.decode.output import ctm_lines
     from asrpar.lang.unspaced import join_words
+    from asrpar.score.trn import trn_line
 
     for hypothesis in found:
         if form == "ctm":

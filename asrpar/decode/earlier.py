@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from asrpar.decode.decoder import Decoder
-from asrpar.decode.folders import results_folder
 from asrpar.decode.scales import SearchPoint
 from asrpar.errors import ConfigError
 from asrpar.files.json_files import read_json_if_any
 from asrpar.files.paths import entries
+from asrpar.score.folders import results_folder
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from asrpar.decode.words import Hypothesis
 from asrpar.files.json_files import write_json
 from asrpar.files.paths import naming
+from asrpar.score.trn import trn_line
 
 
 def write_decoded(
@@ -37,11 +38,6 @@ def write_decoded(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def trn_line(text: str, utt_id: str) -> str:
-    """``WORDS (utt-id)`` with its newline; an empty text leaves the id alone."""
-    return f"{text} ({utt_id})\n".lstrip(" ")
 
 
 def ctm_lines(hypothesis: Hypothesis) -> list[str]:

@@ -15,7 +15,6 @@ from asrpar.decode.acoustic import AcousticOutput, run_model
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import Decoder
 from asrpar.decode.earlier import check_free, earlier_choice, features_of, made_with
-from asrpar.decode.folders import results_folder
 from asrpar.decode.output import write_decoded
 from asrpar.decode.scales import SearchPoint
 from asrpar.decode.sweep import SweepResult, grid, sweep
@@ -25,6 +24,7 @@ from asrpar.files.lock import alone_with
 from asrpar.info import git_hash, versions
 from asrpar.log import get_logger
 from asrpar.numbers import ratio
+from asrpar.score.folders import results_folder
 
 LOG = get_logger(__name__)
 

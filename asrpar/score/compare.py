@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.folders import results_folder
 from asrpar.errors import DataError, MissingInputError
 from asrpar.files.json_files import read_json, read_json_if_any
+from asrpar.score.folders import results_folder
 from asrpar.score.origin import check_origin
 from asrpar.score.significance import probability_better
 from asrpar.score.trn import read_transcripts

@@ -116,3 +116,8 @@ def read_utt2spk(path: str | Path) -> dict[str, str]:
         if speakers.setdefault(fields[0], fields[1]) != fields[1]:
             raise DataError(f"{path}:{number}: {fields[0]} is of '{speakers[fields[0]]}' in an earlier line")
     return speakers
+
+
+def trn_line(text: str, utt_id: str) -> str:
+    """``WORDS (utt-id)`` with its newline; an empty text leaves the id alone."""
+    return f"{text} ({utt_id})\n".lstrip(" ")

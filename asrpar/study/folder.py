@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asrpar.decode.folders import results_folder
 from asrpar.errors import ConfigError
 from asrpar.files.json_files import read_json_if_any, write_json
 from asrpar.files.paths import require_file
+from asrpar.score.folders import results_folder
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Cell, check_rules, digest, fits, settings
 from asrpar.study.grid import axes as grid_axes

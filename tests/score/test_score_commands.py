@@ -6,10 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from asrpar.cli import cli
-from asrpar.decode.output import trn_line
 from asrpar.errors import AsrparError, ConfigError, DataError, MissingInputError
 from asrpar.score.origin import origin
-from asrpar.score.trn import read_transcripts
+from asrpar.score.trn import read_transcripts, trn_line
 
 
 def run(*args, expect=None):
