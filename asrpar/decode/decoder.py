@@ -157,7 +157,7 @@ def _units(engine: str, folder: Path | None) -> Symbols:
 def read_words(graph: Path) -> list[str]:
     """The words of a decoding graph by id. Raises `DataError` for a words.txt that is not as it was made."""
     words = read_symbols(graph / "words.txt", MADE_BY)
-    check_checksums(graph, ["words.txt"], MADE_BY)
+    check_checksums(graph, MADE_BY)
     return words
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from asrpar.decode.engine import BestPath
 from asrpar.decode.lexicon import Lexicon
 from asrpar.decode.times import token_runs, word_spans
-from asrpar.lang.units import WORD_START
+from asrpar.lang.units.contract import WORD_START
 
 
 @dataclass

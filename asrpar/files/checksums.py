@@ -18,16 +18,21 @@ def write_checksums(folder: Path, names: Sequence[str]) -> None:
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def check_checksums(folder: Path, names: Sequence[str], made_by: str) -> None:
-    """Raise `DataError` for a file of ``names`` that is not as ``made_by`` wrote it.
+def checked_files(folder: Path) -> dict[str, str]:
+    """Digests by name of file, as ``files.sha256`` has them; empty where there is none."""
+    if not (folder / NAME).is_file():
+        return {}
+    lines = (line.partition("  ") for _, line in text_lines(folder / NAME))
+    return {name: digest for digest, _, name in lines}
+
+
+def check_checksums(folder: Path, made_by: str) -> None:
+    """Raise `DataError` for a file that is not as ``made_by`` wrote it.
 
     Folders of before there were digests are taken as they are.
     """
-    if not (folder / NAME).is_file():
-        return
-    known = {name: digest for digest, _, name in (line.partition("  ") for _, line in text_lines(folder / NAME))}
-    for name in names:
-        if name in known and (not (folder / name).is_file() or _digest(folder / name) != known[name]):
+    for name, digest in checked_files(folder).items():
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
             raise DataError(
                 f"{folder / name} is not as it was made: cut short, or changed. Run {made_by} again; if the change is "
                 f"yours and all files of the folder agree, remove {NAME} there"

@@ -1,44 +1,15 @@
 """Settings of stage 3: lexicon, units, language model."""
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from asrpar.errors import ConfigError
+from asrpar.lang.text import CASES
+from asrpar.lang.units import UNITS
 from asrpar.rules import need, one_of
 
 SPLITS = ("auto", "blanks", "characters")
-UNITS = ("phones", "characters", "sentencepiece")
-CASES = ("keep", "upper", "lower")
 OOV_POLICIES = ("error", "unk", "skip", "spell")
-LEXICON_FORMATS = ("auto", "lexicon", "lexiconp", "cmudict", "mfa")
-SENTENCEPIECE_TYPES = ("unigram", "bpe", "char", "word")
-
-
-@dataclass
-class LexiconConfig:
-    """Where pronunciations come from (units: phones).
-
-    Attributes:
-        path: a relative path is looked for in --corpus-dir, beside the YAML file, and in the current folder;
-            {corpus_dir} in it stands for --corpus-dir.
-        format: lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; mfa: a probability
-            and three figures on silence, as in dictionaries of MFA and lexiconp_silprob.txt; auto: by the content of
-            the file.
-        case: case of the words, so that they match the transcripts.
-        strip_stress: AH0 AH1 AH2 -> AH.
-        position_dependent: phones at a word's beginning (_B), inside (_I), at its end (_E) and alone (_S) are different
-            units, as in Kaldi.
-    """
-
-    path: str | None = None
-    format: str = "auto"
-    case: str = "keep"
-    strip_stress: bool = False
-    position_dependent: bool = False
-
-    def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
-        one_of(self, "format", LEXICON_FORMATS)
-        one_of(self, "case", CASES)
 
 
 @dataclass
@@ -47,7 +18,7 @@ class VocabularyConfig:
 
     Attributes:
         from_text: the words of the training transcripts.
-        from_lexicon: all words of the lexicon.
+        from_lexicon: all words of the lexicon, where the units have one.
         word_list: a file with one word a line.
     """
 
@@ -59,24 +30,6 @@ class VocabularyConfig:
         """Raise `ConfigError` for values that cannot be."""
         if not (self.from_text or self.from_lexicon or self.word_list):
             raise ConfigError("from_text is false: switch it or from_lexicon on, or give a word_list")
-
-
-@dataclass
-class SentencepieceConfig:
-    """Training of the sentencepiece model (units: sentencepiece).
-
-    Attributes:
-        vocab_size: pieces, characters included.
-        type: unigram | bpe | char | word.
-    """
-
-    vocab_size: int = 500
-    type: str = "unigram"
-
-    def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
-        one_of(self, "type", SENTENCEPIECE_TYPES)
-        need(self, "vocab_size", 3 <= self.vocab_size < 2**31, "must lie between 3 and 2147483647")
 
 
 @dataclass
@@ -154,28 +107,35 @@ class LangConfig:
     """Everything that `asrpar prepare-lang` needs.
 
     Attributes:
-        units: phones | characters | sentencepiece: what the model tells apart.
+        units: what the model tells apart.
+        unit_settings: settings of kinds of units by name, such as ``{phones: {lexicon: lexicon.txt}}``.
         split: what a word is. blanks: what stands between blanks. characters: each character of Chinese, Japanese, Thai
-            and other scripts without blanks is one, too (see asrpar.lang.unspaced). auto: characters where units are
-            not phones and most of the training text is of such a script; lang.yaml has what was chosen.
+            and other scripts without blanks is one, too (see `asrpar.lang.unspaced`). auto: characters where units have
+            no lexicon and most of the training text is of such a script; lang.yaml has what was chosen.
     """
 
-    units: str = "phones"
+    units: str = field(default="phones", metadata=UNITS.chosen)
+    unit_settings: dict[str, Any] = field(default_factory=dict)
     split: str = "auto"
-    lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
-    sentencepiece: SentencepieceConfig = field(default_factory=SentencepieceConfig)
     optional_silence: OptionalSilenceConfig = field(default_factory=OptionalSilenceConfig)
     oov: OovConfig = field(default_factory=OovConfig)
     lm: LmConfig = field(default_factory=LmConfig)
 
+    MOVED: ClassVar[dict[str, str]] = {
+        "lexicon.path": "unit_settings.phones.lexicon",
+        **{
+            f"lexicon.{k}": f"unit_settings.phones.{k}"
+            for k in ("format", "case", "strip_stress", "position_dependent")
+        },
+        "lexicon": "unit_settings.phones",
+        "sentencepiece": "unit_settings.sentencepiece",
+    }
+
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
-        one_of(self, "units", UNITS)
+        """Raise `ConfigError` for values that do not go together."""
         one_of(self, "split", SPLITS)
-        if self.units == "phones":
-            if self.lexicon.path is None:
-                raise ConfigError("lexicon.path is not set: units 'phones' need a lexicon")
+        if UNITS.load(self.units).has_lexicon:
             return
         if self.vocabulary.from_lexicon:
             raise ConfigError(

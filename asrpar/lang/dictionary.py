@@ -19,6 +19,7 @@ from typing import NamedTuple
 from asrpar.errors import DataError
 from asrpar.lang.text import read_lines
 
+FORMATS = ("auto", "lexicon", "lexiconp", "cmudict", "mfa")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 # Numbers as they are written where a comma parts the fraction, or a percent sign follows.
 _OTHER_NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)?[%‰]|\d+,\d+)")
@@ -28,6 +29,7 @@ _BETWEEN, _BEFORE, _AFTER = ("|", "=", ":", ",", ";", "->", "=>"), ('"', "(", "{
 VARIANT = re.compile(r"(.+)\((\d+)\)")
 # How many numbers a format has between word and units.
 _NUMBERS = {"lexiconp": (1,), "mfa": (0, 1, 4)}
+_UNITS = "if numbers are units, set unit_settings.phones.format to lexicon"
 _SEEMS = {1: "'lexiconp' (WORD prob P P)", 4: "'mfa' (WORD, probability, three figures on silence, P P)"}
 
 
@@ -76,10 +78,7 @@ def guess_format(path: str | Path, rows: Sequence[Row]) -> str:
     """The format that all ``rows`` of ``path`` have; `DataError` if they do not agree on one."""
     digits = next((row for row in rows if row.fields and row.numbers == len(row.fields)), None)
     if digits is not None:
-        raise DataError(
-            f"{path}:{digits.line}: numbers alone are the pronunciation of '{digits.word}'; if numbers are units, set "
-            "lexicon.format to lexicon"
-        )
+        raise DataError(f"{path}:{digits.line}: numbers alone are the pronunciation of '{digits.word}'; {_UNITS}")
     counts = {row.numbers for row in rows}
     if not counts or counts == {0}:
         return "cmudict"  # which takes every lexicon without numbers, comments and variants
@@ -92,12 +91,12 @@ def guess_format(path: str | Path, rows: Sequence[Row]) -> str:
     if len(counts) == 1:
         raise DataError(
             f"{path}:{first.line}: {_follow(first)} the word '{first.word}', as in all lines: this is no "
-            "format of a lexicon; if numbers are units, set lexicon.format to lexicon"
+            f"format of a lexicon; {_UNITS}"
         )
     other = next((row for row in rows if row.numbers != first.numbers), first)
     raise DataError(
         f"{path}:{other.line}: {_follow(other)} the word '{other.word}', and {_follow(first)} '{first.word}' in line "
-        f"{first.line}: this is no format of a lexicon; if numbers are units, set lexicon.format to lexicon"
+        f"{first.line}: this is no format of a lexicon; {_UNITS}"
     )
 
 
@@ -173,9 +172,11 @@ def _entry(where: str, row: Row, format: str, guessed: bool) -> Entry:
         # Units of digits are possible where somebody says so; none has a decimal point.
         if _NUMBER.fullmatch(token) and (guessed or format in ("cmudict", "mfa") or not token.isdigit()):
             if guessed:
-                hint = "if numbers are units, set lexicon.format to lexicon"
+                hint = _UNITS
             elif row.numbers in _SEEMS:
-                hint = f"the file seems to be {_SEEMS[row.numbers]}: set lexicon.format to that, or to auto"
+                hint = (
+                    f"the file seems to be {_SEEMS[row.numbers]}: set unit_settings.phones.format to that, or to auto"
+                )
             else:
                 hint = f"is the file of the format '{format}'?"
             raise DataError(f"{where}: '{token}' in the pronunciation of '{word}' is a number, not a unit; {hint}")

@@ -9,13 +9,13 @@ from asrpar.files.checksums import check_checksums
 from asrpar.files.paths import require_file
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lexicon import Lexicon, read_lexicon
+from asrpar.lang.oov import spell_by_letters
 from asrpar.lang.symbols import MADE_BY, read_symbols
 from asrpar.lang.text import split_words
-from asrpar.lang.units import Characters, Sentencepiece, Speller, words_of_units
+from asrpar.lang.units import UNITS
+from asrpar.lang.units.contract import UnitInventory
 
 BLANK = "<blk>"
-# What has a digest. An lm.arpa tells itself whether it is whole, and may be exchanged for another.
-FILES = ("lexicon.txt", "targets_lexicon.txt", "tokens.txt", "words.txt", "sentencepiece.model")
 
 
 class Lang:
@@ -26,6 +26,9 @@ class Lang:
         words: the words of words.txt by id; <eps> is 0, the last three are #0, <s> and </s>.
         lexicon: pronunciations of the words that the graph can output.
         config: the LangConfig it was made with.
+
+    Args:
+        units: that write words outside the vocabulary; None if there is nothing that could.
     """
 
     def __init__(
@@ -34,11 +37,10 @@ class Lang:
         words: list[str],
         lexicon: Lexicon,
         config: LangConfig,
-        targets: Lexicon | None = None,
-        speller: Speller | None = None,
+        units: UnitInventory | None = None,
     ) -> None:
         self.tokens, self.words, self.lexicon, self.config = tokens, words, lexicon, config
-        self._targets, self._speller = targets, speller
+        self._units = units
         self._token_ids = {t: i for i, t in enumerate(tokens)}
         self._word_ids = {w: i for i, w in enumerate(words)}
 
@@ -53,21 +55,17 @@ class Lang:
         folder = Path(folder)
         for name in ("lang.yaml", "tokens.txt", "words.txt", "lexicon.txt"):
             require_file(folder / name, MADE_BY)
-        config = load_config(LangConfig, folder / "lang.yaml")
+        try:
+            config = load_config(LangConfig, folder / "lang.yaml")
+        except ConfigError as e:
+            raise DataError(f"{e}: run {MADE_BY} again") from e
         tokens = [t for t in read_symbols(folder / "tokens.txt") if not t.startswith("#")]
         words = read_symbols(folder / "words.txt")
         lexicon = read_lexicon(folder / "lexicon.txt", "lexiconp")
-        targets = folder / "targets_lexicon.txt"
-        speller: Speller | None = None
-        if config.units == "sentencepiece":
-            require_file(folder / "sentencepiece.model", MADE_BY)
-            speller = Sentencepiece.load(folder / "sentencepiece.model")
-        elif config.units == "characters":
-            speller = Characters((t for t in tokens[1:] if len(t) == 1), config.split == "characters")
-        rest = read_lexicon(targets, "lexiconp") if targets.is_file() else None
+        units = UNITS.load(config.units).load(folder, tokens, config.split)
         # After what a reader can tell with a line's number.
-        check_checksums(folder, FILES, MADE_BY)
-        return cls(tokens, words, lexicon, config, rest, speller)
+        check_checksums(folder, MADE_BY)
+        return cls(tokens, words, lexicon, config, units)
 
     def split(self, text: str) -> list[str]:
         """The words of a transcript, composed: see the setting ``split``."""
@@ -125,8 +123,7 @@ class Lang:
             first = self.pronounce(word)
             if first is None:
                 return []
-            known = next((x.variants(word) for x in (self.lexicon, self._targets) if x is not None and word in x), [])
-            variants = list(dict.fromkeys([first, *known]))
+            variants = list(dict.fromkeys([first, *self._pronunciations(word)]))
             ids = [tuple(self._token_ids[u] for u in units) for units in variants]
             longer = [(cost + i, prefix + more) for cost, prefix in ranked for i, more in enumerate(ids)]
             ranked = sorted(longer, key=lambda pair: pair[0])[:limit]
@@ -134,37 +131,25 @@ class Lang:
 
     def pronounce(self, word: str) -> tuple[str, ...] | None:
         """Units of a word, or None if the lexicon has none and the OOV policy does not map it."""
-        if word in self.lexicon:
-            return self.lexicon.first(word)
-        if self._targets is not None and word in self._targets:
-            return self._targets.first(word)
-        if self._speller is not None and (units := self._speller.spell(word)) is not None:
-            return units
+        known = self._pronunciations(word)
+        if known:
+            return known[0]
         if self.config.oov.policy == "spell":
-            return spell_by_letters(word, self.lexicon, self._targets)
+            return spell_by_letters(word, self.lexicon, *([self._units.lexicon] if self._units else []))
         if self.config.oov.policy == "unk":
             return (self.config.oov.unit,)
         return None
+
+    def _pronunciations(self, word: str) -> list[tuple[str, ...]]:
+        """All that lexicon or units have, the canonical one first."""
+        if word in self.lexicon:
+            return self.lexicon.variants(word)
+        return [entry.tokens for entry in self._units.pronunciations(word)] if self._units else []
 
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Words of a sequence of classes (repeats merged and blanks removed before), without a graph.
 
         Raises:
-            ConfigError: the units are phones, whose words only the graph can tell.
+            ConfigError: only a graph can tell words of such units.
         """
-        if self.config.units == "phones":
-            raise ConfigError("phones do not spell words: decode with the graph, or score phones")
-        return self.split(" ".join(words_of_units([self.tokens[i] for i in ids])))
-
-
-def spell_by_letters(word: str, *lexicons: Lexicon | None) -> tuple[str, ...] | None:
-    """The pronunciation of a word said letter by letter, or None if a letter is in none of the lexicons."""
-    units: list[str] = []
-    for letter in word:
-        for lexicon in lexicons:
-            if lexicon is not None and letter in lexicon:
-                units.extend(lexicon.first(letter))
-                break
-        else:
-            return None
-    return tuple(units) or None
+        return self.split(" ".join(UNITS.load(self.config.units).words([self.tokens[i] for i in ids])))

@@ -2,13 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.files.text import nfc, odd_character
 from asrpar.files.text import read_lines as lines_of
 from asrpar.lang.unspaced import split_characters
+
+CASES = ("keep", "upper", "lower")
+LISTED = 20  # words in a message
+
+Sentences = list[list[str]]
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -65,3 +70,9 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
             raise DataError(f"{path}:{number}: the text has the character {odd}, which no word has")
         texts.append(nfc(text or ""))
     return texts
+
+
+def some(words: Iterable[str]) -> str:
+    """A few of the words, sorted, for a message."""
+    words = sorted(words)
+    return " ".join(words[:LISTED]) + (f" ... ({len(words)} in all)" if len(words) > LISTED else "")

@@ -43,7 +43,12 @@ def test_transcripts_lexicon_and_language_model_meet(manifests, form):
     lexicon, extra = "café k a\u0308\nViệt v\nthé t\n", "thé café\n"
     for name, text in (("lexicon.txt", lexicon), ("extra.txt", extra), ("words", "thé\n")):
         (manifests / name).write_text(unicodedata.normalize(form, text), encoding="utf-8")
-    settings = ("lexicon.path=lexicon.txt", "lm.text=extra.txt", "vocabulary.word_list=words", "lm.order=1")
+    settings = (
+        "unit_settings.phones.lexicon=lexicon.txt",
+        "lm.text=extra.txt",
+        "vocabulary.word_list=words",
+        "lm.order=1",
+    )
     lang = make_lang(manifests, *settings)
     assert lang.words[1:-3] == ["Việt", "café", "thé"] and lang.tokens[1:] == ["k", "t", "v", "ä"]
     for text in (COMPOSED, DECOMPOSED):
@@ -56,11 +61,13 @@ def test_transcripts_lexicon_and_language_model_meet(manifests, form):
 def test_words_of_the_settings_are_composed(manifests):
     (manifests / "lexicon.txt").write_text("café k\n", encoding="utf-8")
     word = unicodedata.normalize("NFD", "<ÉTRANGER>")
-    lang = make_lang(manifests, "lexicon.path=lexicon.txt", "oov.policy=unk", f"oov.word={word}")
+    lang = make_lang(manifests, "unit_settings.phones.lexicon=lexicon.txt", "oov.policy=unk", f"oov.word={word}")
     assert lang.words[lang.word_id("Việt")] == unicodedata.normalize("NFC", word)
 
 
-@pytest.mark.parametrize("settings", [("units=characters",), ("units=sentencepiece", "sentencepiece.vocab_size=10")])
+@pytest.mark.parametrize(
+    "settings", [("units=characters",), ("units=sentencepiece", "unit_settings.sentencepiece.vocab_size=10")]
+)
 def test_units_are_of_the_composed_text(manifests, settings):
     lang = make_lang(manifests, *settings)
     assert "é" in lang.tokens and not [t for t in lang.tokens if unicodedata.normalize("NFC", t) != t]

@@ -46,8 +46,7 @@ def small(tmp_path_factory):
     probs = {"AH": 0.25, "T IH N": 0.3}
     lines = [line.split(maxsplit=1) for line in LEXICON.splitlines()]
     (folder / "lexiconp.txt").write_text("".join(f"{w} {probs.get(p, 1.0)} {p}\n" for w, p in lines))
-    config = LangConfig()
-    config.lexicon.path = str(folder / "lexiconp.txt")
+    config = LangConfig(unit_settings={"phones": {"lexicon": str(folder / "lexiconp.txt")}})
     prepare_lang(config, write_manifests(folder / "manifests", {"train": TEXTS}), folder / "lang")
     make_graph(GraphConfig(), folder / "lang", folder / "graph")
     return folder / "lang", folder / "graph"

@@ -47,7 +47,9 @@ def an4(tmp_path_factory):
     train = [text for _, text in an4_texts("train")[100:]]
     assert len(train) == 848
     config = load_config(
-        LangConfig, None, ["lexicon.path='{corpus_dir}/etc/an4.dic'", "vocabulary.from_lexicon=true", "lm.order=2"]
+        LangConfig,
+        None,
+        ["unit_settings.phones.lexicon='{corpus_dir}/etc/an4.dic'", "vocabulary.from_lexicon=true", "lm.order=2"],
     )
     manifests = write_manifests(folder / "manifests", {"train": train})
     prepare_lang(config, manifests, folder / "lang", Places(str(CORPORA / "an4")))
@@ -147,9 +149,9 @@ def test_mini_librispeech_with_cmudict(tmp_path):
     for path in sorted((CORPORA / "mini_librispeech/LibriSpeech/train-clean-5").glob("*/*/*.trans.txt")):
         texts += [line.split(maxsplit=1)[1] for line in path.read_text().splitlines()]
     settings = [
-        "lexicon.path=cmudict.dict",
-        "lexicon.case=upper",
-        "lexicon.strip_stress=true",
+        "unit_settings.phones.lexicon=cmudict.dict",
+        "unit_settings.phones.case=upper",
+        "unit_settings.phones.strip_stress=true",
         "oov.policy=unk",
         "lm.order=3",
     ]

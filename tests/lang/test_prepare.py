@@ -15,6 +15,7 @@ from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.places import Places
 from asrpar.lang.symbols import read_symbols
+from asrpar.lang.units import UNITS
 from asrpar.lm.arpa import read_arpa
 from asrpar.lm.prepare import prepare_lang
 
@@ -23,12 +24,13 @@ LEXICON = "A AH\nCAT K AE T\nDOG D AO G\nTHE DH AH\nTHE DH IY\nX EH K S\nZEBRA Z
 
 @pytest.fixture
 def make(tmp_path):
-    """make(texts, **settings) -> Lang; settings as 'section__key'."""
+    """make(texts, **settings) -> Lang; settings as 'section__key', those of units as 'phones__key'."""
 
     def run(texts, dev=(), **settings):
         (tmp_path / "lexicon.txt").write_text(LEXICON)
         manifests = write_manifests(tmp_path / "manifests", {"train": texts, "dev": dev})
-        dots = [f"{k.replace('__', '.')}={v}" for k, v in {"lexicon__path": "lexicon.txt", **settings}.items()]
+        given = {"phones__lexicon": "lexicon.txt", **settings}
+        dots = [f"{'unit_settings.' * (k.split('__')[0] in UNITS)}{k.replace('__', '.')}={v}" for k, v in given.items()]
         config = load_config(LangConfig, None, dots)
         prepare_lang(config, manifests, tmp_path / "lang", Places(str(tmp_path)))
         return Lang.load(tmp_path / "lang")
@@ -75,7 +77,7 @@ def test_a_damaged_dev_set_does_not_matter_here(make, tmp_path, caplog):
     caplog.set_level("INFO", "asrpar")
     make(["THE CAT"], dev=["THE"])
     (tmp_path / "manifests/supervisions_dev.jsonl.gz").write_text("[1]\n")
-    config = load_config(LangConfig, None, ["lexicon.path=lexicon.txt"])
+    config = load_config(LangConfig, None, ["unit_settings.phones.lexicon=lexicon.txt"])
     prepare_lang(config, tmp_path / "manifests", tmp_path / "lang", Places(str(tmp_path)))
     assert "no perplexity of dev" in caplog.text
 
@@ -98,7 +100,7 @@ def test_vocabulary_sources(make, tmp_path):
 
 def test_a_lexicon_that_may_be_cut_short_or_of_another_format(make, tmp_path, caplog):
     (tmp_path / "other").write_text("THE DH AH\nTHE(2) DH IY\nCAT K AE T")
-    make(["THE CAT"], lexicon__path="other", lexicon__format="lexicon")
+    make(["THE CAT"], phones__lexicon="other", phones__format="lexicon")
     assert "other does not end with a newline: it may have been cut short" in caplog.text
     assert "THE(2) look like second pronunciations" in caplog.text
     caplog.clear()
@@ -114,20 +116,22 @@ def test_oov_error(make):
 
 
 def test_words_that_the_lexicon_has_in_another_case(make, tmp_path):
-    with pytest.raises(DataError, match=r"the lexicon has 2 of them in another case \(lexicon.case brings it to one\)"):
+    with pytest.raises(
+        DataError, match=r"has 2 of them in another case \(unit_settings.phones.case brings it to one\)"
+    ):
         make(["the Cat"])
-    make(["the cat"], lexicon__case="lower")
+    make(["the cat"], phones__case="lower")
     with pytest.raises(DataError, match=r"the lexicon has 1 of them with other invisible characters, such as U\+200B"):
         make(["THE\u200b CAT"])
 
 
 def test_case_is_not_that_of_turkish(make, tmp_path, caplog):
     (tmp_path / "tr").write_text("IŞIK a\nİZ b\n", encoding="utf-8")
-    make(["IŞIK İZ"], lexicon__path="tr")
+    make(["IŞIK İZ"], phones__lexicon="tr")
     assert not [r for r in caplog.records if r.levelname == "WARNING"]
     with pytest.raises(DataError, match="no pronunciation"):
-        make(["ışık iz"], lexicon__path="tr", lexicon__case="lower")
-    assert "lexicon.case maps I to i" in caplog.text
+        make(["ışık iz"], phones__lexicon="tr", phones__case="lower")
+    assert "unit_settings.phones.case maps I to i" in caplog.text
 
 
 @pytest.mark.parametrize("text", [5, ["A"], "A\0", "A\ud800"])
@@ -140,8 +144,8 @@ def test_transcripts_that_are_no_text(make, text):
 
 @pytest.mark.parametrize("path", ["|touch run", "-", "a: b", "x # y", "[x]", "{x}"])
 def test_names_of_files_in_settings_are_only_names(make, path):
-    with pytest.raises(MissingInputError, match=rf"lexicon.path: no file .*/{re.escape(path)} or {re.escape(path)}"):
-        make(["A"], lexicon__path=path)
+    with pytest.raises(MissingInputError, match=rf"phones.lexicon: no file .*/{re.escape(path)} or {re.escape(path)}"):
+        make(["A"], phones__lexicon=path)
 
 
 def test_oov_unk(make, tmp_path):
@@ -216,7 +220,7 @@ def test_sentencepiece(make, tmp_path, kind):
 
 
 def test_sentencepiece_too_many_units(make):
-    with pytest.raises(ConfigError, match=r"sentencepiece.vocab_size: 500 does not suit the text"):
+    with pytest.raises(ConfigError, match=r"unit_settings.sentencepiece.vocab_size: 500 does not suit the text"):
         make(["THE CAT"], units="sentencepiece", sentencepiece__vocab_size=500)
 
 
@@ -264,7 +268,7 @@ def test_optional_silence(make, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"units": "syllables"}, "units 'syllables' is unknown; known: phones, characters, sentencepiece"),
+        ({"units": "syllables"}, "units 'syllables' is unknown; known: characters, phones, sentencepiece"),
         ({"oov__policy": "ignore"}, "oov.policy 'ignore' is unknown"),
         ({"lm__order": 6}, "lm.order is 6: it must lie between 1 and 5"),
         ({"lm__splits": "[train,dev]"}, "lm.splits: 'dev' is not training text"),
@@ -273,10 +277,13 @@ def test_optional_silence(make, tmp_path):
         ({"units": "characters", "oov__policy": "spell"}, "'spell' is for phones"),
         ({"units": "characters", "vocabulary__from_lexicon": "true"}, "units 'characters' have no lexicon"),
         ({"optional_silence__symbol": "'#1'"}, "symbol is #1: it cannot be the name of a unit"),
-        ({"sentencepiece__vocab_size": 2}, "vocab_size is 2: it must lie between 3 and"),
-        ({"sentencepiece__vocab_size": 2**31}, "vocab_size is 2147483648: it must lie between"),
-        ({"lexicon__path": "null"}, "lexicon.path is not set"),
-        ({"lexicon__path": "'{corpus}/x'"}, "no file"),
+        ({"units": "sentencepiece", "sentencepiece__vocab_size": 2}, "vocab_size is 2: it must lie between 3 and"),
+        (
+            {"units": "sentencepiece", "sentencepiece__vocab_size": 2**31},
+            "vocab_size is 2147483648: it must lie",
+        ),
+        ({"phones__lexicon": "null"}, "unit_settings.phones.lexicon is not set"),
+        ({"phones__lexicon": "'{corpus}/x'"}, "no file"),
     ],
 )
 def test_bad_settings(make, settings, message):
@@ -289,8 +296,8 @@ def test_where_files_are_looked_for(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")
     places = Places(str(tmp_path / "corpus"), (str(tmp_path / "conf"),))
-    with pytest.raises(MissingInputError, match=r"lexicon.path: no file .*corpus/l or .*conf/l or l"):
-        places.find("l", "lexicon.path")
+    with pytest.raises(MissingInputError, match=r"phones.lexicon: no file .*corpus/l or .*conf/l or l"):
+        places.find("l", "unit_settings.phones.lexicon")
     for name in ("here", "conf", "corpus"):
         (tmp_path / name / "l").touch()
         assert places.find("l", "x").resolve() == tmp_path / name / "l"
@@ -302,7 +309,7 @@ def test_where_files_are_looked_for(tmp_path, monkeypatch):
 
 def test_commands(tmp_path):
     (tmp_path / "lexicon.txt").write_text(LEXICON)
-    (tmp_path / "lang.yaml").write_text("lexicon: {path: lexicon.txt}\nlm: {order: 2}\n")
+    (tmp_path / "lang.yaml").write_text("unit_settings: {phones: {lexicon: lexicon.txt}}\nlm: {order: 2}\n")
     manifests = str(write_manifests(tmp_path / "m", {"train": ["THE CAT", "A DOG"]}))
     runner = CliRunner()
     args = ["--config", str(tmp_path / "lang.yaml"), "--manifests", manifests, "--output", str(tmp_path / "lang")]
@@ -365,5 +372,5 @@ def test_variants_are_all_pronunciations_with_the_first_ones_first(make):
 
 
 def test_position_dependent_phones(make):
-    lang = make(["THE CAT", "A X"], lexicon__position_dependent="true")
+    lang = make(["THE CAT", "A X"], phones__position_dependent="true")
     assert [lang.tokens[i] for i in lang.encode("A CAT THE")] == ["AH_S", "K_B", "AE_I", "T_E", "DH_B", "AH_E"]

@@ -3,7 +3,9 @@ import random
 import pytest
 
 from asrpar.errors import DataError
-from asrpar.lang.units import Characters, Sentencepiece, check_characters
+from asrpar.lang.units.characters import Units as Characters
+from asrpar.lang.units.contract import check_characters
+from asrpar.lang.units.sentencepiece import Units as Sentencepiece
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])

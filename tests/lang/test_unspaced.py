@@ -75,14 +75,14 @@ def test_characters_are_units_and_words(tmp_path):
 def test_text_with_blanks_stays_as_it_is(tmp_path):
     lang = make_lang(tmp_path, write_manifests(tmp_path / "m", {"train": ["THE CAT", "ЩУКА"]}))
     assert lang.config.split == "blanks" and "ЩУКА" in lang.words
-    with pytest.raises(ConfigError, match="split: 'letters' is not one of auto, blanks, characters"):
+    with pytest.raises(ConfigError, match="split 'letters' is unknown; known: auto, blanks, characters"):
         make_lang(tmp_path, tmp_path / "m", "split=letters")
 
 
 def test_a_lexicon_of_words_is_not_split(tmp_path):
     (tmp_path / "lexicon.txt").write_text("今天 j in1 t ian1\n天气 t ian1 q i4\n", encoding="utf-8")
     manifests = write_manifests(tmp_path / "m", {"train": ["今天 天气"]})
-    lang = make_lang(tmp_path, manifests, "units=phones", f"lexicon.path={tmp_path}/lexicon.txt")
+    lang = make_lang(tmp_path, manifests, "units=phones", f"unit_settings.phones.lexicon={tmp_path}/lexicon.txt")
     assert lang.config.split == "blanks" and lang.words[1:-3] == ["今天", "天气"]
 
 

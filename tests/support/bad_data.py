@@ -151,30 +151,36 @@ DATA_CASES = [
     ),
     Case("features-full-disk", r"File too large: .*/out/", lambda w: w.features(), file_size=8192),
     # Stage 3
-    Case("lang-no-lexicon", r"lexicon\.path: no file .*x\.txt", lambda w: w.lang_of(lexicon__path="x.txt")),
+    Case(
+        "lang-no-lexicon",
+        r"phones\.lexicon: no file .*x\.txt",
+        lambda w: w.lang_of(phones__lexicon="x.txt"),
+    ),
     Case(
         "lang-word-without-pronunciation",
         r"\d+ words have no pronunciation: .*SEVEN.*oov\.policy",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "DOOR D AO R\n")),
+        lambda w: w.lang_of(phones__lexicon=w.file("l.txt", "DOOR D AO R\n")),
     ),
-    Case("lang-lexicon-no-units", r"l\.txt:2: .*'B'", lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\nB\n"))),
+    Case(
+        "lang-lexicon-no-units", r"l\.txt:2: .*'B'", lambda w: w.lang_of(phones__lexicon=w.file("l.txt", "A AH\nB\n"))
+    ),
     Case(
         "lang-lexicon-probability",
         r"l\.txt:1: .* 7 is not in \(0, 1\]",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 7 AH\n"), lexicon__format="lexiconp"),
+        lambda w: w.lang_of(phones__lexicon=w.file("l.txt", "A 7 AH\n"), phones__format="lexiconp"),
     ),
     Case(
-        "lang-lexicon-binary", r"l\.txt is not UTF-8", lambda w: w.lang_of(lexicon__path=w.file("l.txt", b"A \xff\n"))
+        "lang-lexicon-binary", r"l\.txt is not UTF-8", lambda w: w.lang_of(phones__lexicon=w.file("l.txt", b"A \xff\n"))
     ),
     Case(
         "lang-lexicon-of-mfa",
         r"l\.txt:1: '0\.9' in the pronunciation of 'A' is a number, .*'mfa'",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A 0.9 0.1 1.2 1.0 AH\n"), lexicon__format="cmudict"),
+        lambda w: w.lang_of(phones__lexicon=w.file("l.txt", "A 0.9 0.1 1.2 1.0 AH\n"), phones__format="cmudict"),
     ),
     Case(
         "lang-lexicon-utf-16",
         r"l\.txt is UTF-16 text: convert it",
-        lambda w: w.lang_of(lexicon__path=w.file("l.txt", "A AH\n".encode("utf-16"))),
+        lambda w: w.lang_of(phones__lexicon=w.file("l.txt", "A AH\n".encode("utf-16"))),
     ),
     Case("lang-no-arpa", r"l\.arpa: no \\data\\", lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "hello\n"))),
     Case(
@@ -183,8 +189,13 @@ DATA_CASES = [
         lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "\\data\\\nngram 1=1\n\\1-grams:\nx ONE\n\\end\\\n")),
     ),
     Case("lang-cut-off-arpa", r"l\.arpa:.*1-grams|l\.arpa: no", lambda w: w.lang_of(lm__arpa=short_arpa(w))),
-    Case("lang-order", r"lm\.order: 9 is not between 1 and 5", lambda w: w.lang_of(lm__order=9)),
-    Case("lang-units", r"units: 'syllables' is not one of", lambda w: w.lang_of(units="syllables")),
+    Case("lang-order", r"lm\.order is 9: it must be from 1 to 5", lambda w: w.lang_of(lm__order=9)),
+    Case("lang-units", r"units 'syllables' is unknown; known: ", lambda w: w.lang_of(units="syllables")),
+    Case(
+        "lang-old-key",
+        r"--set lexicon\.path=x: 'lexicon\.path' is now 'unit_settings\.phones\.lexicon'",
+        lambda w: w.lang_of("--set", "lexicon.path=x"),
+    ),
     Case("lang-lm-of-test", r"lm\.splits: 'test' is not training text", lambda w: w.lang_of(lm__splits="[test]")),
     Case(
         "lang-empty-text",

@@ -106,8 +106,9 @@ class Workplace:
         return ["extract-features", *places, "--jobs", 1, "--splits", "train", *options]
 
     def lang_of(self, *options: object, **settings: object) -> list:
-        """`asrpar prepare-lang`; keyword names use __ for dots."""
-        merged = {"lexicon.path": "lexicon.txt"} | {k.replace("__", "."): v for k, v in settings.items()}
+        """`asrpar prepare-lang`; keyword names use __ for dots, and phones__ for settings of phones."""
+        given = {"phones__lexicon": "lexicon.txt"} | settings
+        merged = {re.sub("^phones__", "unit_settings.phones.", k).replace("__", "."): v for k, v in given.items()}
         places = ["--manifests", self.manifests, "--corpus-dir", self.corpus, "--output", self.out]
         return ["prepare-lang", *places, *(f"--set={k}={v}" for k, v in merged.items()), *options]
 

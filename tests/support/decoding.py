@@ -11,7 +11,7 @@ from asrpar.feats.config import FeatureConfig
 from asrpar.feats.extract import extract_features
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.make import make_graph
-from asrpar.lang.config import LangConfig
+from asrpar.lang.config import LangConfig, LmConfig
 from asrpar.lm.prepare import prepare_lang
 from asrpar.nn import ModelConfig, build_model
 from asrpar.train.model_io import save_acoustic_model
@@ -49,9 +49,7 @@ def prepare_data(root):
         ["train", "dev", "test"],
     )
     (root / "lexicon.txt").write_text("YES Y EH S\nNO N OW\n")
-    config = LangConfig()
-    config.lexicon.path = str(root / "lexicon.txt")
-    config.lm.order = 2
+    config = LangConfig(unit_settings={"phones": {"lexicon": str(root / "lexicon.txt")}}, lm=LmConfig(order=2))
     prepare_lang(config, root / "manifests", root / "lang")
     make_graph(GraphConfig(), root / "lang", root / "graph")
     config.units = "characters"

@@ -64,7 +64,14 @@ def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:
     asrpar("prepare-manifests", "mini", "--corpus-dir", folder / "corpus", "--output", folder / "manifests")
     features = ["--set", "fbank.num_filters=20", "--set", "speeds=[1.0]", "--jobs", 1]
     asrpar("extract-features", *features, "--manifests", folder / "manifests", "--output", folder / "feats")
-    language = ["--set", "lexicon.path=lexicon.txt", "--set", "lm.order=2", "--corpus-dir", folder / "corpus"]
+    language = [
+        "--set",
+        "unit_settings.phones.lexicon=lexicon.txt",
+        "--set",
+        "lm.order=2",
+        "--corpus-dir",
+        folder / "corpus",
+    ]
     asrpar("prepare-lang", *language, "--manifests", folder / "manifests", "--output", folder / "lang")
     asrpar("make-graph", "--lang", folder / "lang", "--output", folder / "graph")
     return folder

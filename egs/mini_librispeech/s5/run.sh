@@ -51,8 +51,8 @@ fi
 
 if begin_stage 3 "language"; then
   need "$cmudict" 0 "the pronouncing dictionary"
-  asrpar prepare-lang --config conf/lang.yaml --set "lexicon.path=$cmudict" --manifests "$data_dir/manifests" \
-    --output "$data_dir/lang"
+  asrpar prepare-lang --config conf/lang.yaml --set "unit_settings.phones.lexicon=$cmudict" \
+    --manifests "$data_dir/manifests" --output "$data_dir/lang"
 fi
 
 if begin_stage 4 "alignment and tree"; then

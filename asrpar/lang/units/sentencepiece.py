@@ -1,49 +1,48 @@
-"""Units other than phones: characters and sentencepiece."""
+"""Pieces of words that sentencepiece learns from the training text: Kudo and Richardson 2018."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 from asrpar.errors import ConfigError, DataError
-from asrpar.files.text import MARK
-from asrpar.lang.unspaced import is_character
+from asrpar.files.paths import require_file
+from asrpar.files.replacing import replacing
+from asrpar.lang.lexicon import Lexicon
+from asrpar.lang.places import Places
+from asrpar.lang.symbols import MADE_BY
+from asrpar.lang.text import Sentences
+from asrpar.lang.units.contract import WORD_START, UnitInventory, check_characters
+from asrpar.rules import need, one_of
 
-# Marks the beginning of a word, in characters as in sentencepiece.
-WORD_START = "▁"
+MODEL = "sentencepiece.model"
+TYPES = ("unigram", "bpe", "char", "word")
 # sentencepiece leaves out a sentence with these, which it uses itself.
 _RESERVED = ("\u2585", "\0")
 # Its bound on the bytes of a sentence, beyond which it leaves the sentence out.
 _LONGEST = 4192
 
 
-class Speller(Protocol):
-    """Turns any word into units."""
+@dataclass
+class Settings:
+    """Training of the sentencepiece model.
 
-    tokens: list[str]
-
-    def spell(self, word: str) -> tuple[str, ...] | None:
-        """The units of a word, or None if it has a character that the units cannot write."""
-
-
-class Characters:
-    """Characters, with the word start as a unit of its own.
-
-    Where text is split into characters (``split: characters``), those that are words need no word start.
+    Attributes:
+        vocab_size: pieces, characters included.
+        type: unigram, bpe, char or word.
     """
 
-    def __init__(self, tokens: Iterable[str], split: bool = False) -> None:
-        self.tokens = sorted(set(tokens) | {WORD_START})
-        self._known = set(self.tokens)
-        self._split = split
+    vocab_size: int = 500
+    type: str = "unigram"
 
-    def spell(self, word: str) -> tuple[str, ...] | None:
-        """Word start and characters of ``word``, or None."""
-        units = tuple(word) if self._split and is_character(word) else (WORD_START, *word)
-        return units if self._known.issuperset(units) else None
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        need(self, "vocab_size", 3 <= self.vocab_size < 2**31, "must lie between 3 and 2147483647")
+        one_of(self, "type", TYPES)
 
 
-class Sentencepiece:
+class Units(UnitInventory):
     """A trained sentencepiece model; its control symbols and <unk> are no units."""
 
     def __init__(self, model: bytes) -> None:
@@ -51,26 +50,36 @@ class Sentencepiece:
 
         self.model = model
         self._sp = SentencePieceProcessor(model_proto=model)
-        self.tokens = [
+        super().__init__(
             self._sp.id_to_piece(i)
             for i in range(self._sp.get_piece_size())
             if not (self._sp.is_control(i) or self._sp.is_unknown(i))
-        ]
+        )
+
+    @classmethod
+    def make(cls, settings: Settings, text: Sentences, split: str, places: Places) -> Self:
+        for words in text:
+            check_characters(words)
+        return cls.train(text, settings.vocab_size, settings.type)
+
+    @classmethod
+    def load(cls, folder: Path, tokens: Sequence[str], split: str) -> Self:
+        require_file(folder / MODEL, MADE_BY)
+        return cls((folder / MODEL).read_bytes())
+
+    def write(self, folder: Path, vocabulary: Lexicon, tokens: Sequence[str]) -> list[str]:
+        with replacing(folder / MODEL) as temporary:
+            temporary.write_bytes(self.model)
+        return [MODEL]
 
     def spell(self, word: str) -> tuple[str, ...] | None:
-        """The pieces of one word, or None if it has a character that was not in the training text."""
         ids = self._sp.encode(word)
         if self._sp.unk_id() in ids:
             return None
         return tuple(self._sp.id_to_piece(i) for i in ids)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Sentencepiece":
-        """Read a model file."""
-        return cls(Path(path).read_bytes())
-
-    @classmethod
-    def train(cls, sentences: Sequence[Sequence[str]], vocab_size: int, model_type: str) -> "Sentencepiece":
+    def train(cls, sentences: Sequence[Sequence[str]], vocab_size: int, model_type: str) -> Self:
         """Train on words of sentences, all of them and however long; the same text gives the same model.
 
         Raises:
@@ -106,7 +115,9 @@ class Sentencepiece:
         except RuntimeError as e:
             # Its advice on an option of its own is not for us: rare characters must be kept.
             reason = str(e).split("] ")[-1].split(" or decrease character_coverage")[0].strip() or str(e)
-            raise ConfigError(f"sentencepiece.vocab_size: {vocab_size} does not suit the text: {reason}") from e
+            raise ConfigError(
+                f"unit_settings.sentencepiece.vocab_size: {vocab_size} does not suit the text: {reason}"
+            ) from e
         trained = cls(model.getvalue())
         # By words sentencepiece knows the most frequent ones only. All others must write what they were trained on.
         known = {w for words in sentences for w in words} if model_type != "word" else ()
@@ -114,19 +125,3 @@ class Sentencepiece:
         if lost:
             raise DataError(f"sentencepiece cannot write {len(lost)} words of its own text: {' '.join(lost[:5])}")
         return trained
-
-
-def check_characters(words: Iterable[str], reserved: Sequence[str] = (WORD_START, MARK)) -> None:
-    """Raise `DataError` for a word with a character that has another meaning among units, or in files of them."""
-    for word in words:
-        for char in reserved:
-            if char in word:
-                raise DataError(
-                    f"the word {word!r} has the character U+{ord(char):04X}, which units cannot write: take it out of "
-                    "the text"
-                )
-
-
-def words_of_units(tokens: Sequence[str]) -> list[str]:
-    """Words of a sequence of characters or sentencepiece units."""
-    return [w for w in "".join(tokens).split(WORD_START) if w]
