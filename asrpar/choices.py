@@ -47,6 +47,7 @@ or what else it needs, is imported when its settings or its class are asked for.
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -148,8 +149,32 @@ class Family:
 
     def of(self, config: Any) -> Any:
         """The checked settings of the choice that the fields `key` and `plural` of a dataclass make."""
-        return self.settings(getattr(config, self.key), getattr(config, self.plural))
+        return self.settings(getattr(config, self.key), getattr(config, self.plural, None))
 
     def check(self, name: str, settings: Any) -> None:
         """Raise `ConfigError` for values of a choice's settings that cannot be."""
         check(settings, f"{self.plural}.{name}.")
+
+
+def families(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, "Family"]]:
+    """The choices in a dataclass and its sections: what stands in front of their keys, their section, their family."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            yield from families(value, f"{prefix}{f.name}.")
+        elif (family := f.metadata.get("family")) and hasattr(config, family.plural):
+            yield prefix, config, family
+
+
+def choices_of(config: Any) -> dict[str, str]:
+    """What is chosen in a dataclass and its sections, by the key of the blocks: ``{"strategies.": "bmuf"}``."""
+    return {f"{prefix}{family.plural}.": getattr(part, family.key) for prefix, part, family in families(config)}
+
+
+def settle(config: Any) -> None:
+    """Write out whole the settings of what is chosen, and drop those of what is not.
+
+    So that a later version with other defaults still repeats this run.
+    """
+    for _, part, family in families(config):
+        setattr(part, family.plural, {getattr(part, family.key): asdict(family.of(part))})

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from click.testing import CliRunner
 
+from asrpar.choices import settle
 from asrpar.cli import cli
 from asrpar.commands.settings import SECTIONS, page, settings_of
 from asrpar.config import load_config
@@ -30,7 +31,11 @@ def test_what_is_printed_can_be_set():
     from asrpar.train.config import TrainConfig
 
     printed = [f"{s.name}={s.default}" for s in settings_of("train")]
-    assert load_config(TrainConfig, None, printed) == TrainConfig()
+    found = load_config(TrainConfig, None, printed)
+    settle(found)
+    plain = TrainConfig()
+    settle(plain)
+    assert found == plain
 
 
 def test_meanings_come_from_docstrings_and_comments():

@@ -19,7 +19,6 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "lang": ("asrpar.lang.config.LangConfig", "`asrpar prepare-lang`, `conf/lang.yaml`"),
     "graph": ("asrpar.graph.config.GraphConfig", "`asrpar make-graph`"),
     "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
-    "strategies": ("", "`strategies.NAME` of `asrpar train`; only those of the strategy in use count"),
     "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),
     "cluster": ("asrpar.parallel.virtual.cluster.Cluster", "`asrpar simulate --cluster FILE`, `--set-cluster`"),
     "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
@@ -38,7 +37,7 @@ goes into the YAML file that is named (`optimizer.lr` is `lr` in the section `op
 def command(words: tuple[str, ...], markdown: bool) -> None:
     """Print every setting with its default and meaning: all, those of a SECTION, or those whose names hold a WORD.
 
-    Sections are features, lang, graph, train, strategies, decode, cluster, study and synthesize.
+    Sections are features, lang, graph, train, decode, cluster, study and synthesize.
     """
     from asrpar.settings import as_text
 
@@ -77,24 +76,18 @@ def page() -> str:
 
 
 def settings_of(section: str) -> Iterator["Setting"]:
-    """The settings of one of `SECTIONS`."""
+    """The settings of one of `SECTIONS`, with those of every choice in it."""
+    from asrpar.choices import families
     from asrpar.settings import of_class
 
-    if section != "strategies":
-        module, _, name = SECTIONS[section][0].rpartition(".")
-        yield from of_class(getattr(import_module(module), name))
-        if section == "features":
-            yield from _fbank()
-        elif section == "decode":
-            from asrpar.decode.engines import ENGINES
-
-            for name in ENGINES:
-                yield from of_class(ENGINES.settings_class(name), f"engines.{name}.")
-        return
-    from asrpar.parallel.strategies import STRATEGIES
-
-    for name in STRATEGIES:
-        yield from of_class(STRATEGIES.settings_class(name), f"strategies.{name}.")
+    module, _, name = SECTIONS[section][0].rpartition(".")
+    schema = getattr(import_module(module), name)
+    yield from of_class(schema)
+    if section == "features":
+        yield from _fbank()
+    for prefix, _, family in families(schema()):
+        for choice in family:
+            yield from of_class(family.settings_class(choice), f"{prefix}{family.plural}.{choice}.")
 
 
 def _fbank() -> Iterator["Setting"]:

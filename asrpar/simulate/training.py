@@ -1,9 +1,9 @@
 """A training on a virtual cluster: the trainer of `asrpar train`, once for each learner, in one process."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
+from asrpar.choices import settle
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.files.json_files import read_json
@@ -59,7 +59,7 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
     for handler in logger.handlers:
         handler.addFilter(FirstLearner())
     torch.set_num_threads(config.threads or 1)
-    config.strategies = {config.strategy: asdict(settings)}
+    settle(config)
     with reading(config.data.feats), claim(exp, LocalComm()):
         decide_autocast(config, LocalComm())
         finished, error = look(exp, config)

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
+from asrpar.choices import settle
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
 from asrpar.study.config import StudyConfig
@@ -235,13 +236,12 @@ def _cell(
 
 def _training(study: StudyConfig, changes: Sequence[str]) -> Any:
     """Checked settings of a training, with those of its strategy."""
-    from asrpar.parallel.strategies import STRATEGIES
     from asrpar.train.config import TrainConfig, check_config
 
     places = [f"data.feats={study.data.feats}", f"data.lang={study.data.lang}", f"data.dev={study.data.dev}"]
     config = load_config(TrainConfig, study.base.config, [*changes, *places, f"exp={study.name}"])
     check_config(config)
-    config.strategies = {config.strategy: asdict(STRATEGIES.of(config))}
+    settle(config)
     return config
 
 

@@ -4,13 +4,13 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
 from asrpar.nn import LossConfig, ModelConfig
-from asrpar.parallel.compress import CompressionConfig
+from asrpar.parallel.compress import COMPRESSIONS
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.rules import below_one, fraction, need, not_negative, one_of, positive
@@ -183,6 +183,7 @@ class TrainConfig:
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
+        compressions: settings of compressions by name, such as ``{topk: {density: 0.001}}``.
         init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
         epochs: passes over the training set.
         autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it and CPUs
@@ -203,6 +204,17 @@ class TrainConfig:
         record: write the order of events into EXP/record, for `asrpar simulate --replay`.
     """
 
+    MOVED: ClassVar[dict[str, str]] = {
+        "compression.method": "compression",
+        "compression.warmup_frames": "compressions.NAME.warmup_frames",
+        "compression.block": "compressions.onebit.block",
+        "compression.threshold": "compressions.threshold.threshold",
+        "compression.density": "compressions.topk.density",
+        "compression.momentum": "compressions.topk.momentum",
+        "compression.rank": "compressions.powersgd.rank",
+        "compression.seed": "compressions.powersgd.seed",
+    }
+
     exp: str = ""
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
@@ -213,7 +225,8 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     strategy: str = field(default="single", metadata=STRATEGIES.chosen)
     strategies: dict[str, Any] = field(default_factory=dict)
-    compression: CompressionConfig = field(default_factory=CompressionConfig)
+    compression: str = field(default="none", metadata=COMPRESSIONS.chosen)
+    compressions: dict[str, Any] = field(default_factory=dict)
     ema: EmaConfig = field(default_factory=EmaConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     trace: TraceConfig = field(default_factory=TraceConfig)
@@ -249,10 +262,10 @@ class TrainConfig:
     def _check_momenta(self) -> None:
         """Refuse algorithms that do not go together with the local optimizer."""
         plain = self.optimizer.name == "sgd" and not self.optimizer.momentum
-        if self.compression.momentum and not plain:
+        if getattr(COMPRESSIONS.of(self), "momentum", 0) and not plain:
             raise ConfigError(
-                "compression.momentum takes the place of the optimizer's: set optimizer.name=sgd and "
-                "optimizer.momentum=0"
+                f"compressions.{self.compression}.momentum takes the place of the optimizer's: set optimizer.name=sgd "
+                "and optimizer.momentum=0"
             )
         chosen = STRATEGIES.of(self)
         if getattr(chosen, "delay_compensation", 0) and not plain:

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from asrpar.choices import choices_of
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig
 
@@ -19,14 +20,15 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in tree.items():
             path = f"{prefix}{key}"
-            # Settings of strategies that are not in use cannot matter.
-            if path in FREE_ON_RESUME or (prefix == "strategies." and key != config.strategy):
+            # Settings of choices that are not made cannot matter.
+            if path in FREE_ON_RESUME or (prefix in chosen and key != chosen[prefix]):
                 continue
             if (key in NEUTRAL_AT_ZERO or path in NEUTRAL_AT_ZERO) and not value:
                 continue
             found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
         return found
 
+    chosen = choices_of(config)
     return walk(asdict(config), "")
 
 

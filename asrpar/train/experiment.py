@@ -4,10 +4,10 @@ import os
 import signal
 import time
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asrpar.choices import settle
 from asrpar.config import save_config
 from asrpar.cpu import cpu
 from asrpar.errors import AsrparError, ConfigError, TrainingError
@@ -48,8 +48,7 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     exp.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    # Whole, so that a later version with other defaults still repeats this run.
-    config.strategies = {config.strategy: asdict(settings)}
+    settle(config)
     with reading(config.data.feats), claim(exp, comm) as ours:
         # Only now: the log of another training is that one's.
         setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asrpar.feats import Batch
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.compress import make_wire
+from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.look import Look
@@ -54,7 +54,7 @@ class Trainer:
         self.device = self.learner.device
         self.timing = Timing(comm, self.exp / "trace", config.trace)
         self.learner.trace = self.trace = self.timing.trace
-        wire = make_wire(config.compression, self.learner.shapes, self.learner.weights)
+        wire = make_wire(config.compression, COMPRESSIONS.of(config), self.learner.shapes, self.learner.weights)
         seen = self.parts.witness(*with_faults(self.learner, comm, config.faults))
         self.strategy = make_strategy(config.strategy, settings, *seen, wire)
         self.shares = make_shares(config.batch.deal, self.strategy, seen[1], workers)

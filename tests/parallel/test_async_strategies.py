@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import ToyLearner, data, sgd
+from toy import ToyLearner, data, sgd, wire_of
 from virtual import on_virtual
 
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import LocalComm, Message
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
 from asrpar.parallel.virtual.cluster import Cluster, Link, Links
@@ -131,7 +130,7 @@ def test_local_steps_between_pushes_are_the_learners_own():
         (
             "asgd",
             {"delay_compensation": 0.1, "sync_steps": 2},
-            "set asgd.sync_steps to 1 and compression.method to none",
+            "set asgd.sync_steps to 1 and compression to none",
         ),
         ("asgd", {"push_scale": 0.0}, "asgd.push_scale"),
         ("easgd_async", {"alpha": 1.0}, "easgd_async.alpha"),
@@ -340,7 +339,7 @@ def test_a_centre_that_a_learner_cannot_know_is_not_observed(method, known):
     def run(comm):
         learner = ToyLearner(seed=comm.rank)
         settings = {"topk": {"density": 0.2}, "onebit": {"block": 8}}.get(method, {})
-        wire = make_wire(CompressionConfig(method=method, **settings), learner.shapes, learner.weights)
+        wire = wire_of(method, learner.shapes, learner.weights, **settings)
         easgd = make_strategy("easgd_async", settings_class("easgd_async")(sync_steps=1), learner, comm, wire)
         easgd.start()
         for batch in data(steps=5, rows=4):

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from toy import ToyLearner, data
+from toy import ToyLearner, data, wire_of
 from virtual import on_virtual
 
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 
 # A directed graph on which the push weights are not 1.
@@ -60,8 +59,7 @@ def test_an_overflow_does_not_spread(case, bad):
 
     def train(comm):
         learner = Overflowing(bad if comm.rank == unlucky else 0.0)
-        config = CompressionConfig(method=method, **COMPRESSION.get(method, {}))
-        wire = make_wire(config, learner.shapes, learner.weights)
+        wire = wire_of(method, learner.shapes, learner.weights, **COMPRESSION.get(method, {}))
         strategy = make_strategy(name, settings_class(name)(**CASES[case]), learner, comm, wire)
         workers = strategy.workers(strategy.settings, comm.size)
         strategy.start()

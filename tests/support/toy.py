@@ -1,10 +1,13 @@
 """A least-squares problem as a `Learner`, in float64: small enough for exact comparisons between algorithms."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from asrpar.parallel.compress import COMPRESSIONS, make_wire
+from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.learner import FlatLearner
 
 
@@ -36,3 +39,8 @@ def sgd(learner: ToyLearner, batches: list[tuple[Tensor, Tensor]]) -> None:
     """The reference: one learner, one step a batch."""
     for batch in batches:
         learner.apply(learner.gradient(batch))
+
+
+def wire_of(name: str, shapes: list[torch.Size], like: Tensor, **settings: Any) -> Wire:
+    """The wire of a compression."""
+    return make_wire(name, COMPRESSIONS.settings_class(name)(**settings), shapes, like)

@@ -35,7 +35,7 @@ from asrpar.errors import ConfigError
 from asrpar.info import versions
 from asrpar.launch.launchers import find_mpirun, mpi_flavour
 from asrpar.parallel.comm import Comm, LocalComm
-from asrpar.parallel.compress import CompressionConfig, make_wire
+from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 
 VARIANTS = (
@@ -113,7 +113,7 @@ class Ours:
         for key, value in values.items():
             setattr(settings, key, type(getattr(settings, key))(value))
         method = next((o for o in options if o in ("bf16", "fp16")), "none")
-        wire = make_wire(CompressionConfig(method=method), self.learner.shapes, self.learner.weights)
+        wire = make_wire(method, COMPRESSIONS.settings_class(method)(), self.learner.shapes, self.learner.weights)
         self.strategy = make_strategy("single" if name == "alone" else name, settings, self.learner, self.comm, wire)
         self.strategy.start()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
-from asrpar.parallel.compress.wire import Wire, need_weights_wire
+from asrpar.parallel.compress.wire import WarmUp, Wire, need_weights_wire
 
 log = get_logger(__name__)
 
@@ -32,7 +32,7 @@ class ErrorFeedback(Wire):
     nobody had anything to add. A learner that is alone sends nothing and loses nothing.
 
     Args:
-        warmup_frames: no compression before all learners together have seen so many.
+        settings: how long the warm-up is.
         like: (P,) the vectors to come.
 
     Attributes:
@@ -41,8 +41,8 @@ class ErrorFeedback(Wire):
 
     carries_weights: ClassVar[bool] = False
 
-    def __init__(self, warmup_frames: float, like: Tensor) -> None:
-        self.warmup_frames = warmup_frames
+    def __init__(self, settings: WarmUp, like: Tensor) -> None:
+        self.warmup_frames = settings.warmup_frames
         self.frames = 0.0
         self.residual = torch.zeros_like(like)
         # (rank, learners): a residual belongs to the learner whose gradients left it.

@@ -16,19 +16,16 @@ link's latency; 4 P (N − 1) / N in two messages else: half of fp32.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
-from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
-from asrpar.parallel.compress.wire import Wire
-
-log = get_logger(__name__)
+from asrpar.parallel.compress.wire import WarmUp, Wire
 
 # Elements turned from 16 bits at a time, so that the buffer for them is small.
 CHUNK = 1 << 18
@@ -62,16 +59,18 @@ class Buffers:
 class Half(Wire):
     """Common to both types.
 
+    `pack` does not wait for the end of a warm-up.
+
     Args:
-        warmup_frames: sums, and what goes to a server and back, travel in full before all learners together have seen
-            so many; `pack` does not wait.
+        settings: how long the warm-up is.
+        shapes: of the parameters; not needed.
         like: (P,) the vectors to come.
     """
 
     type: ClassVar[torch.dtype]
 
-    def __init__(self, warmup_frames: float, like: Tensor) -> None:
-        self.warmup_frames = warmup_frames
+    def __init__(self, settings: WarmUp, shapes: Sequence[Size], like: Tensor) -> None:
+        self.warmup_frames = settings.warmup_frames
         self.frames = 0.0
         self.weights_type = like.dtype
         self.scratch = like.new_empty(min(CHUNK, like.numel()))
@@ -228,47 +227,6 @@ class Half(Wire):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the same count."""
         self.frames = state["frames"]
-
-
-class Bfloat16(Half):
-    """bfloat16: the range of float32, 8 significant bits."""
-
-    method = "bf16"
-    type = torch.bfloat16
-
-    def merge(self, body: Tensor, own: Tensor, other: Tensor, head: int) -> None:
-        """As above, with one more rounding and two passes less."""
-        body.copy_(torch.add(own[head:], other[head:], out=other[head:]))
-
-
-class Float16(Half):
-    """float16: 11 significant bits, values up to 65504.
-
-    Attributes:
-        saturated: vectors given to `pack` that had finite elements beyond that range, which became the greatest number.
-    """
-
-    method = "fp16"
-    type = torch.float16
-
-    def __init__(self, warmup_frames: float, like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
-        self.saturated = 0
-
-    def scale(self, x: Tensor) -> float:
-        """See `power_of_two`."""
-        return power_of_two(x)
-
-    def pack(self, x: Tensor) -> Tensor:
-        """``x`` (P,) in 16 bits, without a scale; valid until the next call."""
-        packed = super().pack(x)
-        limit = torch.finfo(self.type).max
-        if math.isfinite(largest := magnitude(x)) and largest > limit:
-            packed.clamp_(-limit, limit)
-            self.saturated += 1
-            if self.saturated == 1:
-                log.warning("compression.method fp16: elements up to %.3g do not fit and were cut; use bf16", largest)
-        return packed
 
 
 class Rounded(Codec):

@@ -13,14 +13,18 @@ When to use: slow links. The paper needed a warm-up without compression, and fou
 Cost of a sum: P / 4 bytes and 4 numbers a block, in two messages (1/32 of fp32), and one small allreduce.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
+from asrpar.parallel.compress.wire import WarmUp
+from asrpar.rules import need
 
 # Elements handled at a time, so that what is in between stays in the cache.
 CHUNK = 1 << 17
@@ -96,12 +100,28 @@ class Signs(Codec):
             part.add_(self.read(signs.to(x.dtype), levels[a:b]).view(-1)[: part.numel()])
 
 
-class OneBit(ErrorFeedback):
+@dataclass
+class Settings(WarmUp):
+    """Settings of 1-bit SGD.
+
+    Attributes:
+        block: elements that share two reconstruction values; a multiple of 8.
+    """
+
+    block: int = 1024
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        super().validate()
+        need(self, "block", self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8")
+
+
+class Compression(ErrorFeedback):
     """Sums of signs.
 
     Args:
-        block: elements of a block, a multiple of 8.
-        warmup_frames: no compression before all learners together have seen so many.
+        settings: see there.
+        shapes: of the parameters; not needed.
         like: (P,) the vectors to come.
 
     Attributes:
@@ -110,9 +130,9 @@ class OneBit(ErrorFeedback):
 
     method = "onebit"
 
-    def __init__(self, block: int, warmup_frames: float, like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
-        self.signs = Signs(block)
+    def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
+        super().__init__(settings, like)
+        self.signs = Signs(settings.block)
         self.owned: Tensor | None = None
         self.rows: tuple[Tensor, Tensor] | None = None
 

@@ -24,6 +24,8 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
+from asrpar.parallel.compress.wire import WarmUp
+from asrpar.rules import need, not_negative
 
 
 @dataclass
@@ -44,21 +46,38 @@ class Matrix:
     q: Tensor
 
 
-class PowerSgd(ErrorFeedback):
+@dataclass
+class Settings(WarmUp):
+    """Settings of PowerSGD.
+
+    Attributes:
+        rank: r; less where a matrix is smaller.
+        seed: of the first Q, the same on all learners.
+    """
+
+    rank: int = 4
+    seed: int = 0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        super().validate()
+        need(self, "rank", self.rank >= 1, "must be at least 1")
+        not_negative(self, "seed")
+
+
+class Compression(ErrorFeedback):
     """Matrices are sent as two factors of rank r.
 
     Args:
-        rank: r; less where a matrix is smaller.
-        seed: of the first Q, the same on all learners.
-        warmup_frames: no compression before all learners together have seen so many.
+        settings: see there.
         shapes: of the parameters, in their order in the vectors.
         like: (P,) the vectors to come.
     """
 
     method = "powersgd"
 
-    def __init__(self, rank: int, seed: int, warmup_frames: float, shapes: Sequence[Size], like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
+    def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
+        super().__init__(settings, like)
         self.matrices: list[Matrix] = []
         # Places in the flat vectors, and views on the first message, of what is sent as it is.
         self.whole: list[tuple[slice, Tensor]] = []
@@ -67,13 +86,13 @@ class PowerSgd(ErrorFeedback):
             size = shape.numel()
             n = shape[0] if len(shape) > 1 else 1
             m = size // n
-            r = min(rank, n, m)
+            r = min(settings.rank, n, m)
             plans.append((slice(at, at + size), n, m, r if (n + m) * r < n * m else 0))
             at += size
         if at != like.numel():
             raise ValueError(f"shapes of {at} elements for vectors of {like.numel()}")
         self.first = like.new_zeros(sum(n * r if r else n * m for _, n, m, r in plans))
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(settings.seed)
         draw = torch.randn(sum(m * r for _, _, m, r in plans), generator=generator, dtype=torch.float64)
         self.second = draw.to(like)
         a = b = 0
@@ -88,7 +107,7 @@ class PowerSgd(ErrorFeedback):
     def codec(self) -> Codec:
         """Refused: a part of the vectors has no matrices."""
         raise ConfigError(
-            "compression.method 'powersgd' is for sums over all learners, and this strategy sends from one to another: "
+            "compression 'powersgd' is for sums over all learners, and this strategy sends from one to another: "
             "set it to onebit, topk, threshold, bf16, fp16 or none"
         )
 

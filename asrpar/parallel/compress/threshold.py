@@ -10,14 +10,18 @@ When to use: slow links, and a known scale of gradients. τ is the price: the sm
 Cost of a sum: 4 bytes for each element sent by the learner that sends most, and two small messages.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
+from asrpar.parallel.compress.wire import WarmUp
+from asrpar.rules import need
 
 
 class Beyond(Codec):
@@ -61,21 +65,39 @@ class Beyond(Codec):
         self.add(message.view(torch.int32), x)
 
 
-class Threshold(ErrorFeedback):
+@dataclass
+class Settings(WarmUp):
+    """Settings of threshold compression.
+
+    Attributes:
+        threshold: τ: what passes it in magnitude is sent as ±τ. In the unit of what is summed: for gradients, the loss
+            gradient summed over a learner's frames of a step (in one of fewer frames than the longest so far, τ is less
+            in proportion); to a server and back, changes of the weights, which are smaller by the learning rate.
+    """
+
+    threshold: float = 1.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        super().validate()
+        need(self, "threshold", self.threshold > 0, "must be greater than 0")
+
+
+class Compression(ErrorFeedback):
     """Only elements that have grown beyond ±τ are sent, as ±τ.
 
     Args:
-        threshold: τ, in the unit of the vectors; of sums over frames, of those of the longest steps.
-        warmup_frames: no compression before all learners together have seen so many.
+        settings: see there.
+        shapes: of the parameters; not needed.
         like: (P,) the vectors to come.
     """
 
     method = "threshold"
 
-    def __init__(self, threshold: float, warmup_frames: float, like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
-        self.threshold = threshold
-        self.beyond = Beyond(threshold)
+    def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
+        super().__init__(settings, like)
+        self.threshold = settings.threshold
+        self.beyond = Beyond(settings.threshold)
         self.most_frames = 0.0
 
     def codec(self) -> Codec:

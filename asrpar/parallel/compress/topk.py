@@ -13,15 +13,19 @@ When to use: slow links. The paper reaches a density of 0.001, with a warm-up an
 Cost of a sum: k (4 + 4) bytes in one message, which every learner receives from every other, and one small allreduce.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
+from asrpar.parallel.compress.wire import WarmUp
+from asrpar.rules import below_one, need
 
 # Elements looked at to guess how large the k-th largest is.
 SAMPLE = 1 << 14
@@ -68,13 +72,32 @@ class Largest(Codec):
         return message[:end].view(type_), message[end : end + 4 * k].view(torch.int32)
 
 
-class TopK(ErrorFeedback):
+@dataclass
+class Settings(WarmUp):
+    """Settings of top-k compression.
+
+    Attributes:
+        density: fraction of the elements sent, in (0, 1]. The paper goes down to 0.001.
+        momentum: m in [0, 1) of momentum correction, which takes the place of the local optimizer's momentum; 0 sends
+            the largest elements of plain gradients.
+    """
+
+    density: float = 0.01
+    momentum: float = 0.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        super().validate()
+        need(self, "density", 0 < self.density <= 1, "is a fraction of the elements, above 0 and up to 1")
+        below_one(self, "momentum")
+
+
+class Compression(ErrorFeedback):
     """The k elements of largest magnitude are sent with their places; `residual` is v.
 
     Args:
-        density: k / P.
-        momentum: m; 0 for none.
-        warmup_frames: no compression before all learners together have seen so many.
+        settings: see there.
+        shapes: of the parameters; not needed.
         like: (P,) the vectors to come.
 
     Attributes:
@@ -83,11 +106,11 @@ class TopK(ErrorFeedback):
 
     method = "topk"
 
-    def __init__(self, density: float, momentum: float, warmup_frames: float, like: Tensor) -> None:
-        super().__init__(warmup_frames, like)
-        self.momentum = momentum
-        self.velocity = torch.zeros_like(like) if momentum else None
-        self.largest = Largest(density)
+    def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
+        super().__init__(settings, like)
+        self.momentum = settings.momentum
+        self.velocity = torch.zeros_like(like) if self.momentum else None
+        self.largest = Largest(settings.density)
         self.out = torch.zeros(self.largest.most_bytes(like), dtype=torch.uint8, device=like.device)
         self.into = self.out.new_empty(0)
 
@@ -95,7 +118,7 @@ class TopK(ErrorFeedback):
         """The same choice of elements; `ConfigError` with momentum correction, which is for gradients."""
         if self.momentum:
             raise ConfigError(
-                "compression.momentum is for sums of gradients, and this strategy makes none: set it to 0"
+                "compressions.topk.momentum is for sums of gradients, and this strategy makes none: set it to 0"
             )
         return Largest(self.largest.density)
 

@@ -1,5 +1,6 @@
 """How vectors travel between learners: as they are, or compressed (see `asrpar.parallel.compress`)."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -7,6 +8,23 @@ from torch import Tensor
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
+from asrpar.rules import not_negative
+
+
+@dataclass
+class WarmUp:
+    """What all kinds of compression can be set to.
+
+    Attributes:
+        warmup_frames: sums, and what goes to a server and back, are not compressed before all learners together have
+            seen so many frames.
+    """
+
+    warmup_frames: float = 0.0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for values that cannot be."""
+        not_negative(self, "warmup_frames")
 
 
 class Wire:
@@ -87,8 +105,8 @@ def need_weights_wire(wire: Wire, strategy: str) -> None:
     """For strategies that use `Wire.pack`: `ConfigError` unless weights can travel on this wire."""
     if not wire.carries_weights:
         raise ConfigError(
-            f"strategy '{strategy}' sends whole vectors from one learner to another, which compression.method "
-            f"'{wire.method}' cannot carry: set compression.method to none, bf16 or fp16"
+            f"strategy '{strategy}' sends whole vectors from one learner to another, which compression "
+            f"'{wire.method}' cannot carry: set compression to none, bf16 or fp16"
         )
 
 
@@ -96,6 +114,6 @@ def need_plain_wire(wire: Wire, strategy: str, instead: str = "") -> None:
     """For strategies that do not use the wire: `ConfigError` if it compresses, which may say what to do ``instead``."""
     if wire.method != "none":
         raise ConfigError(
-            f"strategy '{strategy}' has no compression, but compression.method is '{wire.method}': set it to none"
+            f"strategy '{strategy}' has no compression, but compression is '{wire.method}': set it to none"
             + (f", {instead}" if instead else "")
         )

@@ -8,7 +8,7 @@ Of the two one is a displacement and one a whole vector. Nothing that compressio
     EASGD's reply d     C(d) travels; what it lacks stays in the shard, which it would have left
 
 ASGD pushes displacements, EASGD vectors. Learners and servers begin each epoch with the same k, the whole vector.
-During ``compression.warmup_frames`` whole vectors travel; which, each message says.
+During ``warmup_frames`` of the compression whole vectors travel; which, each message says.
 
 Memory: k, P / shards for each learner on each server, P on a learner that pushes vectors; e, P; buffers for messages.
 """

@@ -63,7 +63,7 @@ class Algorithm(Strategy):
             if (value := getattr(settings, name)) is not None and not value >= least:
                 raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
         if settings.delay_compensation and (settings.sync_steps > 1 or self.wire.residual is not None):
-            raise ConfigError("asgd.delay_compensation: set asgd.sync_steps to 1 and compression.method to none")
+            raise ConfigError("asgd.delay_compensation: set asgd.sync_steps to 1 and compression to none")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         like, remember = learner.weights, settings.delay_compensation > 0

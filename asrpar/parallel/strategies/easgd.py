@@ -52,7 +52,7 @@ class Algorithm(Strategy):
             )
         if self.wire.momentum:
             # It would move the centre by up to 1 / (1 - m) times what the learners are pulled.
-            raise ConfigError("compression.momentum is for sums of gradients, and easgd has none: set it to 0")
+            raise ConfigError("compressions.topk.momentum is for sums of gradients, and easgd has none: set it to 0")
         self.apart = settings.sync_steps
         self.centre = torch.empty_like(learner.weights)
         self.pull = torch.empty_like(learner.weights)

@@ -42,7 +42,7 @@ class Algorithm(Strategy):
             raise ConfigError(f"ssgd.bucket_mb is {settings.bucket_mb}: it must not be negative")
         if settings.bucket_mb and self.wire.method != "none":
             raise ConfigError(
-                f"compression.method '{self.wire.method}' takes whole gradients: set ssgd.bucket_mb to 0, or it to none"
+                f"compression '{self.wire.method}' takes whole gradients: set ssgd.bucket_mb to 0, or it to none"
             )
         self.buckets = Buckets(learner, comm, settings.bucket_mb * 2**20) if settings.bucket_mb else None
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 import torch
+from toy import wire_of
 
 from asrpar.parallel.comm import LocalComm, Message
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.gossip.replica import Replica
 
@@ -21,7 +21,7 @@ def replica(wire):
 
 def half():
     like = torch.zeros(P, dtype=torch.float64)
-    return make_wire(CompressionConfig(method="bf16"), [like.shape], like)
+    return wire_of("bf16", [like.shape], like)
 
 
 @pytest.mark.parametrize("make", [Wire, half])

@@ -4,10 +4,9 @@ import random
 
 import pytest
 import torch
-from toy import ToyLearner, data
+from toy import ToyLearner, data, wire_of
 from virtual import on_virtual
 
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.faults import SlowLinks
 from asrpar.parallel.gossip.replica import Replica
@@ -73,7 +72,7 @@ def test_two_sides_hold_the_same_bits():
 
 
 def test_where_there_is_no_pool():
-    half = make_wire(CompressionConfig(method="bf16"), [torch.Size([6])], torch.zeros(6, dtype=torch.float64))
+    half = wire_of("bf16", [torch.Size([6])], torch.zeros(6, dtype=torch.float64))
 
     def run(comm):
         assert isinstance(replica(comm), SharedReplica)

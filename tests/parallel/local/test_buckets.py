@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import ToyLearner, data
+from toy import ToyLearner, data, wire_of
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import LocalComm
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.local.buckets import Buckets
 from asrpar.parallel.strategies import make_strategy, settings_class
 
@@ -65,6 +64,6 @@ def test_refuses_what_cannot_be():
     with pytest.raises(ConfigError, match="bucket_mb"):
         make_strategy("ssgd", make(bucket_mb=-1.0), ToyLearner(), LocalComm())
     learner = ToyLearner()
-    wire = make_wire(CompressionConfig(method="onebit"), learner.shapes, learner.weights)
+    wire = wire_of("onebit", learner.shapes, learner.weights)
     with pytest.raises(ConfigError, match=r"onebit.*bucket_mb"):
         make_strategy("ssgd", make(bucket_mb=1.0), learner, LocalComm(), wire)

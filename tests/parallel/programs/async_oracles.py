@@ -5,10 +5,9 @@ import sys
 from types import SimpleNamespace
 
 import torch
-from toy import ToyLearner, data, sgd
+from toy import ToyLearner, data, sgd, wire_of
 
 from asrpar.parallel.comm import world
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.gossip import graphs
 from asrpar.parallel.gossip.mixer import Mixer
 from asrpar.parallel.strategies import adpsgd, make_strategy, settings_class
@@ -139,25 +138,24 @@ if N == 3:
     METHODS |= {"fp16": {}, "onebit": {"block": 8}, "threshold": {"threshold": 0.01}}
 for method, values in METHODS.items():
     for server in ("sharded", "dedicated") if N == 3 and method in ("bf16", "topk") else ("sharded",):
-        config = CompressionConfig(method=method, warmup_frames=100.0, **values)
         options = {"server": server, "epochs": 2}
         serving = server == "dedicated" and RANK == N - 1
         learners = N - (server == "dedicated")
         learner = Recorder(jitter=0.0005, seed=RANK)
-        wire = make_wire(config, learner.shapes, learner.weights)
+        wire = wire_of(method, learner.shapes, learner.weights, warmup_frames=100.0, **values)
         s = run("easgd_async", batches, learner, sync_steps=2, alpha=0.3, wire=wire, **options)
         mine = torch.zeros_like(start) if serving else learner.weights
         after = (learners + 1) * start + total(learner.added)
         check(f"easgd {method} {server} invariant", total(mine) + s.model(), after, 1e-9)
         learner = Recorder(jitter=0.0005, seed=RANK)
-        wire = make_wire(config, learner.shapes, learner.weights)
+        wire = wire_of(method, learner.shapes, learner.weights, warmup_frames=100.0, **values)
         s = run("asgd", batches, learner, push_scale=None, wire=wire, **options)
         held = torch.zeros_like(start) if wire.residual is None else wire.residual
         after = start + (total(learner.added) - total(held)) / learners
         check(f"asgd {method} {server} invariant", s.model(), after, 2**-8 if wire.residual is None else 1e-9)
 # 16 bits on the wire: both sides of an exchange add the same difference, so nothing is lost to rounding.
 learner = Recorder(jitter=0.0005, seed=RANK)
-half = make_wire(CompressionConfig(method="bf16"), learner.shapes, learner.weights)
+half = wire_of("bf16", learner.shapes, learner.weights)
 run("adpsgd", batches, learner, wire=half)
 check("adpsgd bf16 invariant", total(learner.weights), N * start + total(learner.added), 1e-9)
 

@@ -4,10 +4,10 @@ import sys
 
 import torch
 from torch import Size, Tensor
-from toy import ToyLearner, data, sgd
+from toy import ToyLearner, data, sgd, wire_of
 
 from asrpar.parallel.comm import world
-from asrpar.parallel.compress import CompressionConfig, half, make_wire
+from asrpar.parallel.compress import half
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.parallel.trace import RecordingTrace
@@ -51,7 +51,7 @@ def alike(name: str, x: Tensor) -> None:
 
 def wire(method: str, size: int = P, shapes: list[Size] | None = None, **settings: object) -> Wire:
     like = torch.empty(size, dtype=torch.float64)
-    return make_wire(CompressionConfig(method=method, **settings), shapes or SHAPES, like)
+    return wire_of(method, shapes or SHAPES, like, **settings)
 
 
 def vectors(rank: int, step: int, size: int = P) -> Tensor:
@@ -95,7 +95,7 @@ for method, u in (("bf16", 2.0**-8), ("fp16", 2.0**-11)):
         if size == 4099 and N > 1 and torch.equal(x[:size], exact):
             fail(f"{method} did not round: nothing was compressed")
     # float32, as in a training.
-    w = make_wire(CompressionConfig(method=method), SHAPES, torch.empty(P))
+    w = wire_of(method, SHAPES, torch.empty(P))
     x = vectors(RANK, 1).float()
     w.allreduce(comm, x, exact=2)
     alike(f"{method} of float32", x)
@@ -193,7 +193,7 @@ for method, settings, most in (
     ("topk", {"density": 0.01}, 0.1),
     ("powersgd", {"rank": 2}, 0.1),
 ):
-    w = make_wire(CompressionConfig(method=method, **settings), shapes, torch.empty(128 * 128))
+    w = wire_of(method, shapes, torch.empty(128 * 128), **settings)
     x = vectors(RANK, 0, 128 * 128).float()
     comm.trace = RecordingTrace()
     w.allreduce(comm, x, exact=2)
@@ -231,7 +231,7 @@ def loss(learner: ToyLearner) -> float:
 def start(method: str, seed: int) -> tuple[ToyLearner, object]:
     learner = ToyLearner(seed=seed, dim=15, lr=0.2)
     # For PowerSGD a matrix of 4 x 4, whatever the layer is.
-    w = make_wire(CompressionConfig(method=method, **TOY[method]), [Size([4, 4])], learner.weights)
+    w = wire_of(method, [Size([4, 4])], learner.weights, **TOY[method])
     return learner, make_strategy("ssgd", settings_class("ssgd")(), learner, comm, w)
 
 

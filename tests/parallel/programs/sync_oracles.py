@@ -4,9 +4,8 @@ from functools import reduce
 
 import torch
 from ranks import RANK, N, check, comm, end, gathered, make, require, run, share
-from toy import ToyLearner, data, sgd
+from toy import ToyLearner, data, sgd, wire_of
 
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.gossip import graphs
 from asrpar.parallel.strategies import make_strategy, settings_class
 
@@ -238,7 +237,7 @@ require((weights - 1).abs().max().item() > 0.05, "the graph is not regular, so t
 # A wire that rounds moves learners a little, but not their mean.
 for name in ("dpsgd", "sgp"):
     learner = fresh()
-    wire = make_wire(CompressionConfig(method="bf16"), learner.shapes, learner.weights)
+    wire = wire_of("bf16", learner.shapes, learner.weights)
     found = make_strategy(name, settings_class(name)(topology="ring"), learner, comm, wire)
     found.start()
     before = START + (RANK + 1) / 3

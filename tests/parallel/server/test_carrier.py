@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from toy import wire_of
 
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import LocalComm
-from asrpar.parallel.compress import CompressionConfig, make_wire
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.server.carrier import Carrier, Compressed, make_carrier
 
@@ -26,8 +26,10 @@ def start():
 
 
 def wire(method, warmup_frames=0.0, **settings):
-    config = CompressionConfig(method=method, warmup_frames=warmup_frames, **METHODS.get(method, {}), **settings)
-    return make_wire(config, [torch.Size([P])], torch.empty(P, dtype=torch.float64))
+    settings = METHODS.get(method, {}) | settings
+    if method != "none":
+        settings["warmup_frames"] = warmup_frames
+    return wire_of(method, [torch.Size([P])], torch.empty(P, dtype=torch.float64), **settings)
 
 
 def pair(start, method, *, vectors, **settings):
@@ -172,7 +174,7 @@ def test_a_learner_that_is_alone_compresses_nothing(start):
     ("method", "settings", "message"),
     [
         ("powersgd", {}, "powersgd.*from one to another.*onebit"),
-        ("topk", {"momentum": 0.9}, r"compression\.momentum.*set it to 0"),
+        ("topk", {"momentum": 0.9}, r"compressions\.topk\.momentum.*set it to 0"),
     ],
 )
 def test_what_only_sums_have_is_refused(start, method, settings, message):
