@@ -165,7 +165,7 @@ for tau in (1, 2):
 
 # D-PSGD against X T − γ G, on every graph.
 lazy = (torch.eye(N, dtype=torch.float64) + graphs.ring(N)) / 2
-graphs = {
+matrices_of = {
     "ring": [graphs.ring(N)],
     "directed_ring": [graphs.directed_ring(N)],
     "complete": [graphs.complete(N)],
@@ -174,7 +174,7 @@ graphs = {
     "tournament": [graphs.averaging(m, N) for m in graphs.tournament(N)],
     "matrix": [lazy],
 }
-for graph, matrices in graphs.items():
+for graph, matrices in matrices_of.items():
     settings = {"matrix": lazy.tolist()} if graph == "matrix" else {}
     found = make("dpsgd", learner := fresh(), topology=graph, **settings)
     found.start()
