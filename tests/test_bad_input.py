@@ -81,7 +81,7 @@ CASES = [
     Case(
         "train-strategy-no-block", r"strategies\.asgd must be 'key: value' lines", lambda w: w.train(strategies__asgd=3)
     ),
-    Case("train-bad-model", r"model\.kernel is 2: it must be odd", lambda w: w.train(model__kernel=2)),
+    Case("train-bad-model", r"models\.tdnn\.kernel is 2: it must be odd", lambda w: w.train(models__tdnn__kernel=2)),
     Case(
         "train-empty-set", r"cuts_train\.jsonl\.gz holds no utterances", lambda w: w.train(data__feats=keep_lines(w, 0))
     ),

@@ -31,7 +31,7 @@ class AcousticOutput:
 
 
 def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cpu") -> AcousticOutput:
-    """Run the model over ``batches`` (`asrpar.feats.Batch`: features (N, T, C), feature_lens, ids, texts).
+    """Run the model over ``batches`` (`asrpar.feats.Batch`; its targets are transcripts).
 
     Args:
         module: ``module(features, lens) -> (log_probs (N, T', C'), lens')``, in evaluation mode.
@@ -59,7 +59,7 @@ def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cp
                 out.unusable.append(utt_id)
                 row = row[:0]
             out.log_probs.append((utt_id, row))
-            out.texts[utt_id] = batch.texts[i]
+            out.texts[utt_id] = batch.targets[i]
     if not out.log_probs:
         raise DataError("there is no utterance to decode")
     if len(out.unusable) == len(out.log_probs):

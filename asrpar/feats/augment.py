@@ -1,4 +1,4 @@
-"""SpecAugment on padded batches.
+"""SpecAugment and random starts, on padded batches.
 
 Lhotse's version draws from the global random state, which a loader thread cannot save and restore; this one takes all
 its randomness from the generator that it is given, and works on a whole batch at once.
@@ -19,13 +19,19 @@ def step_generator(seed: int, epoch: int, step: int, rank: int) -> torch.Generat
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
-class SpecAugment:
-    """Masks stretches of time and of frequency, and warps time, each utterance on its own."""
+class Augment:
+    """Masks stretches of time and of frequency, warps time, drops first frames; each utterance on its own.
 
-    def __init__(self, config: AugmentConfig) -> None:
-        self._config = config
+    Args:
+        config: how much.
+        stride: input frames that a model takes for one. It sees an utterance in so many ways, by where it begins, and
+            should in training see all of them.
+    """
 
-    def draw(self, lens: np.ndarray, num_features: int, generator: torch.Generator) -> "Masks":
+    def __init__(self, config: AugmentConfig, stride: int = 1) -> None:
+        self._config, self._stride = config, stride if config.random_start else 1
+
+    def draw(self, lens: np.ndarray, num_features: int, generator: torch.Generator) -> "Changes":
         """Draw what will be done to N utterances of ``lens`` (N,) frames."""
         config = self._config
 
@@ -45,11 +51,13 @@ class SpecAugment:
         reach = np.minimum(config.time_warp, (lens - 1) // 2) * active
         centre = reach + np.floor(uniform(count) * (lens - 2 * reach))
         shift = np.rint((2 * uniform(count) - 1) * np.maximum(reach - 1, 0))
-        as_int = [x.astype(np.int64) for x in (starts, widths, lowest, heights, centre, shift)]
-        return Masks(*as_int)
+        # Last, so that the rest is the same with random starts and without.
+        first = np.floor(uniform(count) * np.minimum(self._stride, lens)) if self._stride > 1 else np.zeros(count)
+        as_int = [x.astype(np.int64) for x in (starts, widths, lowest, heights, centre, shift, first)]
+        return Changes(*as_int)
 
 
-class Masks:
+class Changes:
     """What was drawn for one batch."""
 
     def __init__(
@@ -60,25 +68,45 @@ class Masks:
         heights: np.ndarray,
         centre: np.ndarray,
         shift: np.ndarray,
+        first: np.ndarray,
     ) -> None:
-        """Time masks (N, M), frequency masks (N, K), and for warping the frame (N,) that moves by ``shift`` (N,)."""
+        """Time masks (N, M), frequency masks (N, K), for warping the frame (N,) that moves by ``shift`` (N,), and the
+        ``first`` (N,) frame that is left.
+        """
+        starts = starts - first[:, None]
+        self.first = first
         self._time = starts, starts + widths
         self._frequency = lowest, lowest + heights
         self._centre, self._shift = centre, shift
 
-    def warp(self, n: int, features: np.ndarray) -> np.ndarray:
-        """Utterance ``n``, (T, C), with its centre frame moved and the rest stretched linearly: same T."""
-        frames, shift = len(features), int(self._shift[n])
-        if shift == 0:
-            return features
-        centre = int(self._centre[n])
-        source = np.interp(np.arange(frames), [0, centre + shift, frames - 1], [0, centre, frames - 1])
-        left = np.minimum(source.astype(np.int64), max(frames - 2, 0))
+    def show(self, n: int, features: np.ndarray) -> np.ndarray:
+        """Utterance ``n``, (T, C), with its centre frame moved and the rest stretched linearly, from ``first`` on."""
+        first, source = self.first[n], self._source(n, len(features))
+        if source is None:
+            return features[first:]
+        left = np.minimum(source.astype(np.int64), max(len(features) - 2, 0))
         fraction = (source - left).astype(np.float32)[:, None]
-        return features[left] * (1 - fraction) + features[left + 1] * fraction
+        return (features[left] * (1 - fraction) + features[left + 1] * fraction)[first:]
+
+    def frames(self, n: int, frames: int) -> np.ndarray | None:
+        """Which of utterance ``n``'s ``frames`` frames `show` shows, or is nearest to; None if it is all of them."""
+        first, source = int(self.first[n]), self._source(n, frames)
+        if source is None:
+            return np.arange(first, frames) if first else None
+        return np.rint(source).astype(np.int64)[first:]
+
+    def _source(self, n: int, frames: int) -> np.ndarray | None:
+        """(T,) where in an utterance each of its frames is taken from; None for each from its own place."""
+        centre, shift = int(self._centre[n]), int(self._shift[n])
+        if shift == 0:
+            return None
+        return np.interp(np.arange(frames), [0, centre + shift, frames - 1], [0, centre, frames - 1])
 
     def apply(self, batch: np.ndarray, lens: np.ndarray, fill: np.ndarray | None) -> None:
-        """Mask ``batch`` (N, T, C) in place with 0, or with ``fill`` (N,). Padding after ``lens`` (N,) stays 0."""
+        """Mask ``batch`` (N, T, C) in place with 0, or with ``fill`` (N,). Padding after ``lens`` (N,) stays 0.
+
+        ``lens`` are the frames that are left of each utterance.
+        """
         rows, columns = batch.shape[1:]
         in_time = _inside(*self._time, rows)  # (N, T)
         in_frequency = _inside(*self._frequency, columns)  # (N, C)

@@ -4,20 +4,21 @@ import copy
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from asrpar.errors import ConfigError
-from asrpar.feats.augment import SpecAugment, step_generator
+from asrpar.feats.augment import Augment, step_generator
 from asrpar.feats.config import BatchConfig
 from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.prefetch import prefetch
 from asrpar.feats.stats import MeanStd
-from asrpar.feats.store import FeatureStore
+from asrpar.feats.store import FeatureStore, Utterance
 from asrpar.log import get_logger
 
-__all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
+__all__ = ["Batch", "BatchLoader", "BatchPlan", "MakesTargets", "eval_batches"]
 
 log = get_logger(__name__)
 
@@ -28,13 +29,20 @@ class Batch:
 
     features: torch.Tensor  # (N, T, C) float32, 0 after an utterance's end
     feature_lens: torch.Tensor  # (N,) int64, frames
-    texts: list[str]
+    targets: list[Any]  # of each utterance, as the objective made them; its transcript where there is no objective
     ids: list[str]
-    num_frames: int  # of this share, without padding
+    num_frames: int  # of this share's utterances, without padding; `feature_lens` lack those that a random start drops
     global_frames: int  # of the whole global batch over all learners, without padding
     epoch: int
     step: int  # in the epoch
     share: int = -1  # in the epoch: step · learners + the learner that it was made for
+
+
+class MakesTargets(Protocol):
+    """Who knows what utterances' targets are: an `asrpar.nn.objective.Objective`."""
+
+    def targets(self, utterance: Utterance, frames: np.ndarray | None = None) -> Any:
+        """The targets of an utterance of which a batch shows ``frames`` (T,); None if it shows all in their order."""
 
 
 class BatchLoader:
@@ -53,11 +61,29 @@ class BatchLoader:
         num_learners: int = 1,
         rank: int = 0,
         augment: bool = True,
+        objective: MakesTargets | None = None,
+        stride: int = 1,
     ) -> None:
-        """Open a split of a FEATS folder. Raises MissingInputError, DataError, ConfigError."""
+        """Open a split of a FEATS folder.
+
+        Args:
+            feats_dir: a FEATS folder.
+            split: one of its splits.
+            config: how batches are made.
+            seed: of the order of utterances and of augmentation.
+            num_learners: learners that share the split.
+            rank: this learner.
+            augment: as ``config`` says; else not at all.
+            objective: makes targets, in the thread that loads; without, transcripts take their place.
+            stride: of the model; see `Augment`.
+
+        Raises:
+            MissingInputError, DataError, ConfigError: data or settings that cannot be used.
+        """
         self._store = FeatureStore(feats_dir, split, config.cache_mb)
         self._plan = BatchPlan(self._store.lengths, config, seed, num_learners, rank)
-        self._augment = SpecAugment(config.augment) if augment else None
+        self._augment = Augment(config.augment, stride) if augment else None
+        self._objective = objective
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
         # Each step asks for it.
         self._frames = sum(self._store.lengths)
@@ -147,7 +173,8 @@ class BatchLoader:
         for share, frames in shares:
             step, rank = divmod(share, self._plan.num_learners)
             generator = step_generator(self._seed, epoch, step, rank) if self._augment else None
-            batch = collate(self._store, plan[step][rank], frames, epoch, step, self._augment, generator)
+            indices, augment = plan[step][rank], self._augment
+            batch = collate(self._store, indices, frames, epoch, step, self._objective, augment, generator)
             batch.share = share
             yield batch
 
@@ -159,6 +186,7 @@ def eval_batches(
     num_learners: int = 1,
     rank: int = 0,
     mean_std: MeanStd | None = None,
+    objective: MakesTargets | None = None,
 ) -> Iterator[Batch]:
     """Batches for measuring: sorted by falling length, no augmentation, each utterance once over all learners.
 
@@ -170,6 +198,7 @@ def eval_batches(
             may get one batch more, and with few batches some get none.
         rank: this learner.
         mean_std: global statistics of a model, to normalise with instead of the folder's own.
+        objective: makes targets; without, transcripts take their place.
     """
     if max_frames < 1 or not 0 <= rank < num_learners:
         raise ConfigError(f"eval_batches: max_frames {max_frames}, rank {rank} of {num_learners} learners")
@@ -188,7 +217,7 @@ def eval_batches(
         for i in range(rank, len(batches), num_learners):
             step = i // num_learners
             total = sum(frames[step * num_learners : (step + 1) * num_learners])
-            yield collate(store, batches[i], total, 0, step)
+            yield collate(store, batches[i], total, 0, step, objective)
 
     return prefetch(make(), 2)
 
@@ -199,7 +228,8 @@ def collate(
     global_frames: int,
     epoch: int,
     step: int,
-    augment: SpecAugment | None = None,
+    objective: MakesTargets | None = None,
+    augment: Augment | None = None,
     generator: torch.Generator | None = None,
 ) -> Batch:
     """Put utterances into one padded batch.
@@ -208,23 +238,29 @@ def collate(
     """
     utterances = [store.utterances[i] for i in indices]
     lens = np.array([u.num_frames for u in utterances], dtype=np.int64)
+    num_frames = int(lens.sum())
+    changes = augment.draw(lens, store.num_features, generator) if augment and len(indices) else None
+    if changes:
+        lens -= changes.first
     batch = np.empty((len(indices), padded(int(lens.max(initial=0))), store.num_features), dtype=np.float32)
-    masks = augment.draw(lens, store.num_features, generator) if augment and len(indices) else None
-    for n, index in enumerate(indices):
+    targets = []
+    for n, (index, utterance) in enumerate(zip(indices, utterances, strict=True)):
         features = store.load(index)
-        batch[n, : lens[n]] = masks.warp(n, features) if masks else features
+        batch[n, : lens[n]] = changes.show(n, features) if changes else features
         batch[n, lens[n] :] = 0.0
-    if masks:
+        shown = changes.frames(n, utterance.num_frames) if changes and objective else None
+        targets.append(objective.targets(utterance, shown) if objective else utterance.text)
+    if changes:
         # Normalised features have mean 0; others are masked with the mean of the utterance.
         raw = store.config.normalize == "none"
         fill = np.array([batch[n, :t].mean() for n, t in enumerate(lens)]) if raw else None
-        masks.apply(batch, lens, fill)
+        changes.apply(batch, lens, fill)
     return Batch(
         features=torch.from_numpy(batch),
         feature_lens=torch.from_numpy(lens),
-        texts=[u.text for u in utterances],
+        targets=targets,
         ids=[u.id for u in utterances],
-        num_frames=int(lens.sum()),
+        num_frames=num_frames,
         global_frames=global_frames,
         epoch=epoch,
         step=step,

@@ -71,7 +71,7 @@ class FeatureConfig:
 
 @dataclass
 class AugmentConfig:
-    """SpecAugment, drawn anew for each utterance of each batch.
+    """SpecAugment and random starts, drawn anew for each utterance of each batch.
 
     Attributes:
         probability: fraction of the utterances that are augmented.
@@ -81,6 +81,8 @@ class AugmentConfig:
         frequency_masks: bands of filters.
         frequency_mask_bins: widest mask.
         time_warp: farthest shift of a random frame, in frames; 0 switches warping off.
+        random_start: begin an utterance at any of the frames that the model's `subsampling` makes one of; false: at
+            the first.
     """
 
     probability: float = 1.0
@@ -90,6 +92,7 @@ class AugmentConfig:
     frequency_masks: int = 2
     frequency_mask_bins: int = 20
     time_warp: int = 0
+    random_start: bool = True
 
     def validate(self) -> None:
         """Raise ConfigError for values that cannot be used."""

@@ -24,6 +24,7 @@ from asrpar.parallel.virtual.network import Network
 from asrpar.train.build import make_learner, pick_device
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.fit import check_set
+from asrpar.train.objective import make_objective, subsampling
 from asrpar.train.precision import decide_autocast
 
 log = get_logger(__name__)
@@ -81,7 +82,7 @@ def measure_machine(
         mixing_bandwidth=_round(rate),
         server_bandwidth=_round(rate),
         source=f"asrpar simulate --calibrate on {platform.node()}, {torch.get_num_threads()} threads a learner, model "
-        f"{config.model.type}, autocast {config.autocast}; links reckoned from copies in memory",
+        f"{config.model}, autocast {config.autocast}; links reckoned from copies in memory",
     )
     if comm.size > 1:
         measure_links(comm, nodes, cluster, repeats)
@@ -92,6 +93,7 @@ def measure_machine(
 def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ...], repeats: int) -> Compute:
     """Time of gradient and local update: for each size the median over batches, and the mean over the ranks."""
     lang = Lang.load(config.data.lang)
+    objective = make_objective(config, lang)
     rows: list[list[float]] = []
     spread: list[float] = []
     learner = None
@@ -104,10 +106,12 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
             config.seed,
             num_learners=comm.size,
             rank=comm.rank,
+            objective=objective,
+            stride=subsampling(config),
         )
         if learner is None:
-            learner = make_learner(config, lang, loader.num_features, comm, pick_device(config.device, comm.rank))
-            check_set(loader.store.utterances, config.data.train, lang, config, comm.rank == 0)
+            learner = make_learner(config, objective, loader.num_features, comm, pick_device(config.device, comm.rank))
+            check_set(loader.store.utterances, config.data.train, objective, lang, config, comm.rank == 0)
         # Of the first batches of an epoch the first one warms up; the last one of a small set may be short.
         batches = [b for b in itertools.islice(loader.epoch(0), repeats + 1) if b.num_frames]
         enough = comm.allgather_object(max((b.num_frames for b in batches), default=0) >= 0.5 * size)

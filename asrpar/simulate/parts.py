@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from asrpar.feats import Batch, BatchLoader
-from asrpar.lang.lang import Lang
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.record import Entry, Replay, witnessed
 from asrpar.parallel.strategies import Strategy
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.parallel.virtual.comm import VirtualComm
-from asrpar.train.build import Parts, make_learner, make_loader, pick_device
+from asrpar.train.build import Parts, make_learner, pick_device
 from asrpar.train.config import TrainConfig
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
@@ -88,7 +87,7 @@ class VirtualLearner(AcousticLearner):
     def gradient(self, batch: Batch | None) -> float:
         """Compute at once, then let time pass."""
         with self.trace.span("compute"):
-            if batch is None or not batch.texts:
+            if batch is None or not batch.ids:
                 return self.compute(batch)
             # Nothing else runs until time passes.
             torch.set_rng_state(self.random)
@@ -178,35 +177,28 @@ class VirtualParts(Parts):
         self.recorded = recorded
         self.replays: dict[int, Replay] = {}
         self.cluster, self.module = cluster, SharedModule()
-        self._lang: Lang | None = None
         self._loader: BatchLoader | None = None
         self._identity: Identity | None = None
         self.comm: VirtualComm | None = None
         self.begin = time.perf_counter()
 
-    def lang(self) -> Lang:
-        """One for all."""
-        if self._lang is None:
-            self._lang = super().lang()
-        return self._lang
-
     def loader(self, workers: int, rank: int) -> BatchLoader:
         """Each has its share, all read the same files."""
         if self._loader is None:
-            self._loader = make_loader(self.config, workers, 0)
+            self._loader = super().loader(workers, 0)
         return self._loader.share(workers, min(rank, workers - 1))
 
-    def examine(self, lang: Lang, loader: BatchLoader, comm: VirtualComm) -> Identity:
+    def examine(self, loader: BatchLoader, comm: VirtualComm) -> Identity:
         """Once for all."""
         if self._identity is None:
-            self._identity = super().examine(lang, loader, comm)
+            self._identity = super().examine(loader, comm)
         return self._identity
 
-    def learner(self, lang: Lang, num_features: int, comm: VirtualComm) -> VirtualLearner:
+    def learner(self, num_features: int, comm: VirtualComm) -> VirtualLearner:
         """A learner that begins as its like under MPI would."""
         self.comm = comm
         # All are on the first device, for they share one module.
-        learner = make_learner(self.config, lang, num_features, comm, pick_device(self.config.device, 0))
+        learner = make_learner(self.config, self.objective, num_features, comm, pick_device(self.config.device, 0))
         seconds = ComputeTime(self.cluster.compute, comm.rank, self.config.seed)
         return VirtualLearner.adopt(learner, self.module, comm, seconds)
 

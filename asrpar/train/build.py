@@ -12,7 +12,8 @@ from asrpar.feats import Batch, BatchLoader
 from asrpar.feats.store import FeatureStore
 from asrpar.files.paths import require_file
 from asrpar.lang.lang import Lang
-from asrpar.nn import CtcLoss, build_model
+from asrpar.nn.models import MODELS, build_model
+from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm, LocalComm
 from asrpar.parallel.record import Recording, witnessed
 from asrpar.parallel.strategies import Strategy
@@ -21,6 +22,7 @@ from asrpar.train.config import TrainConfig
 from asrpar.train.fit import check_set
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.objective import make_objective, subsampling
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 from asrpar.train.watchdog import Watchdog
@@ -37,25 +39,32 @@ class Parts:
         self.config = config
         self.recording: Recording | None = None
 
+    @functools.cached_property
     def lang(self) -> Lang:
         """The language folder."""
         return Lang.load(self.config.data.lang)
 
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """What is trained towards."""
+        return make_objective(self.config, self.lang)
+
     def loader(self, workers: int, rank: int) -> BatchLoader:
         """See `make_loader`."""
-        return make_loader(self.config, workers, rank)
+        return make_loader(self.config, self.objective, workers, rank)
 
-    def examine(self, lang: Lang, loader: BatchLoader, comm: Comm) -> Identity:
+    def examine(self, loader: BatchLoader, comm: Comm) -> Identity:
         """What is trained on, after a look whether a loss can be computed of it."""
         data = self.config.data
         stores = [loader.store] + ([FeatureStore(data.feats, data.dev)] if data.dev != data.train else [])
         for store in stores:
-            check_set(store.utterances, store.split, lang, self.config, comm.rank == 0)
-        return Identity.of(Path(data.feats), lang, stores)
+            check_set(store.utterances, store.split, self.objective, self.lang, self.config, comm.rank == 0)
+        return Identity.of(Path(data.feats), self.lang, stores)
 
-    def learner(self, lang: Lang, num_features: int, comm: Comm) -> AcousticLearner:
+    def learner(self, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""
-        return make_learner(self.config, lang, num_features, comm, pick_device(self.config.device, comm.rank))
+        device = pick_device(self.config.device, comm.rank)
+        return make_learner(self.config, self.objective, num_features, comm, device)
 
     def checkpoints(self, comm: Comm) -> Checkpoints:
         """Where states are kept."""
@@ -97,26 +106,32 @@ class Parts:
         return {}
 
 
-def make_loader(config: TrainConfig, workers: int, rank: int) -> BatchLoader:
+def make_loader(config: TrainConfig, objective: Objective, workers: int, rank: int) -> BatchLoader:
     """The batches of one rank; ranks from ``workers`` on take every step with nothing in it."""
     feats = Path(config.data.feats)
     loader = BatchLoader(
-        feats, config.data.train, config.batch, seed=config.seed, num_learners=workers, rank=min(rank, workers - 1)
+        feats,
+        config.data.train,
+        config.batch,
+        seed=config.seed,
+        num_learners=workers,
+        rank=min(rank, workers - 1),
+        objective=objective,
+        stride=subsampling(config),
     )
     require_file(feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
     return loader
 
 
 def make_learner(
-    config: TrainConfig, lang: Lang, num_features: int, comm: Comm, device: torch.device
+    config: TrainConfig, objective: Objective, num_features: int, comm: Comm, device: torch.device
 ) -> AcousticLearner:
     """The model of one rank. Collective."""
-    module = build_model(config.model, num_features, lang.num_tokens).to(device)
+    settings = MODELS.of(config)
+    module = build_model(config.model, settings, num_features, objective.num_classes).to(device)
     return AcousticLearner(
         module,
-        CtcLoss(config.loss),
-        # Empty for words without a pronunciation: see `check_set`.
-        functools.cache(lang.encode_variants),
+        objective,
         config.optimizer,
         autocast=config.autocast == "bf16",
         max_nonfinite=config.max_nonfinite,
@@ -141,7 +156,7 @@ def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same steps for a rank that serves instead of computing."""
     for batch in batches:
         batch.features, batch.feature_lens = batch.features[:0], batch.feature_lens[:0]
-        batch.texts, batch.ids, batch.num_frames = [], [], 0
+        batch.targets, batch.ids, batch.num_frames = [], [], 0
         yield batch
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
-from asrpar.nn import LossConfig, ModelConfig
+from asrpar.nn.losses import LOSSES
+from asrpar.nn.models import MODELS
 from asrpar.parallel.compress import COMPRESSIONS
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import STRATEGIES
@@ -173,6 +174,13 @@ class WatchdogConfig:
         not_negative(self, "timeout_seconds")
 
 
+# Settings that all models had in common.
+OF_MODELS = (
+    "channels", "dilations", "kernel", "bottleneck", "cells", "num_layers", "subsampling", "conv_maps", "conv_layers",
+    "dropout", "init",
+)  # fmt: skip
+
+
 @dataclass
 class TrainConfig:
     """A training run.
@@ -180,6 +188,10 @@ class TrainConfig:
     Attributes:
         exp: folder of the experiment.
         seed: of all random numbers.
+        model: name of the acoustic model.
+        models: settings of models by name, such as ``{cldnn: {cells: 256}}``; their keys are checked.
+        loss: name of what the model is trained towards.
+        losses: settings of losses by name, such as ``{ctc: {implementation: k2}}``; their keys are checked.
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
@@ -205,6 +217,11 @@ class TrainConfig:
     """
 
     MOVED: ClassVar[dict[str, str]] = {
+        "model.type": "model",
+        "model.lstm_cells": "models.cldnn.cells",
+        "model.jitter": "batch.augment.random_start",
+        **{f"model.{key}": f"models.NAME.{key}" for key in OF_MODELS},
+        "loss.implementation": "losses.ctc.implementation",
         "compression.method": "compression",
         "compression.warmup_frames": "compressions.NAME.warmup_frames",
         "compression.block": "compressions.onebit.block",
@@ -218,8 +235,10 @@ class TrainConfig:
     exp: str = ""
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    model: str = field(default="tdnn", metadata=MODELS.chosen)
+    models: dict[str, Any] = field(default_factory=dict)
+    loss: str = field(default="ctc", metadata=LOSSES.chosen)
+    losses: dict[str, Any] = field(default_factory=dict)
     batch: BatchConfig = field(default_factory=BatchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -1,4 +1,4 @@
-"""Loss and token error rate on a held-out set, shared over the learners."""
+"""Loss and error rate on a held-out set, shared over the learners."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from asrpar.train.learner import AcousticLearner, frames_in
 
 @dataclass
 class Evaluation:
-    """``loss`` in nats per frame; ``ter``, token errors of the best path in percent; NaN if there was nothing."""
+    """``loss`` in nats per frame; ``ter``, the objective's errors in percent; NaN if there was nothing."""
 
     loss: float
     ter: float
@@ -37,7 +37,8 @@ def evaluate(
     own = learner.weights.clone()
     learner.weights.copy_(weights)
     learner.module.eval()
-    batches = eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank)
+    objective = learner.objective
+    batches = eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank, objective=objective)
     totals = tally(learner, batches, beat)
     learner.weights.copy_(own)
     comm.allreduce(totals)
@@ -47,23 +48,13 @@ def evaluate(
 
 @torch.no_grad()
 def tally(learner: AcousticLearner, batches: Iterable[Batch], beat: Callable[[], None]) -> Tensor:
-    """(4,) float64: summed loss, frames, token errors of the best path and tokens of this learner's batches."""
-    import kaldialign
-
+    """(4,) float64: summed loss, its frames, errors, and of how many, in this learner's batches."""
     totals = torch.zeros(4, dtype=torch.float64)
     for batch in batches:
         beat()
-        if not batch.texts:
+        if not batch.ids:
             continue
-        loss, used, log_probs, lens = learner.batch_loss(batch)
-        best = log_probs.argmax(-1).cpu()
-        errors = tokens = 0
-        for path, n, text in zip(best, lens.tolist(), batch.texts, strict=True):
-            variants = learner.encode(text)
-            if not variants:
-                continue
-            hypothesis = [t for t in torch.unique_consecutive(path[:n]).tolist() if t != 0]
-            errors += min(kaldialign.edit_distance(reference, hypothesis)["total"] for reference in variants)
-            tokens += len(variants[0])
-        totals += torch.tensor([loss.item(), frames_in(batch, used), errors, tokens], dtype=torch.float64)
+        loss, used, output, lens = learner.batch_loss(batch)
+        errors, count = learner.objective.errors(output, lens, batch.targets)
+        totals += torch.tensor([loss.item(), frames_in(batch, used), errors, count], dtype=torch.float64)
     return totals

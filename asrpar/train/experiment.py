@@ -90,7 +90,7 @@ def run(
     trainer = Trainer(config, settings, comm, parts)
     log.info(
         "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
-        config.model.type, len(trainer.learner.flat), config.strategy, comm.size,
+        config.model, len(trainer.learner.flat), config.strategy, comm.size,
         trainer.loader.frames_per_epoch, trainer.device, torch.get_num_threads(),
     )  # fmt: skip
     ema = config.ema

@@ -1,6 +1,6 @@
 """Whether a loss can be computed of a set's utterances; found out before the first step.
 
-An utterance has none if CTC finds no room for its transcript, or if a word of it has no pronunciation.
+An utterance has none if CTC finds no room for its transcript, for instance, or if a word of it has no pronunciation.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from asrpar.feats.store import Utterance
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
 from asrpar.nn.frontend import output_frames
-from asrpar.nn.losses.ctc import frames_needed
+from asrpar.nn.objective import Objective
 from asrpar.train.config import TrainConfig
+from asrpar.train.objective import subsampling
 
 log = get_logger(__name__)
 
@@ -25,44 +26,38 @@ class Misfits:
     """Utterances of a set that are in no loss.
 
     Attributes:
-        short: ids of those with fewer output frames than CTC needs for any way to say the transcript.
+        short: ids of those with fewer output frames than the loss needs.
         worst: of the first one, its output frames and the frames that it needs at least.
-        unknown: ids of those with a word that has no pronunciation.
-        words: those words.
+        unknown: ids of those of which something is missing that targets are made from.
+        missing: all that is, such as words without pronunciation.
     """
 
     short: list[str] = field(default_factory=list)
     worst: tuple[int, int] = (0, 0)
     unknown: list[str] = field(default_factory=list)
-    words: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
 
 
-def find_misfits(utterances: Sequence[Utterance], lang: Lang, subsampling: int) -> Misfits:
-    """Look at all transcripts; ``subsampling`` input frames are one output frame."""
+def find_misfits(utterances: Sequence[Utterance], objective: Objective, subsampling: int) -> Misfits:
+    """Look at all utterances; ``subsampling`` input frames are one output frame."""
     found = Misfits()
-    sizes: dict[str, int | None] = {}
     for utterance in utterances:
-        words = lang.split(utterance.text)
-        for word in words:
-            if word not in sizes:
-                units = lang.pronounce(word)
-                sizes[word] = None if units is None else len(units)
-        missing = {word for word in words if sizes[word] is None}
-        if missing:
-            found.unknown.append(utterance.id)
-            found.words |= missing
-            continue
         frames = output_frames(utterance.num_frames, subsampling)
-        # With a blank after each token any transcript fits, and most are that short: only others are spelt out.
-        if 2 * sum(sizes[word] for word in words) > frames:
-            fewest = min(map(frames_needed, lang.encode_variants(utterance.text)))
-            if fewest > frames:
-                found.worst = found.worst if found.short else (frames, fewest)
-                found.short.append(utterance.id)
+        misfit = objective.misfit(utterance, frames)
+        if misfit is None:
+            continue
+        if misfit.missing:
+            found.unknown.append(utterance.id)
+            found.missing.update(misfit.missing)
+        else:
+            found.worst = found.worst if found.short else (frames, misfit.frames)
+            found.short.append(utterance.id)
     return found
 
 
-def check_set(utterances: Sequence[Utterance], split: str, lang: Lang, config: TrainConfig, tell: bool) -> None:
+def check_set(
+    utterances: Sequence[Utterance], split: str, objective: Objective, lang: Lang, config: TrainConfig, tell: bool
+) -> None:
     """Refuse a set of which too much is in no loss; warn of less.
 
     Only those that are too short count in ``max_misfit_fraction``: that a dev set has words that nobody knows is usual.
@@ -70,6 +65,7 @@ def check_set(utterances: Sequence[Utterance], split: str, lang: Lang, config: T
     Args:
         utterances: of the set.
         split: its name.
+        objective: of the training.
         lang: whose units a transcript is made of.
         config: of the training.
         tell: whether to warn.
@@ -78,29 +74,29 @@ def check_set(utterances: Sequence[Utterance], split: str, lang: Lang, config: T
         DataError: more than ``max_misfit_fraction`` are too short, or none is left, or none has words; or a word of the
             training set has no pronunciation though the OOV policy is not to skip it.
     """
-    found, count = find_misfits(utterances, lang, config.model.subsampling), len(utterances)
+    found, count = find_misfits(utterances, objective, subsampling(config)), len(utterances)
     left_out = len(found.short) + len(found.unknown)
     where = f"the set '{split}' in {config.data.feats}"
-    if not any(lang.split(utterance.text) for utterance in utterances):
+    if objective.of_text and not any(lang.split(utterance.text) for utterance in utterances):
         raise DataError(f"{where}: all transcripts are empty: mend those of stage 1, then run stage 2 again")
     if not left_out:
         return
-    if found.unknown and lang.config.oov.policy != "skip" and split == config.data.train:
+    if objective.of_text and found.unknown and lang.config.oov.policy != "skip" and split == config.data.train:
         raise DataError(
-            f"{len(found.words)} words of {where} have no pronunciation in {config.data.lang}, such as "
-            f"'{min(found.words)}': run stage 3 (asrpar prepare-lang) for these data"
+            f"{len(found.missing)} words of {where} have no pronunciation in {config.data.lang}, such as "
+            f"'{min(found.missing)}': run stage 3 (asrpar prepare-lang) for these data"
         )
     reasons = []
     if found.short:
         frames, needed = found.worst
         reasons.append(
             f"{len(found.short)} of {count} utterances are too short for their transcripts ({_some(found.short)}: the "
-            f"first has {frames} frames after model.subsampling and needs {needed})"
+            f"first has {frames} frames after subsampling and needs {needed})"
         )
     if found.unknown:
         reasons.append(
-            f"{len(found.unknown)} of {count} utterances have words without pronunciation ({_some(found.unknown)}: "
-            f"such as '{min(found.words)}')"
+            f"{len(found.unknown)} of {count} utterances have {objective.lacking} ({_some(found.unknown)}: "
+            f"such as '{min(found.missing)}')"
         )
     said = f"{where}: {' and '.join(reasons)}"
     if left_out == count:
@@ -108,7 +104,7 @@ def check_set(utterances: Sequence[Utterance], split: str, lang: Lang, config: T
     if len(found.short) > config.max_misfit_fraction * count:
         raise DataError(
             f"{said}: more than max_misfit_fraction = {config.max_misfit_fraction:g} allows; mend the transcripts, "
-            "lower model.subsampling, or raise it to train without them"
+            f"lower models.{config.model}.subsampling, or raise it to train without them"
         )
     if tell:
         log.warning("%s: they are left out of the loss", said)

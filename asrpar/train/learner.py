@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asrpar.feats import Batch
-from asrpar.nn import CtcLoss
+from asrpar.nn.objective import Objective
 from asrpar.parallel.learner import FlatLearner
 from asrpar.train.config import OptimizerConfig
 from asrpar.train.optimizer import make_optimizer
@@ -22,12 +22,11 @@ def frames_in(batch: Batch, used: list[bool]) -> int:
 
 
 class AcousticLearner(FlatLearner):
-    """A CTC acoustic model on one device.
+    """An acoustic model on one device.
 
     Args:
         module: the acoustic model, on its device.
-        loss: the criterion, which sums over a batch.
-        encode: transcript to its possible token sequences; none for an utterance to leave out.
+        objective: what it is trained towards.
         optimizer: settings of the local optimizer.
         autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
         max_nonfinite: raise after so many gradients that were not finite.
@@ -42,8 +41,7 @@ class AcousticLearner(FlatLearner):
     def __init__(
         self,
         module: nn.Module,
-        loss: CtcLoss,
-        encode: Callable[[str], list[list[int]]],
+        objective: Objective,
         optimizer: OptimizerConfig,
         *,
         autocast: bool,
@@ -57,25 +55,24 @@ class AcousticLearner(FlatLearner):
             clip_norm=optimizer.clip_norm,
             max_nonfinite=max_nonfinite,
         )
-        self.criterion = loss
-        self.encode = encode
+        self.objective = objective
         self.autocast = autocast
         self.loss_sum = self.loss_frames = 0.0
         self.left_out = 0
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, list[bool], Tensor, Tensor]:
-        """Summed loss (), which utterances are in it, log-probabilities (N, T', C) and their lengths (N,)."""
+        """Summed loss (), which utterances are in it, the model's output (N, T', C) and its lengths (N,)."""
         features = batch.features.to(self.device, non_blocking=True)
         lens = batch.feature_lens.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            log_probs, out_lens = self.module(features, lens)
-        loss, used = self.criterion(log_probs, out_lens, [self.encode(text) for text in batch.texts])
-        return loss, used, log_probs, out_lens
+            output, out_lens = self.module(features, lens)
+        loss, used = self.objective.loss(output, out_lens, batch.targets)
+        return loss, used, output, out_lens
 
     def compute(self, batch: Batch | None) -> float:
         """What `gradient` does."""
         self.grad.zero_()
-        if batch is None or not batch.texts:
+        if batch is None or not batch.ids:
             return 0.0
         self.module.train()
         loss, used, _, _ = self.batch_loss(batch)

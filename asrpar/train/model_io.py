@@ -13,12 +13,13 @@ from asrpar.errors import AsrparError, ConfigError, DataError
 from asrpar.files.paths import check_opens, require_file
 from asrpar.files.replacing import replacing
 from asrpar.log import get_logger
-from asrpar.nn import ModelConfig, build_model
+from asrpar.nn.model import ModelSettings
+from asrpar.nn.models import MODELS, build_model
 from asrpar.train.identity import Identity
 
 log = get_logger(__name__)
-# 1: without "identity".
-FORMAT = 2
+# 1: without "identity". 2: "model" is one dictionary for all models, as `of_format_2` knows; the loss is CTC.
+FORMAT = 3
 
 
 def save_atomically(value: Any, path: Path) -> None:
@@ -50,10 +51,14 @@ def load_saved(path: str | Path, device: str | torch.device = "cpu") -> Any:
 def save_acoustic_model(
     path: Path,
     module: nn.Module,
-    model: ModelConfig,
+    *,
+    model: str,
+    settings: ModelSettings,
     num_features: int,
     num_classes: int,
-    notes: dict[str, Any],
+    loss: str = "ctc",
+    blank: int | None = 0,
+    notes: dict[str, Any] | None = None,
     identity: Identity | None = None,
 ) -> None:
     """Write the weights that ``module`` holds now.
@@ -61,27 +66,36 @@ def save_acoustic_model(
     Args:
         path: usually ``exp/<name>/final.pt``.
         module: the acoustic model.
-        model: settings that it was built from.
+        model: its name.
+        settings: of ``model``, that it was built from.
         num_features: C of its input.
-        num_classes: tokens of its output, blank included.
+        num_classes: classes of its output, blank included.
+        loss: name of what it was trained towards.
+        blank: the class that stands for no token; None if it has none.
         notes: plain facts to keep beside the weights: strategy, learners, seed, frames.
         identity: what it was trained on; without, nothing can be compared when it is used.
     """
     weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
     value = {
         "format": FORMAT,
-        "model": dataclasses.asdict(model),
+        "model": model,
+        "settings": dataclasses.asdict(settings),
+        "loss": loss,
+        "blank": blank,
         "num_features": num_features,
         "num_classes": num_classes,
         "weights": weights,
-        "notes": notes,
+        "notes": notes or {},
         "identity": identity and identity.state(),
     }
     save_atomically(value, path)
 
 
 def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
-    """The module in evaluation mode, and what was saved beside the weights; "identity" is an `Identity` or None.
+    """The module in evaluation mode, and what was saved beside the weights.
+
+    That is "model" and "settings" (the module's), "loss" and "blank" (what it was trained towards, and the class that
+    stands for no token or None), "num_features", "num_classes", "notes", and "identity", an `Identity` or None.
 
     Raises:
         AsrparError: the file is missing, cut short, or not one of ours.
@@ -89,7 +103,9 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     require_file(path, "stage 6 (asrpar train)")
     try:
         saved = load_saved(path, device)
-        module = build_model(ModelConfig(**saved["model"]), saved["num_features"], saved["num_classes"])
+        saved = of_format_2(saved) if saved["format"] < 3 else saved
+        settings = MODELS.settings(saved["model"], {saved["model"]: saved["settings"]})
+        module = build_model(saved["model"], settings, saved["num_features"], saved["num_classes"])
         module.load_state_dict(saved["weights"])
         # Models of format 1 do not have it.
         saved["identity"] = Identity.from_state(saved.get("identity"))
@@ -104,6 +120,22 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
             "that, or train again"
         ) from e
     return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}
+
+
+def of_format_2(saved: dict[str, Any]) -> dict[str, Any]:
+    """What a model file of format 1 or 2 holds, as one of format 3: its models had all settings in common."""
+    bag = dict(saved["model"])
+    bag.pop("jitter", None)  # once in the model; now batches begin anywhere
+    kind, cells = bag.pop("type"), bag.pop("lstm_cells", 0)
+    if not bag.get("conv_maps"):
+        bag.pop("conv_layers", None)
+    if kind == "tdnnf" and cells:
+        raise AsrparError("a TDNN-F with an LSTM layer, which earlier versions had: train again")
+    if kind == "tdnn" and cells:
+        kind, bag["cells"] = "cldnn", cells
+    known = {f.name for f in dataclasses.fields(MODELS.settings_class(kind))}
+    settings = {key: value for key, value in bag.items() if key in known}
+    return saved | {"model": kind, "settings": settings, "loss": "ctc", "blank": 0}
 
 
 def initial_weights(path: str | Path, shapes: list[Size], identity: Identity) -> Tensor:

@@ -9,6 +9,7 @@ from asrpar.config import load_config
 from asrpar.cpu import lacks_fast_bf16
 from asrpar.errors import ConfigError
 from asrpar.log import get_logger
+from asrpar.nn.models import MODELS
 from asrpar.parallel.comm import Comm
 from asrpar.train.build import pick_device
 from asrpar.train.config import TrainConfig
@@ -47,8 +48,8 @@ def lacks_gain(config: TrainConfig, rank: int) -> str:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return ""
         return f"{torch.cuda.get_device_name(device)} has no bfloat16{where}"
-    if config.model.type == "blstm":
-        return "an LSTM's backward pass is slower in bfloat16 on CPUs"
+    if reason := MODELS.load(config.model).no_bf16_on_cpus:
+        return reason
     reason = lacks_fast_bf16()
     return reason and reason + where
 

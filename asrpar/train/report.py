@@ -43,11 +43,12 @@ def report(trainer: "Trainer") -> None:
         plain = trainer.evaluate(averaged=False)
         values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
     p.history.append(values)
-    extra = f", {left_out:.0f} utterances too short for their transcript" if left_out else ""
+    extra = f", {left_out:.0f} utterances in no loss" if left_out else ""
     extra += f", updates skipped so far as not finite, by rank: {skipped}" if any(skipped) else ""
     log.info(
-        "epoch %d: train loss %.4f, dev loss %.4f, dev token errors %.2f %%, %.0f frames/s, lr %.2e%s",
-        p.epoch, values["train_loss"], dev.loss, dev.ter, frames_per_second, learner.lr, extra,
+        "epoch %d: train loss %.4f, dev loss %.4f, dev %s %.2f %%, %.0f frames/s, lr %.2e%s",
+        p.epoch, values["train_loss"], dev.loss, learner.objective.errors_are, dev.ter, frames_per_second, learner.lr,
+        extra,
     )  # fmt: skip
     scalars = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}
     times = trainer.timing.end_epoch()

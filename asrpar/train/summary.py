@@ -20,7 +20,7 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
     last = p.history[-1] if p.history else {}
     value = {
         "complete": complete and p.epoch >= config.epochs,
-        "model": config.model.type,
+        "model": config.model,
         "parameters": len(trainer.learner.flat),
         "strategy": config.strategy,
         "learners": trainer.comm.size,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from asrpar.feats import Batch
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
-from asrpar.train.build import make_loader
 
 if TYPE_CHECKING:
     from asrpar.train.trainer import Trainer
@@ -67,7 +66,7 @@ def go_on(trainer: "Trainer", members: Members, batches: Iterator[Batch], batch:
             yield batch
         yield from batches
         for rank in [r for r in members.lost if r < members.workers]:
-            loader = make_loader(trainer.config, members.workers, rank)
+            loader = trainer.parts.loader(members.workers, rank)
             share = loader.epoch(trainer.position.epoch, start_step=members.steps[rank])
             for number, inherited in enumerate(share):
                 if number % comm.size == comm.rank:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from asrpar.feats import Batch
+from asrpar.nn.models import MODELS
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.ema import Ema
@@ -44,13 +45,12 @@ class Trainer:
         self.feats = Path(config.data.feats)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
-        lang = self.parts.lang()
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
         self.serves = comm.rank >= workers
         self.loader = self.parts.loader(workers, comm.rank)
-        self.num_classes = lang.num_tokens
-        self.learner = self.parts.learner(lang, self.loader.num_features, comm)
-        self.identity = self.parts.examine(lang, self.loader, comm)
+        self.objective = self.parts.objective
+        self.learner = self.parts.learner(self.loader.num_features, comm)
+        self.identity = self.parts.examine(self.loader, comm)
         self.device = self.learner.device
         self.timing = Timing(comm, self.exp / "trace", config.trace)
         self.learner.trace = self.trace = self.timing.trace
@@ -281,6 +281,15 @@ class Trainer:
         if self.comm.rank == 0:
             p, config = self.position, self.config
             notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
-            module, features = self.learner.own_module(), self.loader.num_features
-            path, classes = self.exp / name, self.num_classes
-            save_acoustic_model(path, module, config.model, features, classes, notes, self.identity)
+            save_acoustic_model(
+                self.exp / name,
+                self.learner.own_module(),
+                model=config.model,
+                settings=MODELS.of(config),
+                loss=config.loss,
+                blank=self.objective.blank,
+                num_features=self.loader.num_features,
+                num_classes=self.objective.num_classes,
+                notes=notes,
+                identity=self.identity,
+            )

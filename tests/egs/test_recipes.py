@@ -8,9 +8,10 @@ CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
 OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "strategy", "learners", "name"]
 OPTIONS += ["config", "decode-config", "set"]
 # A few small steps: these tests are about the stages, RESULTS.md is about the figures.
-SETTINGS = ("epochs=1", "model.channels=16", "model.conv_maps=4", "model.dilations=[1]", "autocast=none")
+TINY = [f"models.{m}.{s}" for m in ("tdnn", "cldnn") for s in ("channels=16", "conv_maps=4", "dilations=[1]")]
+SETTINGS = ("epochs=1", *TINY, "autocast=none")
 BUDGET = [word for setting in SETTINGS for word in ("--set", setting)]
-SMALL = ["--set", "model.lstm_cells=16"]
+SMALL = ["--set", "models.cldnn.cells=16"]
 CMUDICT = ["--cmudict", "cmudict/cmudict.dict"]
 STAGES = [
     pytest.param("yesno", {"train": 24, "dev": 6, "test": 30}, [], id="yesno"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpar.errors import ConfigError
-from asrpar.feats.augment import SpecAugment, step_generator
+from asrpar.feats.augment import Augment, step_generator
 from asrpar.feats.config import AugmentConfig
 
 LENS = np.array([200, 150, 31, 1])
@@ -17,7 +17,7 @@ def masked(config: AugmentConfig, seed: int = 0, fill: np.ndarray | None = None)
     batch = np.ones((len(LENS), 200, 20), dtype=np.float32)
     for n, frames in enumerate(LENS):
         batch[n, frames:] = 0
-    SpecAugment(config).draw(LENS, 20, step_generator(seed, 0, 0, 0)).apply(batch, LENS, fill)
+    Augment(config).draw(LENS, 20, step_generator(seed, 0, 0, 0)).apply(batch, LENS, fill)
     return batch
 
 
@@ -52,7 +52,7 @@ def test_masks_are_stretches_within_their_bounds(seed: int):
 
 def test_widths_and_places_are_uniform():
     config = AugmentConfig(time_masks=1, time_mask_frames=3, time_mask_fraction=1.0, frequency_masks=0)
-    augment = SpecAugment(config)
+    augment = Augment(config)
     counts, hits, trials = np.zeros(4), np.zeros(10), 4000
     generator = step_generator(0, 0, 0, 0)
     batch = np.ones((trials, 10, 1), dtype=np.float32)
@@ -76,7 +76,7 @@ def test_probability_and_off_switches():
     lens = np.full(2000, 50)
     batch = np.ones((2000, 50, 4), dtype=np.float32)
     config = AugmentConfig(probability=0.3, time_mask_fraction=0.9, frequency_masks=0)
-    SpecAugment(config).draw(lens, 4, step_generator(0, 0, 0, 0)).apply(batch, lens, None)
+    Augment(config).draw(lens, 4, step_generator(0, 0, 0, 0)).apply(batch, lens, None)
     touched = np.mean([(u == 0).any() for u in batch])
     assert 0.26 < touched < 0.34
 
@@ -93,9 +93,9 @@ def test_filling_leaves_padding_alone():
 @given(st.integers(1, 80), st.integers(0, 30), st.integers(0, 10**6))
 def test_warping_keeps_length_order_and_ends(frames: int, farthest: int, seed: int):
     config = AugmentConfig(time_warp=farthest)
-    masks = SpecAugment(config).draw(np.array([frames]), 3, step_generator(seed, 0, 0, 0))
+    masks = Augment(config).draw(np.array([frames]), 3, step_generator(seed, 0, 0, 0))
     ramp = np.repeat(np.arange(frames, dtype=np.float32)[:, None], 3, axis=1)
-    warped = masks.warp(0, ramp)
+    warped = masks.show(0, ramp)
     assert warped.shape == ramp.shape
     np.testing.assert_allclose(warped[[0, -1]], ramp[[0, -1]], atol=1e-4)
     assert (np.diff(warped[:, 0]) > 0).all(), "time runs forward"
@@ -103,9 +103,9 @@ def test_warping_keeps_length_order_and_ends(frames: int, farthest: int, seed: i
 
 
 def test_warping_moves_frames():
-    masks = SpecAugment(AugmentConfig(time_warp=20)).draw(np.array([100]), 1, step_generator(2, 0, 0, 0))
+    masks = Augment(AugmentConfig(time_warp=20)).draw(np.array([100]), 1, step_generator(2, 0, 0, 0))
     ramp = np.arange(100, dtype=np.float32)[:, None]
-    assert np.abs(masks.warp(0, ramp) - ramp).max() > 1
+    assert np.abs(masks.show(0, ramp) - ramp).max() > 1
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ def equal(a: Batch, b: Batch) -> bool:
     return (
         torch.equal(a.features, b.features)
         and torch.equal(a.feature_lens, b.feature_lens)
-        and (a.ids, a.texts, a.num_frames, a.global_frames, a.epoch, a.step)
-        == (b.ids, b.texts, b.num_frames, b.global_frames, b.epoch, b.step)
+        and (a.ids, a.targets, a.num_frames, a.global_frames, a.epoch, a.step)
+        == (b.ids, b.targets, b.num_frames, b.global_frames, b.epoch, b.step)
     )
 
 
@@ -50,7 +50,7 @@ def test_batches(feats: Path):
             frames = batch.feature_lens[n]
             np.testing.assert_array_equal(batch.features[n, :frames].numpy(), store.load(by_id[utterance]))
             assert (batch.features[n, frames:] == 0).all()
-            assert batch.texts[n] == f"TEXT OF {utterance[-5:].upper()}"
+            assert batch.targets[n] == f"TEXT OF {utterance[-5:].upper()}"
 
 
 def test_seconds_are_no_size_of_a_batch(feats: Path, caplog: pytest.LogCaptureFixture):

@@ -132,7 +132,7 @@ class Workplace:
         return [REPO / "egs" / name / "s5" / "run.sh", "--exp-dir", self.out, *options]
 
 
-TINY = {"strategy": "ssgd", "epochs": 2, "model__channels": 8, "model__dilations": "[1]"}
+TINY = {"strategy": "ssgd", "epochs": 2, "models__tdnn__channels": 8, "models__tdnn__dilations": "[1]"}
 
 
 def make_shared(folder: Path) -> Path:

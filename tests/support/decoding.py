@@ -13,7 +13,8 @@ from asrpar.graph.config import GraphConfig
 from asrpar.graph.make import make_graph
 from asrpar.lang.config import LangConfig, LmConfig
 from asrpar.lm.prepare import prepare_lang
-from asrpar.nn import ModelConfig, build_model
+from asrpar.nn.models import build_model
+from asrpar.nn.models.tdnn import Settings
 from asrpar.train.model_io import save_acoustic_model
 
 TEXTS = ["YES NO", "NO NO YES", "YES", "NO YES YES NO"]
@@ -61,8 +62,10 @@ def save_model(exp, classes, identity=None):
     """An experiment with nothing but a model of random weights."""
     exp.mkdir()
     torch.manual_seed(3)
-    config = ModelConfig(channels=16, dilations=[1])
-    save_acoustic_model(exp / "final.pt", build_model(config, 16, classes), config, 16, classes, {}, identity)
+    settings = Settings(channels=16, dilations=[1])
+    module = build_model("tdnn", settings, 16, classes)
+    facts = {"model": "tdnn", "settings": settings, "num_features": 16, "num_classes": classes}
+    save_acoustic_model(exp / "final.pt", module, **facts, identity=identity)
     return exp
 
 

@@ -81,8 +81,8 @@ def prepare(folder: Path, train: int = 24, dev: int = 4, test: int = 4) -> Path:
 SETTINGS = {
     "epochs": 3,
     "device": "cpu",  # also where there is a GPU, whose sums know no order
-    "model.channels": 16,
-    "model.dilations": "[1,2]",
+    "models.tdnn.channels": 16,
+    "models.tdnn.dilations": "[1,2]",
     "batch.size": 1500,
     "batch.augment.time_masks": 1,
     "ema.enabled": "true",

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,13 +18,15 @@ from asrpar.feats.store import Utterance
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
-from asrpar.nn import CtcLoss, LossConfig
+from asrpar.nn.losses.ctc import Loss, Settings
+from asrpar.nn.objective import Sources
 from asrpar.parallel.comm import LocalComm
 from asrpar.train import evaluate as evaluation
 from asrpar.train.config import DataConfig, OptimizerConfig, TrainConfig
 from asrpar.train.experiment import train
 from asrpar.train.fit import check_set, find_misfits
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.objective import make_objective
 from asrpar.train.progress import Progress
 from asrpar.train.report import report
 from asrpar.train.timing import fractions
@@ -44,14 +47,14 @@ def test_the_shortest_way_to_say_it_counts_with_its_blanks(lang):
     # B B needs a blank between, and so do two A: three and five output frames.
     cases = {("BB", 7): True, ("BB", 6): False, ("A BB", 10): True, ("A BB", 9): False, ("A A", 7): True, ("", 1): True}
     utterances = [utterance(f"u{i}", frames, text) for i, (text, frames) in enumerate(cases)]
-    found = find_misfits(utterances, lang, 3)
+    found = find_misfits(utterances, make_objective(TrainConfig(), lang), 3)
     assert found.short == [f"u{i}" for i, fits in enumerate(cases.values()) if not fits]
     assert found.worst == (2, 3) and found.unknown == []
 
 
 def check(lang, utterances, split="dev", **settings):
     config = TrainConfig(data=DataConfig("FEATS", "LANG"), **settings)
-    check_set(utterances, split, lang, config, True)
+    check_set(utterances, split, make_objective(config, lang), lang, config, True)
 
 
 def test_more_misfits_than_allowed_are_refused_and_fewer_named(lang, caplog):
@@ -116,24 +119,23 @@ class Frames(nn.Module):
         return (features + self.bias).log_softmax(2), lens
 
 
-def learner(encode):
-    return AcousticLearner(Frames(), CtcLoss(LossConfig()), encode, OptimizerConfig(), autocast=False, max_nonfinite=1)
+def learner():
+    objective = Loss(Settings(), Sources(SimpleNamespace(num_tokens=3, encode_variants=dict)))
+    return AcousticLearner(Frames(), objective, OptimizerConfig(), autocast=False, max_nonfinite=1)
 
 
 @pytest.mark.parametrize(("variants", "loss", "ter"), [([], math.nan, math.nan), ([[1, 2] * 9], math.nan, 100.0)])
 def test_a_mean_over_nothing_is_no_number(monkeypatch, tmp_path, variants, loss, ter):
-    batch = Batch(torch.zeros(1, 4, 3), torch.tensor([4]), ["x"], ["u"], 4, 4, 0, 0)
+    batch = Batch(torch.zeros(1, 4, 3), torch.tensor([4]), [variants], ["u"], 4, 4, 0, 0)
     monkeypatch.setattr(evaluation, "eval_batches", lambda *_, **__: iter([batch]))
-    one = learner(lambda text: variants)
+    one = learner()
     found = evaluation.evaluate(one, one.weights, LocalComm(), tmp_path, "dev", 100)
     assert (found.loss, found.ter) == pytest.approx((loss, ter), nan_ok=True)
 
 
 def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
-    from types import SimpleNamespace
-
-    one = learner(lambda text: [])
-    one.gradient(Batch(torch.zeros(1, 4, 3), torch.tensor([4]), ["x"], ["u"], 4, 4, 0, 0))
+    one = learner()
+    one.gradient(Batch(torch.zeros(1, 4, 3), torch.tensor([4]), [[]], ["u"], 4, 4, 0, 0))
     said = {}
     trainer = SimpleNamespace(
         learner=one,

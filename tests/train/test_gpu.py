@@ -13,8 +13,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
 # A few plain steps without any randomness, so that only the order of additions differs.
 SETTINGS = {
     "epochs": 2,
-    "model__dropout": 0.0,
-    "model__jitter": "false",
+    "models__tdnn__dropout": 0.0,
+    "batch__augment__random_start": "false",
     "batch__augment__probability": 0.0,
     "optimizer__name": "sgd",
     "optimizer__lr": 0.05,

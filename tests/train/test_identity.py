@@ -22,7 +22,7 @@ from asrpar.train.experiment import train
 from asrpar.train.identity import Identity
 from asrpar.train.model_io import load_acoustic_model, save_atomically
 
-TINY = {"epochs": 2, "model__channels": 8, "model__dilations": "[1]", "ema__enabled": "false"}
+TINY = {"epochs": 2, "models__tdnn__channels": 8, "models__tdnn__dilations": "[1]", "ema__enabled": "false"}
 
 
 def run(data, exp, feats=None, lang=None, **settings):

@@ -1,14 +1,15 @@
 """A learner's vectors: whatever memory they are in, the same training."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from asrpar.feats import Batch
-from asrpar.nn import CtcLoss
-from asrpar.nn.losses.ctc import LossConfig
+from asrpar.nn.losses.ctc import Loss, Settings
+from asrpar.nn.objective import Sources
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.train.config import OptimizerConfig
@@ -28,9 +29,9 @@ class Tiny(nn.Module):
 
 def learner(optimizer):
     torch.manual_seed(0)
-    return AcousticLearner(
-        Tiny(), CtcLoss(LossConfig()), lambda text: [[1, 2]], optimizer, autocast=False, max_nonfinite=1
-    )
+    words = SimpleNamespace(num_tokens=3, encode_variants=lambda text: [[1, 2]])
+    objective = Loss(Settings(), Sources(words))
+    return AcousticLearner(Tiny(), objective, optimizer, autocast=False, max_nonfinite=1)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
@@ -41,7 +42,7 @@ def test_a_learner_that_moves_after_each_step_goes_on_as_one_that_stays(name):
     for step in range(6):
         torch.manual_seed(step)
         lens = torch.tensor([7, 9])
-        batch = Batch(torch.randn(2, 9, 4), lens, ["a", "b"], ["u1", "u2"], 16, 16, 0, step)
+        batch = Batch(torch.randn(2, 9, 4), lens, [[[1, 2]], [[1, 2]]], ["u1", "u2"], 16, 16, 0, step)
         for one in (stays, moves):
             assert one.apply(one.gradient(batch))
         assert torch.equal(moves.weights, stays.weights)

@@ -7,7 +7,6 @@ import pytest
 
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError
-from asrpar.nn import ModelConfig
 from asrpar.parallel.comm import LocalComm
 from asrpar.train import precision
 from asrpar.train.config import TrainConfig, check_config
@@ -41,7 +40,7 @@ def test_auto_is_the_default_and_other_values_are_refused(tmp_path):
 def test_auto_follows_the_processor(fast, tmp_path, caplog):
     fast(True)
     assert decided(tmp_path) == "bf16"
-    assert decided(tmp_path, model=ModelConfig(type="blstm")) == "none"
+    assert decided(tmp_path, model="blstm") == "none"
     fast(False)
     with caplog.at_level(logging.INFO):
         assert decided(tmp_path) == "none"

@@ -15,7 +15,7 @@ from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import train
 from asrpar.train.trainer import Trainer
 
-SETTINGS = {"epochs": 2, "model__dilations": "[1]", "batch__size": 1000, "watchdog__timeout_seconds": 60}
+SETTINGS = {"epochs": 2, "models__tdnn__dilations": "[1]", "batch__size": 1000, "watchdog__timeout_seconds": 60}
 
 
 def read(path):

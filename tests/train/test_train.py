@@ -19,8 +19,8 @@ from asrpar.train.config import TrainConfig
 from asrpar.train.model_io import load_acoustic_model
 
 DETERMINISTIC = {
-    "model__dropout": 0.0,
-    "model__jitter": "false",
+    "models__tdnn__dropout": 0.0,
+    "batch__augment__random_start": "false",
     "batch__augment__probability": 0.0,
     "ema__enabled": "false",
 }
@@ -80,7 +80,7 @@ def test_a_training_can_begin_with_the_weights_of_another(mini, alone, tmp_path)
     settings = DETERMINISTIC | {"epochs": 1, "optimizer__lr": 1e-9}
     train(mini, tmp_path / "warm", init_from=alone, **settings)
     assert torch.allclose(weights(tmp_path / "warm"), weights(alone), atol=1e-6)
-    refused = train(mini, tmp_path / "other", init_from=alone, model__channels=24, check=False, **settings)
+    refused = train(mini, tmp_path / "other", init_from=alone, models__tdnn__channels=24, check=False, **settings)
     assert refused.returncode != 0
     assert "a model of other layers or units" in refused.stderr.strip().splitlines()[-1]
     missing = train(mini, tmp_path / "none", init_from=tmp_path / "nowhere", check=False, **settings)
@@ -255,9 +255,9 @@ def test_several_learners_need_a_strategy(mini, tmp_path):
     assert "strategy 'single' trains one learner but was started with 2" in done.stderr
 
 
-@pytest.mark.parametrize(("kind", "extra"), [("tdnnf", {"model__bottleneck": 8}), ("blstm", {"model__cells": 8})])
+@pytest.mark.parametrize(("kind", "extra"), [("tdnnf", "bottleneck"), ("cldnn", "cells"), ("blstm", "cells")])
 def test_other_models_train(mini, tmp_path, kind, extra):
-    train(mini, tmp_path, model__type=kind, epochs=1, **extra)
+    train(mini, tmp_path, model=kind, epochs=1, **{f"models__{kind}__{extra}": 8})
     assert summary(tmp_path)["model"] == kind
 
 

@@ -11,7 +11,7 @@ from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import train
 
-SETTINGS = {"epochs": 2, "model__dilations": "[1]", "batch__size": 1000}
+SETTINGS = {"epochs": 2, "models__tdnn__dilations": "[1]", "batch__size": 1000}
 
 
 def launch(mini, exp, strategy, learners, *options, **settings):

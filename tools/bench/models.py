@@ -18,7 +18,11 @@ from torch.nn import functional as F
 from asrpar.config import load_config
 from asrpar.cpu import lacks_fast_bf16
 from asrpar.feats import Batch
-from asrpar.nn import CtcLoss, LossConfig, ModelConfig, build_model
+from asrpar.nn.losses import ctc
+from asrpar.nn.model import ModelSettings
+from asrpar.nn.models import MODELS as ACOUSTIC_MODELS
+from asrpar.nn.models import build_model
+from asrpar.nn.objective import Sources, Transcripts
 from asrpar.parallel.learner import FlatLearner
 from asrpar.train.config import OptimizerConfig, TrainConfig
 from asrpar.train.learner import AcousticLearner
@@ -62,18 +66,32 @@ class Dnn:
         return F.cross_entropy(module(batch[0]), batch[1])
 
 
+class Numbers(Transcripts):
+    """Transcripts are numbers, each with 25 tokens of its own."""
+
+    num_tokens = 40
+
+    def encode_variants(self, text: str) -> list[list[int]]:
+        g = torch.Generator().manual_seed(int(text))
+        return [torch.randint(1, self.num_tokens, (25,), generator=g).tolist()]
+
+
 class Ctc:
     """An acoustic model of ours on utterances of about 300 frames; ``frames`` of them a rank and step."""
 
-    features, classes = 80, 40
+    features = 80
 
-    def __init__(self, model: ModelConfig, optimizer: OptimizerConfig, autocast: bool, frames: int) -> None:
-        self.model, self.optimizer, self.autocast, self.frames = model, optimizer, autocast, frames
-        self.criterion = CtcLoss(LossConfig())
+    def __init__(
+        self, model: str, settings: ModelSettings, optimizer: OptimizerConfig, autocast: bool, frames: int
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.optimizer, self.autocast, self.frames = optimizer, autocast, frames
+        self.transcripts = Numbers()
+        self.objective = ctc.Loss(ctc.Settings(), Sources(self.transcripts))
 
     def module(self) -> nn.Module:
         torch.manual_seed(0)
-        return build_model(self.model, self.features, self.classes).train()
+        return build_model(self.model, self.settings, self.features, self.objective.num_classes).train()
 
     def batches(self, rank: int) -> list[Batch]:
         return [self.batch(torch.Generator().manual_seed(100 * rank + i)) for i in range(4)]
@@ -82,20 +100,14 @@ class Ctc:
         lens = torch.full((max(1, self.frames // 300),), 300)
         lens -= torch.arange(len(lens)) * 4
         features = torch.randn(len(lens), 300, self.features, generator=g)
-        # Transcripts are numbers of their own; see `encode`.
         texts = [str(int(torch.randint(1000, (1,), generator=g))) for _ in lens]
         frames = int(lens.sum())
-        return Batch(features, lens, texts, texts, frames, frames, 0, 0)
-
-    def encode(self, text: str) -> list[list[int]]:
-        g = torch.Generator().manual_seed(int(text))
-        return [torch.randint(1, self.classes, (25,), generator=g).tolist()]
+        return Batch(features, lens, list(map(self.transcripts.encode_variants, texts)), texts, frames, frames, 0, 0)
 
     def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> AcousticLearner:
         return AcousticLearner(
             self.module(),
-            self.criterion,
-            self.encode,
+            self.objective,
             self.optimizer,
             autocast=self.autocast,
             max_nonfinite=1,
@@ -104,8 +116,8 @@ class Ctc:
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            log_probs, lens = module(batch.features, batch.feature_lens)
-        return self.criterion(log_probs, lens, [self.encode(t) for t in batch.texts])[0] / batch.num_frames
+            output, lens = module(batch.features, batch.feature_lens)
+        return self.objective.loss(output, lens, batch.targets)[0] / batch.num_frames
 
 
 def make_model(name: str) -> Dnn | Ctc:
@@ -113,8 +125,10 @@ def make_model(name: str) -> Dnn | Ctc:
         return Dnn(*map(int, name[3:].split("x")))
     recipe = load_config(TrainConfig, [str(TDNN)], [])
     if name == "tdnn":
-        return Ctc(recipe.model, recipe.optimizer, not lacks_fast_bf16(), recipe.batch.size // 2)
-    return Ctc(ModelConfig(type="blstm", conv_maps=0), recipe.optimizer, False, 1200)
+        settings = ACOUSTIC_MODELS.of(recipe)
+        return Ctc(recipe.model, settings, recipe.optimizer, not lacks_fast_bf16(), recipe.batch.size // 2)
+    settings = ACOUSTIC_MODELS.settings("blstm", {"blstm": {"conv_maps": 0}})
+    return Ctc("blstm", settings, recipe.optimizer, False, 1200)
 
 
 def batch_frames(batch: Any) -> int:

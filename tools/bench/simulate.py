@@ -68,7 +68,7 @@ def bare(config: TrainConfig, learners: int, steps: int) -> tuple[float, int]:
     for _ in range(steps):
         for share in batches:
             batch = next(share, None)
-            if batch is not None and batch.texts:
+            if batch is not None and batch.ids:
                 learner.compute(batch)
                 number += 1
     return time.perf_counter() - begin, number

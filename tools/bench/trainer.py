@@ -8,7 +8,6 @@ in alternation, so that the machine's moods meet both alike; the ratio is the me
 """
 
 import argparse
-import functools
 import json
 import statistics
 import tempfile
@@ -18,13 +17,14 @@ from pathlib import Path
 import torch
 
 from asrpar.config import load_config
-from asrpar.feats import BatchLoader
 from asrpar.info import versions
 from asrpar.lang.lang import Lang
-from asrpar.nn import CtcLoss, build_model
+from asrpar.nn.models import MODELS, build_model
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import STRATEGIES
+from asrpar.train.build import make_loader
 from asrpar.train.config import TrainConfig
+from asrpar.train.objective import make_objective
 from asrpar.train.precision import decide_autocast
 from asrpar.train.trainer import Trainer
 
@@ -32,12 +32,12 @@ from asrpar.train.trainer import Trainer
 class MinimalLoop:
     """Forward, CTC, backward, AdamW."""
 
-    def __init__(self, config, num_features, lang):
+    def __init__(self, config, num_features, objective):
         torch.manual_seed(config.seed)
         self.autocast = config.autocast == "bf16"
-        self.module = build_model(config.model, num_features, lang.num_tokens).train()
-        self.loss = CtcLoss(config.loss)
-        self.encode = functools.cache(lang.encode_variants)
+        settings = MODELS.of(config)
+        self.module = build_model(config.model, settings, num_features, objective.num_classes).train()
+        self.objective = objective
         o = config.optimizer
         self.optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=o.lr, betas=tuple(o.betas), eps=o.eps, weight_decay=o.weight_decay, fused=True
@@ -47,8 +47,8 @@ class MinimalLoop:
         for batch in batches:
             self.optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                log_probs, lens = self.module(batch.features, batch.feature_lens)
-            loss, _ = self.loss(log_probs, lens, [self.encode(t) for t in batch.texts])
+                output, lens = self.module(batch.features, batch.feature_lens)
+            loss, _ = self.objective.loss(output, lens, batch.targets)
             (loss / batch.num_frames).backward()
             self.optimizer.step()
         return sum(batch.num_frames for batch in batches)
@@ -83,9 +83,9 @@ def main():
     sets = [*args.sets, f"exp={exp.name}", f"data.feats={args.feats}", f"data.lang={args.lang}", "epochs=1000"]
     config = load_config(TrainConfig, args.config, sets)
     decide_autocast(config, LocalComm())
-    lang = Lang.load(config.data.lang)
-    loader = BatchLoader(config.data.feats, config.data.train, config.batch, config.seed, 1, 0, augment=True)
-    minimal = MinimalLoop(config, loader.num_features, lang)
+    objective = make_objective(config, Lang.load(config.data.lang))
+    loader = make_loader(config, objective, 1, 0)
+    minimal = MinimalLoop(config, loader.num_features, objective)
     real = TrainerLoop(config)
 
     frames = loader.frames_per_epoch

@@ -26,8 +26,8 @@ def run(spec: str, exp: Path, *sets: str) -> dict:
     sets = (*sets, *(f"strategies.{name}.{setting}" for setting in own))
     settings = [
         f"exp={exp}", f"data.feats={feats}", f"data.lang={lang}", f"strategy={name}", "threads=1", "epochs=2",
-        "device=cpu", "model.channels=16", "model.dilations=[1]", "model.conv_maps=4", "batch.size=1000",
-        "checkpoint.every_steps=3", "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true",
+        "device=cpu", "models.tdnn.channels=16", "models.tdnn.dilations=[1]", "models.tdnn.conv_maps=4",
+        "batch.size=1000", "checkpoint.every_steps=3", "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true",
         "watchdog.timeout_seconds=60", *sets,
     ]  # fmt: skip
     assert train(load_config(TrainConfig, None, settings), comm) == 0

@@ -1,0 +1,100 @@
+"""Layers that acoustic models are built of.
+
+Sources: Waibel et al. 1989 (TDNN); Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural
+networks" (TDNN-F: a layer as the product of two thin ones, the first kept semi-orthogonal, with a bypass).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asrpar.nn.frontend import frame_mask
+
+
+def flip_by_length(x: Tensor, lens: Tensor) -> Tensor:
+    """Reverse each sequence of (N, T, C) within its own length; padding stays at the end. Its own inverse."""
+    t = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(t < lens[:, None], lens[:, None] - 1 - t, t)
+    return x.gather(1, index[:, :, None].expand_as(x))
+
+
+class BlstmLayer(nn.Module):
+    """Two LSTMs, one over time and one against it.
+
+    Packed sequences run step by step on CPUs; reversing each sequence within its length instead gives the same result
+    from the fused kernel.
+    """
+
+    def __init__(self, inputs: int, cells: int) -> None:
+        super().__init__()
+        self.ahead = nn.LSTM(inputs, cells, batch_first=True)
+        self.back = nn.LSTM(inputs, cells, batch_first=True)
+
+    def forward(self, x: Tensor, lens: Tensor) -> Tensor:
+        """(N, T, inputs), lens (N,) -> (N, T, 2 cells)."""
+        ahead = self.ahead(x)[0]
+        back = flip_by_length(self.back(flip_by_length(x, lens))[0], lens)
+        return torch.cat([ahead, back], dim=-1)
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each frame; it keeps no running statistics, so learners need not share any."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T) -> (N, C, T)."""
+        return F.layer_norm(x.transpose(1, 2), (x.shape[1],), self.weight, self.bias).transpose(1, 2)
+
+
+class TdnnLayer(nn.Module):
+    """One residual layer: norm, dilated convolution (through a bottleneck if factored), ReLU, dropout, bypass."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int, bottleneck: int, dropout: float) -> None:
+        super().__init__()
+        padding = dilation * (kernel - 1) // 2
+        self.norm = ChannelNorm(channels)
+        if bottleneck:
+            self.linear = nn.Conv1d(channels, bottleneck, kernel, dilation=dilation, padding=padding, bias=False)
+            self.affine = nn.Conv1d(bottleneck, channels, 1)
+        else:
+            self.linear = nn.Identity()
+            self.affine = nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
+        # One mask for all frames of an utterance, as in Kaldi's TDNN-F: it regularises more, and is drawn T times less.
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(N, C, T), mask (N, 1, T) zero at padding -> (N, C, T)."""
+        y = self.affine(self.linear(self.norm(x) * mask))
+        return x + self.dropout(F.relu(y))
+
+
+class RecurrentLayer(nn.Module):
+    """A residual layer as above, with a bidirectional LSTM in place of the convolution."""
+
+    def __init__(self, channels: int, cells: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.lstm = BlstmLayer(channels, cells)
+        self.project = nn.Identity() if 2 * cells == channels else nn.Linear(2 * cells, channels)
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x: Tensor, lens: Tensor) -> Tensor:
+        """(N, C, T), lens (N,) -> (N, C, T)."""
+        y = self.project(self.lstm(self.norm(x.transpose(1, 2)), lens))
+        return x + self.dropout(y.transpose(1, 2))
+
+
+class TdnnLayers(nn.ModuleList):
+    """`TdnnLayer` one after the other."""
+
+    def forward(self, x: Tensor, lens: Tensor) -> Tensor:
+        """(N, C, T), lens (N,) -> (N, C, T)."""
+        # Padding must stay zero in every layer, or a result would depend on what an utterance is batched with.
+        mask = frame_mask(lens, x.shape[2]).to(x.dtype)[:, None]
+        for layer in self:
+            x = layer(x, mask)
+        return x

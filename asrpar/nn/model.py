@@ -1,0 +1,92 @@
+"""What all acoustic models have in common: the contract, the settings of their front end, how their weights begin."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from asrpar.errors import ConfigError
+from asrpar.rules import below_one, need, one_of
+
+
+@dataclass
+class ModelSettings:
+    """Settings that all models share.
+
+    Attributes:
+        subsampling: input frames for each output frame.
+        conv_maps: feature maps of a convolutional front end (layers over time and frequency); 0 for a linear one.
+        conv_layers: convolutions in it after the first two.
+        dropout: probability, in [0, 1).
+        init: how weights begin. ``torch``: as torch draws them. ``even``: the output layer at zero, so that all classes
+            are equally likely in all frames, and the front end as He et al. 2015, so that speech keeps its size in it.
+            For very small corpora: see `begin_evenly`.
+    """
+
+    subsampling: int = 3
+    conv_maps: int = 32
+    conv_layers: int = 0
+    dropout: float = 0.1
+    init: str = "torch"
+
+    def validate(self) -> None:
+        """Refuse what no field's type can; `ConfigError` with the key and what it may be."""
+        self.at_least(1, "subsampling")
+        self.at_least(0, "conv_maps", "conv_layers")
+        if self.conv_layers and not self.conv_maps:
+            raise ConfigError(f"conv_layers is {self.conv_layers}, but a linear front end (conv_maps=0) has none")
+        below_one(self, "dropout")
+        one_of(self, "init", ("torch", "even"))
+
+    def at_least(self, least: int, *names: str) -> None:
+        """`ConfigError` for the first of these settings that is less."""
+        for name in names:
+            need(self, name, getattr(self, name) >= least, f"must be at least {least}")
+
+
+class AcousticModel(nn.Module):
+    """Features to log-probabilities of classes. A page of `asrpar.nn.models` has one as ``Model``, beside ``Settings``.
+
+    Output frame j belongs to input frame j · ``subsampling``, in training as elsewhere: what moves frames moves them
+    where batches are made, so that targets move along.
+
+    Args:
+        settings: the page's ``Settings``.
+        num_features: filter banks C of the input.
+        num_classes: of the output.
+
+    Attributes:
+        input: the front end; `begin_evenly` draws its weights.
+        output: the last layer.
+        no_bf16_on_cpus: why bfloat16 gains nothing on CPUs that have it; empty where it does.
+    """
+
+    input: nn.Module
+    output: nn.Linear
+    no_bf16_on_cpus: ClassVar[str] = ""
+
+    def __init__(self, settings: ModelSettings, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.subsampling = settings.subsampling
+
+    def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,).
+
+        T' is T / ``subsampling``, rounded up, and so are lens'. What lies behind an utterance's end changes nothing.
+        """
+        raise NotImplementedError
+
+
+def begin_evenly(model: AcousticModel) -> None:
+    """Draw the front end's weights with He's variance (ReLU), its biases at zero; the output layer all at zero.
+
+    Torch's own draw shrinks the signal by sqrt(6) in each ReLU layer, until biases and the edges of a recording
+    outweigh what was said, and a random output layer prefers some unit to the blank between words. CTC pays nothing for
+    a unit that lasts, so that unit can stay there as a filler, and with few recordings the rest is learnt by heart.
+    """
+    for layer in model.input.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    nn.init.zeros_(model.output.weight)
+    nn.init.zeros_(model.output.bias)

@@ -1,0 +1,136 @@
+"""The contract of losses: what a model is trained towards, and what that is made from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+Targets = TypeVar("Targets")
+
+
+class Spoken(Protocol):
+    """An utterance, as far as targets are made from it."""
+
+    id: str
+    text: str
+    num_frames: int
+
+
+class Transcripts(Protocol):
+    """Transcripts as tokens.
+
+    Attributes:
+        num_tokens: classes, the blank (0) included.
+    """
+
+    num_tokens: int
+
+    def encode_variants(self, text: str) -> list[list[int]]:
+        """The token sequences that a transcript may have been spoken as; none if a word has no pronunciation."""
+
+    def unknown(self, text: str) -> set[str]:
+        """The words of a transcript that have no pronunciation."""
+
+    def num_units(self, text: str) -> int:
+        """Tokens of a transcript in its words' first pronunciations; without looking at other ones, so it is quick."""
+
+
+@dataclass(frozen=True)
+class FrameLabels:
+    """A class for each frame.
+
+    Attributes:
+        num_classes: all labels are below it.
+        labels: by utterance, (T,) for each of its frames or (T',) for each output frame of a model; below 0 where a
+            frame has none.
+    """
+
+    num_classes: int
+    labels: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a loss may make targets from; it takes what it needs.
+
+    Attributes:
+        transcripts: as tokens.
+        labels: of frames; None if there are none.
+        subsampling: input frames for each output frame of the model.
+    """
+
+    transcripts: Transcripts | None = None
+    labels: FrameLabels | None = None
+    subsampling: int = 1
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why an utterance is in no loss.
+
+    Attributes:
+        frames: output frames that it would need at least, where it has fewer; 0 if something else is the reason.
+        missing: what there are no targets of, such as words without pronunciation.
+    """
+
+    frames: int = 0
+    missing: tuple[str, ...] = ()
+
+
+class Objective(ABC, Generic[Targets]):
+    """What a model is trained towards. A page of `asrpar.nn.losses` has one as ``Loss``, beside ``Settings``.
+
+    Args:
+        settings: the page's ``Settings``.
+        sources: what targets are made from. Raises `ConfigError` if what is needed is not there.
+
+    Attributes:
+        num_classes: outputs of the model.
+        blank: the class that stands for no token; None where there is no such class.
+        errors_are: what `errors` counts, for people.
+        of_text: targets are made from transcripts.
+        lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
+    """
+
+    blank: ClassVar[int | None] = None
+    errors_are: ClassVar[str] = "frame errors"
+    of_text: ClassVar[bool] = False
+    lacking: ClassVar[str] = "no targets"
+    num_classes: int
+
+    @abstractmethod
+    def targets(self, utterance: Spoken, frames: np.ndarray | None = None) -> Targets:
+        """Make an utterance's targets. The thread that makes batches calls it.
+
+        Args:
+            utterance: whose.
+            frames: (T,) which of the utterance's frames a batch shows, where some were moved or dropped; None if it
+                shows all of them in their order.
+
+        Raises:
+            DataError: what targets are made from does not belong to the utterance.
+        """
+
+    @abstractmethod
+    def loss(self, output: Tensor, lens: Tensor, targets: list[Targets]) -> tuple[Tensor, list[bool]]:
+        """The loss of a batch.
+
+        Args:
+            output: (N, T', C) log-probabilities.
+            lens: (N,) output frames of each utterance.
+            targets: of each utterance.
+
+        Returns:
+            The sum () over frames, in nats, and whether each utterance is in it.
+        """
+
+    @abstractmethod
+    def errors(self, output: Tensor, lens: Tensor, targets: list[Targets]) -> tuple[int, int]:
+        """How often the likeliest classes are wrong, and of how many; the arguments are those of `loss`."""
+
+    def misfit(self, utterance: Spoken, frames: int) -> Misfit | None:
+        """Why an utterance of so many output frames is in no loss; None if it is in it."""
+        return None

@@ -1,0 +1,50 @@
+"""The objective of a training: its loss, and what targets are made from."""
+
+from asrpar.lang.lang import Lang
+from asrpar.nn.losses import LOSSES
+from asrpar.nn.models import MODELS
+from asrpar.nn.objective import FrameLabels, Objective, Sources, Transcripts
+from asrpar.train.config import TrainConfig
+
+
+class LangTranscripts(Transcripts):
+    """Transcripts as tokens of a language folder."""
+
+    def __init__(self, lang: Lang) -> None:
+        self.lang, self.num_tokens = lang, lang.num_tokens
+        self._sizes: dict[str, int | None] = {}
+
+    def encode_variants(self, text: str) -> list[list[int]]:
+        return self.lang.encode_variants(text)
+
+    def unknown(self, text: str) -> set[str]:
+        return {word for word in self.lang.split(text) if self._size(word) is None}
+
+    def num_units(self, text: str) -> int:
+        return sum(self._size(word) or 0 for word in self.lang.split(text))
+
+    def _size(self, word: str) -> int | None:
+        if word not in self._sizes:
+            units = self.lang.pronounce(word)
+            self._sizes[word] = None if units is None else len(units)
+        return self._sizes[word]
+
+
+def subsampling(config: TrainConfig) -> int:
+    """Input frames for each output frame of the model."""
+    return MODELS.of(config).subsampling
+
+
+def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None = None) -> Objective:
+    """What the settings say that a model is trained towards.
+
+    Args:
+        config: of the training.
+        lang: whose units transcripts are made of.
+        labels: of frames, for losses that need them.
+
+    Raises:
+        ConfigError: settings that cannot be used, or what the loss needs is not there.
+    """
+    settings = LOSSES.of(config)
+    return LOSSES.load(config.loss)(settings, Sources(LangTranscripts(lang), labels, subsampling(config)))
