@@ -94,7 +94,7 @@ class Network:
     def allreduce(self, ranks: Sequence[int], nbytes: float) -> float:
         """Seconds to add up ``nbytes`` over ``ranks``, once all have come; n learners, k of them on the fullest node.
 
-        ring: 2 (n − 1) steps with 1/n of the bytes (reduce-scatter, allgather; Patarasu and Yuan 2009, "Bandwidth
+        ring: 2 (n − 1) steps with 1/n of the bytes (reduce-scatter, allgather; Patarasuk and Yuan 2009, "Bandwidth
         optimal all-reduce algorithms"). The slowest link sets the rate. Latencies add up along the ring, which is laid
         out by node and so crosses 2 (nodes − 1) times from one to the next, as NCCL's own model has it
         (src/graph/tuning.cc). Where devices have links of their own between nodes, k rings share the bytes, each
