@@ -156,3 +156,52 @@ def test_the_check_itself_sees_imports(tmp_path):
         ("asrpar.lang", 2, True),
         ("asrpar.nn", 4, False),
     ]
+
+
+# ---- inside parallel: each of these imports only what stands before it
+
+LADDER = [
+    *("flat", "momenta", "trace", "comm", "compress", "contract"),
+    *("learner", "ema", "look", "batchnorm", "faults", "record"),
+    *("local", "gossip", "server", "strategies", "virtual"),
+]
+
+
+def climbing(folder: Path) -> list[str]:
+    """Imports inside ``folder``, laid out as `asrpar.parallel` is, that do not go down `LADDER`."""
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        if own not in LADDER:
+            found.append(f"{own} has no place in LADDER")
+            continue
+        for module, line, _ in imports(path):
+            target = module.removeprefix("asrpar.parallel.").split(".")[0]
+            if module.startswith("asrpar.parallel.") and target not in LADDER[: LADDER.index(own) + 1]:
+                found.append(f"{path.relative_to(folder)}:{line} imports {module}")
+    return found
+
+
+def test_parallel_is_a_ladder():
+    assert climbing(PACKAGE / "parallel") == []
+
+
+def test_a_contract_above_what_it_is_for_is_caught(tmp_path):
+    # As it was once: the contract beside the algorithms, and two files that each knew the other.
+    for name, text in {
+        "strategies/base.py": "from asrpar.parallel.comm import Comm\n",
+        "strategies/ssgd.py": "from asrpar.parallel.strategies.base import Strategy\n",
+        "local/blocks.py": "from asrpar.parallel.strategies.base import Strategy\nimport asrpar.parallel.comm.base\n",
+        "comm/virtual.py": "def world():\n    from asrpar.parallel.virtual.clock import World\n",
+        "virtual/timing.py": "from asrpar.parallel.comm import virtual\n",
+        "wire.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert climbing(tmp_path) == [
+        "comm/virtual.py:2 imports asrpar.parallel.virtual.clock",
+        "local/blocks.py:1 imports asrpar.parallel.strategies.base",
+        "wire has no place in LADDER",
+    ]

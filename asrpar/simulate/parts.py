@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from asrpar.feats import Batch, BatchLoader
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.contract import Strategy
 from asrpar.parallel.record import Entry, Replay, witnessed
-from asrpar.parallel.strategies import Strategy
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.parallel.virtual.comm import VirtualComm
 from asrpar.train.build import Parts, make_learner, pick_device

@@ -107,7 +107,8 @@ def run_all(
 ) -> None:
     """All learners, in virtual time."""
     from asrpar.parallel.virtual.clock import Scheduler
-    from asrpar.parallel.virtual.comm import Shared
+    from asrpar.parallel.virtual.comm import virtual_learners
+    from asrpar.parallel.virtual.group import Shared
     from asrpar.parallel.virtual.network import Network
     from asrpar.simulate.parts import VirtualParts
 
@@ -115,7 +116,7 @@ def run_all(
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
     shared_memory = any(entry.event == "pool" for entries in recorded or () for entry in entries)
-    for comm in Shared(scheduler, Network(cluster), shared_memory=shared_memory).learners(learners):
+    for comm in virtual_learners(Shared(scheduler, Network(cluster), shared_memory=shared_memory), learners):
         scheduler.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
     scheduler.run()
 

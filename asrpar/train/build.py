@@ -15,8 +15,8 @@ from asrpar.lang.lang import Lang
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm, LocalComm
+from asrpar.parallel.contract import Strategy
 from asrpar.parallel.record import Recording, witnessed
-from asrpar.parallel.strategies import Strategy
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
 from asrpar.train.fit import check_set

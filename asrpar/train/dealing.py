@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from asrpar.errors import ConfigError
 from asrpar.feats import Batch, BatchLoader
 from asrpar.parallel.comm import Comm, LearnerLost
-from asrpar.parallel.strategies import Strategy
+from asrpar.parallel.contract import Strategy
 from asrpar.train.build import without_speech
 from asrpar.train.survive import Members, go_on, regroup
 

@@ -7,7 +7,7 @@ import torch
 
 from asrpar.errors import ConfigError
 from asrpar.log import get_logger
-from asrpar.parallel.gossip.strategy import Gossip
+from asrpar.parallel.contract import Gossip
 from asrpar.train.identity import Identity, other_data
 
 if TYPE_CHECKING:

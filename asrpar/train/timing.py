@@ -11,8 +11,9 @@ from typing import Any
 from asrpar.log import get_logger
 from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm.clocks import common_origin
 from asrpar.parallel.trace import Count
-from asrpar.parallel.trace.file import TraceFile, common_origin
+from asrpar.parallel.trace.file import TraceFile
 from asrpar.train.config import TraceConfig
 
 log = get_logger(__name__)

@@ -11,7 +11,8 @@ import greenlet
 import asrpar.parallel.comm
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
-from asrpar.parallel.virtual.comm import Shared, VirtualComm
+from asrpar.parallel.virtual.comm import VirtualComm, virtual_learners
+from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
 
 
@@ -20,7 +21,9 @@ def on_virtual(
 ) -> Scheduler:
     """Call ``run(comm)`` for each of ``size`` learners; the clock afterwards."""
     scheduler = Scheduler()
-    for comm in Shared(scheduler, Network(cluster or Cluster(nodes=size)), shared_memory=shared_memory).learners(size):
+    for comm in virtual_learners(
+        Shared(scheduler, Network(cluster or Cluster(nodes=size)), shared_memory=shared_memory), size
+    ):
         scheduler.begin(lambda comm=comm: run(comm), comm.rank, "learner")
     scheduler.run()
     return scheduler

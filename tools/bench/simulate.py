@@ -22,7 +22,8 @@ from asrpar.info import versions
 from asrpar.parallel.strategies import STRATEGIES, make_strategy
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter
-from asrpar.parallel.virtual.comm import Shared, VirtualComm
+from asrpar.parallel.virtual.comm import VirtualComm, virtual_learners
+from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
 from asrpar.train.config import TrainConfig
@@ -51,7 +52,7 @@ def simulated(config: TrainConfig, learners: int, steps: int) -> float:
         strategy.finish()
         strategy.close()
 
-    for comm in Shared(scheduler, Network(cluster)).learners(learners):
+    for comm in virtual_learners(Shared(scheduler, Network(cluster)), learners):
         scheduler.begin(lambda comm=comm: run(comm), comm.rank, "learner")
     scheduler.run()
     return time.perf_counter() - begin
@@ -61,7 +62,7 @@ def bare(config: TrainConfig, learners: int, steps: int) -> tuple[float, int]:
     """Wall seconds of the same gradients one after the other, and how many there are."""
     parts = VirtualParts(config, Cluster(compute=Compute(frames_per_second=1e4)))
     loaders = [parts.loader(learners, rank) for rank in range(learners)]
-    comm = Shared(Scheduler(), Network(parts.cluster)).learners(1)[0]
+    comm = virtual_learners(Shared(Scheduler(), Network(parts.cluster)), 1)[0]
     learner = parts.learner(parts.lang(), loaders[0].num_features, comm)
     batches: list[list[Batch]] = [loader.epoch(0) for loader in loaders]
     begin, number = time.perf_counter(), 0

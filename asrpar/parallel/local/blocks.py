@@ -26,7 +26,7 @@ from asrpar.parallel.comm.base import Pending
 from asrpar.parallel.compress.wire import Wire, need_plain_wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.outer import OuterOptimizer
-from asrpar.parallel.strategies.ssgd import sum_gradient, update
+from asrpar.parallel.local.sums import sum_gradient, update
 
 
 @dataclass

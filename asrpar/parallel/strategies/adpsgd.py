@@ -24,10 +24,9 @@ from typing import Any
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
-from asrpar.parallel.contract import Learner
+from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.gossip.replica import EXCHANGE
 from asrpar.parallel.gossip.shared import make_replica
-from asrpar.parallel.gossip.strategy import Gossip
 
 DONE = EXCHANGE + 1
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire, need_plain_wire
-from asrpar.parallel.contract import Learner
-from asrpar.parallel.gossip.strategy import Gossip
+from asrpar.parallel.contract import Gossip, Learner
 
 
 @dataclass

@@ -19,11 +19,10 @@ import torch
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
-from asrpar.parallel.contract import Learner
+from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.flat import all_finite
 from asrpar.parallel.gossip.graphs import check_doubly_stochastic
 from asrpar.parallel.gossip.mixer import Mixer, MixingSettings, mixing_matrices
-from asrpar.parallel.gossip.strategy import Gossip
 
 
 @dataclass

@@ -22,8 +22,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
-from asrpar.parallel.contract import Learner
-from asrpar.parallel.gossip.strategy import Gossip
+from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import adpsgd
 

@@ -20,10 +20,9 @@ from torch import Tensor
 
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
-from asrpar.parallel.contract import Learner
+from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.gossip.graphs import check_column_stochastic
 from asrpar.parallel.gossip.mixer import Mixer, MixingSettings, mixing_matrices
-from asrpar.parallel.gossip.strategy import Gossip
 
 
 @dataclass

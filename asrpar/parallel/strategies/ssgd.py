@@ -19,6 +19,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.buckets import Buckets
+from asrpar.parallel.local.sums import sum_gradient, update
 
 
 @dataclass
@@ -53,18 +54,3 @@ class Algorithm(Strategy):
         else:
             sum_gradient(self.learner, self.comm, self.wire, batch)
         return update(self.learner) > 0
-
-
-def sum_gradient(learner: Learner, comm: Comm, wire: Wire, batch: Any | None) -> None:
-    """``learner.message``: the gradient of ``batch`` and its frames, summed over all learners."""
-    learner.message[-1] = learner.gradient(batch)
-    wire.allreduce(comm, learner.message, exact=1, over_frames=True)
-
-
-def update(learner: Learner) -> float:
-    """A local step with the mean gradient in ``learner.message``; returns the frames behind it, all learners' alike."""
-    frames = learner.message[-1].item()
-    if frames:
-        # A gradient that is not finite on one learner is not finite in the sum: all learners skip it alike.
-        learner.apply(frames)
-    return frames

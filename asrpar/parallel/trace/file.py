@@ -6,43 +6,13 @@ file, so that the trace of a run that was killed can be looked at. For all ranks
 """
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from asrpar.files.paths import naming
 from asrpar.log import get_logger
-from asrpar.parallel.comm import Comm
-from asrpar.parallel.trace import RecordingTrace
+from asrpar.parallel.trace.spans import RecordingTrace
 
 log = get_logger(__name__)
-ROUNDS = 5
-
-
-def common_origin(comm: Comm, clock: Callable[[], int] = time.perf_counter_ns) -> int:
-    """The moment on this rank's clock, in nanoseconds, at which rank 0 met the others. Collective.
-
-    Ranks of one machine share its clock. Between machines it is estimated from barriers, which all ranks leave at about
-    the same time: good to some network latencies.
-    """
-    stamps = []
-    for _ in range(ROUNDS):
-        comm.barrier()
-        stamps.append(clock())
-    machine = _machine()
-    their_machine, theirs = comm.broadcast_object((machine, stamps))
-    if machine and machine == their_machine:
-        return theirs[-1]
-    return theirs[-1] + int(statistics.median(a - b for a, b in zip(stamps, theirs, strict=True)))
-
-
-def _machine() -> str:
-    """The same for two processes if and only if they share a kernel; empty if that cannot be told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:
-        return ""
 
 
 class TraceFile:
@@ -52,7 +22,7 @@ class TraceFile:
         path: replaced if it exists.
         trace: whose events are taken.
         rank: becomes the process of the viewer; activities are its threads.
-        origin: `common_origin`.
+        origin: `asrpar.parallel.comm.clocks.common_origin`.
     """
 
     def __init__(self, path: Path, trace: RecordingTrace, rank: int, origin: int) -> None:

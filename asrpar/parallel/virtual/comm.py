@@ -8,40 +8,11 @@ from torch import Tensor
 
 from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Message, Outgoing, buffer_for
 from asrpar.parallel.trace import RecordingTrace, Trace
-from asrpar.parallel.virtual.clock import Activity, Event, Lock, Scheduler
-from asrpar.parallel.virtual.group import Box, Collective, Group
-from asrpar.parallel.virtual.network import Network
+from asrpar.parallel.virtual.clock import Activity, Event, Lock
+from asrpar.parallel.virtual.group import Box, Collective, Group, Shared
 from asrpar.parallel.virtual.trace import VirtualTrace
 
 _HEADER = 8 * (2 + MAX_NUMBERS)
-# Vectors of so few numbers are counters, whatever a vector stands for.
-_COUNTERS = 4
-
-
-class Shared:
-    """What the learners of one run share: the clock, the network, and how many bytes a number stands for.
-
-    Args:
-        scheduler: the clock.
-        network: the links.
-        scale: real numbers that one element of a vector stands for, where vectors are shorter than they would be.
-        shared_memory: whether learners can read and write each other's memory, which takes no virtual time; for the
-            replay of a run whose learners could.
-    """
-
-    def __init__(self, scheduler: Scheduler, network: Network, scale: float = 1.0, shared_memory: bool = False) -> None:
-        self.scheduler, self.network, self.scale, self.shared_memory = scheduler, network, scale, shared_memory
-
-    def bytes(self, x: Tensor | None) -> float:
-        """That ``x`` has on its way."""
-        if x is None:
-            return 0.0
-        return x.nbytes * self.scale if x.numel() > _COUNTERS else x.nbytes
-
-    def learners(self, size: int) -> list["VirtualComm"]:
-        """The transport of each of ``size`` learners."""
-        group = Group(self, list(range(size)))
-        return [VirtualComm(group, rank) for rank in range(size)]
 
 
 class Arrival:
@@ -53,7 +24,7 @@ class Arrival:
     def wait(self) -> None:
         """Return once it is complete."""
         with self.comm.trace.span("wait", bytes=self.nbytes):
-            self.comm._attend(self.collective)
+            self.collective.attend(self.comm.scheduler)
         self.take(self.collective.result)
 
 
@@ -106,7 +77,7 @@ class VirtualComm(Comm):
         """Sum in the order of ranks."""
         nbytes = self.shared.bytes(x)
         with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
-            self._attend(collective := self._sum(x, nbytes))
+            (collective := self._sum(x, nbytes)).attend(self.scheduler)
         x.copy_(collective.result)
 
     def allreduce_begin(self, x: Tensor) -> Arrival:
@@ -123,7 +94,7 @@ class VirtualComm(Comm):
             return brought[root].clone(), self.shared.network.broadcast(self.group.ranks, nbytes)
 
         with self.trace.span("broadcast", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(collective := self._come(x, finish))
+            (collective := self._come(x, finish)).attend(self.scheduler)
         x.copy_(collective.result)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
@@ -131,7 +102,7 @@ class VirtualComm(Comm):
         nbytes = self.shared.bytes(outgoing)
         with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
             free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
-            message = self._take(self.group.exchanges[self.rank, peer], None)
+            message = self.group.exchanges[self.rank, peer].take(self.scheduler, None)
             if free > self.scheduler.now:
                 self.scheduler.sleep(free - self.scheduler.now)
         incoming.view(-1).copy_(message.payload)
@@ -145,7 +116,7 @@ class VirtualComm(Comm):
             return copies, self.shared.network.alltoall(self.group.ranks, nbytes)
 
         with self.trace.span("alltoall", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(collective := self._come(outgoing, finish))
+            (collective := self._come(outgoing, finish)).attend(self.scheduler)
         for rank, row in enumerate(incoming):
             row.copy_(collective.result[rank][self.rank])
 
@@ -158,19 +129,19 @@ class VirtualComm(Comm):
             return rows, self.shared.network.allgather(self.group.ranks, nbytes)
 
         with self.trace.span("allgather", bytes=nbytes, sent=self._share(nbytes)):
-            self._attend(collective := self._come(outgoing, finish))
+            (collective := self._come(outgoing, finish)).attend(self.scheduler)
         incoming.copy_(collective.result)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """The very objects; takes the time of a barrier."""
         with self.trace.span("allgather_object"):
-            self._attend(collective := self._come(value, self._listed))
+            (collective := self._come(value, self._listed)).attend(self.scheduler)
         return list(collective.result)
 
     def barrier(self) -> None:
         """Return once every rank has arrived."""
         with self.trace.span("barrier"):
-            self._attend(self._come(None, self._listed))
+            self._come(None, self._listed).attend(self.scheduler)
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Return when the sender's end of the link is free of the message."""
@@ -192,7 +163,7 @@ class VirtualComm(Comm):
     def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next message that has arrived here."""
         with self.trace.span("wait"):
-            message = self._take(self.group.boxes[self.rank], source)
+            message = self.group.boxes[self.rank].take(self.scheduler, source)
         if message.payload is None:
             return message
         count = message.payload.numel()
@@ -213,7 +184,7 @@ class VirtualComm(Comm):
 
         if not self.shared.shared_memory:
             return None
-        self._attend(collective := self._come(like, finish))
+        (collective := self._come(like, finish)).attend(self.scheduler)
         return collective.result
 
     def channel(self) -> "VirtualComm":
@@ -232,7 +203,7 @@ class VirtualComm(Comm):
             ranks = self.group.ranks
             return {c: Group(self.shared, [ranks[r] for r in range(self.size) if brought[r] == c]) for c in colors}, 0
 
-        self._attend(collective := self._come(color, finish))
+        (collective := self._come(color, finish)).attend(self.scheduler)
         if color is None:
             return None
         group = collective.result[color]
@@ -289,20 +260,8 @@ class VirtualComm(Comm):
             collective.brought.clear()
             begin = max(self.scheduler.now, self.group.busy_until)
             self.group.busy_until = begin + seconds
-            self.scheduler.at(self.group.busy_until - self.scheduler.now, lambda _: self._end(collective))
+            self.scheduler.at(self.group.busy_until - self.scheduler.now, lambda _: collective.end())
         return collective
-
-    @staticmethod
-    def _end(collective: Collective) -> None:
-        collective.over = True
-        for activity in collective.waiting:
-            activity.switch()
-
-    def _attend(self, collective: Collective) -> None:
-        """Wait for a collective's end."""
-        if not collective.over:
-            collective.waiting.append(self.scheduler.current())
-            self.scheduler.park("the other learners")
 
     def _deliver(self, dest: int, box: Box, kind: int, numbers: tuple[float, ...], payload: Tensor | None) -> float:
         """Send a message on its way; the moment at which this end of the link is free of it."""
@@ -313,29 +272,11 @@ class VirtualComm(Comm):
         copy = None if payload is None or not payload.numel() else payload.detach().reshape(-1).clone()
         message = Message(self.rank, kind, numbers, copy)
         self.mark("send")
-
-        def arrive(_: object) -> None:
-            box.messages.append(message)
-            if box.waiting is not None and box.source in (None, self.rank):
-                activity, box.waiting = box.waiting, None
-                activity.switch()
-
-        self.scheduler.at(arrival - self.scheduler.now, arrive)
+        self.scheduler.at(arrival - self.scheduler.now, lambda _: box.put(message))
         return free
 
-    def _take(self, box: Box, source: int | None) -> Message:
-        """The oldest message from ``source``, or from anybody."""
-        message = self._find(box, source)
-        if message is None:
-            box.waiting, box.source = self.scheduler.current(), source
-            self.scheduler.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
-            message = self._find(box, source)
-        return message
 
-    @staticmethod
-    def _find(box: Box, source: int | None) -> Message | None:
-        for at, message in enumerate(box.messages):
-            if source is None or message.source == source:
-                del box.messages[at]
-                return message
-        return None
+def virtual_learners(shared: Shared, size: int) -> list[VirtualComm]:
+    """The transport of each of ``size`` learners."""
+    group = Group(shared, list(range(size)))
+    return [VirtualComm(group, rank) for rank in range(size)]

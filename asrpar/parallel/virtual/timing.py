@@ -20,7 +20,8 @@ from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy, sett
 from asrpar.parallel.trace import Count, Trace
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
-from asrpar.parallel.virtual.comm import Shared, VirtualComm
+from asrpar.parallel.virtual.comm import VirtualComm, virtual_learners
+from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
 
 # A model is so many parameters of equal size; backward completes them one after the other, the last one first.
@@ -215,7 +216,7 @@ def simulate_timing(
 
     scheduler = Scheduler()
     race = Race(scheduler, workers * steps)
-    comms = Shared(scheduler, Network(cluster), scale).learners(learners)
+    comms = virtual_learners(Shared(scheduler, Network(cluster), scale), learners)
     paces = [Pace() for _ in comms]
     for comm in comms:
         comm.trace = Tally()

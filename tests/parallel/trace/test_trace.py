@@ -7,8 +7,9 @@ import time
 import pytest
 
 from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.comm.clocks import common_origin
 from asrpar.parallel.trace import LAST_CLASS, RecordingTrace, Trace, timed
-from asrpar.parallel.trace.file import TraceFile, common_origin
+from asrpar.parallel.trace.file import TraceFile
 
 
 class Clock:
@@ -195,7 +196,8 @@ from pathlib import Path
 import torch
 from asrpar.parallel.comm import world
 from asrpar.parallel.trace import RecordingTrace
-from asrpar.parallel.trace.file import TraceFile, common_origin
+from asrpar.parallel.comm.clocks import common_origin
+from asrpar.parallel.trace.file import TraceFile
 
 comm = world()
 comm.trace = trace = RecordingTrace(1000)
