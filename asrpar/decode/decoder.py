@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from asrpar.decode.config import DecodeConfig
-from asrpar.decode.engine import MADE_BY, BestPath, Search, SearchEngine, Symbols
+from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols
 from asrpar.decode.engines import ENGINES
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.scales import DEFAULT_POINT, Scaled, SearchPoint
 from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import check_checksums
+from asrpar.graph.folder import MADE_BY
 from asrpar.lang.symbols import read_symbols
 
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from asrpar.decode.scales import AXES, Scaled
 
-MADE_BY = "asrpar make-graph (stage 5)"
-
 
 @dataclass(frozen=True)
 class Symbols:

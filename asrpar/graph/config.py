@@ -1,7 +1,9 @@
 """Settings of stage 5: the decoding graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.rules import need
 
 
@@ -10,12 +12,13 @@ class GraphConfig:
     """Everything that `asrpar make-graph` needs.
 
     Attributes:
-        topology: how classes follow each other: ctc; ctc_modified, in which equal units need no blank between them, for
-            thousands of units, with which the graph of ctc would have tens of millions of arcs.
+        topology: how classes of frames follow each other.
+        topologies: settings of topologies by name; their keys are checked.
         max_states: stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
     """
 
-    topology: str = "ctc"
+    topology: str = field(default="ctc", metadata=TOPOLOGIES.chosen)
+    topologies: dict[str, Any] = field(default_factory=dict)
     max_states: int = 20_000_000
 
     def validate(self) -> None:

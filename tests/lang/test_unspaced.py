@@ -94,7 +94,7 @@ def test_aishell(tmp_path):
     lines = (Path(os.environ["ASRPAR_CORPORA"]) / "aishell_sample" / "transcript.txt").read_text().splitlines()
     texts = [line.split(maxsplit=1)[1] for line in lines][::40]
     lang = make_lang(tmp_path, write_manifests(tmp_path / "m", {"train": texts}))
-    make_graph(GraphConfig("ctc_modified"), tmp_path / "lang", tmp_path / "graph")
+    make_graph(GraphConfig(topology="ctc_modified"), tmp_path / "lang", tmp_path / "graph")
     fst = kaldifst.StdVectorFst.read(str(tmp_path / "graph/HLG.fst"))
     for text in texts[:20]:
         frames = [x for i in lang.encode(text) for x in (0, i)]

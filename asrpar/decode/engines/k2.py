@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from asrpar.decode.engine import MADE_BY, BestPath, Search, SearchEngine, Symbols, packs
+from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols, packs
 from asrpar.decode.scales import Scaled
 from asrpar.errors import AsrparError, DataError
-from asrpar.files.paths import check_opens, require_file
+from asrpar.files.paths import check_opens
+from asrpar.graph.folder import graph_file
 from asrpar.rules import need, positive
 
 
@@ -38,12 +39,11 @@ class Settings:
 
 
 class Engine(SearchEngine):
-    """Pruned intersection of ``HLG.pt`` with a batch of log-probabilities."""
+    """Pruned intersection of k2's graph with a batch of log-probabilities."""
 
     def __init__(self, settings: Settings, symbols: Symbols, graph: Path, device: str) -> None:
         self.k2 = import_k2()
-        path = graph / "HLG.pt"
-        require_file(path, MADE_BY)
+        path = graph_file(graph, "pt")
         self.files = [path]
         self.settings = settings
         self.device = device

@@ -13,10 +13,11 @@ import kaldi_decoder
 import kaldifst
 import numpy as np
 
-from asrpar.decode.engine import MADE_BY, BestPath, Search, SearchEngine, Symbols, packs
+from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols, packs
 from asrpar.decode.scales import Scaled
 from asrpar.errors import DataError
-from asrpar.files.paths import check_opens, require_file
+from asrpar.files.paths import check_opens
+from asrpar.graph.folder import graph_file
 from asrpar.rules import need, not_negative, positive
 from asrpar.workers import Workers
 
@@ -47,11 +48,10 @@ class Settings:
 
 
 class Engine(SearchEngine):
-    """Beam search over ``HLG.fst``; each process loads the graph once."""
+    """Beam search over OpenFst's graph; each process loads the graph once."""
 
     def __init__(self, settings: Settings, symbols: Symbols, graph: Path, device: str) -> None:
-        self.fst = graph / "HLG.fst"
-        require_file(self.fst, MADE_BY)
+        self.fst = graph_file(graph, "fst")
         self.files = [self.fst]
         self.jobs = settings.jobs or len(os.sched_getaffinity(0))
         self._searcher = Searcher(

@@ -95,6 +95,14 @@ def test_missing_file(tmp_path, write_graph_, one_job, name):
         make_decoder(one_job, tmp_path / "graph", 0.03)
 
 
+def test_the_graph_is_called_as_graph_yaml_says(tmp_path, write_graph_, one_job):
+    write_graph_(tmp_path / "graph")
+    (tmp_path / "graph" / "HLG.fst").rename(tmp_path / "graph" / "HCLG.fst")
+    (tmp_path / "graph" / "graph.yaml").write_text("graph: HCLG\n")
+    with make_decoder(one_job, tmp_path / "graph", 0.03) as engine:
+        assert engine.decode([("w", path_of([1, 3, 0, 3]))])[0].words == ["A", "CC"]
+
+
 def test_no_graph(one_job):
     with pytest.raises(AsrparError, match="needs --graph"):
         make_decoder(one_job, None, 0.03)

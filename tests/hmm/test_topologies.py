@@ -1,0 +1,79 @@
+import itertools
+
+import kaldifst
+import pytest
+
+from asrpar.errors import ConfigError
+from asrpar.graph.compose import graph_size
+from asrpar.hmm.topologies import TOPOLOGIES, ctc
+from asrpar.hmm.topologies.contract import UnitTopology
+
+
+def make(name):
+    return TOPOLOGIES.load(name)(TOPOLOGIES.settings(name))
+
+
+def read(h, classes):
+    """What a transducer makes of frames: the sequences of units."""
+    found = {(h.start, ())}
+    for k in classes:
+        found = {
+            (arc.nextstate, units + ((arc.olabel,) if arc.olabel else ()))
+            for state, units in found
+            for arc in kaldifst.ArcIterator(h, state)
+            if arc.ilabel == k + 1
+        }
+    return {units for state, units in found if h.final(state).value != float("inf")}
+
+
+def collapse(classes, blank=0):
+    return tuple(k for k, _ in itertools.groupby(classes) if k != blank)
+
+
+@pytest.mark.parametrize("name", list(TOPOLOGIES))
+def test_every_topology_keeps_the_contract(name):
+    topology = make(name)
+    assert isinstance(topology, UnitTopology)
+    h = topology.transducer([2, 5])
+    arcs = [arc for s in kaldifst.StateIterator(h) for arc in kaldifst.ArcIterator(h, s)]
+    assert {arc.olabel for arc in arcs} == {0, 2, 5} and all(arc.ilabel for arc in arcs)
+    if topology.blank is not None:
+        assert read(h, [topology.blank] * 3) == {()}
+    assert read(h, [2, 2, 5]) >= {(2, 5)}
+
+
+def test_ctc_collapses_repeats_and_takes_out_blanks():
+    h = make("ctc").transducer([1, 2])
+    for classes in itertools.product(range(3), repeat=5):
+        assert read(h, classes) == {collapse(classes)}
+    assert read(h, [3]) == set()
+
+
+def test_equal_units_need_no_blank_in_modified_ctc():
+    h = make("ctc_modified").transducer([1, 2])
+    for classes in itertools.product(range(3), repeat=5):
+        runs = [[k, len(list(run))] for k, run in itertools.groupby(classes) if k]
+        # Each run of n frames of a unit is one to n of it.
+        choices = [[(k,) * m for m in range(1, n + 1)] for k, n in runs]
+        assert read(h, classes) == {sum(choice, ()) for choice in itertools.product(*choices)}
+
+
+def test_sizes():
+    """The reason to have both."""
+    arcs = {name: [graph_size(make(name).transducer(range(1, n + 1)))[1] for n in (10, 100)] for name in TOPOLOGIES}
+    assert arcs["ctc"] == [121, 10201] and arcs["ctc_modified"] == [41, 401]
+
+
+def test_many_units_are_warned_of(caplog, monkeypatch):
+    monkeypatch.setattr(ctc, "MANY_UNITS", 5)
+    make("ctc").transducer(range(1, 6))
+    assert not caplog.records
+    make("ctc").transducer(range(1, 7))
+    assert "with 6 units the graph of ctc is very large: topology=ctc_modified makes a small one" in caplog.text
+
+
+def test_unknown_topologies():
+    with pytest.raises(ConfigError, match=r"topology 'ctc_modifid' is unknown; did you mean 'ctc_modified'\?"):
+        TOPOLOGIES.settings("ctc_modifid")
+    with pytest.raises(ConfigError, match=r"key 'topologies\.ctc\.x' is unknown"):
+        TOPOLOGIES.settings("ctc_modified", {"ctc": {"x": 1}})
