@@ -39,7 +39,6 @@ class ShardWriter(FeaturesWriter):
 
     @property
     def storage_path(self) -> str:
-        """The shard's file."""
         return self._path
 
     def _header(self) -> None:
@@ -48,7 +47,6 @@ class ShardWriter(FeaturesWriter):
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def write(self, key: str, value: np.ndarray) -> str:
-        """Append ``value`` (T, C)."""
         if self._columns is None:
             self._columns = value.shape[1]
             self._header()
@@ -57,7 +55,6 @@ class ShardWriter(FeaturesWriter):
         return f"{first}:{len(value)}"
 
     def close(self) -> None:
-        """Write the final header."""
         if not self._file.closed:
             self._file.seek(0)
             self._header()
@@ -77,7 +74,6 @@ class ShardReader(FeaturesReader):
         self._path = str(storage_path)
 
     def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
-        """Rows of one matrix, (T, C) float32."""
         return np.array(read_shard(self._path, key)[left_offset_frames:right_offset_frames], dtype=np.float32)
 
 
@@ -94,11 +90,9 @@ class KaldiArkWriter(FeaturesWriter):
 
     @property
     def storage_path(self) -> str:
-        """The scp file in which the key is looked up."""
         return str(self._scp)
 
     def write(self, key: str, value: np.ndarray) -> str:
-        """Append one matrix (T, C)."""
         offset = self._file.tell() + len(key.encode()) + 1
         kaldiio.save_ark(self._file, {key: np.ascontiguousarray(value, dtype=np.float32)})
         self._lines.append(f"{key} {self._final_ark}:{offset}\n")
@@ -118,7 +112,6 @@ class KaldiArkReader(FeaturesReader):
         self._path = str(storage_path)
 
     def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
-        """Rows of one matrix, (T, C) float32."""
         return read_kaldi(self._path, key)[left_offset_frames:right_offset_frames]
 
 

@@ -1,7 +1,7 @@
 """Manifests of a Kaldi data folder."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lhotse import Recording, SupervisionSegment
@@ -93,23 +93,10 @@ def import_split(
     supervisions = []
     for utt, segment in segments.items():
         recording = recordings[segment.recording]
-        whole = recording.num_samples / recording.sampling_rate
-        end = whole if segment.end is None else segment.end
-        channel = segment.channel if segment.channel is not None else recording.channel_ids[0]
-        if channel not in recording.channel_ids or (segment.channel is None and recording.num_channels > 1):
-            problems.error(
-                Path("segments"),
-                f"'{utt}': recording '{recording.id}' has {recording.num_channels} channels; name an existing one in "
-                "the fifth column of segments",
-            )
-        if segment.start >= whole or end > whole + OVERSHOOT:
-            problems.error(
-                Path("segments"), f"'{utt}' ends at {end:g} s, its recording '{recording.id}' at {whole:.3f} s"
-            )
-        elif end > whole + 0.5 / recording.sampling_rate:
-            end, cut_short = whole, cut_short + (segment.recording not in audio)
-        elif end > whole - 0.5 / recording.sampling_rate:
-            end = whole  # the file has it rounded
+        for fault in _misfits(utt, segment, recording):
+            problems.error(Path("segments"), fault)
+        end, cut = _end(segment, recording)
+        cut_short += cut and segment.recording not in audio
         speaker = data.utt2spk[utt]
         supervisions.append(
             SupervisionSegment(
@@ -118,7 +105,7 @@ def import_split(
                 start=segment.start,
                 # Lhotse keeps eight digits; without rounding a difference of floats would have sixteen.
                 duration=end if segment.start == 0 else round(end - segment.start, 8),
-                channel=channel,
+                channel=recording.channel_ids[0] if segment.channel is None else segment.channel,
                 text=data.text[utt],
                 speaker=speaker,
                 gender=data.spk2gender.get(speaker),
@@ -129,3 +116,25 @@ def import_split(
     if cut_short:
         log.warning("%s: %d segments outlast their recording by up to %g s and were cut", where, cut_short, OVERSHOOT)
     return Split(list(recordings.values()), supervisions)
+
+
+def _misfits(utt: str, segment: Segment, recording: Recording) -> Iterator[str]:
+    """What of a segment its recording has not."""
+    channel, channels = segment.channel, recording.channel_ids
+    if channel not in channels if channel is not None else len(channels) > 1:
+        yield (
+            f"'{utt}': recording '{recording.id}' has {len(channels)} channels; name an existing one in the fifth "
+            "column of segments"
+        )
+    whole = recording.duration
+    end = whole if segment.end is None else segment.end
+    if segment.start >= whole or end > whole + OVERSHOOT:
+        yield f"'{utt}' ends at {end:g} s, its recording '{recording.id}' at {whole:.3f} s"
+
+
+def _end(segment: Segment, recording: Recording) -> tuple[float, bool]:
+    """Where a segment ends in s, and whether it is cut there: not where the file has only rounded its end."""
+    whole, half_a_sample = recording.duration, 0.5 / recording.sampling_rate
+    if segment.end is None or segment.end > whole - half_a_sample:
+        return whole, segment.end is not None and segment.end > whole + half_a_sample
+    return segment.end, False
