@@ -13,7 +13,7 @@ from asrpar.errors import ConfigError
 if TYPE_CHECKING:
     from asrpar.settings import Setting
 
-# name of a section: (class of its settings or family of choices, what reads them and from where)
+# name of a section: (class of its settings, what reads them and from where)
 SECTIONS: dict[str, tuple[str, str]] = {
     "features": ("asrpar.feats.config.FeatureConfig", "`asrpar extract-features`, `conf/feats.yaml`"),
     "lang": ("asrpar.lang.config.LangConfig", "`asrpar prepare-lang`, `conf/lang.yaml`"),

@@ -3,6 +3,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -75,9 +76,9 @@ def test_lengths_of_batches_are_few():
 @pytest.mark.parametrize("cache_mb", [0, 2000])
 def test_going_on_is_exact(feats: Path, cache_mb: int):
     config = load_config(BatchConfig, None, ["size=1500", "augment.time_warp=3", f"cache_mb={cache_mb}"])
-    whole = list(BatchLoader(feats, "train", config, 1, 2, 1).epoch(2))
+    whole = list(BatchLoader(feats, "train", config, 1, 2, 1, stride=3).epoch(2))
     for start in (0, 1, len(whole) - 1, len(whole)):
-        loader = BatchLoader(feats, "train", config, 1, 2, 1)
+        loader = BatchLoader(feats, "train", config, 1, 2, 1, stride=3)
         list(islice(loader.epoch(1), 3))  # what was loaded before makes no difference
         rest = list(loader.epoch(2, start))
         assert len(rest) == len(whole) - start and all(map(equal, rest, whole[start:]))
@@ -94,6 +95,50 @@ def test_augmentation_differs_by_epoch_and_leaves_the_cache_alone(feats: Path):
     other = {i: f for b in loader.epoch(1) for i, f in zip(b.ids, b.features, strict=True)}
     pairs = [(f, other[i]) for i, f in zip(first.ids, first.features, strict=True)]
     assert any(not torch.equal(f[: len(g)], g[: len(f)]) for f, g in pairs)
+
+
+class Numbered:
+    """Targets are the numbers of the frames that a batch shows."""
+
+    def targets(self, utterance, frames=None):
+        return np.arange(utterance.num_frames) if frames is None else frames
+
+
+def test_utterances_begin_at_any_frame_of_the_first_stride_and_targets_move_along(feats: Path):
+    none = AugmentConfig(probability=0.0)
+    loader = BatchLoader(feats, "train", BatchConfig(augment=none), 1, objective=Numbered(), stride=3)
+    index = {u.id: i for i, u in enumerate(loader.store.utterances)}
+    begins = []
+    for batch in loader.epoch(0):
+        for n, (name, shown) in enumerate(zip(batch.ids, batch.targets, strict=True)):
+            whole = loader.store.load(index[name])
+            assert len(shown) == batch.feature_lens[n] and shown[-1] == len(whole) - 1
+            np.testing.assert_array_equal(batch.features[n, : len(shown)].numpy(), whole[shown])
+            assert (batch.features[n, len(shown) :] == 0).all()
+            begins.append(int(shown[0]))
+        assert batch.num_frames == sum(len(loader.store.load(index[name])) for name in batch.ids)
+    assert all(25 < begins.count(first) < 65 for first in range(3)), "135 utterances"
+    for kept in (
+        BatchLoader(feats, "train", BatchConfig(augment=replace(none, random_start=False)), 1, stride=3),
+        BatchLoader(feats, "train", BatchConfig(augment=none), 1, augment=False, stride=3),
+        BatchLoader(feats, "train", BatchConfig(augment=none), 1),
+    ):
+        assert all(b.num_frames == b.feature_lens.sum() for b in kept.epoch(0))
+
+
+def test_what_else_is_drawn_does_not_depend_on_where_utterances_begin(feats: Path):
+    def batches(random_start: bool) -> Iterator[Batch]:
+        config = replace(CONFIG, augment=replace(CONFIG.augment, random_start=random_start))
+        return BatchLoader(feats, "train", config, 1, objective=Numbered(), stride=3).epoch(0)
+
+    moved = 0
+    for there, here in zip(batches(True), batches(False), strict=True):
+        assert there.ids == here.ids and there.num_frames == here.num_frames == here.feature_lens.sum()
+        for n, (left, lens) in enumerate(zip(there.feature_lens.tolist(), here.feature_lens.tolist(), strict=True)):
+            assert torch.equal(there.features[n, :left], here.features[n, lens - left : lens])
+            np.testing.assert_array_equal(there.targets[n], here.targets[n][lens - left :])
+            moved += (here.targets[n] != np.arange(lens)).any()
+    assert moved > 100, "time is warped"
 
 
 def test_the_cache_is_bounded(feats: Path):

@@ -79,7 +79,7 @@ class Loss(Objective[np.ndarray]):
         labels = np.asarray(labels)
         frames, fewer = utterance.num_frames, output_frames(utterance.num_frames, self.subsampling)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) not in (frames, fewer):
-            also = f" or {fewer}, a {self.subsampling}th" if fewer != frames else ""
+            also = f" or {fewer}, for every {self.subsampling}" if fewer != frames else ""
             raise DataError(
                 f"the labels of utterance {utterance.id} are {labels.dtype} of shape {labels.shape}: {frames} integers "
                 f"are needed, one for each frame{also}; take labels of the features that the training is on"
