@@ -103,7 +103,7 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     require_file(path, "stage 6 (asrpar train)")
     try:
         saved = load_saved(path, device)
-        saved = of_format_2(saved) if saved["format"] < 3 else saved
+        saved = of_format_2(saved, path) if saved["format"] < 3 else saved
         settings = MODELS.settings(saved["model"], {saved["model"]: saved["settings"]})
         module = build_model(saved["model"], settings, saved["num_features"], saved["num_classes"])
         module.load_state_dict(saved["weights"])
@@ -122,19 +122,18 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     return module.to(device).eval(), {k: v for k, v in saved.items() if k != "weights"}
 
 
-def of_format_2(saved: dict[str, Any]) -> dict[str, Any]:
-    """What a model file of format 1 or 2 holds, as one of format 3: its models had all settings in common."""
-    bag = dict(saved["model"])
-    bag.pop("jitter", None)  # once in the model; now batches begin anywhere
-    kind, cells = bag.pop("type"), bag.pop("lstm_cells", 0)
-    if not bag.get("conv_maps"):
-        bag.pop("conv_layers", None)
+def of_format_2(saved: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """What a model file of format 1 or 2 holds, as one of format 3: one dataclass had the settings of all models."""
+    old = dict(saved["model"])
+    kind, cells = old["type"], old.get("lstm_cells", 0)
     if kind == "tdnnf" and cells:
-        raise AsrparError("a TDNN-F with an LSTM layer, which earlier versions had: train again")
+        raise AsrparError(f"{path} is a TDNN-F with an LSTM layer, which versions before this one had: train again")
     if kind == "tdnn" and cells:
-        kind, bag["cells"] = "cldnn", cells
+        kind, old["cells"] = "cldnn", cells
+    if old.get("conv_maps") == 0:
+        old["conv_layers"] = 0  # it did not matter
     known = {f.name for f in dataclasses.fields(MODELS.settings_class(kind))}
-    settings = {key: value for key, value in bag.items() if key in known}
+    settings = {key: value for key, value in old.items() if key in known}
     return saved | {"model": kind, "settings": settings, "loss": "ctc", "blank": 0}
 
 
