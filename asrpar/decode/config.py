@@ -44,7 +44,6 @@ class DecodeConfig:
     device: str = "auto"
 
     def validate(self) -> None:
-        """Raise `ConfigError` if a value cannot be used."""
         one_of(self, "device", ("auto", "cpu", "cuda"))
         for name in ("lm_scales", "beams", "word_penalties", "blank_penalties"):
             need(self, name, bool(getattr(self, name)), "must have at least one value")
@@ -65,7 +64,6 @@ class GivenConfig(DecodeConfig):
     blank_penalties: list[float] = field(default_factory=list)
 
     def validate(self) -> None:
-        """Raise `ConfigError` if a value cannot be used."""
         self.filled().validate()
 
     def filled(self) -> DecodeConfig:

@@ -48,7 +48,6 @@ class FeatureConfig:
     seed: int = 0
 
     def validate(self) -> None:
-        """Raise ConfigError for values that cannot be used."""
         one_of(self, "normalize", NORMALISATIONS)
         one_of(self, "storage", STORAGES)
         one_of(self, "dtype", ("float32", "float16"))
@@ -95,7 +94,6 @@ class AugmentConfig:
     random_start: bool = True
 
     def validate(self) -> None:
-        """Raise ConfigError for values that cannot be used."""
         not_negative(self, "time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins", "time_warp")
         fraction(self, "probability", "time_mask_fraction")
 
@@ -127,7 +125,6 @@ class BatchConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def validate(self) -> None:
-        """Raise ConfigError for values that cannot be used."""
         one_of(self, "unit", ("frames", "utterances"))
         one_of(self, "per", ("global", "learner"))
         one_of(self, "deal", ("auto", "equal", "on_demand"))

@@ -22,5 +22,4 @@ class GraphConfig:
     max_states: int = 20_000_000
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be used."""
         need(self, "max_states", 1 <= self.max_states < 2**31, "must lie between 1 and 2147483647")

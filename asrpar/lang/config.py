@@ -27,7 +27,6 @@ class VocabularyConfig:
     word_list: str | None = None
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         if not (self.from_text or self.from_lexicon or self.word_list):
             raise ConfigError("from_text is false: switch it or from_lexicon on, or give a word_list")
 
@@ -45,7 +44,6 @@ class OptionalSilenceConfig:
     probability: float = 0.5
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         need(self, "probability", 0.0 < self.probability < 1.0, "must lie in (0, 1)")
         named = self.symbol is None or (not self.symbol.startswith(("#", "<")) and len(self.symbol.split()) == 1)
         need(self, "symbol", named, "cannot be the name of a unit")
@@ -68,7 +66,6 @@ class OovConfig:
     unit: str = "SPN"
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "policy", OOV_POLICIES)
 
 
@@ -93,7 +90,6 @@ class LmConfig:
     arpa_case: str = "keep"
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "text_case", CASES)
         one_of(self, "arpa_case", CASES)
         need(self, "order", 1 <= self.order <= 5, "must lie between 1 and 5")
@@ -133,7 +129,6 @@ class LangConfig:
     }
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that do not go together."""
         one_of(self, "split", SPLITS)
         if UNITS.load(self.units).has_lexicon:
             return

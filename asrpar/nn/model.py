@@ -30,7 +30,6 @@ class ModelSettings:
     init: str = "torch"
 
     def validate(self) -> None:
-        """Refuse what no field's type can; `ConfigError` with the key and what it may be."""
         self.at_least(1, "subsampling")
         self.at_least(0, "conv_maps", "conv_layers")
         if self.conv_layers and not self.conv_maps:

@@ -51,7 +51,6 @@ class FaultsConfig:
     hang_whole: bool = False
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "jitter", "link_seconds")
 
 

@@ -86,7 +86,6 @@ class TimelineChoice:
     steps: int = 8
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         for name in ("ranks", "steps"):
             need(self, name, getattr(self, name) >= 1, "must be at least 1")
 
@@ -126,7 +125,6 @@ class StudyConfig:
     timelines: TimelineChoice = field(default_factory=TimelineChoice)
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         word = bool(self.name) and all(c.isalnum() or c in "-_" for c in self.name)
         if not word:
             raise ConfigError(f"name is '{self.name}': a word of letters, digits, - and _ is needed")

@@ -59,7 +59,6 @@ class OptimizerConfig:
     clip_norm: float = 0.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "name", ("adamw", "sgd"))
         positive(self, "lr", "eps")
         not_negative(self, "weight_decay", "clip_norm")
@@ -93,7 +92,6 @@ class ScheduleConfig:
     decay: float = 0.7071
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "name", ("one_cycle", "constant", "exponential"))
         fraction(self, "warmup", "start", "final", "decay")
 
@@ -116,7 +114,6 @@ class EmaConfig:
     both: bool = False
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         positive(self, "decay_epochs")
 
 
@@ -135,7 +132,6 @@ class CheckpointConfig:
     keep: int = 2
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         positive(self, "every_epochs", "keep")
         not_negative(self, "every_steps")
 
@@ -154,7 +150,6 @@ class TraceConfig:
     max_events: int = 200000
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         positive(self, "max_events")
 
 
@@ -170,7 +165,6 @@ class WatchdogConfig:
     timeout_seconds: float = 600.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "timeout_seconds")
 
 
@@ -267,7 +261,6 @@ class TrainConfig:
     stop_after_epochs: int = 0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "autocast", ("auto", "none", "bf16"))
         one_of(self, "device", ("auto", "cpu", "cuda"))
         one_of(self, "transport", ("mpi", "nccl", "gloo"))

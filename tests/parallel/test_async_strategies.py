@@ -130,7 +130,7 @@ def test_local_steps_between_pushes_are_the_learners_own():
         (
             "asgd",
             {"delay_compensation": 0.1, "sync_steps": 2},
-            "set asgd.sync_steps to 1 and compression to none",
+            "set sync_steps to 1 and compression to none",
         ),
         ("asgd", {"push_scale": 0.0}, "asgd.push_scale"),
         ("easgd_async", {"alpha": 1.0}, "easgd_async.alpha"),

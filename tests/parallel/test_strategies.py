@@ -85,7 +85,7 @@ def test_bmuf_skips_a_block_whose_average_is_not_finite():
     [
         ({"sync_steps": 0}, "sync_steps"),
         ({"block_momentum": 1.0}, "block_momentum"),
-        ({"block_momentum": 0.5, "momentum_frames": 1.0}, "not both"),
+        ({"block_momentum": 0.5, "momentum_frames": 1.0}, "give one of them"),
         ({"momentum_frames": -1.0}, "momentum_frames"),
         ({"block_lr": 0.0}, "block_lr"),
     ],

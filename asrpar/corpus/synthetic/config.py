@@ -21,7 +21,6 @@ class SplitConfig:
     voices: list[str] = field(default_factory=list)
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         need(self, "utterances", self.utterances >= 1, "must be at least 1")
         need(self, "voices", len(self.voices) >= 1, "must have at least one")
 
@@ -78,7 +77,6 @@ class SyntheticConfig:
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "seed")
         need(self, "sampling_rate", self.sampling_rate in (8000, 16000), "must be 8000 or 16000")
         need(self, "words_min", 1 <= self.words_min <= self.words_max, "must be at least 1 and at most words_max")

@@ -32,7 +32,6 @@ class Settings:
     batch_frames: int = 10000
 
     def validate(self) -> None:
-        """Raise `ConfigError` if a value cannot be used."""
         positive(self, "max_active", "min_active", "output_beam", "batch_frames")
         need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")
         need(self, "min_active", self.min_active < self.max_active, f"must be below max_active ({self.max_active})")

@@ -40,7 +40,6 @@ class Settings:
     jobs: int = 0
 
     def validate(self) -> None:
-        """Raise `ConfigError` if a value cannot be used."""
         positive(self, "max_active", "min_active")
         not_negative(self, "jobs")
         need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")

@@ -42,7 +42,6 @@ class Settings:
     position_dependent: bool = False
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "format", FORMATS)
         one_of(self, "case", CASES)
 

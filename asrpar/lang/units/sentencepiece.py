@@ -37,7 +37,6 @@ class Settings:
     type: str = "unigram"
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         need(self, "vocab_size", 3 <= self.vocab_size < 2**31, "must lie between 3 and 2147483647")
         one_of(self, "type", TYPES)
 

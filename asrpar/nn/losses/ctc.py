@@ -25,7 +25,6 @@ class Settings:
     implementation: str = "torch"
 
     def validate(self) -> None:
-        """Refuse what is not known or not installed."""
         one_of(self, "implementation", ("torch", "k2"))
         if self.implementation == "k2":
             try:

@@ -30,7 +30,6 @@ class Settings:
     label_delay: int = 0
 
     def validate(self) -> None:
-        """Refuse a negative delay."""
         not_negative(self, "label_delay")
 
 

@@ -111,7 +111,6 @@ class Settings(WarmUp):
     block: int = 1024
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         super().validate()
         need(self, "block", self.block >= 8 and self.block % 8 == 0, "must be a multiple of 8")
 

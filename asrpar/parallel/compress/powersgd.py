@@ -59,7 +59,6 @@ class Settings(WarmUp):
     seed: int = 0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         super().validate()
         need(self, "rank", self.rank >= 1, "must be at least 1")
         not_negative(self, "seed")

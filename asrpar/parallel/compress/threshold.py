@@ -78,7 +78,6 @@ class Settings(WarmUp):
     threshold: float = 1.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         super().validate()
         need(self, "threshold", self.threshold > 0, "must be greater than 0")
 

@@ -86,7 +86,6 @@ class Settings(WarmUp):
     momentum: float = 0.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         super().validate()
         need(self, "density", 0 < self.density <= 1, "is a fraction of the elements, above 0 and up to 1")
         below_one(self, "momentum")

@@ -23,7 +23,6 @@ class WarmUp:
     warmup_frames: float = 0.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "warmup_frames")
 
 

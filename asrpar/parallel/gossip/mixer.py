@@ -12,6 +12,16 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import is_marked, marked_if_not_finite
 from asrpar.parallel.gossip import graphs
+from asrpar.rules import one_of
+
+TOPOLOGIES: dict[str, Callable[[int], list[Tensor]]] = {
+    "ring": lambda n: [graphs.ring(n)],
+    "directed_ring": lambda n: [graphs.directed_ring(n)],
+    "exponential": graphs.exponential,
+    "static_exponential": lambda n: [graphs.static_exponential(n)],
+    "tournament": lambda n: [graphs.averaging(m, n) for m in graphs.tournament(n)] or [graphs.complete(1)],
+    "complete": lambda n: [graphs.complete(n)],
+}
 
 
 @dataclass
@@ -30,15 +40,12 @@ class MixingSettings:
     matrix: list[list[float]] = field(default_factory=list)
     matrix_file: str = ""
 
-
-TOPOLOGIES: dict[str, Callable[[int], list[Tensor]]] = {
-    "ring": lambda n: [graphs.ring(n)],
-    "directed_ring": lambda n: [graphs.directed_ring(n)],
-    "exponential": graphs.exponential,
-    "static_exponential": lambda n: [graphs.static_exponential(n)],
-    "tournament": lambda n: [graphs.averaging(m, n) for m in graphs.tournament(n)] or [graphs.complete(1)],
-    "complete": lambda n: [graphs.complete(n)],
-}
+    def validate(self) -> None:
+        one_of(self, "topology", (*TOPOLOGIES, "matrix"))
+        if self.topology == "matrix" and bool(self.matrix) == bool(self.matrix_file):
+            raise ConfigError("topology is matrix: give matrix or matrix_file, one of them")
+        if self.topology != "matrix" and (self.matrix or self.matrix_file):
+            raise ConfigError(f"topology is {self.topology}, but there is a matrix: set topology to matrix")
 
 
 def mixing_matrices(name: str, settings: MixingSettings, size: int, check: Callable[[Tensor], None]) -> list[Tensor]:
@@ -50,21 +57,17 @@ def mixing_matrices(name: str, settings: MixingSettings, size: int, check: Calla
         size: N.
         check: raises `ConfigError` if a matrix is not fit for the strategy.
     """
-    if (settings.matrix or settings.matrix_file) and settings.topology != "matrix":
-        raise ConfigError(f"{name} has a matrix, but {name}.topology is {settings.topology}: set it to matrix")
     if settings.topology == "matrix":
-        if bool(settings.matrix) == bool(settings.matrix_file):
-            raise ConfigError(f"{name}.topology is matrix: give {name}.matrix or {name}.matrix_file, one of them")
         rows = graphs.read_matrix(settings.matrix_file) if settings.matrix_file else settings.matrix
         matrices = [graphs.given(rows, size)]
-    elif settings.topology in TOPOLOGIES:
-        matrices = TOPOLOGIES[settings.topology](size)
     else:
-        raise ConfigError(f"{name}.topology is '{settings.topology}'; known: {', '.join(TOPOLOGIES)}, matrix")
+        matrices = TOPOLOGIES[settings.topology](size)
     for matrix in matrices:
         check(matrix)
     if graphs.spectral_gap(reduce(torch.matmul, matrices)) < 1e-9:
-        raise ConfigError(f"{name}.matrix leaves learners that never hear of each other, or swaps them for ever")
+        raise ConfigError(
+            f"strategies.{name}.matrix leaves learners that never hear of each other, or swaps them for ever"
+        )
     return matrices
 
 

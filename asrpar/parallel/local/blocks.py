@@ -20,13 +20,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.base import Pending
 from asrpar.parallel.compress.wire import Wire, need_plain_wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.outer import OuterOptimizer
 from asrpar.parallel.local.sums import sum_gradient, update
+from asrpar.rules import need, not_negative
 
 
 @dataclass
@@ -47,6 +47,11 @@ class BlockSettings:
     warmup_frames: float = 0.0
     keep_local_momentum: bool = True
 
+    def validate(self) -> None:
+        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+        not_negative(self, "warmup_frames")
+        need(self, "overlap_steps", 0 <= self.overlap_steps <= self.sync_steps, "lies between 0 and sync_steps")
+
 
 class BlockStrategy(Strategy):
     """Local steps, and an outer step when the block ends.
@@ -62,14 +67,6 @@ class BlockStrategy(Strategy):
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        if settings.sync_steps < 1:
-            raise ConfigError(f"{self.name}.sync_steps is {settings.sync_steps}: a block has at least 1 step")
-        if settings.warmup_frames < 0:
-            raise ConfigError(f"{self.name}.warmup_frames is {settings.warmup_frames}: it must not be negative")
-        if not 0 <= settings.overlap_steps <= settings.sync_steps:
-            raise ConfigError(
-                f"{self.name}.overlap_steps is {settings.overlap_steps}: it lies between 0 and sync_steps"
-            )
         self.apart = settings.sync_steps + settings.overlap_steps
         self.optimizer = OuterOptimizer(learner.weights, look_ahead=self.look_ahead)
         self.w, self.w_g, self.delta = self.optimizer.w, self.optimizer.w_g, self.optimizer.delta

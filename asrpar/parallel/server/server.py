@@ -6,7 +6,7 @@ so that a rank can both learn and serve; with a rank of its own it only serves.
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from asrpar.parallel.comm.base import Outgoing
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import all_finite
 from asrpar.parallel.server.carrier import make_carrier
+from asrpar.rules import need, one_of
 
 PUSH, REPLY, DONE = 1, 2, 3
 
@@ -184,17 +185,32 @@ class ParameterServer:
         return mean.div_(self.clients)
 
 
-def learner_count(settings: Any, size: int) -> int:
+@dataclass
+class ServerSettings:
+    """What algorithms with a parameter server share.
+
+    Attributes:
+        sync_steps: τ, local steps from one exchange with the server to the next.
+        server: ``sharded`` (over all learners) or ``dedicated`` (the last rank serves and does not learn).
+    """
+
+    sync_steps: int = 1
+    server: str = "sharded"
+
+    def validate(self) -> None:
+        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+        one_of(self, "server", ("sharded", "dedicated"))
+
+
+def learner_count(settings: ServerSettings, size: int) -> int:
     """All ranks learn, or all but the last where ``settings.server`` is ``dedicated``."""
     return size - 1 if settings.server == "dedicated" and size > 1 else size
 
 
-def server_ranks(name: str, settings: Any, size: int) -> list[int]:
-    """The ranks that hold a shard; `ConfigError` for a wrong setting."""
-    if settings.server not in ("sharded", "dedicated"):
-        raise ConfigError(f"{name}.server is '{settings.server}'; known: sharded, dedicated")
+def server_ranks(name: str, settings: ServerSettings, size: int) -> list[int]:
+    """The ranks that hold a shard; `ConfigError` if there are too few for a dedicated one."""
     if settings.server == "dedicated" and size < 2:
-        raise ConfigError(f"{name}.server is dedicated: that takes a rank of its own, so at least 2 are needed")
-    if settings.sync_steps < 1:
-        raise ConfigError(f"{name}.sync_steps is {settings.sync_steps}: it must be at least 1")
+        raise ConfigError(
+            f"strategies.{name}.server is dedicated: that takes a rank of its own, so at least 2 are needed"
+        )
     return [size - 1] if settings.server == "dedicated" else list(range(size))

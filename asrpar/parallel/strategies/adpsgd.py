@@ -21,12 +21,12 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
 from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.gossip.replica import EXCHANGE
 from asrpar.parallel.gossip.shared import make_replica
+from asrpar.rules import one_of
 
 DONE = EXCHANGE + 1
 
@@ -43,6 +43,9 @@ class Settings:
     neighbours: str = "fixed"
     seed: int = 0
 
+    def validate(self) -> None:
+        one_of(self, "neighbours", ("fixed", "random"))
+
 
 class Algorithm(Gossip):
     """ADPSGD; between two steps `replica` holds x_i, and ``learner.weights`` are x̂."""
@@ -57,8 +60,6 @@ class Algorithm(Gossip):
         super().__init__(settings, learner, comm, wire)
         need_weights_wire(self.wire, "adpsgd")
         fixed = settings.neighbours == "fixed"
-        if not fixed and settings.neighbours != "random":
-            raise ConfigError(f"adpsgd.neighbours is '{settings.neighbours}'; known: fixed, random")
         self.channel, self.lock, self.stepped = comm.channel(), comm.lock(), comm.event()
         self.activity, self.finishing, self.exchanges = None, False, 0
         # Exchanges that the weights have in them.

@@ -26,28 +26,30 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
-from asrpar.parallel.server.server import ParameterServer, learner_count, server_ranks
+from asrpar.parallel.server.server import ParameterServer, ServerSettings, learner_count, server_ranks
+from asrpar.rules import not_negative, positive
 
 
 @dataclass
-class Settings:
-    """Settings of ASGD.
+class Settings(ServerSettings):
+    """Settings of ASGD, those of all algorithms with a server and:
 
     Attributes:
-        sync_steps: τ, local steps between pushes.
-        server: ``sharded`` (over all learners) or ``dedicated`` (the last rank serves and does not learn).
         push_scale: κ; None takes 1/N.
         scale_by_staleness: divide a push by its staleness.
         delay_compensation: λ; 0 for none.
         staleness_bound: in pushes; None for none.
     """
 
-    sync_steps: int = 1
-    server: str = "sharded"
     push_scale: float | None = 1.0
     scale_by_staleness: bool = False
     delay_compensation: float = 0.0
     staleness_bound: int | None = None
+
+    def validate(self) -> None:
+        super().validate()
+        positive(self, "push_scale")
+        not_negative(self, "delay_compensation", "staleness_bound")
 
 
 class Algorithm(Strategy):
@@ -59,11 +61,8 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        for name, least in (("staleness_bound", 0), ("delay_compensation", 0), ("push_scale", 1e-9)):
-            if (value := getattr(settings, name)) is not None and not value >= least:
-                raise ConfigError(f"asgd.{name} is {value}: it must be {'positive' if least else '0 or more'}")
         if settings.delay_compensation and (settings.sync_steps > 1 or self.wire.residual is not None):
-            raise ConfigError("asgd.delay_compensation: set asgd.sync_steps to 1 and compression to none")
+            raise ConfigError("strategies.asgd.delay_compensation: set sync_steps to 1 and compression to none")
         self.learners = learner_count(settings, comm.size)
         self.scale = 1.0 / self.learners if settings.push_scale is None else settings.push_scale
         like, remember = learner.weights, settings.delay_compensation > 0

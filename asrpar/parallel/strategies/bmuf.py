@@ -21,6 +21,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner
 from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
+from asrpar.rules import below_one, positive
 
 
 @dataclass
@@ -43,6 +44,15 @@ class Settings(BlockSettings):
     block_lr: float = 1.0
     keep_local_momentum: bool = False
 
+    def validate(self) -> None:
+        super().validate()
+        below_one(self, "block_momentum")
+        positive(self, "momentum_frames", "block_lr")
+        if self.block_momentum is not None and self.momentum_frames is not None:
+            raise ConfigError(
+                f"block_momentum is {self.block_momentum}, momentum_frames is {self.momentum_frames}: give one of them"
+            )
+
 
 class Algorithm(BlockStrategy):
     """BMUF in the papers' form, W kept apart from W_g."""
@@ -52,14 +62,6 @@ class Algorithm(BlockStrategy):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.look_ahead = settings.nesterov
         super().__init__(settings, learner, comm, wire)
-        if settings.block_momentum is not None and settings.momentum_frames is not None:
-            raise ConfigError("give bmuf.block_momentum or bmuf.momentum_frames, not both")
-        if settings.block_momentum is not None and not 0 <= settings.block_momentum < 1:
-            raise ConfigError(f"bmuf.block_momentum is {settings.block_momentum}: it must be in [0, 1)")
-        if settings.momentum_frames is not None and settings.momentum_frames <= 0:
-            raise ConfigError(f"bmuf.momentum_frames is {settings.momentum_frames}: it must be positive")
-        if not settings.block_lr > 0:
-            raise ConfigError(f"bmuf.block_lr is {settings.block_lr}: it must be positive")
 
     def eta(self, frames: float) -> float:
         """Block momentum η of a block of ``frames``."""

@@ -16,11 +16,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm
-from asrpar.parallel.compress.wire import Wire
-from asrpar.parallel.contract import Learner
 from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
+from asrpar.rules import below_one, positive
 
 
 @dataclass
@@ -37,19 +34,17 @@ class Settings(BlockSettings):
     outer_lr: float = 0.7
     outer_momentum: float = 0.9
 
+    def validate(self) -> None:
+        super().validate()
+        below_one(self, "outer_momentum")
+        positive(self, "outer_lr")
+
 
 class Algorithm(BlockStrategy):
     """The outer optimizer, looking ahead: θ is W_g."""
 
     name = "diloco"
     look_ahead = True
-
-    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
-        super().__init__(settings, learner, comm, wire)
-        if not 0 <= settings.outer_momentum < 1:
-            raise ConfigError(f"diloco.outer_momentum is {settings.outer_momentum}: it must be in [0, 1)")
-        if not settings.outer_lr > 0:
-            raise ConfigError(f"diloco.outer_lr is {settings.outer_lr}: it must be positive")
 
     def outer(self, frames: float, lr: float) -> tuple[float, float, float]:
         """(μ, λ, 1)."""

@@ -20,6 +20,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
+from asrpar.rules import need
 
 
 @dataclass
@@ -34,6 +35,9 @@ class Settings:
     sync_steps: int = 4
     alpha: float | None = None
 
+    def validate(self) -> None:
+        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+
 
 class Algorithm(Strategy):
     """Every learner keeps the centre, and all keep it alike."""
@@ -43,8 +47,6 @@ class Algorithm(Strategy):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         self.alpha = 0.9 / comm.size if settings.alpha is None else settings.alpha
-        if settings.sync_steps < 1:
-            raise ConfigError(f"easgd.sync_steps is {settings.sync_steps}: exchanges are at least 1 step apart")
         if not 0 < comm.size * self.alpha < 1:
             raise ConfigError(
                 f"easgd.alpha is {self.alpha}: with {comm.size} learners it must lie between 0 and 1/{comm.size}, "

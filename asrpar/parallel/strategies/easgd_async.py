@@ -16,27 +16,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.flat import all_finite
-from asrpar.parallel.server.server import ParameterServer, learner_count, server_ranks
+from asrpar.parallel.server.server import ParameterServer, ServerSettings, learner_count, server_ranks
+from asrpar.rules import need
 
 
 @dataclass
-class Settings:
-    """Settings of asynchronous EASGD.
+class Settings(ServerSettings):
+    """Settings of asynchronous EASGD, those of all algorithms with a server and:
 
     Attributes:
-        sync_steps: τ, local steps between exchanges.
         alpha: α in (0, 1), the fraction of the distance that x_i and c each go; Li et al. 2017 use 0.5.
-        server: ``sharded`` (over all learners) or ``dedicated`` (the last rank serves and does not learn).
     """
 
     sync_steps: int = 4
     alpha: float = 0.5
-    server: str = "sharded"
+
+    def validate(self) -> None:
+        super().validate()
+        need(self, "alpha", 0 < self.alpha < 1, "must lie between 0 and 1")
 
 
 class Algorithm(Strategy):
@@ -48,8 +49,6 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        if not 0 < settings.alpha < 1:
-            raise ConfigError(f"easgd_async.alpha is {settings.alpha}: it must lie between 0 and 1")
         hosts = server_ranks("easgd_async", settings, comm.size)
         self.learners = self.workers(settings, comm.size)
         self.server = ParameterServer(

@@ -25,6 +25,7 @@ from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import adpsgd
+from asrpar.rules import not_negative
 
 
 @dataclass
@@ -37,6 +38,10 @@ class Settings(adpsgd.Settings):
 
     super_learner_size: int = 0
 
+    def validate(self) -> None:
+        super().validate()
+        not_negative(self, "super_learner_size")
+
 
 class Algorithm(Gossip):
     """SSGD inside, ADPSGD outside."""
@@ -46,10 +51,10 @@ class Algorithm(Gossip):
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
         size = settings.super_learner_size
-        if size < 0 or (size and comm.size % size):
+        if size and comm.size % size:
             raise ConfigError(
-                f"hadpsgd.super_learner_size is {size}, but {comm.size} learners do not divide into groups of that "
-                "size: choose a divisor, or 0 for the learners of each node (if one was lost, start as many as before)"
+                f"strategies.hadpsgd.super_learner_size is {size}, which does not divide {comm.size} learners: choose "
+                "a divisor, or 0 for the learners of each node (if one was lost, start as many as before)"
             )
         group = comm.rank // size if size else comm.node()
         self.layout = comm.allgather_object(group)

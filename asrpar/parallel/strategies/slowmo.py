@@ -14,11 +14,8 @@ Cost of a block: one allreduce of P + 2 numbers.
 
 from dataclasses import dataclass
 
-from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm
-from asrpar.parallel.compress.wire import Wire
-from asrpar.parallel.contract import Learner
 from asrpar.parallel.local.blocks import BlockSettings, BlockStrategy
+from asrpar.rules import below_one, positive
 
 
 @dataclass
@@ -35,18 +32,16 @@ class Settings(BlockSettings):
     slow_momentum: float = 0.5
     slow_lr: float = 1.0
 
+    def validate(self) -> None:
+        super().validate()
+        below_one(self, "slow_momentum")
+        positive(self, "slow_lr")
+
 
 class Algorithm(BlockStrategy):
     """The outer optimizer with its momentum in units of a gradient: Δ = −u."""
 
     name = "slowmo"
-
-    def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
-        super().__init__(settings, learner, comm, wire)
-        if not 0 <= settings.slow_momentum < 1:
-            raise ConfigError(f"slowmo.slow_momentum is {settings.slow_momentum}: it must be in [0, 1)")
-        if not settings.slow_lr > 0:
-            raise ConfigError(f"slowmo.slow_lr is {settings.slow_lr}: it must be positive")
 
     def outer(self, frames: float, lr: float) -> tuple[float, float, float]:
         """(β, 1/γ, αγ); with γ = 0 no learner has moved."""

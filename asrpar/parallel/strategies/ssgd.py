@@ -20,6 +20,7 @@ from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.buckets import Buckets
 from asrpar.parallel.local.sums import sum_gradient, update
+from asrpar.rules import not_negative
 
 
 @dataclass
@@ -33,17 +34,19 @@ class Settings:
 
     bucket_mb: float = 0.0
 
+    def validate(self) -> None:
+        not_negative(self, "bucket_mb")
+
 
 class Algorithm(Strategy):
     """Allreduce of gradients; all learners hold the same weights at all times."""
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        if settings.bucket_mb < 0:
-            raise ConfigError(f"ssgd.bucket_mb is {settings.bucket_mb}: it must not be negative")
         if settings.bucket_mb and self.wire.method != "none":
             raise ConfigError(
-                f"compression '{self.wire.method}' takes whole gradients: set ssgd.bucket_mb to 0, or it to none"
+                f"compression '{self.wire.method}' takes whole gradients: set strategies.ssgd.bucket_mb to 0, "
+                "or it to none"
             )
         self.buckets = Buckets(learner, comm, settings.bucket_mb * 2**20) if settings.bucket_mb else None
 

@@ -26,7 +26,6 @@ class Jitter:
     share: float = 0.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         one_of(self, "kind", JITTERS)
         not_negative(self, "share")
 
@@ -44,7 +43,6 @@ class Straggler:
     factor: float = 1.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "rank")
         need(self, "factor", self.factor >= 1, "must be at least 1")
 
@@ -62,7 +60,6 @@ class Intermittent:
     factor: float = 1.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         fraction(self, "probability")
         need(self, "factor", self.factor >= 1, "must be at least 1")
 
@@ -90,7 +87,6 @@ class Compute:
     intermittent: Intermittent = field(default_factory=Intermittent)
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         if bool(self.table) == bool(self.frames_per_second):
             raise ConfigError("table or frames_per_second is needed, one of them")
         pairs = all(len(row) == 2 and row[0] > 0 and row[1] > 0 for row in self.table)
@@ -117,7 +113,6 @@ class Link:
     shared: bool = False
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         not_negative(self, "latency")
         need(self, "bandwidth", self.bandwidth > 0, "must be greater than 0")
 
@@ -160,7 +155,6 @@ class Cluster:
     server_bandwidth: float = 0.0
 
     def validate(self) -> None:
-        """Raise `ConfigError` for values that cannot be."""
         for name in ("nodes", "devices_per_node"):
             need(self, name, getattr(self, name) >= 1, "must be at least 1")
         one_of(self, "collective", ALGORITHMS)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.parallel.gossip import graphs
 from asrpar.parallel.gossip.mixer import TOPOLOGIES, MixingSettings, mixing_matrices
@@ -95,8 +96,8 @@ def test_one_round_of_exponential_averages_powers_of_two_exactly():
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ({"topology": "rink"}, "dpsgd.topology is 'rink'; known: ring"),
-        ({"topology": "matrix"}, "give dpsgd.matrix or dpsgd.matrix_file"),
+        ({"topology": "rink"}, "topology 'rink' is unknown; did you mean 'ring'"),
+        ({"topology": "matrix"}, "give matrix or matrix_file"),
         ({"topology": "matrix", "matrix": [[1.0]]}, "2 learners need 2 rows of 2"),
         ({"topology": "matrix", "matrix": [[1.0, 0.0], [1.0]]}, "2 learners need 2 rows of 2"),
         ({"topology": "matrix", "matrix": [[1.5, -0.5], [-0.5, 1.5]]}, "negative"),
@@ -109,6 +110,7 @@ def test_one_round_of_exponential_averages_powers_of_two_exactly():
 )
 def test_impossible_graphs_are_refused(block, message):
     with pytest.raises(ConfigError, match=message):
+        check(MixingSettings(**block))
         mixing_matrices("dpsgd", MixingSettings(**block), 2, graphs.check_doubly_stochastic)
 
 
