@@ -172,6 +172,9 @@ def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
             raise unknown(f"{at}key", str(key), known, prefix=prefix)
         sub = known[key].type
         value = source._get_node(key) if hasattr(source, "_get_node") else source[key]
+        family = known[key].metadata.get("family")
+        if family and hasattr(value, "keys"):
+            raise ConfigError(f"{at}{prefix}{key} is a name: settings of it go into {prefix}{family.plural}.NAME")
         if not dataclasses.is_dataclass(sub):
             continue
         if not hasattr(value, "keys"):

@@ -150,3 +150,13 @@ def test_a_key_that_has_moved_is_told_by_its_new_name():
         with pytest.raises(ConfigError, match=f"--set {given}: {message}"):
             load_config(Config, None, [given])
     assert load_config(Config, None, ["inner.kind=a"]).inner.kind == "a"
+
+
+def test_a_choice_is_a_name_and_no_section(cars):
+    @dataclass
+    class Config:
+        car: str = field(default="fast", metadata=cars.chosen)
+        cars: dict[str, Any] = field(default_factory=dict)
+
+    with pytest.raises(ConfigError, match=r"--set car\.speed=2: car is a name: settings of it go into cars\.NAME"):
+        load_config(Config, None, ["car.speed=2"])
