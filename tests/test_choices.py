@@ -153,9 +153,11 @@ def test_a_key_that_has_moved_is_told_by_its_new_name():
 
 
 def test_a_choice_is_a_name_and_no_section(cars):
+    family = cars
+
     @dataclass
     class Config:
-        car: str = field(default="fast", metadata=cars.chosen)
+        car: str = field(default="fast", metadata=family.chosen)
         cars: dict[str, Any] = field(default_factory=dict)
 
     with pytest.raises(ConfigError, match=r"--set car\.speed=2: car is a name: settings of it go into cars\.NAME"):
