@@ -84,7 +84,7 @@ def command(
     seconds = shift * module.subsampling
     with (
         reading(feats),
-        make_decoder(config, folder, seconds, language, device, blank=facts.get("blank", 0)) as decoder,
+        make_decoder(config, folder, seconds, language, device, blank=facts["blank"]) as decoder,
     ):
         symbols = decoder.symbols
         if "num_classes" in facts:

@@ -112,7 +112,7 @@ def command(
     units = None if graph else Symbols(identity.units, checkpoint)
     language = Path(lang) if lang else None
     folder = Path(graph) if graph else None
-    with make_decoder(config, folder, seconds, language, device, units, facts.get("blank", 0)) as decoder:
+    with make_decoder(config, folder, seconds, language, device, units, facts["blank"]) as decoder:
         check_units(identity, checkpoint, decoder.symbols.classes, decoder.symbols.where)
         point, why = _point(given, decoder, Path(exp), checkpoint, folder)
         log.info("%s: %s", why, ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes))
