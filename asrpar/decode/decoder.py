@@ -14,7 +14,8 @@ from asrpar.decode.scales import DEFAULT_POINT, Scaled, SearchPoint
 from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import check_checksums
-from asrpar.graph.folder import MADE_BY
+from asrpar.graph.folder import MADE_BY, graph_topology
+from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.lang.symbols import read_symbols
 
 
@@ -126,6 +127,7 @@ def make_decoder(
     Raises:
         ConfigError: a setting or folder that this engine needs is not given; blank penalties without a blank.
         MissingInputError: a file of the graph is missing.
+        DataError: a graph for models of other classes.
     """
     kind = ENGINES.load(config.engine)
     if blank is None and any(config.blank_penalties):
@@ -137,6 +139,7 @@ def make_decoder(
     if kind.needs_graph:
         if graph is None:
             raise ConfigError(f"the {config.engine} engine needs --graph; --engine greedy decodes without one")
+        check_blank(blank, graph)
         symbols = Symbols(read_classes(graph / "tokens.txt"), graph / "tokens.txt", read_words(graph))
         reader: Reader = GraphReader(symbols.words, lexicon_of(lang, symbols.classes), blank)
         files = [graph / "words.txt", graph / "tokens.txt"]
@@ -169,6 +172,17 @@ def read_classes(path: str | Path) -> list[str]:
     if any(not re.fullmatch(r"#\d+", s) for s in symbols[first:]):
         raise DataError(f"{path}: disambiguation symbols must come after all tokens")
     return symbols[:first]
+
+
+def check_blank(blank: int | None, graph: Path) -> None:
+    """Raise `DataError` unless the graph's topology, if it says which it is, has the model's blank class, or none."""
+    name = graph_topology(graph)
+    if name is not None and (found := TOPOLOGIES.load(name).blank) != blank:
+        here, there = ("has no blank class" if x is None else f"has class {x} for blank" for x in (blank, found))
+        raise DataError(
+            f"the model {here}, but {graph} was made with the topology {name}, which {there}: make a graph with the "
+            "topology of the model's loss (asrpar make-graph, stage 5)"
+        )
 
 
 def check_num_classes(found: int, classes: Sequence[str], where: str | Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,16 +12,19 @@ from asrpar.files.paths import require_file
 from asrpar.files.replacing import replacing
 from asrpar.files.text import read_text
 from asrpar.graph.config import GraphConfig
+from asrpar.hmm.topologies import TOPOLOGIES
+from asrpar.names import unknown
 
 MADE_BY = "asrpar make-graph (stage 5)"
 # What graphs are that have no graph.yaml, as others make them, or one of before there were any but this.
 USUAL = "HLG"
+INFO = "graph.yaml"
 
 
 def write_info(folder: Path, name: str, settings: GraphConfig) -> None:
     """Write graph.yaml: the graph ``name``, such as HLG, is in ``NAME.fst`` and ``NAME.pt``."""
     text = yaml.safe_dump({"graph": name, "settings": asdict(settings)}, sort_keys=False)
-    with replacing(folder / "graph.yaml") as temporary:
+    with replacing(folder / INFO) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -30,17 +34,42 @@ def graph_name(folder: Path) -> str:
     Raises:
         DataError: a graph.yaml that does not say it.
     """
-    path = folder / "graph.yaml"
+    found = _info(folder)
+    name = USUAL if found is None else found.get("graph", USUAL)
+    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+        raise _unusable(folder)
+    return name
+
+
+def graph_topology(folder: Path) -> str | None:
+    """The name of the topology that the graph of a folder was made with; None if nobody says it.
+
+    Raises:
+        DataError: a graph.yaml that cannot be read, or a topology that is not known here.
+    """
+    found = _info(folder) or {}
+    settings = found.get("settings", found)  # once the settings were all of it
+    name = settings.get("topology") if isinstance(settings, dict) else None
+    if name is not None and name not in TOPOLOGIES:
+        raise DataError(str(unknown(f"{folder / INFO}: topology", str(name), TOPOLOGIES)))
+    return name
+
+
+def _info(folder: Path) -> dict[str, Any] | None:
+    path = folder / INFO
     if not path.is_file():
-        return USUAL
+        return None
     try:
         found = yaml.safe_load(read_text(path))
     except yaml.YAMLError:
         found = None
-    name = found.get("graph", USUAL) if isinstance(found, dict) else None
-    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-        raise DataError(f"{path} does not say what the graph is (graph: {USUAL}): run {MADE_BY} again")
-    return name
+    if not isinstance(found, dict):
+        raise _unusable(folder)
+    return found
+
+
+def _unusable(folder: Path) -> DataError:
+    return DataError(f"{folder / INFO} does not say what the graph is (graph: {USUAL}): run {MADE_BY} again")
 
 
 def graph_file(folder: Path, ending: str) -> Path:

@@ -164,6 +164,21 @@ def test_greedy_phones_are_scored_as_phones(exp, data):
     assert run("score", "--exp", exp).startswith("%PER ")
 
 
+def test_a_model_without_a_blank(tmp_path, data):
+    exp = save_model(tmp_path / "exp", 6, loss="frame_ce", blank=None)
+    places = ["decode", "--exp", exp, "--feats", data / "feats", "--lang", data / "lang"]
+    with pytest.raises(AsrparError, match=r"the model has no blank class, but .* topology ctc, which has class 0"):
+        run(*places, "--graph", data / "graph")
+    with pytest.raises(AsrparError, match=r"blank_penalties: \[1.0\] are for models with a blank class"):
+        run(*places, "--engine", "greedy", "--set", "blank_penalties=[1]")
+    run(*places, "--engine", "greedy")
+    assert "blank_penalty" not in decoded(exp)
+    # Each frame belongs to a unit.
+    assert decoded(exp)["empty"] == 0 and (exp / "decode_test" / "times.ctm").read_text().startswith(
+        "spk0-test0 1 0.000"
+    )
+
+
 def test_greedy_characters_are_scored_as_words(tmp_path, data):
     classes = len((data / "chars" / "tokens.txt").read_text().split("#0")[0].split()) // 2
     exp = save_model(tmp_path / "chars", classes)

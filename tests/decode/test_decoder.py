@@ -54,6 +54,21 @@ def test_a_model_without_a_blank(tmp_path, jobs):
     assert u.score == pytest.approx(-0.6)
 
 
+def test_model_and_graph_have_the_same_blank(tmp_path):
+    graph = write_graph_without_blank(tmp_path / "graph")
+    for text in ("graph: HLG\nsettings: {topology: ctc_modified}\n", "topology: ctc_modified\nmax_states: 9\n"):
+        (graph / "graph.yaml").write_text(text)
+        says = (
+            r"the model has no blank class, but .*graph was made with the topology ctc_modified, which has class 0 for"
+        )
+        with pytest.raises(DataError, match=says):
+            make_decoder(DecodeConfig(), graph, 1.0, blank=None)
+        make_decoder(DecodeConfig(), graph, 1.0, blank=0).close()
+    (graph / "graph.yaml").write_text("graph: HLG\nsettings: {topology: ctx}\n")
+    with pytest.raises(DataError, match=r"graph.yaml: topology 'ctx' is unknown; did you mean 'ctc'"):
+        make_decoder(DecodeConfig(), graph, 1.0, blank=None)
+
+
 def test_greedy_without_a_blank_leaves_nothing_out(tmp_path):
     (tmp_path / "tokens.txt").write_text("a 0\nb 1\nc 2\n")
     with make_decoder(DecodeConfig(engine="greedy"), tmp_path, 1.0, blank=None) as decoder:

@@ -58,13 +58,13 @@ def prepare_data(root):
     return root
 
 
-def save_model(exp, classes, identity=None):
+def save_model(exp, classes, identity=None, **facts):
     """An experiment with nothing but a model of random weights."""
     exp.mkdir()
     torch.manual_seed(3)
     settings = Settings(channels=16, dilations=[1])
     module = build_model("tdnn", settings, 16, classes)
-    facts = {"model": "tdnn", "settings": settings, "num_features": 16, "num_classes": classes}
+    facts |= {"model": "tdnn", "settings": settings, "num_features": 16, "num_classes": classes}
     save_acoustic_model(exp / "final.pt", module, **facts, identity=identity)
     return exp
 
