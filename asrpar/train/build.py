@@ -1,14 +1,13 @@
 """What a trainer is made of: device, batches, model, and who looks after it."""
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from asrpar.errors import ConfigError
-from asrpar.feats import Batch, BatchLoader
+from asrpar.feats import BatchLoader
 from asrpar.feats.store import FeatureStore
 from asrpar.files.paths import require_file
 from asrpar.lang.lang import Lang
@@ -19,6 +18,8 @@ from asrpar.parallel.contract import Strategy
 from asrpar.parallel.record import Recording, witnessed
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
+from asrpar.train.dealing import OnDemand
+from asrpar.train.epochs import EqualShares, Intervals
 from asrpar.train.fit import check_set
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
@@ -73,6 +74,21 @@ class Parts:
     def stop(self, comm: Comm) -> StopRequest:
         """Who notices that the run is to stop."""
         return StopRequest(comm, self.config.time_limit_minutes)
+
+    def shares(self, strategy: Strategy, comm: Comm, workers: int) -> EqualShares | OnDemand:
+        """How the first ``workers`` ranks get their batches: what ``batch.deal`` says. Collective.
+
+        Raises:
+            ConfigError: the strategy cannot do with it.
+        """
+        deal = self.config.batch.deal
+        if deal == "on_demand" and not strategy.own_pace:
+            raise ConfigError(
+                "batch.deal is on_demand, but with this strategy learners take their steps together: set it to equal"
+            )
+        if workers == 1 or deal == "equal" or not strategy.own_pace:
+            return EqualShares(self.loader)
+        return OnDemand(comm, workers, Intervals.of(self.config))
 
     def watchdog(self, comm: Comm, timing: Timing, strategy: Strategy) -> Watchdog:
         """Who notices that the run stands still."""
@@ -150,14 +166,6 @@ def choose_transport(config: TrainConfig, comm: Comm) -> Comm:
     from asrpar.parallel.comm.nccl import joined
 
     return joined(comm, config.transport, pick_device(config.device, comm.rank))
-
-
-def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same steps for a rank that serves instead of computing."""
-    for batch in batches:
-        batch.features, batch.feature_lens = batch.features[:0], batch.feature_lens[:0]
-        batch.targets, batch.ids, batch.num_frames = [], [], 0
-        yield batch
 
 
 def pick_device(name: str, rank: int) -> torch.device:

@@ -20,7 +20,8 @@ from asrpar.parallel.comm import Comm
 from asrpar.train.model_io import load_saved
 
 log = get_logger(__name__)
-FORMAT = 1
+# In the first format what `asrpar.train.state.Machine` keeps were parts of their own.
+FORMAT, KNOWN = 2, (1, 2)
 _NAME = re.compile(r"epoch-(\d+)-step-(\d+)(?:-(\d+))?")
 
 
@@ -39,6 +40,10 @@ class Checkpoints:
         self.keep = keep
         # Where this rank was when it saved or loaded last.
         self.place: tuple[int, ...] | None = None
+
+    def regroup(self, comm: Comm) -> None:
+        """Go on among the learners of ``comm`` after others were lost."""
+        self.comm = comm
 
     def save(self, epoch: int, step: int, make: Callable[[], dict[str, Any]]) -> Path:
         """Save this rank's state, which ``make()`` makes, after ``epoch`` whole epochs and ``step`` steps in all.
@@ -137,7 +142,7 @@ class Checkpoints:
         try:
             with naming(path):
                 state = load_saved(path, device)
-            if not isinstance(state, dict) or state.get("format") != FORMAT:
+            if not isinstance(state, dict) or state.get("format") not in KNOWN:
                 raise DataError(f"{path} is no checkpoint of this version of asrpar")
         except OSError:  # no fault of the file's: removing it would lose a good one
             raise

@@ -1,28 +1,24 @@
-"""How the batches of an epoch come to the learners: in equal shares, or to whoever is ready for the next one.
+"""Shares of an epoch's batches for whoever is ready for the next one, as the workers of Dean et al. 2012 get them.
 
-With equal shares the slowest learner decides when an epoch ends, also where nobody waits for it within. Learners that
-go at their own pace are therefore dealt the shares on demand, as the workers of Dean et al. 2012 are: one that is three
-times slower than the others takes a third of what they take.
+A learner that is three times slower than the others takes a third of what they take.
 """
 
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING
+from types import TracebackType
 
-from asrpar.errors import ConfigError
 from asrpar.feats import Batch, BatchLoader
 from asrpar.parallel.comm import Comm, LearnerLost
-from asrpar.parallel.contract import Strategy
-from asrpar.train.build import without_speech
-from asrpar.train.survive import Members, go_on, regroup
-
-if TYPE_CHECKING:
-    from asrpar.train.trainer import Trainer
+from asrpar.train.epochs import Due, Intervals, Part
+from asrpar.train.members import Members
+from asrpar.train.position import Position
 
 ASK, LEAVE, SHARE, LOST = 1, 2, 3, 4
 # A share's number and the frames that have been dealt when it has been, over all learners.
 Dealt = tuple[int, int]
 END: Dealt = (-1, 0)
+# Makes a learner's batches of the shares that it is dealt.
+Load = Callable[[Iterator[Dealt]], Generator[Batch, None, None]]
 
 
 class Dealer:
@@ -33,26 +29,28 @@ class Dealer:
 
     Args:
         comm: all ranks. Collective.
+        clients: who is dealt shares, the first ranks.
 
     Attributes:
         abandoned: the job failed or lost a learner: nobody is there to take leave of.
     """
 
-    def __init__(self, comm: Comm) -> None:
+    def __init__(self, comm: Comm, clients: int) -> None:
+        self.comm, self.clients = comm, clients
         # The dealer and its own rank's learner receive at the same time.
-        self.comm, self.requests, self.replies = comm, comm.channel(), comm.channel()
+        self.requests, self.replies = comm.channel(), comm.channel()
         self.activity = None
         self.asked = self.answered = 0
         self.abandoned = False
 
-    def open(self, shares: list[Dealt], clients: int) -> None:
-        """Let rank 0 begin to deal ``shares``, in their order, to the ranks below ``clients``."""
+    def open(self, shares: list[Dealt]) -> None:
+        """Let rank 0 begin to deal ``shares``, in their order."""
         if self.comm.rank == 0:
-            self.activity = self.comm.spawn(lambda: self.deal(shares, clients), "dealer")
+            self.activity = self.comm.spawn(lambda: self.deal(shares), "dealer")
 
-    def deal(self, shares: list[Dealt], clients: int) -> None:
+    def deal(self, shares: list[Dealt]) -> None:
         """Answer each request until everybody has left."""
-        left = iter(shares)
+        left, clients = iter(shares), self.clients
         try:
             while clients:
                 message = self.requests.receive()
@@ -87,7 +85,7 @@ class Dealer:
             yield dealt[0], dealt[1] - seen
             seen = dealt[1]
 
-    def batches(self, load: Callable[[Iterator[Dealt]], Generator[Batch, None, None]]) -> Generator[Batch, None, None]:
+    def batches(self, load: Load) -> Generator[Batch, None, None]:
         """The batches of this learner; ``load`` makes them from shares, one ahead of the caller."""
         self.request(ASK)
         loaded = load(self.answers())
@@ -110,31 +108,88 @@ class Dealer:
             self.activity.join()
 
 
-class EqualShares:
-    """A share of each global batch to each learner.
+class DealtPart(Part):
+    """A part whose shares are dealt on demand. Nobody inherits of it: what was not consumed is dealt anew.
 
-    Attributes:
-        alike: all learners have taken the same number of steps.
+    Args:
+        dealer: who deals. Making a part is collective.
+        shares: that are dealt.
+        load: this learner's batches, of the shares that it gets.
+        due: what is to be done before it begins.
     """
 
-    alike = True
-    members: Members | None = None
+    alike = False
 
-    def run(self, trainer: "Trainer") -> int:
-        """Train on what is left of the epoch; returns the signal that stopped it, else 0."""
-        p = trainer.position
-        batches = trainer.loader.epoch(p.epoch, start_step=p.step)
-        batches = without_speech(batches) if trainer.serves else batches
-        self.members = Members(trainer.comm, trainer.loader.num_learners, p.step)
-        while True:
-            try:
-                return trainer.consume(batches)
-            except LearnerLost:
-                batches = go_on(trainer, self.members, batches, trainer.batch)
+    def __init__(self, dealer: Dealer, shares: list[Dealt], load: Load, due: Due) -> None:
+        members = Members(dealer.comm, dealer.clients)
+        super().__init__(members, nothing() if members.serves else dealer.batches(load))
+        self.dealer, self.shares, self.due = dealer, shares, due
 
-    def synchronised(self, step: int) -> None:
-        """All learners have taken ``step`` steps of this epoch, and what these have brought is with all."""
-        self.members.steps = [step] * self.members.size
+    def __enter__(self) -> Iterator[Batch]:
+        self.dealer.open(self.shares)
+        return self.batches
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self.leave()
+        except BaseException as e:
+            error = e
+            raise
+        finally:
+            # Who closes the batches of a run that failed may be nobody who can send.
+            self.dealer.abandoned = error is not None
+
+    def leave(self) -> None:
+        """This learner takes no more of it; returns once that is settled with the dealer."""
+        self.batches.close()
+        if not self.members.serves:
+            self.dealer.close()
+
+
+class Account:
+    """How much of an epoch that is dealt on demand has been consumed.
+
+    Args:
+        loader: of the whole epoch, also when learners are lost.
+        position: where the run is. Learners count on it while they are at work; `settle` says what all of them did.
+    """
+
+    def __init__(self, loader: BatchLoader, position: Position) -> None:
+        self.position, self.learners = position, loader.num_learners
+        self.frames = loader.share_frames(position.epoch)
+        self.steps = len(self.frames) // self.learners
+        # Steps between which the current part lies.
+        self.begin = self.end = position.step
+        # Of the run before this epoch.
+        self.steps_before = position.steps - self.steps_consumed()
+        self.frames_before = position.frames - self.frames_consumed()
+
+    def steps_consumed(self) -> int:
+        """Of this epoch."""
+        return self.position.step + len(self.position.done) // self.learners
+
+    def frames_consumed(self) -> int:
+        """Of this epoch, over all learners."""
+        p = self.position
+        return sum(self.frames[: p.step * self.learners]) + sum(self.frames[i] for i in p.done)
+
+    def next_part(self, intervals: Intervals) -> list[Dealt]:
+        """What is left of the shares of the steps until something is due."""
+        first, self.begin = self.steps_before, self.position.step
+        self.end = intervals.next_stop(first + self.begin, first + self.steps) - first
+        shares, done = range(self.begin * self.learners, self.end * self.learners), set(self.position.done)
+        left = [i for i in shares if self.frames[i] and i not in done]
+        return list(zip(left, itertools.accumulate(self.frames[i] for i in left), strict=True))
+
+    def settle(self, consumed: set[int], *, whole: bool) -> None:
+        """After a part: all of it was consumed if it was taken ``whole``, else the shares ``consumed`` were."""
+        p = self.position
+        p.step, p.done = reached(set(p.done), consumed, self.begin, self.end, self.learners, whole=whole)
+        p.steps = self.steps_before + self.steps_consumed()
+        p.frames = self.frames_before + self.frames_consumed()
+        # While learners were at work, this one may have counted shares that were handed back.
+        p.ema_frames = min(p.ema_frames, p.frames)
 
 
 class OnDemand:
@@ -143,79 +198,33 @@ class OnDemand:
     Args:
         comm: all ranks. Collective.
         workers: those that learn, the first ones.
+        intervals: between checkpoints, and between dev losses.
     """
 
-    alike = False
+    def __init__(self, comm: Comm, workers: int, intervals: Intervals) -> None:
+        self.dealer, self.intervals = Dealer(comm, workers), intervals
 
-    def __init__(self, comm: Comm, workers: int) -> None:
-        self.dealer, self.workers = Dealer(comm), workers
+    def parts(self, comm: Comm, loader: BatchLoader, position: Position) -> Iterator[Part]:
+        """See `EqualShares.parts`; here ``comm`` is whom the dealer was made for, or went on with."""
+        account, due, stopped = Account(loader, position), Due(), 0
+        while not stopped and position.step < account.steps:
+            shares, epoch = account.next_part(self.intervals), position.epoch
+            part = DealtPart(self.dealer, shares, lambda dealt, epoch=epoch: loader.chosen(epoch, dealt), due)
+            yield part
+            stopped = part.outcome.stopped
+            due = self.settle(account, part)
 
-    def run(self, trainer: "Trainer") -> int:
-        """See `EqualShares.run`."""
-        p, config = trainer.position, trainer.config
-        loader = trainer.loader  # of the whole epoch, also when learners are lost
-        frames, learners = loader.share_frames(p.epoch), loader.num_learners
-        steps = len(frames) // learners
-        steps_before = p.steps - p.step - len(p.done) // learners
-        frames_before = p.frames - sum(frames[: p.step * learners]) - sum(frames[i] for i in p.done)
-        intervals = [config.dev_every_steps, config.checkpoint.every_steps]
-        number = 0
-        while not number and p.step < steps:
-            begin = p.step
-            end = next_stop(steps_before + begin, steps_before + steps, intervals) - steps_before
-            done = set(p.done)
-            todo = [i for i in range(begin * learners, end * learners) if frames[i] and i not in done]
-            number, lost = self.part(trainer, loader, [(i, frames[i]) for i in todo])
-            whole = not (number or lost)
-            consumed = set() if whole else set().union(*trainer.comm.allgather_object(trainer.consumed))
-            p.step, p.done = reached(done, consumed, begin, end, learners, whole=whole)
-            trainer.consumed = []
-            p.steps = steps_before + p.step + len(p.done) // learners
-            p.frames = frames_before + sum(frames[: p.step * learners]) + sum(frames[i] for i in p.done)
-            # While learners were at work, this one may have counted shares that were handed back.
-            p.ema_frames = min(p.ema_frames, p.frames)
-            if whole and p.step < steps:
-                trainer.pause(*(due(steps_before + p.step, every) for every in intervals))
-        return number
-
-    def synchronised(self, step: int) -> None:
-        """A part has ended; nobody inherits of it."""
-
-    def part(self, trainer: "Trainer", loader: BatchLoader, todo: list[Dealt]) -> tuple[int, bool]:
-        """Train on the shares ``todo``, given with their frames; returns the signal and whether a learner was lost."""
-        epoch, members = trainer.position.epoch, Members(trainer.comm, self.workers, 0)
-        dealt = itertools.accumulate(frames for _, frames in todo)
-        self.dealer.open([(i, total) for (i, _), total in zip(todo, dealt, strict=True)], self.workers)
-        asking = not trainer.serves
-        batches = self.dealer.batches(lambda shares: loader.chosen(epoch, shares)) if asking else nothing()
-        try:
-            number = trainer.consume(batches)
-            batches.close()
-            if asking:
-                self.dealer.close()
-        except LearnerLost:
-            comm = regroup(trainer, members)
+    def settle(self, account: Account, part: DealtPart) -> Due:
+        """A part has been taken, as its outcome says; returns what is due now. Collective."""
+        left = part.outcome.survivors
+        if left is not None:
             # Only now does nobody wait any more for messages of the old group.
-            self.dealer.abandoned = True
-            batches.close()
-            self.dealer, self.workers = Dealer(comm), comm.size
-            return 0, True
-        except BaseException:
-            # Who closes the batches of a run that failed may be nobody who can send.
-            self.dealer.abandoned = True
-            raise
-        return number, False
-
-
-def make_shares(deal: str, strategy: Strategy, comm: Comm, workers: int) -> EqualShares | OnDemand:
-    """What ``batch.deal`` says; `ConfigError` if the strategy cannot do with it. Collective."""
-    if deal == "on_demand" and not strategy.own_pace:
-        raise ConfigError(
-            "batch.deal is on_demand, but with this strategy learners take their steps together: set it to equal"
-        )
-    if workers == 1 or deal == "equal" or not strategy.own_pace:
-        return EqualShares()
-    return OnDemand(comm, workers)
+            part.batches.close()
+            self.dealer = Dealer(left, left.size)
+        whole = left is None and not part.outcome.stopped
+        every = [] if whole else self.dealer.comm.allgather_object(part.outcome.consumed)
+        account.settle(set().union(*every), whole=whole)
+        return self.intervals.due(account.steps_before + account.position.step) if whole else Due()
 
 
 def nothing() -> Generator[Batch, None, None]:
@@ -239,13 +248,3 @@ def reached(
     if whole:
         return end, sorted(i for i in done if i >= end * learners)
     return begin, sorted(done | consumed)
-
-
-def due(steps: int, every: int) -> bool:
-    """Whether something that is done ``every`` so many steps, 0 for never, is done now."""
-    return bool(every) and steps % every == 0
-
-
-def next_stop(begin: int, end: int, intervals: list[int]) -> int:
-    """The first step after ``begin`` at which something is due, at most ``end``."""
-    return min([end, *(begin + every - begin % every for every in intervals if every)])

@@ -1,6 +1,7 @@
 """Loss and error rate on a held-out set, shared over the learners."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +35,25 @@ def evaluate(
 
     The learner's own weights, counters and random state are as before afterwards. ``beat`` is called for each batch.
     """
-    own = learner.weights.clone()
-    learner.weights.copy_(weights)
     learner.module.eval()
     objective = learner.objective
     batches = eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank, objective=objective)
-    totals = tally(learner, batches, beat)
-    learner.weights.copy_(own)
+    with weights_of(learner, weights):
+        totals = tally(learner, batches, beat)
     comm.allreduce(totals)
     loss_sum, frames, errors, tokens = totals.tolist()
     return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, tokens))
+
+
+@contextmanager
+def weights_of(learner: AcousticLearner, weights: Tensor) -> Iterator[None]:
+    """Within, the learner has the ``weights`` (P,) of a model; nothing is copied."""
+    own = learner.weights
+    learner.move(weights)
+    try:
+        yield
+    finally:
+        learner.move(own)
 
 
 @torch.no_grad()

@@ -1,11 +1,11 @@
 """The run of one training in its folder: what `asrpar train` does."""
 
 import os
-import signal
-import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from asrpar.choices import settle
 from asrpar.config import save_config
@@ -17,14 +17,16 @@ from asrpar.launch.rank import tell_stopped
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.threads import FailuresEndTheRun
+from asrpar.parallel.ema import too_short
 from asrpar.parallel.strategies import STRATEGIES
+from asrpar.train.build import Parts, choose_transport
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.folder import claim, look
-from asrpar.train.summary import write_summary
-
-if TYPE_CHECKING:
-    from asrpar.train.build import Parts
-    from asrpar.train.trainer import Trainer
+from asrpar.train.learner import AcousticLearner
+from asrpar.train.precision import decide_autocast
+from asrpar.train.summary import Result, write_summary
+from asrpar.train.timing import table
+from asrpar.train.trainer import Trainer
 
 log = get_logger(__name__)
 
@@ -35,11 +37,6 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     Raises:
         AsrparError: settings or data that cannot be used; training that cannot go on.
     """
-    import torch
-
-    from asrpar.train.build import choose_transport
-    from asrpar.train.precision import decide_autocast
-
     check_config(config)
     settings = STRATEGIES.of(config)
     exp = Path(config.exp)
@@ -78,24 +75,11 @@ def give_up(comm: Comm, error: BaseException) -> None:
 
 
 def run(
-    exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner_change: bool, parts: "Parts | None" = None
+    exp: Path, config: TrainConfig, settings: Any, comm: Comm, allow_learner_change: bool, parts: Parts | None = None
 ) -> int:
     """The training itself, in a folder that is ours; returns what `train` does."""
-    import torch
-
-    from asrpar.parallel.ema import too_short
-    from asrpar.train.timing import table
-    from asrpar.train.trainer import Trainer
-
     trainer = Trainer(config, settings, comm, parts)
-    log.info(
-        "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
-        config.model, len(trainer.learner.flat), config.strategy, comm.size,
-        trainer.loader.frames_per_epoch, trainer.device, torch.get_num_threads(),
-    )  # fmt: skip
-    ema = config.ema
-    if ema.enabled and (warning := too_short(config.epochs, ema.decay_epochs, ema.warmup)):
-        log.warning(warning)
+    tell_of_start(config, trainer.learner, comm, trainer.loader.frames_per_epoch)
     with trainer.watchdog:
         trainer.begin(allow_learner_change)
         # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
@@ -104,40 +88,42 @@ def run(
             # A model of an earlier, shorter run must not be taken for this one's.
             (exp / "final.pt").unlink(missing_ok=True)
         try:
-            number = trainer.run()
+            result = trainer.run()
         except LearnerLost as e:
             # Within training steps those that are left go on; between them a loss ends the run.
             raise TrainingError(f"a learner was lost in a dev set or a checkpoint ({e}): run again to resume") from e
-        if number:
-            trainer.stop.ignore()
-        times = trainer.timing.summary()
-        trainer.timing.close()
-        trainer.parts.close(trainer.comm.rank)
-        # The trainer's learners are those that are left.
-        comm = trainer.comm
-        if comm.rank == 0:
-            log.info("training time by rank on %s, fractions in percent:\n%s", cpu(), table(times))
-            write_summary(exp, config, trainer, times, complete=not number)
+        if result.comm.rank == 0:
+            log.info("training time by rank on %s, fractions in percent:\n%s", cpu(), table(result.times))
+            write_summary(exp, config, result, trainer.identity, trainer.parts.facts())
         # The first rank that exits with an error code ends the others.
-        comm.barrier()
-    if number:
-        tell_of_stop(number, trainer)
+        result.comm.barrier()
+    if result.stopped:
+        tell_of_stop(result)
     else:
         log.info("wrote %s", exp / "final.pt")
-    return number
+    return result.stopped
 
 
-def tell_of_stop(number: int, trainer: "Trainer") -> None:
+def tell_of_start(config: TrainConfig, learner: AcousticLearner, comm: Comm, epoch_frames: int) -> None:
+    """Say in the log what is trained, and on what."""
+    log.info(
+        "%s of %d parameters, strategy %s on %d learner(s), %d frames an epoch, device %s, %d torch threads",
+        config.model, learner.weights.numel(), config.strategy, comm.size, epoch_frames,
+        learner.device, torch.get_num_threads(),
+    )  # fmt: skip
+    ema = config.ema
+    if ema.enabled and (warning := too_short(config.epochs, ema.decay_epochs, ema.warmup)):
+        log.warning(warning)
+
+
+def tell_of_stop(result: Result) -> None:
     """Say in the log, and to the launcher, why the run ends now and how it goes on."""
-    cause = signal.Signals(number).name
-    who = f"signal {number} ({cause})"
-    if number == signal.SIGUSR1 and trainer.stop.deadline is not None and time.monotonic() > trainer.stop.deadline:
-        cause = who = f"its time limit of {trainer.config.time_limit_minutes:g} minutes"
     outcome = "after saving a checkpoint; run the same command again to go on"
-    if trainer.learner_lost:
+    if not result.saved:
         outcome = (
             "in an epoch in which a learner was lost, of which nothing is saved: start as many learners as before to "
             "go on from the last checkpoint, or to begin anew if there is none"
         )
-    log.warning("stopped by %s %s", who, outcome)
-    tell_stopped(cause, outcome)
+    signal = result.cause.startswith("SIG")
+    log.warning("stopped by %s %s", f"signal {result.stopped} ({result.cause})" if signal else result.cause, outcome)
+    tell_stopped(result.cause, outcome)

@@ -18,13 +18,11 @@ class Progress:
         rank: this learner.
         folder: TensorBoard's.
         total_frames: of one epoch, all learners.
-        first_frame: where this run goes on; TensorBoard forgets what an interrupted run wrote beyond it.
         every: steps between two points of the curves of `step`; 0 for none.
     """
 
-    def __init__(self, rank: int, folder: Path, total_frames: int, first_frame: int = 0, every: int = 0) -> None:
-        self.rank = rank
-        self.total = total_frames
+    def __init__(self, rank: int, folder: Path, total_frames: int, every: int = 0) -> None:
+        self.rank, self.folder, self.total = rank, folder, total_frames
         self.bar = None
         self.writer = None
         self.every = every
@@ -32,11 +30,22 @@ class Progress:
         self.steps, self.loss_sum, self.loss_frames = 0, 0.0, 0.0
         self.begun: tuple[float, float] | None = None
         # What of the learner's tally of this epoch is in these sums, or in a point; not known where it resumed.
-        self.seen: tuple[float, float] | None = None if first_frame else (0.0, 0.0)
-        if rank == 0:
+        self.seen: tuple[float, float] | None = (0.0, 0.0)
+
+    def open(self, frames: int) -> None:
+        """A run begins, or goes on after ``frames``: TensorBoard forgets what an interrupted one wrote since."""
+        if frames:
+            self.seen = None
+        if self.rank == 0:
             from asrpar.train.events import Events
 
-            self.writer = Events(folder, first_frame + 1 if first_frame else None)
+            self.writer = Events(self.folder, frames + 1 if frames else None)
+
+    def take_over(self, frames: int, epoch: int, epochs: int) -> None:
+        """The first rank was lost, and this one is the first now; see `open` and `begin_epoch`."""
+        self.rank = 0
+        self.open(frames)
+        self.begin_epoch(epoch, epochs, 0)
 
     def begin_epoch(self, epoch: int, epochs: int, frames: int) -> None:
         """A new bar, already at ``frames`` when a run resumes within an epoch."""

@@ -1,16 +1,22 @@
 """What is told about an epoch that has ended."""
 
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from asrpar.errors import TrainingError
 from asrpar.log import get_logger
 from asrpar.numbers import ratio
-
-if TYPE_CHECKING:
-    from asrpar.train.trainer import Trainer
+from asrpar.parallel.comm import Comm
+from asrpar.train.average import Models
+from asrpar.train.evaluate import Evaluation
+from asrpar.train.learner import AcousticLearner
+from asrpar.train.position import Position
+from asrpar.train.progress import Progress
+from asrpar.train.timing import Timing
 
 log = get_logger(__name__)
 
@@ -18,49 +24,99 @@ log = get_logger(__name__)
 KEPT = ("staleness", "consensus_distance")
 
 
-def report(trainer: "Trainer") -> None:
-    """Evaluate, and write one line about the epoch, and its scalars. Collective."""
-    p, learner = trainer.position, trainer.learner
+@dataclass
+class Trained:
+    """What the learners tell of an epoch's training.
+
+    Attributes:
+        loss: in nats per frame; NaN of nothing.
+        left_out: utterances that were in no loss.
+        skipped: updates that were not finite, so far, by rank.
+    """
+
+    loss: float
+    left_out: int
+    skipped: list[int]
+
+    @classmethod
+    def gather(cls, learner: AcousticLearner, comm: Comm) -> "Trained":
+        """Take the tallies of all learners since the last time. Collective."""
+        tally = torch.tensor(learner.take_tally(), dtype=torch.float64)
+        comm.allreduce(tally)
+        loss_sum, frames, left_out = tally.tolist()
+        return cls(ratio(loss_sum, frames), round(left_out), comm.allgather_object(learner.nonfinite))
+
+
+def epoch_values(p: Position, trained: Trained, dev: Evaluation, lr: float) -> dict[str, float]:
+    """What the history keeps of an epoch that ended at ``p``, and now lies behind the last entry of it."""
     before = p.history[-1] if p.history else {"frames": 0.0, "seconds": 0.0}
-    frames_per_second = ratio(p.frames - before["frames"], p.seconds - before["seconds"])
-    tally = torch.tensor(learner.take_tally(), dtype=torch.float64)
-    trainer.comm.allreduce(tally)
-    loss_sum, frames, left_out = tally.tolist()
-    check_agreement(trainer)
-    skipped = trainer.comm.allgather_object(learner.nonfinite)
-    dev = trainer.evaluate()
-    values = {
+    return {
         "epoch": float(p.epoch),
         "frames": float(p.frames),
         "seconds": p.seconds,
-        "train_loss": ratio(loss_sum, frames),
+        "train_loss": trained.loss,
         "dev_loss": dev.loss,
         "dev_ter": dev.ter,
-        "frames_per_second": frames_per_second,
-        "lr": learner.lr,
+        "frames_per_second": ratio(p.frames - before["frames"], p.seconds - before["seconds"]),
+        "lr": lr,
     }
-    if trainer.ema is not None and trainer.config.ema.both:
-        plain = trainer.evaluate(averaged=False)
-        values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
-    p.history.append(values)
-    extra = f", {left_out:.0f} utterances in no loss" if left_out else ""
-    extra += f", updates skipped so far as not finite, by rank: {skipped}" if any(skipped) else ""
+
+
+def log_epoch(values: dict[str, float], trained: Trained, errors_are: str) -> None:
+    """One line about an epoch."""
+    extra = f", {trained.left_out} utterances in no loss" if trained.left_out else ""
+    if any(trained.skipped):
+        extra += f", updates skipped so far as not finite, by rank: {trained.skipped}"
     log.info(
         "epoch %d: train loss %.4f, dev loss %.4f, dev %s %.2f %%, %.0f frames/s, lr %.2e%s",
-        p.epoch, values["train_loss"], dev.loss, learner.objective.errors_are, dev.ter, frames_per_second, learner.lr,
-        extra,
+        values["epoch"], values["train_loss"], values["dev_loss"], errors_are, values["dev_ter"],
+        values["frames_per_second"], values["lr"], extra,
     )  # fmt: skip
-    scalars = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}
-    times = trainer.timing.end_epoch()
-    values |= {name: times[f"time/{name}"] for name in KEPT if f"time/{name}" in times}
-    trainer.progress.scalars(scalars | times, p.frames)
 
 
-def check_agreement(trainer: "Trainer") -> None:
+class Reports:
+    """Evaluates the models of each epoch's end, and tells about them and the epoch.
+
+    Args:
+        learner: of this rank.
+        timing: what the time went to.
+        progress: where scalars go.
+        evaluate: gives the dev loss of a model (P,). Collective.
+        both: whether the strategy's model is evaluated beside its average over time.
+    """
+
+    def __init__(
+        self,
+        learner: AcousticLearner,
+        timing: Timing,
+        progress: Progress,
+        evaluate: Callable[[Tensor], Evaluation],
+        *,
+        both: bool,
+    ) -> None:
+        self.learner, self.timing, self.progress = learner, timing, progress
+        self.evaluate, self.both = evaluate, both
+
+    def tell(self, models: Models, p: Position, comm: Comm) -> None:
+        """About the epoch that ended at ``p``, with these models, into its history, too. Collective."""
+        trained = Trained.gather(self.learner, comm)
+        check_agreement(models.plain, comm, p.epoch)
+        values = epoch_values(p, trained, self.evaluate(models.final), self.learner.lr)
+        if self.both:
+            plain = self.evaluate(models.plain)
+            values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
+        log_epoch(values, trained, self.learner.objective.errors_are)
+        times = self.timing.end_epoch()
+        shown = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}
+        self.progress.scalars(shown | times, p.frames)
+        p.history.append(values | {name: times[f"time/{name}"] for name in KEPT if f"time/{name}" in times})
+
+
+def check_agreement(model: Tensor, comm: Comm, epoch: int) -> None:
     """`TrainingError` unless all learners hold the same model, which rounding on unlike machines could prevent."""
-    sums = trainer.comm.allgather_object(zlib.crc32(trainer.strategy.model().detach().cpu().numpy()))
+    sums = comm.allgather_object(zlib.crc32(model.detach().cpu().numpy()))
     if len(set(sums)) > 1:
         raise TrainingError(
-            f"after epoch {trainer.position.epoch} the learners hold different models (checksums by rank: {sums}): "
+            f"after epoch {epoch} the learners hold different models (checksums by rank: {sums}): "
             "their processors or libraries round differently; run on machines of one kind"
         )

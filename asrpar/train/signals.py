@@ -3,6 +3,7 @@
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -18,17 +19,27 @@ class StopRequest:
 
     Args:
         comm: all learners.
-        time_limit_minutes: stop after that, counted from now; 0 for none.
+        time_limit_minutes: stop after that, counted from `listen`; 0 for none.
         signals: that are remembered.
     """
 
     def __init__(self, comm: Comm, time_limit_minutes: float, signals: tuple[int, ...] = SIGNALS) -> None:
-        self.comm = comm
+        self.comm, self.minutes, self.signals = comm, time_limit_minutes, signals
         self.number = 0
-        self.deadline = time.monotonic() + 60.0 * time_limit_minutes if time_limit_minutes else None
+        self.deadline: float | None = None
+        self._before: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """From now on, until `close`, signals are remembered."""
+        if self.minutes:
+            self.deadline = time.monotonic() + 60.0 * self.minutes
         # What nohup has switched off stays so.
-        heard = [s for s in signals if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
+        heard = [s for s in self.signals if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
         self._before = {s: signal.signal(s, self._remember) for s in heard}
+
+    def regroup(self, comm: Comm) -> None:
+        """Go on among the learners of ``comm`` after others were lost."""
+        self.comm = comm
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.number = number
@@ -38,6 +49,12 @@ class StopRequest:
         if self.deadline is not None and time.monotonic() > self.deadline and not self.number:
             self.number = int(signal.SIGUSR1)
         return self.number
+
+    def cause(self, number: int) -> str:
+        """Why the learners agreed to stop by a signal, in words."""
+        if number == signal.SIGUSR1 and self.deadline is not None and time.monotonic() > self.deadline:
+            return f"its time limit of {self.minutes:g} minutes"
+        return signal.Signals(number).name
 
     def noticed(self) -> bool:
         """Whether this learner, or another as far as known here, has seen a signal. Never waits."""

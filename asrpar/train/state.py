@@ -1,108 +1,114 @@
-"""All that a run is made of at one moment: what a checkpoint of one rank holds."""
+"""All that a run is made of at one moment: what a checkpoint of one rank holds, part by part."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
 from asrpar.errors import ConfigError
 from asrpar.log import get_logger
-from asrpar.parallel.contract import Gossip
 from asrpar.train.identity import Identity, other_data
-
-if TYPE_CHECKING:
-    from asrpar.train.trainer import Trainer
 
 log = get_logger(__name__)
 
 
-@dataclass
-class Position:
-    """Where a run is: finished epochs, consumed steps of the current one, and totals over all learners.
+class Stateful(Protocol):
+    """A part of a run that knows its own state."""
 
-    Where shares are dealt on demand, ``done`` are the shares of later steps that have been consumed already.
+    def state_dict(self) -> dict[str, Any] | None:
+        """Tensors and plain values; None if it has none."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+
+
+class Machine:
+    """Random numbers, and what they and the order of sums depend on.
+
+    Args:
+        device: that this learner computes on.
     """
 
-    epoch: int = 0
-    step: int = 0
-    steps: int = 0
-    frames: int = 0
-    ema_frames: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def state_dict(self) -> dict[str, Any]:
+        """As it is now."""
+        cuda = self.device.type == "cuda"
+        return {
+            "threads": torch.get_num_threads(),
+            "device": self.device.type,
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if cuda else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the same random numbers, and warn of another device or number of threads."""
+        before, now = (state["device"], state["threads"]), (self.device.type, torch.get_num_threads())
+        if before != now:
+            log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
+        if state["random"] is not None:
+            torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
 
 
-def whole_state(trainer: "Trainer") -> dict[str, Any]:
-    """Everything that this rank needs to go on as if nothing had happened; tensors and plain values."""
-    cuda = trainer.device.type == "cuda"
-    return {
-        "strategy_name": trainer.config.strategy,
-        "identity": trainer.identity.state(),
-        "position": {**vars(trainer.position)},
-        "learner": trainer.learner.state_dict(),
-        "strategy": trainer.strategy.state_dict(),
-        "consensus": consensus(trainer),
-        "wire": trainer.strategy.wire.state_dict(),
-        "ema": trainer.ema.state_dict() if trainer.ema is not None else None,
-        "timing": trainer.timing.state_dict(),
-        "threads": torch.get_num_threads(),
-        "device": trainer.device.type,
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state(trainer.device) if cuda else None,
-    }
+def whole_state(parts: dict[str, Stateful]) -> dict[str, Any]:
+    """Everything that this rank needs to go on as if nothing had happened."""
+    return {name: part.state_dict() for name, part in parts.items()}
 
 
-def consensus(trainer: "Trainer") -> dict[str, Any] | None:
-    """Of learners that hold different weights, what another number of learners would begin with; only on rank 0.
+def restore(parts: dict[str, Stateful], state: dict[str, Any], learners: int) -> None:
+    """Let ``parts`` go on, in their order, from a state of `whole_state`, which any version may have saved.
 
-    Collective. None where that is not possible, within an epoch, or not needed.
+    Args:
+        parts: of this rank.
+        state: with ``learners``, how many saved it, and ``consensus``, what another number begins with.
+        learners: how many there are now; not as many only at an epoch's end.
     """
-    p, strategy = trainer.position, trainer.strategy
-    if p.step or p.done or not isinstance(strategy, Gossip):
-        return None
-    found = {"weights": strategy.consensus(strategy.observed())}
-    if trainer.ema is not None:
-        found["ema"] = strategy.consensus(trainer.ema.mean)
-    return found if trainer.comm.rank == 0 else None
+    state = with_machine(state)
+    if state["learners"] != learners:
+        state = for_other_learners(state)
+    for name, part in parts.items():
+        # Earlier versions had fewer parts.
+        if state.get(name) is not None:
+            part.load_state_dict(state[name])
 
 
-def check_same_data(trainer: "Trainer", before: Identity | None) -> None:
-    """Raise `ConfigError` unless a training goes on with the data that it was begun with."""
+def with_machine(state: dict[str, Any]) -> dict[str, Any]:
+    """A state in which the machine is a part; in the first format its values were parts of their own."""
+    if "machine" in state:
+        return state
+    return state | {"machine": {name: state[name] for name in ("threads", "device", "random", "cuda_random")}}
+
+
+def for_other_learners(state: dict[str, Any]) -> dict[str, Any]:
+    """A state for another number of learners: the consensus of weights and averages, and what is nobody's own."""
+    machine = state["machine"] | {"random": None, "cuda_random": None}
+    found = state | {"machine": machine, "timing": None}
+    # Where learners held the same weights there is none; checkpoints of earlier versions do not have it either.
+    if (mean := state.get("consensus")) is not None:
+        found["learner"] = state["learner"] | {"weights": mean["weights"]}
+        if state["ema"] is not None:
+            found["ema"] = state["ema"] | {"mean": mean["ema"]}
+    return found
+
+
+def check_same_data(before: Identity | None, now: Identity, exp: Path, *, tell: bool) -> None:
+    """Raise `ConfigError` unless the training in ``exp`` goes on with the data that it was begun with.
+
+    Args:
+        before: those of the checkpoint; None if it does not say.
+        now: those that are there.
+        exp: folder of the experiment.
+        tell: whether to warn where that is not known, as one rank does.
+    """
     if before is None:
-        if trainer.comm.rank == 0:
+        if tell:
             log.warning(
                 "the checkpoint, of an earlier version, does not say which data it is of: see that they are these"
             )
         return
-    changed = before.other_data(trainer.identity)
+    changed = before.other_data(now)
     if changed:
-        raise ConfigError(other_data(trainer.exp, changed))
-
-
-def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Take up a state of `whole_state`, which another number of learners may have saved at an epoch's end."""
-    check_same_data(trainer, Identity.from_state(state.get("identity")))
-    trainer.position = Position(**state["position"])
-    before, now = (state["device"], state["threads"]), (trainer.device.type, torch.get_num_threads())
-    if before != now:
-        log.warning("resuming on %s with %d threads what ran on %s with %d: last bits may differ", *now, *before)
-    trainer.learner.load_state_dict(state["learner"])
-    # Checkpoints of earlier versions do not have it.
-    mean = state.get("consensus") if state["learners"] != trainer.comm.size else None
-    if mean is not None:
-        trainer.learner.weights.copy_(mean["weights"])
-    trainer.strategy.load_state_dict(state["strategy"])
-    trainer.strategy.wire.load_state_dict(state["wire"])
-    if state["ema"] is not None:
-        trainer.ema = trainer.average()
-        trainer.ema.load_state_dict(state["ema"])
-        if mean is not None:
-            trainer.ema.mean.copy_(mean["ema"])
-    trainer.watchdog.beat(trainer.position.steps)
-    if state["learners"] == trainer.comm.size:
-        if "timing" in state:
-            trainer.timing.load_state_dict(state["timing"])
-        torch.set_rng_state(state["random"])
-        if state["cuda_random"] is not None and trainer.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_random"], trainer.device)
+        raise ConfigError(other_data(exp, changed))

@@ -3,27 +3,64 @@
 import platform
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from asrpar.files.json_files import write_json
 from asrpar.numbers import ratio
+from asrpar.parallel.comm import Comm
 from asrpar.train.config import TrainConfig
 from asrpar.train.digests import checksum, config_digest
+from asrpar.train.identity import Identity
+from asrpar.train.position import Position
 
 
-def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str, Any], *, complete: bool) -> None:
-    """``train.json``: what was trained, how long it took, how it went; other commands read it."""
+@dataclass
+class Result:
+    """What a training came to.
+
+    Attributes:
+        weights: (P,) of the final model.
+        position: where it ended.
+        comm: the learners that were there at the end.
+        times: see `Timing.summary`.
+        stopped: the signal that ended it early, else 0.
+        cause: of that, in words.
+        saved: whether all that it did is in its checkpoints.
+    """
+
+    weights: Tensor
+    position: Position
+    comm: Comm
+    times: dict[str, Any]
+    stopped: int = 0
+    cause: str = ""
+    saved: bool = True
+
+
+def write_summary(exp: Path, config: TrainConfig, result: Result, identity: Identity, facts: dict[str, Any]) -> None:
+    """Write ``train.json``, which other commands read.
+
+    Args:
+        exp: folder of the experiment.
+        config: of the training.
+        result: its outcome.
+        identity: what it was trained on.
+        facts: entries besides.
+    """
     from asrpar.info import git_hash, versions
 
-    p = trainer.position
+    p = result.position
     last = p.history[-1] if p.history else {}
     value = {
-        "complete": complete and p.epoch >= config.epochs,
+        "complete": not result.stopped and p.epoch >= config.epochs,
         "model": config.model,
-        "parameters": len(trainer.learner.flat),
+        "parameters": result.weights.numel(),
         "strategy": config.strategy,
-        "learners": trainer.comm.size,
+        "learners": result.comm.size,
         "seed": config.seed,
         "epochs": p.epoch,
         "frames": p.frames,
@@ -35,14 +72,14 @@ def write_summary(exp: Path, config: TrainConfig, trainer: Any, times: dict[str,
         "ema": config.ema.enabled,
         "autocast": config.autocast,
         "config_digest": config_digest(config),
-        "data_digest": trainer.identity.digest(),
-        "checksum": checksum(trainer.result),
+        "data_digest": identity.digest(),
+        "checksum": checksum(result.weights),
         "host": platform.node(),
         "command": shlex.join(sys.argv),
         "versions": versions(),
         "git": git_hash(),
-        "time": times,
+        "time": result.times,
         "history": p.history,
-        **trainer.parts.facts(),
+        **facts,
     }
     write_json(exp / "train.json", value)

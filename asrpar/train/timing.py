@@ -105,6 +105,10 @@ class Timing:
             origin = common_origin(comm, self.trace.clock)
             self._file = TraceFile(folder / f"rank-{comm.rank}.json", self.trace, comm.rank, origin)
 
+    def regroup(self, comm: Comm) -> None:
+        """Go on among the learners of ``comm`` after others were lost."""
+        self.comm, comm.trace = comm, self.trace
+
     def begin(self) -> None:
         """Training time begins to count."""
         self._clock, self._mark = self.comm.clock(), self.trace.totals()

@@ -9,21 +9,25 @@ from torch import Tensor
 
 from asrpar.feats import Batch
 from asrpar.nn.models import MODELS
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.compress import COMPRESSIONS, make_wire
-from asrpar.parallel.ema import Ema
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES, make_strategy
+from asrpar.train.average import Average, Models
 from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
-from asrpar.train.dealing import make_shares
-from asrpar.train.evaluate import Evaluation, evaluate
+from asrpar.train.epochs import Due, Intervals, Outcome, Part
+from asrpar.train.evaluate import Evaluation, evaluate, weights_of
+from asrpar.train.identity import Identity
+from asrpar.train.members import Members
 from asrpar.train.model_io import initial_weights, save_acoustic_model
+from asrpar.train.position import Position
 from asrpar.train.progress import Progress
-from asrpar.train.report import report
+from asrpar.train.report import Reports
 from asrpar.train.schedules import learning_rate
-from asrpar.train.state import Position, restore, whole_state
+from asrpar.train.state import Machine, Stateful, check_same_data, restore, whole_state
+from asrpar.train.summary import Result
 from asrpar.train.timing import Timing
 
 
@@ -38,72 +42,75 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, settings: Any, comm: Comm, parts: Parts | None = None) -> None:
-        self.parts = parts or Parts(config)
-        self.config = config
-        self.comm = comm
-        self.exp = Path(config.exp)
-        self.feats = Path(config.data.feats)
+        self.config, self.comm, self.parts = config, comm, parts or Parts(config)
+        exp = Path(config.exp)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
-        self.serves = comm.rank >= workers
         self.loader = self.parts.loader(workers, comm.rank)
-        self.objective = self.parts.objective
         self.learner = self.parts.learner(self.loader.num_features, comm)
         self.identity = self.parts.examine(self.loader, comm)
-        self.device = self.learner.device
-        self.timing = Timing(comm, self.exp / "trace", config.trace)
-        self.learner.trace = self.trace = self.timing.trace
+        self.timing = Timing(comm, exp / "trace", config.trace)
+        self.learner.trace = self.timing.trace
         wire = make_wire(config.compression, COMPRESSIONS.of(config), self.learner.shapes, self.learner.weights)
         seen = self.parts.witness(*with_faults(self.learner, comm, config.faults))
         self.strategy = make_strategy(config.strategy, settings, *seen, wire)
-        self.shares = make_shares(config.batch.deal, self.strategy, seen[1], workers)
+        self.shares = self.parts.shares(self.strategy, seen[1], workers)
+        self.intervals = Intervals.of(config)
         self.watchdog = self.parts.watchdog(comm, self.timing, self.strategy)
-        self.ema: Ema | None = None
         self.position = Position()
+        self.average = Average(config.ema, self.strategy.observed(), self.loader.frames_per_epoch)
         self.checkpoints = self.parts.checkpoints(comm)
-        self.batch: Batch | None = None
-        # Shares of the epoch that this learner has consumed since the last synchronised moment.
-        self.consumed: list[int] = []
-        # A learner was lost in this epoch.
-        self.learner_lost = False
         self.look = Look(comm, self.strategy.apart)
-        self.stopped_by = 0
-
-    def run(self) -> int:
-        """Train to the end, once `begin` is done. Returns 0, or the signal that stopped it."""
-        config = self.config
-        p = self.position
-        last = min(config.epochs, config.stop_after_epochs or config.epochs)
-        try:
-            while p.epoch < last:
-                number = self.train_epoch()
-                if not number:
-                    self.end_epoch()
-                    number = self.stop.agreed() if p.epoch < last else 0
-                if number:
-                    self.save()
-                    self.result = self.final_weights()
-                    self.strategy.close()
-                    return number
-        finally:
-            self.close()
-        self.finish()
-        return 0
+        self.stop = self.parts.stop(comm)
+        every = config.tensorboard_every_steps
+        self.progress = Progress(comm.rank, exp / "tensorboard", self.loader.frames_per_epoch, every)
+        self.both = config.ema.enabled and config.ema.both
+        self.reports = Reports(self.learner, self.timing, self.progress, self.evaluate, both=self.both)
+        # In this epoch, of which nothing can be saved then.
+        self.learner_lost = False
 
     def begin(self, allow_learner_change: bool = False) -> None:
         """Take up the newest checkpoint, or start afresh."""
-        config = self.config
         if not self.resume(allow_learner_change):
-            if config.init_from:
-                self.learner.weights.copy_(initial_weights(config.init_from, self.learner.shapes, self.identity))
-            self.strategy.start()
-            if config.ema.enabled:
-                self.ema = self.average()
-        self.stop = self.parts.stop(self.comm)
-        total = self.loader.frames_per_epoch
-        every = config.tensorboard_every_steps
-        self.progress = Progress(self.comm.rank, self.exp / "tensorboard", total, self.position.frames, every)
+            self.start()
+        self.stop.listen()
+        self.progress.open(self.position.frames)
+
+    def start(self) -> None:
+        """The first moment of a fresh run."""
+        origin = self.config.init_from
+        if origin:
+            self.learner.weights.copy_(initial_weights(origin, self.learner.shapes, self.identity))
+        self.strategy.start()
+        self.average.start(self.strategy.observed())
+
+    def run(self) -> Result:
+        """Train to the end, or until a signal stops it, once `begin` is done."""
+        try:
+            models, stopped = self.train()
+        finally:
+            self.close()
+        if stopped:
+            self.stop.ignore()
+        else:
+            self.write_models(models)
+        return self.result(models, stopped)
+
+    def train(self) -> tuple[Models, int]:
+        """All epochs that are left; returns the models of the last moment, and the signal that stopped it, else 0."""
+        p, config = self.position, self.config
+        last = min(config.epochs, config.stop_after_epochs or config.epochs)
+        models, stopped = self.models(), 0
+        while p.epoch < last and not stopped:
+            stopped = self.train_epoch()
+            models = self.models()
+            if not stopped:
+                self.end_epoch(models)
+                stopped = self.stop.agreed() if p.epoch < last else 0
+        if stopped:
+            self.save(models)
+        return models, stopped
 
     def close(self) -> None:
         """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
@@ -114,182 +121,219 @@ class Trainer:
 
     def train_epoch(self) -> int:
         """One pass over the data, or what is left of it; returns the signal that stopped it within the pass, else 0."""
-        p, config = self.position, self.config
+        p, stopped = self.position, 0
         self.timing.begin()
-        self.progress.begin_epoch(p.epoch + 1, config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
-        number = self.shares.run(self)
+        self.progress.begin_epoch(p.epoch + 1, self.config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
+        for part in self.shares.parts(self.comm, self.loader, p):
+            self.pause(part.due)
+            part.outcome = self.take(part)
+            stopped = part.outcome.stopped
         # Whoever had a wish since is asked again at the epoch's end, where all wait for each other anyway.
         self.look.settle()
-        self.observe()
+        self.average.observe(self.strategy, p)
         self.progress.end_epoch()
         self.lap()
-        return number
+        return stopped
 
-    def consume(self, batches: Iterator[Batch]) -> int:
-        """Take all batches of an epoch, or of a part of one; returns the signal that stopped it, else 0."""
-        p, config = self.position, self.config
+    def take(self, part: Part) -> Outcome:
+        """Take the steps of a part; those that are left go on if a learner is lost meanwhile."""
+        outcome = Outcome()
+        try:
+            with part as batches:
+                outcome.stopped = self.take_steps(part, batches, outcome)
+        except LearnerLost:
+            outcome.survivors = self.regroup(part.members)
+        return outcome
+
+    def take_steps(self, part: Part, batches: Iterator[Batch], outcome: Outcome) -> int:
+        """Consume all batches of a part; returns the signal that stopped it, else 0."""
         while True:
-            with self.trace.span("data"):
-                batch = self.batch = next(batches, None)
-            self.learner.lr = learning_rate(
-                config.schedule, config.optimizer.lr, p.frames, self.loader.frames_per_epoch, config.epochs
-            )
+            batch = outcome.unfinished = self.next_batch(batches)
             if not self.strategy.step(batch):
                 break
-            self.batch = None
+            outcome.unfinished = None
             if batch is not None:
-                p.step += 1
-                p.steps += 1
-                p.frames += batch.global_frames
-                self.consumed.append(batch.share)
-                self.timing.frames += batch.num_frames
-                self.strategy.wire.advance(batch.global_frames)
-                self.progress.step(batch.global_frames, self.learner, p.frames, self.timing.elapsed())
-            self.observe()
-            self.watchdog.beat(p.steps)
-            if batch is not None and self.between_steps():
-                return self.stopped_by
-        with self.watchdog.waiting():
-            self.strategy.finish()
+                self.count(batch)
+                outcome.consumed.append(batch.share)
+            self.average.observe(self.strategy, self.position)
+            self.watchdog.beat(self.position.steps)
+            if batch is not None and (stopped := self.between_steps(part)):
+                return stopped
+        self.synchronise()
         # Learners that went at their own pace may have seen a signal while this one was still, or no longer, computing.
         return 0 if self.strategy.lockstep else self.stop.agreed()
 
-    def rebuild(self, comm: Comm) -> None:
-        """Go on among the learners of ``comm`` after others were lost."""
-        if comm.rank == 0 and self.comm.rank != 0:
-            p = self.position
-            every = self.config.tensorboard_every_steps
-            self.progress = Progress(0, self.exp / "tensorboard", self.loader.frames_per_epoch, p.frames, every)
-            self.progress.begin_epoch(p.epoch + 1, self.config.epochs, 0)
-        self.comm = self.checkpoints.comm = self.stop.comm = self.timing.comm = comm
-        self.watchdog.regroup(comm)
+    def next_batch(self, batches: Iterator[Batch]) -> Batch | None:
+        """The next batch, None after the last, and the learning rate of its step."""
+        config, frames = self.config, self.position.frames
+        with self.timing.trace.span("data"):
+            batch = next(batches, None)
+        epoch_frames = self.loader.frames_per_epoch
+        self.learner.lr = learning_rate(config.schedule, config.optimizer.lr, frames, epoch_frames, config.epochs)
+        return batch
+
+    def count(self, batch: Batch) -> None:
+        """A step was taken with a batch."""
+        self.position.advance(batch.global_frames)
+        self.timing.frames += batch.num_frames
+        self.strategy.wire.advance(batch.global_frames)
+        self.progress.step(batch.global_frames, self.learner, self.position.frames, self.timing.elapsed())
+
+    def synchronise(self) -> None:
+        """Bring the strategy to a synchronised state."""
+        with self.watchdog.waiting():
+            self.strategy.finish()
+
+    def between_steps(self, part: Part) -> int:
+        """Dev loss, checkpoint, stop signals where they are due within a part; returns the signal to stop, else 0."""
+        # Who shares the batches of a lost learner is no longer at the same step as the others.
+        alike = part.alike and not self.learner_lost
+        due = self.intervals.due(self.position.steps) if alike else Due()
+        stopped = self.stop.agreed() if self.should_ask(due) else 0
+        if any(due) and not stopped:
+            part.members.synchronised(self.position.step)
+            self.pause(due)
+        return stopped
+
+    def should_ask(self, due: Due) -> bool:
+        """Whether learners now ask each other for stop signals; those at their own pace are synchronised then.
+
+        Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
+        """
+        if self.strategy.lockstep:
+            return self.look.step(self.stop.seen() > 0)
+        ask = any(due) or self.strategy.should_sync(self.stop.noticed())
+        if ask:
+            self.synchronise()
+        return ask
+
+    def pause(self, due: Due) -> None:
+        """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
+        if not any(due):
+            return
+        self.lap()
+        models = self.models()
+        if due.dev:
+            found = self.evaluate(models.final)
+            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, self.position.frames)
+        if due.save:
+            self.save(models)
+        self.timing.begin()
+
+    def regroup(self, members: Members) -> Comm:
+        """Go on among those who are left after a learner was lost; returns them. Collective."""
+        p, before = self.position, self.comm.rank
+        comm = self.comm = members.survivors(self.comm)
+        for part in (self.timing, self.checkpoints, self.stop, self.watchdog):
+            part.regroup(comm)
+        if comm.rank == 0 and before:
+            self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
         self.strategy = self.strategy.survive(comm)
         # From the next epoch on the data are dealt to those who are left.
         self.loader = self.parts.loader(comm.size, comm.rank)
-        self.serves, self.learner_lost = False, True
+        self.learner_lost = True
+        return comm
 
-    def between_steps(self) -> bool:
-        """Dev loss, checkpoint and stop signals where they are due within an epoch; True to stop."""
-        p, config = self.position, self.config
-        # Who shares the batches of a lost learner is no longer at the same step as the others.
-        due = p.steps if self.shares.alike and not self.learner_lost else 0
-        dev = config.dev_every_steps and due and due % config.dev_every_steps == 0
-        save = config.checkpoint.every_steps and due and due % config.checkpoint.every_steps == 0
-        # Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
-        if self.strategy.lockstep:
-            look = self.look.step(self.stop.seen() > 0)
-        else:
-            look = bool(dev or save) or self.strategy.should_sync(self.stop.noticed())
-            if look:
-                with self.watchdog.waiting():
-                    self.strategy.finish()
-        if look:
-            self.stopped_by = self.stop.agreed()
-        self.pause(dev and not self.stopped_by, save and not self.stopped_by)
-        return bool(self.stopped_by)
-
-    def pause(self, dev: bool, save: bool) -> None:
-        """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
-        if not (dev or save):
-            return
-        self.shares.synchronised(self.position.step)
-        self.lap()
-        if dev:
-            found = self.evaluate()
-            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, self.position.frames)
-        if save:
-            self.save()
-        self.timing.begin()
-
-    def end_epoch(self) -> None:
+    def end_epoch(self, models: Models) -> None:
         """Count the epoch, report on it, and save where that is due."""
-        p = self.position
-        p.epoch += 1
-        p.step, p.done = 0, []
-        self.consumed.clear()
+        p, config = self.position, self.config
+        p.end_epoch()
         if self.learner_lost:
             p.steps, p.frames = self.comm.broadcast_object((p.steps, p.frames))
             p.ema_frames, self.learner_lost = p.frames, False
-        report(self)
-        config = self.config
+        self.reports.tell(models, p, self.comm)
         if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch in (config.epochs, config.stop_after_epochs):
-            self.save()
+            self.save(models)
 
     def lap(self) -> None:
         """Add the time since the last call to the training time, which leaves out dev sets."""
         self.position.seconds += self.timing.lap()
 
-    def average(self) -> Ema:
-        """A new average over time, which begins with the strategy's model."""
-        ema = self.config.ema
-        decay = ema.decay_epochs * self.loader.frames_per_epoch
-        return Ema(self.strategy.observed(), decay, warmup=ema.warmup)
+    def models(self) -> Models:
+        """The models of this synchronised moment."""
+        return Models(self.strategy, self.average)
 
-    def observe(self) -> None:
-        """Show the synchronised model to the observers."""
-        frames = self.position.frames - self.position.ema_frames
-        if self.ema is not None and self.strategy.synchronised and frames > 0:
-            self.ema.update(self.strategy.observed(), frames)
-            self.position.ema_frames = self.position.frames
+    def evaluate(self, weights: Tensor) -> Evaluation:
+        """Dev loss and token error rate of a model (P,). Collective."""
+        data, most = self.config.data, self.config.dev_max_frames
+        return evaluate(self.learner, weights, self.comm, Path(data.feats), data.dev, most, self.watchdog.beat)
 
-    def final_weights(self) -> Tensor:
-        """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model. Collective."""
-        return self.strategy.consensus(self.ema.model()) if self.ema is not None else self.strategy.model()
+    def stateful(self) -> dict[str, Stateful]:
+        """All that goes on after an interruption, in the order in which it does."""
+        return {
+            "position": self.position,
+            "learner": self.learner,
+            "strategy": self.strategy,
+            "wire": self.strategy.wire,
+            "ema": self.average,
+            "timing": self.timing,
+            "machine": Machine(self.learner.device),
+        }
 
-    def evaluate(self, averaged: bool = True) -> Evaluation:
-        """Dev loss and token error rate of the final weights, or of the one that is not ``averaged`` over time."""
-        config = self.config
-        return evaluate(
-            self.learner,
-            self.final_weights() if averaged else self.strategy.model(),
-            self.comm,
-            self.feats,
-            config.data.dev,
-            config.dev_max_frames,
-            self.watchdog.beat,
-        )
-
-    def save(self) -> None:
+    def save(self, models: Models) -> None:
         """Write a checkpoint of everything, on all ranks; not in what is left of an epoch in which a learner was lost.
 
-        Who has taken which of its batches is known to nobody who would resume there.
+        Who has consumed which of its batches is known to nobody who would resume there.
         """
-        if self.learner_lost:
-            return
-        self.checkpoints.save(self.position.epoch, self.position.steps, lambda: whole_state(self))
-        self.watchdog.beat()
+        if not self.learner_lost:
+            self.checkpoints.save(self.position.epoch, self.position.steps, lambda: self.state(models))
+            self.watchdog.beat()
+
+    def state(self, models: Models) -> dict[str, Any]:
+        """What a checkpoint of this rank holds. Collective."""
+        consensus = None if self.position.within_epoch else models.consensus()
+        return {
+            "strategy_name": self.config.strategy,
+            "identity": self.identity.state(),
+            "consensus": consensus if self.comm.rank == 0 else None,
+            **whole_state(self.stateful()),
+        }
 
     def resume(self, allow_learner_change: bool) -> bool:
         """Restore the newest checkpoint; False if there is none."""
         state = self.checkpoints.load(torch.device("cpu"), allow_learner_change)
-        if state is not None:
-            restore(self, state)
-        return state is not None
+        if state is None:
+            return False
+        before = Identity.from_state(state.get("identity"))
+        check_same_data(before, self.identity, Path(self.config.exp), tell=self.comm.rank == 0)
+        restore(self.stateful(), state, self.comm.size)
+        self.watchdog.beat(self.position.steps)
+        return True
 
-    def finish(self) -> None:
-        """Write the final weights (rank 0)."""
-        self.result = self.final_weights()
-        if self.ema is not None and self.config.ema.both:
-            self.write(self.strategy.model(), "unaveraged.pt")
-        self.write(self.result, "final.pt")
-        self.strategy.close()
+    def write_models(self, models: Models) -> None:
+        """Write what the training was for (rank 0). Collective."""
+        if self.both:
+            self.write(models.plain, "unaveraged.pt")
+        self.write(models.final, "final.pt")
         self.comm.barrier()
 
     def write(self, weights: Tensor, name: str) -> None:
-        """Save a model (rank 0); its weights stay in the module."""
-        self.learner.weights.copy_(weights)
-        if self.comm.rank == 0:
-            p, config = self.position, self.config
-            notes = {"strategy": config.strategy, "learners": self.comm.size, "seed": config.seed, "frames": p.frames}
+        """Save a model (rank 0)."""
+        if self.comm.rank:
+            return
+        config, size, frames = self.config, self.comm.size, self.position.frames
+        notes = {"strategy": config.strategy, "learners": size, "seed": config.seed, "frames": frames}
+        objective = self.parts.objective
+        with weights_of(self.learner, weights):
             save_acoustic_model(
-                self.exp / name,
+                Path(config.exp) / name,
                 self.learner.own_module(),
                 model=config.model,
                 settings=MODELS.of(config),
                 loss=config.loss,
-                blank=self.objective.blank,
+                blank=objective.blank,
                 num_features=self.loader.num_features,
-                num_classes=self.objective.num_classes,
+                num_classes=objective.num_classes,
                 notes=notes,
                 identity=self.identity,
             )
+
+    def result(self, models: Models, stopped: int) -> Result:
+        """What the training came to; nothing of it goes on. Collective."""
+        weights = models.final
+        self.strategy.close()
+        times = self.timing.summary()
+        self.timing.close()
+        self.parts.close(self.comm.rank)
+        cause = self.stop.cause(stopped) if stopped else ""
+        return Result(weights, self.position, self.comm, times, stopped, cause, saved=not self.learner_lost)

@@ -25,9 +25,9 @@ if where == "server":
     Algorithm.update = failing(Algorithm.update)
 else:
     deal = Dealer.deal
-    def broken(self, shares, clients):
+    def broken(self, shares):
         self.replies.send = failing(self.replies.send)
-        deal(self, shares, clients)
+        deal(self, shares)
     Dealer.deal = broken
 main()
 """

@@ -11,7 +11,8 @@ from asrpar.feats.config import BatchConfig
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Straggler
 from asrpar.simulate.training import simulate
 from asrpar.train.config import TrainConfig
-from asrpar.train.dealing import next_stop, reached
+from asrpar.train.dealing import reached
+from asrpar.train.epochs import Intervals
 
 
 def summary(exp):
@@ -77,7 +78,7 @@ def test_steps_taken_together_are_not_dealt_on_demand(mini, tmp_path):
     [(0, 10, [0, 0], 10), (0, 10, [4, 0], 4), (4, 10, [4, 6], 6), (8, 10, [4, 0], 10), (7, 20, [4, 7], 8)],
 )
 def test_parts_of_an_epoch_end_where_something_is_due(begin, end, everies, expected):
-    assert next_stop(begin, end, everies) == expected
+    assert Intervals(*everies).next_stop(begin, end) == expected
 
 
 def test_shares_of_later_parts_that_are_done_stay_done():

@@ -13,6 +13,7 @@ from asrpar.train.progress import Progress
 
 folder = Path(sys.argv[1])
 progress = Progress(0, folder / "tensorboard", 100)
+progress.open(0)
 recording = Recording(folder / "record.tsv", {})
 found = []
 for write in (lambda: [progress.scalars({"loss": 1.0}, n) for n in range(2000)], progress.close):

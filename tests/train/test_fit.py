@@ -27,8 +27,9 @@ from asrpar.train.experiment import train
 from asrpar.train.fit import check_set, find_misfits
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective
+from asrpar.train.position import Position
 from asrpar.train.progress import Progress
-from asrpar.train.report import report
+from asrpar.train.report import Reports
 from asrpar.train.timing import fractions
 
 
@@ -137,18 +138,16 @@ def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
     one = learner()
     one.gradient(Batch(torch.zeros(1, 4, 3), torch.tensor([4]), [[]], ["u"], 4, 4, 0, 0))
     said = {}
-    trainer = SimpleNamespace(
-        learner=one,
-        comm=LocalComm(),
-        position=SimpleNamespace(history=[], epoch=1, frames=4, seconds=0.0),
-        evaluate=lambda: evaluation.Evaluation(math.nan, math.nan),
-        strategy=SimpleNamespace(model=lambda: one.weights),
-        timing=SimpleNamespace(end_epoch=dict),
-        progress=SimpleNamespace(scalars=lambda values, frames: said.update(values)),
-        ema=None,
+    reports = Reports(
+        one,
+        SimpleNamespace(end_epoch=dict),
+        SimpleNamespace(scalars=lambda values, frames: said.update(values)),
+        lambda weights: evaluation.Evaluation(math.nan, math.nan),
+        both=False,
     )
     caplog.set_level("INFO")
-    report(trainer)
+    models = SimpleNamespace(plain=one.weights, final=one.weights)
+    reports.tell(models, Position(epoch=1, frames=4), LocalComm())
     assert math.isnan(said["epoch/train_loss"]) and math.isnan(said["epoch/frames_per_second"])
     assert "train loss nan, dev loss nan" in caplog.text
     assert math.isnan(fractions({"main/compute": [1, 0.0, 0]}, 0.0, 100.0)["frames_per_second"])

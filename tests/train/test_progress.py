@@ -9,7 +9,8 @@ from asrpar.train.progress import Progress
 
 
 def progress(every, first_frame=0):
-    found, written = Progress(1, None, 400, first_frame, every), []
+    found, written = Progress(1, None, 400, every), []
+    found.open(first_frame)
     found.writer = SimpleNamespace(add_scalar=lambda *point: written.append(point), close=lambda: None)
     return found, written
 

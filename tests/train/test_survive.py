@@ -105,7 +105,7 @@ def test_synchronous_learners_stop(mini, tmp_path, settings):
 
 
 def test_a_loss_between_training_steps_ends_the_run_with_one_line(mini, tmp_path, monkeypatch):
-    def lose(trainer):
+    def lose(trainer, weights):
         raise LearnerLost("rank 1 does not answer")
 
     monkeypatch.setattr(Trainer, "evaluate", lose)
