@@ -1,7 +1,16 @@
-"""Manifests with nothing but transcripts, for tests of languages and graphs."""
+"""Small languages for tests: manifests with nothing but transcripts, and LANG folders made of them."""
 
 import gzip
 import json
+
+from asrpar.config import load_config
+from asrpar.lang.config import LangConfig
+from asrpar.lang.lang import Lang
+from asrpar.lang.places import Places
+from asrpar.lang.units import UNITS
+from asrpar.lm.prepare import prepare_lang
+
+LEXICON = "A AH\nCAT K AE T\nDOG D AO G\nTHE DH AH\nTHE DH IY\nX EH K S\nZEBRA Z IY B R AH\n"
 
 
 def write_manifests(folder, splits):
@@ -13,3 +22,13 @@ def write_manifests(folder, splits):
                 times = {"start": 0.0, "duration": 1.0, "channel": 0}
                 f.write(json.dumps({"id": f"{split}-{i}", "recording_id": f"r{i}", **times, "text": text}) + "\n")
     return folder
+
+
+def make_lang(folder, texts, dev=(), **settings):
+    """FOLDER/lang of these transcripts and `LEXICON`; settings as 'section__key', those of units as 'phones__key'."""
+    (folder / "lexicon.txt").write_text(LEXICON)
+    manifests = write_manifests(folder / "manifests", {"train": texts, "dev": dev})
+    given = {"phones__lexicon": "lexicon.txt", **settings}
+    dots = [f"{'unit_settings.' * (k.split('__')[0] in UNITS)}{k.replace('__', '.')}={v}" for k, v in given.items()]
+    prepare_lang(load_config(LangConfig, None, dots), manifests, folder / "lang", Places(str(folder)))
+    return Lang.load(folder / "lang")
