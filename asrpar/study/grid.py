@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
 from asrpar.choices import settle
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
+from asrpar.names import hint
 from asrpar.study.config import StudyConfig
 
 # Axes with a meaning of their own; any other is a setting of the training, or `cluster.` and one of the cluster.
@@ -136,12 +136,11 @@ def check_rules(where: str, rules: Iterable[Any], known: dict[str, list[Value]])
         found = {}
         for axis, wanted in rule.items():
             if axis not in known:
-                raise ConfigError(f"{where}: there is no axis '{axis}' in the grid (it has {', '.join(known)})")
+                raise ConfigError(f"{where}: there is no axis '{axis}' in the grid; {hint(axis, known)}")
             labels = [value.label for value in known[axis]]
             found[axis] = {plain(w) for w in (wanted if isinstance(wanted, list) else [wanted])}
             for word in sorted(found[axis] - set(labels)):
-                near = get_close_matches(word, labels, n=1) or labels
-                raise ConfigError(f"{where}: {axis} has no value '{word}' (it has {', '.join(near)})")
+                raise ConfigError(f"{where}: {axis} has no value '{word}'; {hint(word, labels)}")
         checked.append(found)
     return checked
 

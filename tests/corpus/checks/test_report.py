@@ -12,7 +12,7 @@ from data_checks import RATE, assert_found, validate_kaldi_dir, write_wav
 from asrpar.commands.validate_data import command
 from asrpar.corpus.checks.report import DataSet, Limits
 from asrpar.corpus.kaldi.ark import write_matrices
-from asrpar.corpus.problems import Place, Problem, grouped
+from asrpar.corpus.problems import Place
 from asrpar.errors import DataError
 from asrpar.feats.shard import read_matrix
 
@@ -52,34 +52,6 @@ def test_ids_that_files_of_transcripts_cannot_hold():
         "utterance id 'a b' has a space in it: transcripts are 'WORDS (id)'",
         "utterance id 'a(1' has a bracket without its partner: transcripts are 'WORDS (id)'",
     ]
-
-
-def test_names_from_data_do_nothing_to_a_terminal():
-    assert str(Problem("f", 1, "'a\nb\x1b[2J\x9bé\u200cی\ud800' is odd")) == (
-        "f:1: 'a b\\x1b[2J\\x9bé\u200cی\\ud800' is odd"
-    )
-
-
-def test_ids_that_look_alike():
-    data = DataSet("x", "x")
-    data.check_order([("e\u0301", Place("f", 1)), ("é", Place("f", 2))])
-    assert [(p.line, p.warning, p.message.partition(",")[0]) for p in data.problems] == [
-        (2, True, "'é' looks like 'e\u0301' of line 1")
-    ]
-
-
-def test_many_of_a_kind_are_told_by_the_first_and_a_count():
-    same = [Problem("utt2spk", n, f"id 'u{n}' is not like 's{n}', so", warning=True) for n in range(1, 3001)]
-    other = Problem("utt2spk", 7, "id 'u7' is something else", warning=True)
-    errors = [Problem("text", n, f"'u{n}' has {n} words") for n in range(1, 31)]
-    kept = grouped([*errors, *same[:7], other, *same[7:]], most=20)
-    assert kept[:19] == errors[:19]
-    assert kept[19].message == "'u20' has 20 words (and 10 more like this: 'u21', 'u22', 'u23', ...)"
-    assert [str(p) for p in kept[20:]] == [
-        "utt2spk:1: warning: id 'u1' is not like 's1', so (and 2999 more like this: 'u2', 'u3', 'u4', ...)",
-        str(other),
-    ]
-    assert grouped(same[:2], 20) == same[:2]
 
 
 def kaldi(folder: Path, utterances: int = 4) -> dict[str, np.ndarray]:
