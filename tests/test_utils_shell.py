@@ -1,6 +1,8 @@
 """utils/*.sh: options of recipes, and the job launcher for this machine."""
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -128,6 +130,8 @@ def test_options_may_have_any_name(tmp_path, utils):
         (["--set", "seed=3", "epochs=1", "--strategy", "bmuf"], "'epochs=1' is no option"),
         (["-stage", "7"], "'-stage' is no option"),
         (["--set", "strategy=bmuf"], "give --strategy bmuf"),
+        (["--set", "model=tdnn"], "give --model tdnn"),
+        (["--loss", "../ctc"], "--loss ../ctc: expected a name"),
         (["--set", "exp=x"], "give --exp-dir DIR"),
         (["--set", "data.feats=x"], "give --data-dir DIR"),
         (["--learners", "08"], "expected a whole number, not '08'"),
@@ -140,6 +144,80 @@ def test_a_recipe_ignores_nothing(repo, tmp_path, args, says):
     assert done.returncode == 1
     assert says in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "exp").exists()
+
+
+CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_help_works_before_anything_is_installed(repo, tmp_path, corpus):
+    shutil.copytree(repo / "utils", tmp_path / "clone/utils")
+    shutil.copytree(repo / f"egs/{corpus}", tmp_path / f"clone/egs/{corpus}", ignore=shutil.ignore_patterns("exp"))
+    path = tmp_path / "bin"
+    path.mkdir()
+    for tool in ("bash", "dirname", "head"):
+        (path / tool).symlink_to(shutil.which(tool))
+    run = tmp_path / f"clone/egs/{corpus}/s5/run.sh"
+    for words in ([run], ["bash", os.path.relpath(run, "/")]):  # from another folder
+        done = subprocess.run([*words, "--help"], capture_output=True, text=True, env={"PATH": str(path)}, cwd="/")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"[{run.parent}/exp]" in done.stdout
+    done = subprocess.run([run, "--stage", "1"], capture_output=True, text=True, env={"PATH": str(path)}, cwd="/")
+    assert done.returncode == 1
+    assert done.stderr == f"run.sh: error: asrpar is not installed: run 'make setup' in {tmp_path}/clone\n"
+
+
+def test_options_of_a_file_that_scripts_share(tmp_path, utils):
+    (tmp_path / "shared.sh").write_text("stage=0   # first\nsecond='a b'\n")
+    script = tmp_path / "recipe.sh"
+    script.write_text(
+        f"set -euo pipefail\n. {tmp_path}/shared.sh\noption_files=({tmp_path}/shared.sh)\n"
+        f"own=1   # mine\nstage=2   # another default\n. {utils}/parse_options.sh\necho $stage.$second.$own\n"
+    )
+    done = subprocess.run(["bash", str(script), "--second", "c", "--own=3"], capture_output=True, text=True)
+    assert done.stdout == "2.c.3\n", done.stderr
+    shown = subprocess.run(["bash", str(script), "--help"], capture_output=True, text=True).stdout
+    assert [line.split() for line in shown.splitlines()[1:]] == [
+        ["--stage", "another", "default", "[2]"],
+        ["--second", "[a", "b]"],
+        ["--own", "mine", "[1]"],
+    ]
+
+
+@pytest.fixture
+def toy_recipe(tmp_path, utils):
+    """A recipe that prints what it would train with."""
+    folder = tmp_path / "egs/toy/s5"
+    for name in ("conf/models/big", "conf/models/wrong", "conf/losses/smooth", "conf/strategies/bmuf"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        key = {"models": "model", "losses": "loss", "strategies": "none"}[Path(name).parts[1]]
+        (folder / f"{name}.yaml").write_text("x: 1\n" if name.endswith("wrong") else f"{key}: cldnn\n")
+    run = folder / "run.sh"
+    run.write_text(
+        f'set -euo pipefail\n. {utils}/recipe.sh\n. $root/utils/parse_options.sh\nbegin_recipe "$@"\n'
+        'need() { :; }\nlaunch() { printf "%s\\n" "$@"; }\ntrain_model\n'
+    )
+
+    def start(*args):
+        done = subprocess.run(["bash", run, *args], capture_output=True, text=True, cwd="/")
+        words = done.stdout.split("\n")
+        return done, [f"{a} {b}" for a, b in itertools.pairwise(words) if a in ("--config", "--set", "--strategy")]
+
+    return start
+
+
+def test_model_loss_and_strategy_are_files_or_names(toy_recipe, tmp_path):
+    exp = f"--set exp={tmp_path}/egs/toy/s5/exp"
+    _, said = toy_recipe()
+    assert said[:3] == ["--config conf/train.yaml", "--strategy ssgd", f"{exp}/ssgd_n2_seed0"]
+    _, said = toy_recipe("--model", "big", "--loss", "smooth", "--strategy", "bmuf", "--set", "seed=3", "--set", "a=b")
+    files = ["train", "models/big", "losses/smooth", "strategies/bmuf"]
+    assert said[:4] == [f"--config conf/{file}.yaml" for file in files]
+    assert said[4:8] == ["--set seed=3", "--set a=b", "--strategy bmuf", f"{exp}/big_smooth_bmuf_n2_seed3"]
+    _, said = toy_recipe("--model", "blstm", "--loss", "ctc")
+    assert said[:3] == ["--config conf/train.yaml", "--set model=blstm", "--set loss=ctc"]
+    done, _ = toy_recipe("--model", "wrong")
+    assert "conf/models/wrong.yaml does not say which model it is for: 'model: NAME'" in done.stderr
 
 
 def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
@@ -184,8 +262,8 @@ def test_the_end_of_a_recipe_names_what_this_run_made(utils, tmp_path, stage, st
     (exp / "decode_test").mkdir(parents=True)
     (exp / "decode_test" / "wer.json").touch()  # of an earlier run, where this one does not reach stage 8
     code = (
-        f"root={utils.parent} here={tmp_path} exp_dir={tmp_path} config=conf/x strategy=bmuf learners=2 sets=() "
-        f"stage={stage} stop_stage={stop_stage}; . $root/utils/recipe.sh; begin_recipe; "
+        f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path} strategy=bmuf "
+        f"stage={stage} stop_stage={stop_stage}; begin_recipe; "
         "for n in 6 7 8; do if begin_stage $n title; then :; fi; done; end_recipe test"
     )
     done = common(utils, code)
@@ -201,7 +279,7 @@ def test_a_launcher_ends_with_its_recipe(utils, tmp_path, train_cmd, named):
         (tmp_path / name).write_text(f"#!/bin/sh\n{what}\n")
         (tmp_path / name).chmod(0o755)
     code = (
-        f"PATH={tmp_path}:$PATH root={utils.parent} exp=x learners=2 oversubscribe=true; . $root/utils/recipe.sh; "
+        f". {utils}/recipe.sh; PATH={tmp_path}:$PATH exp=x learners=2 oversubscribe=true; "
         f"train_cmd={train_cmd and tmp_path / train_cmd}; echo $$; launch -- train"
     )
     script, said = common(utils, code).stdout.splitlines()
@@ -211,8 +289,8 @@ def test_a_launcher_ends_with_its_recipe(utils, tmp_path, train_cmd, named):
 
 def test_a_recipe_without_scores_of_that_set_names_its_last_stage(utils, tmp_path):
     code = (
-        f"root={utils.parent} here={tmp_path} exp_dir={tmp_path} config=conf/x strategy=ssgd learners=1 sets=() "
-        "stage=8 stop_stage=8; . $root/utils/recipe.sh; begin_recipe; begin_stage 8 scores; end_recipe test"
+        f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path} learners=1 stage=8 stop_stage=8; begin_recipe; "
+        "begin_stage 8 scores; end_recipe test"
     )
     assert common(utils, code).stderr.endswith("stage 8 was the last\n")
 
@@ -412,7 +490,6 @@ def test_slurm_launcher_without_slurm(utils, tmp_path):
 def test_a_comparison_that_is_interrupted_does_not_go_on(tmp_path, utils, code, calls):
     (tmp_path / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$4" = 5 ] || exit {code}\n')
     (tmp_path / "run.sh").chmod(0o755)
-    (tmp_path / "path.sh").write_text("")
     command = [utils / "run_strategies.sh", "--runs", "single:0 ssgd:0", tmp_path, "--exp-dir", tmp_path / "exp"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert len((tmp_path / "calls").read_text().splitlines()) == calls
@@ -426,7 +503,6 @@ def test_a_comparison_passes_on_the_options_of_its_recipe(tmp_path, utils, form)
     recipe.mkdir()
     (recipe / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
     (recipe / "run.sh").chmod(0o755)
-    (recipe / "path.sh").write_text("")
     options = [word for key, value in (("exp-dir", exp), ("learners", 4)) for word in form.format(key, value).split()]
     command = ["bash", utils / "run_strategies.sh", "--runs", "single:0 ssgd:1", recipe, *options]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)

@@ -11,7 +11,8 @@
 # options with their defaults and comments. An option is a line `name=value` (lower case, at the start of a line) of the
 # calling script, above the line that sources this file. A default of true or false makes the option boolean, a whole
 # number makes it one; a value that a program computes, as in here=$(pwd), is no option. Options end at `--` or at the
-# first word that is none; what is left stays in "$@".
+# first word that is none; what is left stays in "$@". Options that several scripts share stand in a file of their own,
+# which the script sources and names in the array option_files; a later declaration of the same name counts.
 # --config FILE reads `name=value` lines as options, unless the script declares a `config` of its own.
 # All names in here begin with _po_, so that no option of a script can meet them.
 
@@ -23,17 +24,17 @@ _po_die() {
   exit 1
 }
 
-_po_declared() { # SCRIPT LAST_LINE: find the options that the calling script declares
+_po_declared() { # SCRIPT [LAST_LINE]: find the options that a file declares
   local _po_line _po_name
   while IFS= read -r _po_line; do
     [[ $_po_line =~ ^([a-z][a-z0-9_]*)=(.*)$ && ${BASH_REMATCH[1]} != help_message ]] || continue
-    [[ ${BASH_REMATCH[2]} == \$\(* ]] && continue
+    [[ ${BASH_REMATCH[2]} == \$\(* || ${BASH_REMATCH[1]} == option_files ]] && continue
     _po_name=${BASH_REMATCH[1]}
     _po_known "$_po_name" || _po_names+=("$_po_name")
     _po_default[$_po_name]=${!_po_name-}
     _po_comment[$_po_name]=''
     [[ $_po_line =~ ' # '*(.*)$ ]] && _po_comment[$_po_name]=${BASH_REMATCH[1]}
-  done < <(head -n "$2" "$1")
+  done < <(head -n "${2:--0}" "$1")
   return 0
 }
 
@@ -110,6 +111,10 @@ _po_file() { # FILE: options as name=value lines; read, not executed
   done <"$1"
 }
 
+# shellcheck disable=SC2154 # a script that has it declares it
+for _po_option in ${option_files[@]+"${option_files[@]}"}; do
+  _po_declared "$_po_option"
+done
 _po_declared "${BASH_SOURCE[1]}" "${BASH_LINENO[0]}"
 while (($#)); do
   case $1 in

@@ -1,32 +1,78 @@
 # shellcheck shell=bash
-# What the recipes' run.sh share: names and places, and the stages that are the same for every corpus. To be sourced.
+# What the recipes' run.sh share: options, names and places, and the stages that are the same for every corpus. A run.sh
+# begins with
+#
+#     . "$(dirname "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
+#     cmudict=                # options that it has besides those of utils/recipe_options.sh
+#     . "$root/utils/parse_options.sh"
+#     begin_recipe "$@"
+#
+# Sets: root, of this clone, and here, the recipe's folder.
+here=$(cd "$(dirname "${BASH_SOURCE[1]:-$0}")" && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034 # utils/parse_options.sh uses them
+help_message="Usage: $0 [options]
+Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 alignment and tree, 5 graph, 6 training, 7 decoding, 8 scores"
 # shellcheck source=utils/common.sh
-. "${root:?}/utils/common.sh"
+. "$root/utils/common.sh"
+# shellcheck source=utils/recipe_options.sh
+. "$root/utils/recipe_options.sh"
+# shellcheck disable=SC2034 # utils/parse_options.sh uses them
+option_files=("$root/utils/recipe_options.sh")
 
-# begin_recipe "$@": after the options are parsed, with what is left. Makes paths absolute, enters the recipe's folder,
-# names the experiment.
+# begin_recipe "$@": after the options are parsed, with what is left. Finds the programs, makes paths absolute, enters
+# the recipe's folder, names the experiment.
 begin_recipe() {
   local item
   (($# == 0)) || die "'$1' is no option, and nothing behind it would be read: is a dash missing, or --set before it?"
   for item in ${sets[@]+"${sets[@]}"}; do
     case $item in
-      strategy=*) die "--set $item: give --strategy ${item#*=}" ;;
+      strategy=* | model=* | loss=*) die "--set $item: give --${item%%=*} ${item#*=}" ;;
       exp=*) die "--set $item: give --exp-dir DIR, and --name for its folder there" ;;
       data.feats=* | data.lang=*) die "--set $item: give --data-dir DIR, which has feats and lang" ;;
     esac
   done
+  # shellcheck source=utils/path.sh
+  . "$root/utils/path.sh"
+  # How the training stage is started. Empty: here, on the terminal. A recipe or site may have a cmd.sh that says so.
+  train_cmd=${ASRPAR_TRAIN_CMD:-}
+  # shellcheck source=/dev/null
+  [[ ! -f $here/cmd.sh ]] || . "$here/cmd.sh"
   exp_dir=$(absolute "${exp_dir:?}")
   data_dir=$(absolute "${data_dir:-$exp_dir/data}")
   [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")
   [[ ${config:?} == conf/* ]] || config=$(absolute "$config")
   [[ ${decode_config:=conf/decode.yaml} == conf/* ]] || decode_config=$(absolute "$decode_config")
   cd "${here:?}" || exit 1
+  for item in model loss strategy; do
+    check_choice "$item" "${!item}"
+  done
   [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
   if [[ -z ${train_cmd:-} && $stage -le 6 && $stop_stage -ge 6 && $learners -gt $(env -u OMP_NUM_THREADS nproc) ]]; then
     launch --dry-run -- train >/dev/null # refuses too many learners now, not after the stages before
   fi
-  exp=$exp_dir/${name:-${strategy:?}_n${learners}_seed$(setting seed 0)}
+  name=${name:-${model:+${model}_}${loss:+${loss}_}${strategy:?}_n${learners}_seed$(setting seed 0)}
+  exp=$exp_dir/$name
   started=$SECONDS last_stage=''
+}
+
+# settings_of KIND NAME: the file of conf/models, conf/losses or conf/strategies, if there is one.
+settings_of() {
+  local folder
+  case $1 in
+    model) folder=conf/models ;;
+    loss) folder=conf/losses ;;
+    strategy) folder=conf/strategies ;;
+  esac
+  [[ ! -f $folder/$2.yaml ]] || printf '%s\n' "$folder/$2.yaml"
+}
+
+# check_choice KIND NAME: a name is part of paths; and the file of a model or a loss must choose it.
+check_choice() {
+  local file
+  [[ $2 =~ ^[A-Za-z0-9_.-]*$ ]] || die "--$1 $2: expected a name"
+  file=$(settings_of "$1" "$2")
+  [[ $1 == strategy || -z $file ]] || grep -q "^$1: *[a-z]" "$file" || die "$file does not say which $1 it is for: '$1: NAME'"
 }
 
 # use_corpus NAME: stage 0. Checks the copy in --corpus-dir, or downloads one.
@@ -54,12 +100,20 @@ no_alignment() {
   log "nothing to do: this recipe has no hybrid model, which alone needs alignments and a tree"
 }
 
-# train_model: stage 6, with the settings of $config, then of conf/strategies/STRATEGY.yaml if there is one, then of --set.
+# train_model: stage 6, with the settings of $config, then those that conf/ has for the model, the loss and the strategy,
+# then of --set.
 train_model() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
   need "$data_dir/lang/tokens.txt" 3 "units"
-  local options=(--config "$config") item
-  [[ ! -f conf/strategies/$strategy.yaml ]] || options+=(--config "conf/strategies/$strategy.yaml")
+  local options=(--config "$config") item file
+  for item in model loss strategy; do
+    file=$(settings_of "$item" "${!item}")
+    if [[ -n $file ]]; then
+      options+=(--config "$file")
+    elif [[ $item != strategy && -n ${!item} ]]; then
+      options+=(--set "$item=${!item}")
+    fi
+  done
   for item in "${sets[@]}"; do
     options+=(--set "$item")
   done

@@ -30,8 +30,9 @@ done
 for run in $runs; do
   [[ $run == ?*:?* ]] || die "--runs: $run: expected STRATEGY:SEED,SEED..."
 done
-# shellcheck source=/dev/null
-. "$recipe/path.sh"
+root=$(dirname "$utils")
+# shellcheck source=utils/path.sh
+. "$utils/path.sh"
 
 ended() { # EXIT_CODE NAME: of a run that did not end well
   case $1 in

@@ -5,7 +5,7 @@ import json
 import pytest
 
 CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
-OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "strategy", "learners", "name"]
+OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "model", "loss", "strategy", "learners", "name"]
 OPTIONS += ["config", "decode-config", "set"]
 # A few small steps: these tests are about the stages, RESULTS.md is about the figures.
 TINY = [f"models.{m}.{s}" for m in ("tdnn", "cldnn") for s in ("channels=16", "conv_maps=4", "dilations=[1]")]
@@ -23,7 +23,7 @@ STAGES = [
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_form(repo, recipe, corpus):
     folder = repo / "egs" / corpus / "s5"
-    for name in ("run.sh", "path.sh", "cmd.sh", "RESULTS.md", "conf/train.yaml", "conf/feats.yaml", "conf/lang.yaml"):
+    for name in ("run.sh", "RESULTS.md", "conf/train.yaml", "conf/feats.yaml", "conf/lang.yaml"):
         assert (folder / name).is_file(), name
     assert len((folder / "run.sh").read_text().splitlines()) <= 100
     shown = recipe(corpus, "--help").stdout

@@ -3,30 +3,10 @@
 #   ./run.sh --corpus-dir /corpora/yesno
 # RESULTS.md has the figures, and the commands that made them.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-
-stage=0                 # first stage to run
-stop_stage=100          # last stage to run
-corpus_dir=             # the corpus as distributed; empty: download it
-exp_dir=$here/exp       # everything that this run makes goes here
-data_dir=               # manifests, features, language and graph; default EXP_DIR/data
-strategy=ssgd           # parallel algorithm, see docs/parallel.md
-learners=2              # MPI ranks
-oversubscribe=false     # true: more than two learners a core
-config=conf/train.yaml  # settings of the training; conf/strategies/STRATEGY.yaml is read after it
-decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales and beams to choose from
-name=                   # of the experiment; default STRATEGY_nLEARNERS_seedSEED
-sets=()                 # override one setting of the training, such as seed=3; may be repeated
-help_message="Usage: $0 [options]
-Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 alignment and tree, 5 graph, 6 training, 7 decoding, 8 scores"
-# shellcheck source=egs/yesno/s5/path.sh
-. "$here/path.sh"
 # shellcheck source=utils/recipe.sh
-. "$root/utils/recipe.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
-# shellcheck source=egs/yesno/s5/cmd.sh
-. "$here/cmd.sh"
 begin_recipe "$@"
 
 if begin_stage 0 "corpus"; then

@@ -1,0 +1,16 @@
+# shellcheck shell=bash disable=SC2034
+# The options of every recipe's run.sh, sourced by utils/recipe.sh. A recipe may declare others, or another default.
+stage=0                 # first stage to run
+stop_stage=100          # last stage to run
+corpus_dir=             # the corpus as distributed; empty: download it
+exp_dir=${here:?}/exp      # everything that this run makes goes here
+data_dir=               # manifests, features, language and graph; default EXP_DIR/data
+model=                  # acoustic model, of conf/models or by name (asrpar train --list models); default that of --config
+loss=                   # what it is trained towards, of conf/losses or by name; default that of --config
+strategy=ssgd           # parallel algorithm, see docs/parallel.md; conf/strategies/STRATEGY.yaml has its settings
+learners=2              # MPI ranks
+oversubscribe=false     # true: more than two learners a core
+config=conf/train.yaml  # settings of the training, before those of the model, loss and strategy
+decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales and beams to choose from
+name=                   # of the experiment; default [MODEL_][LOSS_]STRATEGY_nLEARNERS_seedSEED
+sets=()                 # override one setting of the training, such as seed=3; may be repeated
