@@ -1,0 +1,8 @@
+"""What the tests of utils/ share."""
+
+import pytest
+
+
+@pytest.fixture
+def utils(repo):
+    return repo / "utils"

@@ -1,0 +1,191 @@
+"""What recipes share: their options, stages and places, and comparisons of strategies."""
+
+import itertools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--set", "seed=3", "epochs=1", "--strategy", "bmuf"], "'epochs=1' is no option"),
+        (["-stage", "7"], "'-stage' is no option"),
+        (["--set", "strategy=bmuf"], "give --strategy bmuf"),
+        (["--set", "model=tdnn"], "give --model tdnn"),
+        (["--loss", "../ctc"], "--loss ../ctc: expected a name"),
+        (["--set", "exp=x"], "give --exp-dir DIR"),
+        (["--set", "data.feats=x"], "give --data-dir DIR"),
+        (["--learners", "08"], "expected a whole number, not '08'"),
+        (["--learners", "100000"], "give fewer, or --oversubscribe if that many are meant"),
+    ],
+)
+def test_a_recipe_ignores_nothing(repo, tmp_path, args, says):
+    command = ["bash", repo / "egs/mini/s5/run.sh", "--exp-dir", tmp_path / "exp", *args]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert says in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "exp").exists()
+
+
+CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_help_works_before_anything_is_installed(repo, tmp_path, corpus):
+    shutil.copytree(repo / "utils", tmp_path / "clone/utils")
+    shutil.copytree(repo / f"egs/{corpus}", tmp_path / f"clone/egs/{corpus}", ignore=shutil.ignore_patterns("exp"))
+    path = tmp_path / "bin"
+    path.mkdir()
+    for tool in ("bash", "dirname", "head"):
+        (path / tool).symlink_to(shutil.which(tool))
+    run = tmp_path / f"clone/egs/{corpus}/s5/run.sh"
+    for words in ([run], ["bash", os.path.relpath(run, "/")]):  # from another folder
+        done = subprocess.run([*words, "--help"], capture_output=True, text=True, env={"PATH": str(path)}, cwd="/")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"[{run.parent}/exp]" in done.stdout
+    done = subprocess.run([run, "--stage", "1"], capture_output=True, text=True, env={"PATH": str(path)}, cwd="/")
+    assert done.returncode == 1
+    assert done.stderr == f"run.sh: error: asrpar is not installed: run 'make setup' in {tmp_path}/clone\n"
+
+
+@pytest.fixture
+def toy_recipe(tmp_path, utils):
+    """A recipe that prints what it would train with."""
+    folder = tmp_path / "egs/toy/s5"
+    for name in ("conf/models/big", "conf/models/wrong", "conf/losses/smooth", "conf/strategies/bmuf"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        key = {"models": "model", "losses": "loss", "strategies": "none"}[Path(name).parts[1]]
+        (folder / f"{name}.yaml").write_text("x: 1\n" if name.endswith("wrong") else f"{key}: cldnn\n")
+    run = folder / "run.sh"
+    run.write_text(
+        f'set -euo pipefail\n. {utils}/recipe.sh\n. $root/utils/parse_options.sh\nbegin_recipe "$@"\n'
+        'need() { :; }\nlaunch() { printf "%s\\n" "$@"; }\ntrain_model\n'
+    )
+
+    def start(*args):
+        done = subprocess.run(["bash", run, *args], capture_output=True, text=True, cwd="/")
+        words = done.stdout.split("\n")
+        return done, [f"{a} {b}" for a, b in itertools.pairwise(words) if a in ("--config", "--set", "--strategy")]
+
+    return start
+
+
+def test_model_loss_and_strategy_are_files_or_names(toy_recipe, tmp_path):
+    exp = f"--set exp={tmp_path}/egs/toy/s5/exp"
+    _, said = toy_recipe()
+    assert said[:3] == ["--config conf/train.yaml", "--strategy ssgd", f"{exp}/ssgd_n2_seed0"]
+    _, said = toy_recipe("--model", "big", "--loss", "smooth", "--strategy", "bmuf", "--set", "seed=3", "--set", "a=b")
+    files = ["train", "models/big", "losses/smooth", "strategies/bmuf"]
+    assert said[:4] == [f"--config conf/{file}.yaml" for file in files]
+    assert said[4:8] == ["--set seed=3", "--set a=b", "--strategy bmuf", f"{exp}/big_smooth_bmuf_n2_seed3"]
+    _, said = toy_recipe("--model", "blstm", "--loss", "ctc")
+    assert said[:3] == ["--config conf/train.yaml", "--set model=blstm", "--set loss=ctc"]
+    done, _ = toy_recipe("--model", "wrong")
+    assert "conf/models/wrong.yaml does not say which model it is for: 'model: NAME'" in done.stderr
+
+
+def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
+    command = ["bash", repo / "utils/run_strategies.sh", "--runs", "ssgd:0 bmuf", repo / "egs/mini/s5", "--exp-dir"]
+    done = subprocess.run([*map(str, command), str(tmp_path / "exp")], capture_output=True, text=True)
+    assert done.returncode == 1 and "bmuf: expected STRATEGY:SEED" in done.stderr
+    assert not (tmp_path / "exp").exists()
+
+
+def common(utils, code, *args):
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; . {utils}/common.sh; {code}", "recipe", *args],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_stages_from_and_to(utils):
+    code = 'stage=2 stop_stage=3; for n in 1 2 3 4; do if begin_stage $n "number $n"; then echo "$n"; fi; done'
+    done = common(utils, code)
+    assert done.stdout.split() == ["2", "3"]
+    assert "stage 2: number 2" in done.stderr
+
+
+def test_need_names_the_stage(utils, tmp_path):
+    done = common(utils, f"need {tmp_path} 1 'a folder'; need {tmp_path}/x 3 'the lexicon'; echo not reached")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"recipe: error: {tmp_path}/x (the lexicon) is missing: run stage 3 first (--stage 3)\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "stop_stage", "says"),
+    [
+        (7, 8, "WER of bmuf on 2 learner(s): {exp}/decode_test/wer.json"),
+        (7, 100, "WER of bmuf on 2 learner(s): {exp}/decode_test/wer.json"),
+        (6, 7, "stage 7 was the last"),
+        (9, 8, "nothing to do: no stage from --stage 9 to --stop-stage 8"),
+    ],
+)
+def test_the_end_of_a_recipe_names_what_this_run_made(utils, tmp_path, stage, stop_stage, says):
+    exp = tmp_path / "bmuf_n2_seed0"
+    (exp / "decode_test").mkdir(parents=True)
+    (exp / "decode_test" / "wer.json").touch()  # of an earlier run, where this one does not reach stage 8
+    code = (
+        f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path} strategy=bmuf "
+        f"stage={stage} stop_stage={stop_stage}; begin_recipe; "
+        "for n in 6 7 8; do if begin_stage $n title; then :; fi; done; end_recipe test"
+    )
+    done = common(utils, code)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].endswith(says.format(exp=exp))
+
+
+@pytest.mark.parametrize(("train_cmd", "named"), [("", True), ("utils/local.sh", True), ("screen", False)])
+def test_a_launcher_ends_with_its_recipe(utils, tmp_path, train_cmd, named):
+    (tmp_path / "utils").mkdir()
+    programs = {"asrpar": 'echo "$@:$ASRPAR_END_WITH"', "utils/local.sh": 'shift; "$@"', "screen": 'shift; "$@"'}
+    for name, what in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{what}\n")
+        (tmp_path / name).chmod(0o755)
+    code = (
+        f". {utils}/recipe.sh; PATH={tmp_path}:$PATH exp=x learners=2 oversubscribe=true; "
+        f"train_cmd={train_cmd and tmp_path / train_cmd}; echo $$; launch -- train"
+    )
+    script, said = common(utils, code).stdout.splitlines()
+    assert said.startswith("launch --learners 2 --oversubscribe -- train:")
+    assert (script in said.rpartition(":")[2].split()) == named
+
+
+def test_a_recipe_without_scores_of_that_set_names_its_last_stage(utils, tmp_path):
+    code = (
+        f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path} learners=1 stage=8 stop_stage=8; begin_recipe; "
+        "begin_stage 8 scores; end_recipe test"
+    )
+    assert common(utils, code).stderr.endswith("stage 8 was the last\n")
+
+
+@pytest.mark.parametrize(("code", "calls"), [(143, 2), (130, 2), (140, 2), (138, 3), (1, 3)])
+def test_a_comparison_that_is_interrupted_does_not_go_on(tmp_path, utils, code, calls):
+    (tmp_path / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$4" = 5 ] || exit {code}\n')
+    (tmp_path / "run.sh").chmod(0o755)
+    command = [utils / "run_strategies.sh", "--runs", "single:0 ssgd:0", tmp_path, "--exp-dir", tmp_path / "exp"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert len((tmp_path / "calls").read_text().splitlines()) == calls
+    assert done.returncode == (code if calls == 2 else 1)
+    assert ("was stopped" in done.stderr) == (code != 1)
+
+
+@pytest.mark.parametrize("form", ["--{}={}", "--{} {}"])
+def test_a_comparison_passes_on_the_options_of_its_recipe(tmp_path, utils, form):
+    recipe, exp = tmp_path / "recipe", tmp_path / "exp"
+    recipe.mkdir()
+    (recipe / "run.sh").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
+    (recipe / "run.sh").chmod(0o755)
+    options = [word for key, value in (("exp-dir", exp), ("learners", 4)) for word in form.format(key, value).split()]
+    command = ["bash", utils / "run_strategies.sh", "--runs", "single:0 ssgd:1", recipe, *options]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    # The stub scores nothing.
+    assert "nothing was scored" in done.stderr
+    first, single, ssgd = (tmp_path / "calls").read_text().splitlines()
+    assert first.endswith("--stop-stage 5")
+    assert "--strategy single --learners 1 --name single_n1_seed0" in single
+    assert "--strategy ssgd --learners 4 --name ssgd_n4_seed1" in ssgd
