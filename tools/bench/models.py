@@ -1,7 +1,7 @@
 """The models that benchmarks train, and their batches.
 
 Each makes a learner, and a loss for PyTorch's DDP; a batch is the same for both. A DNN of 6.7 million parameters on
-single frames; the TDNN of the AN4 recipe (bf16 autocast where that is fast) and a BLSTM, both with CTC on made-up
+single frames; the CLDNN of the AN4 recipe (bf16 autocast where that is fast) and a BLSTM, both with CTC on made-up
 features.
 """
 
@@ -28,9 +28,9 @@ from asrpar.train.config import OptimizerConfig, TrainConfig
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.optimizer import make_optimizer
 
-MODELS = ("dnn256", "dnn1024", "tdnn", "blstm")
+MODELS = ("dnn256", "dnn1024", "cldnn", "blstm")
 REPO = Path(__file__).resolve().parents[2]
-TDNN = REPO / "egs/an4/s5/conf/train.yaml"
+CLDNN = REPO / "egs/an4/s5/conf/train.yaml"
 
 
 def frame_loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
@@ -123,8 +123,8 @@ class Ctc:
 def make_model(name: str) -> Dnn | Ctc:
     if name.startswith("dnn"):
         return Dnn(*map(int, name[3:].split("x")))
-    recipe = load_config(TrainConfig, [str(TDNN)], [])
-    if name == "tdnn":
+    recipe = load_config(TrainConfig, [str(CLDNN)], [])
+    if name == "cldnn":
         settings = ACOUSTIC_MODELS.of(recipe)
         return Ctc(recipe.model, settings, recipe.optimizer, not lacks_fast_bf16(), recipe.batch.size // 2)
     settings = ACOUSTIC_MODELS.settings("blstm", {"blstm": {"conv_maps": 0}})

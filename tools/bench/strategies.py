@@ -3,7 +3,7 @@
 Ranks of one machine, one thread each, take turns: each repeat runs every variant for some steps between two barriers,
 in an order that changes from repeat to repeat, so that the machine's moods meet all alike. A ratio is the median over
 the repeats of the ratios within one repeat. Models: a DNN of 6.7 million parameters at 256 and at 1,024 frames a rank
-and step (``dnn64x128``: 64 frames, layers of 128), the TDNN of the AN4 recipe (bf16 autocast where that is fast) and
+and step (``dnn64x128``: 64 frames, layers of 128), the CLDNN of the AN4 recipe (bf16 autocast where that is fast) and
 a BLSTM, the last two with CTC on made-up features.
 
 Variants are ``alone`` (each rank trains without the others), ``ddp`` (gloo, gradients as views on buckets, buckets

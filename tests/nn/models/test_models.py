@@ -6,6 +6,7 @@ from torch import nn
 
 from asrpar.errors import ConfigError
 from asrpar.nn.layers import BlstmLayer, flip_by_length
+from asrpar.nn.model import AcousticModel
 from asrpar.nn.models import MODELS, build_model
 
 CASES = {
@@ -55,6 +56,18 @@ def test_result_does_not_depend_on_the_batch(model):
     for n, t in enumerate(lens.tolist()):
         alone, _ = model(x[n : n + 1, :t], lens[n : n + 1])
         assert torch.allclose(together[n, : out[n]], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_page_keeps_the_contract(name):
+    torch.manual_seed(0)
+    model = build_model(name, MODELS.settings(name), num_features=10, num_classes=7).eval()
+    x, lens = padded([40, 23])
+    log_probs, out = model(x, lens)
+    assert isinstance(model, AcousticModel) and out.tolist() == [-(-t // model.subsampling) for t in (40, 23)]
+    assert log_probs.shape == (2, int(out[0]), 7) and log_probs.dtype == torch.float32
+    assert torch.allclose(log_probs[1, : out[1]], model(x[1:, :23], lens[1:])[0][0], atol=1e-5)
+    assert model.output.out_features == 7 and any(True for _ in model.input.parameters())
 
 
 def test_every_parameter_gets_a_gradient(model):
