@@ -70,8 +70,13 @@ class Models:
         """(P,) what is evaluated and saved: θ̄ if there is one, else the strategy's model."""
         return self.plain if self.ema is None else self.strategy.consensus(self.ema.model())
 
+    def prepare(self) -> None:
+        """Make both, so that one rank alone may use them from now on."""
+        _ = self.plain, self.final
+
     def consensus(self) -> dict[str, Tensor] | None:
         """What another number of learners would begin with; None where learners hold the same weights anyway."""
         if not isinstance(self.strategy, Gossip):
             return None
-        return {"weights": self.plain} | ({} if self.ema is None else {"ema": self.final})
+        average = {} if self.ema is None else {"ema": self.final.to(self.ema.mean.dtype)}
+        return {"weights": self.plain} | average

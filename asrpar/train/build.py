@@ -14,8 +14,11 @@ from asrpar.lang.lang import Lang
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm, LocalComm
+from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.contract import Strategy
+from asrpar.parallel.faults import with_faults
 from asrpar.parallel.record import Recording, witnessed
+from asrpar.parallel.strategies import make_strategy
 from asrpar.train.checkpoint import Checkpoints
 from asrpar.train.config import TrainConfig
 from asrpar.train.dealing import OnDemand
@@ -100,6 +103,19 @@ class Parts:
             lockstep=strategy.lockstep,
             on_stall=timing.flush,
         )
+
+    def strategy(self, settings: Any, learner: AcousticLearner, comm: Comm) -> tuple[Strategy, Comm]:
+        """The algorithm of the settings, and the learners as it sees them: with their faults, and recorded. Collective.
+
+        Args:
+            settings: the strategy's.
+            learner: of this rank.
+            comm: all learners.
+        """
+        config = self.config
+        wire = make_wire(config.compression, COMPRESSIONS.of(config), learner.shapes, learner.weights)
+        seen = self.witness(*with_faults(learner, comm, config.faults))
+        return make_strategy(config.strategy, settings, *seen, wire), seen[1]
 
     def witness(self, learner: Any, comm: Any) -> tuple[Any, Any]:
         """The learner and the transport for the strategy, with somebody who writes down what happens if asked to."""

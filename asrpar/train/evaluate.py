@@ -11,6 +11,7 @@ from torch import Tensor
 from asrpar.feats import Batch, eval_batches
 from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
+from asrpar.train.config import TrainConfig
 from asrpar.train.learner import AcousticLearner, frames_in
 
 
@@ -22,27 +23,29 @@ class Evaluation:
     ter: float
 
 
-def evaluate(
-    learner: AcousticLearner,
-    weights: Tensor,
-    comm: Comm,
-    feats: Path,
-    split: str,
-    max_frames: int,
-    beat: Callable[[], None] = lambda: None,
-) -> Evaluation:
-    """Evaluate the model ``weights`` (P,) on ``split``; all ranks call it, and all get the same result.
+class DevSet:
+    """The held-out set of a training.
 
-    The learner's own weights, counters and random state are as before afterwards. ``beat`` is called for each batch.
+    Args:
+        config: which, and how large its batches are.
+        learner: of this rank; its own weights, counters and random state are after each evaluation as before.
+        beat: called for each batch.
     """
-    learner.module.eval()
-    objective = learner.objective
-    batches = eval_batches(feats, split, max_frames, num_learners=comm.size, rank=comm.rank, objective=objective)
-    with weights_of(learner, weights):
-        totals = tally(learner, batches, beat)
-    comm.allreduce(totals)
-    loss_sum, frames, errors, tokens = totals.tolist()
-    return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, tokens))
+
+    def __init__(self, config: TrainConfig, learner: AcousticLearner, beat: Callable[[], None]) -> None:
+        self.feats, self.split = Path(config.data.feats), config.data.dev
+        self.max_frames, self.learner, self.beat = config.dev_max_frames, learner, beat
+
+    def evaluate(self, weights: Tensor, comm: Comm) -> Evaluation:
+        """Evaluate the model ``weights`` (P,); all ranks call it, and all get the same result."""
+        self.learner.module.eval()
+        share = {"num_learners": comm.size, "rank": comm.rank, "objective": self.learner.objective}
+        batches = eval_batches(self.feats, self.split, self.max_frames, **share)
+        with weights_of(self.learner, weights):
+            totals = tally(self.learner, batches, self.beat)
+        comm.allreduce(totals)
+        loss_sum, frames, errors, tokens = totals.tolist()
+        return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, tokens))
 
 
 @contextmanager

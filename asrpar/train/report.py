@@ -1,7 +1,6 @@
 """What is told about an epoch that has ended."""
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from asrpar.log import get_logger
 from asrpar.numbers import ratio
 from asrpar.parallel.comm import Comm
 from asrpar.train.average import Models
-from asrpar.train.evaluate import Evaluation
+from asrpar.train.evaluate import DevSet, Evaluation
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.position import Position
 from asrpar.train.progress import Progress
@@ -81,7 +80,7 @@ class Reports:
         learner: of this rank.
         timing: what the time went to.
         progress: where scalars go.
-        evaluate: gives the dev loss of a model (P,). Collective.
+        dev: held-out set.
         both: whether the strategy's model is evaluated beside its average over time.
     """
 
@@ -90,20 +89,20 @@ class Reports:
         learner: AcousticLearner,
         timing: Timing,
         progress: Progress,
-        evaluate: Callable[[Tensor], Evaluation],
+        dev: DevSet,
         *,
         both: bool,
     ) -> None:
         self.learner, self.timing, self.progress = learner, timing, progress
-        self.evaluate, self.both = evaluate, both
+        self.dev, self.both = dev, both
 
     def tell(self, models: Models, p: Position, comm: Comm) -> None:
         """About the epoch that ended at ``p``, with these models, into its history, too. Collective."""
         trained = Trained.gather(self.learner, comm)
         check_agreement(models.plain, comm, p.epoch)
-        values = epoch_values(p, trained, self.evaluate(models.final), self.learner.lr)
+        values = epoch_values(p, trained, self.dev.evaluate(models.final, comm), self.learner.lr)
         if self.both:
-            plain = self.evaluate(models.plain)
+            plain = self.dev.evaluate(models.plain, comm)
             values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
         log_epoch(values, trained, self.learner.objective.errors_are)
         times = self.timing.end_epoch()

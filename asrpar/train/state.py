@@ -94,15 +94,16 @@ def for_other_learners(state: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def check_same_data(before: Identity | None, now: Identity, exp: Path, *, tell: bool) -> None:
+def check_same_data(state: dict[str, Any], now: Identity, exp: Path, *, tell: bool) -> None:
     """Raise `ConfigError` unless the training in ``exp`` goes on with the data that it was begun with.
 
     Args:
-        before: those of the checkpoint; None if it does not say.
-        now: those that are there.
+        state: of a checkpoint, which may not say, as those of earlier versions.
+        now: the data that are there.
         exp: folder of the experiment.
         tell: whether to warn where that is not known, as one rank does.
     """
+    before = Identity.from_state(state.get("identity"))
     if before is None:
         if tell:
             log.warning(

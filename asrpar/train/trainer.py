@@ -5,23 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from asrpar.feats import Batch
-from asrpar.nn.models import MODELS
 from asrpar.parallel.comm import Comm, LearnerLost
-from asrpar.parallel.compress import COMPRESSIONS, make_wire
-from asrpar.parallel.faults import with_faults
 from asrpar.parallel.look import Look
-from asrpar.parallel.strategies import STRATEGIES, make_strategy
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.average import Average, Models
 from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
 from asrpar.train.epochs import Due, Intervals, Outcome, Part
-from asrpar.train.evaluate import Evaluation, evaluate, weights_of
-from asrpar.train.identity import Identity
+from asrpar.train.evaluate import DevSet
+from asrpar.train.final import FinalModels
 from asrpar.train.members import Members
-from asrpar.train.model_io import initial_weights, save_acoustic_model
+from asrpar.train.model_io import initial_weights
 from asrpar.train.position import Position
 from asrpar.train.progress import Progress
 from asrpar.train.report import Reports
@@ -52,10 +48,8 @@ class Trainer:
         self.identity = self.parts.examine(self.loader, comm)
         self.timing = Timing(comm, exp / "trace", config.trace)
         self.learner.trace = self.timing.trace
-        wire = make_wire(config.compression, COMPRESSIONS.of(config), self.learner.shapes, self.learner.weights)
-        seen = self.parts.witness(*with_faults(self.learner, comm, config.faults))
-        self.strategy = make_strategy(config.strategy, settings, *seen, wire)
-        self.shares = self.parts.shares(self.strategy, seen[1], workers)
+        self.strategy, seen = self.parts.strategy(settings, self.learner, comm)
+        self.shares = self.parts.shares(self.strategy, seen, workers)
         self.intervals = Intervals.of(config)
         self.watchdog = self.parts.watchdog(comm, self.timing, self.strategy)
         self.position = Position()
@@ -63,10 +57,12 @@ class Trainer:
         self.checkpoints = self.parts.checkpoints(comm)
         self.look = Look(comm, self.strategy.apart)
         self.stop = self.parts.stop(comm)
-        every = config.tensorboard_every_steps
-        self.progress = Progress(comm.rank, exp / "tensorboard", self.loader.frames_per_epoch, every)
-        self.both = config.ema.enabled and config.ema.both
-        self.reports = Reports(self.learner, self.timing, self.progress, self.evaluate, both=self.both)
+        frames, every = self.loader.frames_per_epoch, config.tensorboard_every_steps
+        self.progress = Progress(comm.rank, exp / "tensorboard", frames, every)
+        self.dev = DevSet(config, self.learner, self.watchdog.beat)
+        both = config.ema.enabled and config.ema.both
+        self.reports = Reports(self.learner, self.timing, self.progress, self.dev, both=both)
+        self.final = FinalModels(config, self.parts.objective, self.identity, self.loader.num_features)
         # In this epoch, of which nothing can be saved then.
         self.learner_lost = False
 
@@ -94,17 +90,17 @@ class Trainer:
         if stopped:
             self.stop.ignore()
         else:
-            self.write_models(models)
+            self.write(models)
         return self.result(models, stopped)
 
     def train(self) -> tuple[Models, int]:
         """All epochs that are left; returns the models of the last moment, and the signal that stopped it, else 0."""
         p, config = self.position, self.config
         last = min(config.epochs, config.stop_after_epochs or config.epochs)
-        models, stopped = self.models(), 0
+        models, stopped = Models(self.strategy, self.average), 0
         while p.epoch < last and not stopped:
             stopped = self.train_epoch()
-            models = self.models()
+            models = Models(self.strategy, self.average)
             if not stopped:
                 self.end_epoch(models)
                 stopped = self.stop.agreed() if p.epoch < last else 0
@@ -132,7 +128,7 @@ class Trainer:
         self.look.settle()
         self.average.observe(self.strategy, p)
         self.progress.end_epoch()
-        self.lap()
+        self.position.seconds += self.timing.lap()
         return stopped
 
     def take(self, part: Part) -> Outcome:
@@ -211,10 +207,10 @@ class Trainer:
         """Dev loss and checkpoint, where they are due, within an epoch. Collective."""
         if not any(due):
             return
-        self.lap()
-        models = self.models()
+        self.position.seconds += self.timing.lap()
+        models = Models(self.strategy, self.average)
         if due.dev:
-            found = self.evaluate(models.final)
+            found = self.dev.evaluate(models.final, self.comm)
             self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, self.position.frames)
         if due.save:
             self.save(models)
@@ -244,19 +240,6 @@ class Trainer:
         self.reports.tell(models, p, self.comm)
         if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch in (config.epochs, config.stop_after_epochs):
             self.save(models)
-
-    def lap(self) -> None:
-        """Add the time since the last call to the training time, which leaves out dev sets."""
-        self.position.seconds += self.timing.lap()
-
-    def models(self) -> Models:
-        """The models of this synchronised moment."""
-        return Models(self.strategy, self.average)
-
-    def evaluate(self, weights: Tensor) -> Evaluation:
-        """Dev loss and token error rate of a model (P,). Collective."""
-        data, most = self.config.data, self.config.dev_max_frames
-        return evaluate(self.learner, weights, self.comm, Path(data.feats), data.dev, most, self.watchdog.beat)
 
     def stateful(self) -> dict[str, Stateful]:
         """All that goes on after an interruption, in the order in which it does."""
@@ -294,39 +277,17 @@ class Trainer:
         state = self.checkpoints.load(torch.device("cpu"), allow_learner_change)
         if state is None:
             return False
-        before = Identity.from_state(state.get("identity"))
-        check_same_data(before, self.identity, Path(self.config.exp), tell=self.comm.rank == 0)
+        check_same_data(state, self.identity, Path(self.config.exp), tell=self.comm.rank == 0)
         restore(self.stateful(), state, self.comm.size)
         self.watchdog.beat(self.position.steps)
         return True
 
-    def write_models(self, models: Models) -> None:
-        """Write what the training was for (rank 0). Collective."""
-        if self.both:
-            self.write(models.plain, "unaveraged.pt")
-        self.write(models.final, "final.pt")
+    def write(self, models: Models) -> None:
+        """What the training was for, by the first rank. Collective."""
+        models.prepare()
+        if self.comm.rank == 0:
+            self.final.write(models, self.learner, self.comm.size, self.position.frames)
         self.comm.barrier()
-
-    def write(self, weights: Tensor, name: str) -> None:
-        """Save a model (rank 0)."""
-        if self.comm.rank:
-            return
-        config, size, frames = self.config, self.comm.size, self.position.frames
-        notes = {"strategy": config.strategy, "learners": size, "seed": config.seed, "frames": frames}
-        objective = self.parts.objective
-        with weights_of(self.learner, weights):
-            save_acoustic_model(
-                Path(config.exp) / name,
-                self.learner.own_module(),
-                model=config.model,
-                settings=MODELS.of(config),
-                loss=config.loss,
-                blank=objective.blank,
-                num_features=self.loader.num_features,
-                num_classes=objective.num_classes,
-                notes=notes,
-                identity=self.identity,
-            )
 
     def result(self, models: Models, stopped: int) -> Result:
         """What the training came to; nothing of it goes on. Collective."""

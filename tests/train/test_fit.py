@@ -130,7 +130,8 @@ def test_a_mean_over_nothing_is_no_number(monkeypatch, tmp_path, variants, loss,
     batch = Batch(torch.zeros(1, 4, 3), torch.tensor([4]), [variants], ["u"], 4, 4, 0, 0)
     monkeypatch.setattr(evaluation, "eval_batches", lambda *_, **__: iter([batch]))
     one = learner()
-    found = evaluation.evaluate(one, one.weights, LocalComm(), tmp_path, "dev", 100)
+    config = TrainConfig(data=DataConfig(str(tmp_path)))
+    found = evaluation.DevSet(config, one, lambda: None).evaluate(one.weights, LocalComm())
     assert (found.loss, found.ter) == pytest.approx((loss, ter), nan_ok=True)
 
 
@@ -142,7 +143,7 @@ def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
         one,
         SimpleNamespace(end_epoch=dict),
         SimpleNamespace(scalars=lambda values, frames: said.update(values)),
-        lambda weights: evaluation.Evaluation(math.nan, math.nan),
+        SimpleNamespace(evaluate=lambda weights, comm: evaluation.Evaluation(math.nan, math.nan)),
         both=False,
     )
     caplog.set_level("INFO")

@@ -12,8 +12,8 @@ from asrpar.feats import BatchLoader
 from asrpar.feats.config import BatchConfig
 from asrpar.parallel.comm import LearnerLost, LocalComm
 from asrpar.train.config import TrainConfig
+from asrpar.train.evaluate import DevSet
 from asrpar.train.experiment import train
-from asrpar.train.trainer import Trainer
 
 SETTINGS = {"epochs": 2, "models__tdnn__dilations": "[1]", "batch__size": 1000, "watchdog__timeout_seconds": 60}
 
@@ -105,10 +105,10 @@ def test_synchronous_learners_stop(mini, tmp_path, settings):
 
 
 def test_a_loss_between_training_steps_ends_the_run_with_one_line(mini, tmp_path, monkeypatch):
-    def lose(trainer, weights):
+    def lose(dev, weights, comm):
         raise LearnerLost("rank 1 does not answer")
 
-    monkeypatch.setattr(Trainer, "evaluate", lose)
+    monkeypatch.setattr(DevSet, "evaluate", lose)
     options = [o.removeprefix("--set=") for o in train_options(mini, tmp_path)]
     with pytest.raises(TrainingError, match=r"in a dev set or a checkpoint.*run again to resume"):
         train(load_config(TrainConfig, None, options), LocalComm())
