@@ -9,6 +9,26 @@ from typing import Any
 import numpy as np
 
 from asrpar.decode.scales import AXES, Scaled
+from asrpar.rules import need, positive
+
+
+@dataclass
+class Pruning:
+    """Settings of engines that keep so many states in a frame.
+
+    Attributes:
+        max_active: states that are kept in each frame, at most.
+        min_active: and at least, whatever the beam.
+    """
+
+    max_active: int = 4000
+    min_active: int = 20
+
+    def validate(self) -> None:
+        """Raise `ConfigError` if a value cannot be used."""
+        positive(self, "max_active", "min_active")
+        need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")
+        need(self, "min_active", self.min_active < self.max_active, f"must be below max_active ({self.max_active})")
 
 
 @dataclass(frozen=True)

@@ -7,34 +7,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols, packs
+from asrpar.decode.engine import BestPath, Pruning, Search, SearchEngine, Symbols, packs
 from asrpar.decode.scales import Scaled
 from asrpar.errors import AsrparError, DataError
 from asrpar.files.paths import check_opens
 from asrpar.graph.folder import graph_file
-from asrpar.rules import need, positive
+from asrpar.rules import positive
 
 
 @dataclass
-class Settings:
+class Settings(Pruning):
     """Settings of k2's search.
 
     Attributes:
-        max_active: states that are kept in each frame, at most.
-        min_active: and at least, whatever the beam.
         output_beam: lattice beam, counted as ``beams`` are.
         batch_frames: output frames in a batch.
     """
 
-    max_active: int = 4000
-    min_active: int = 20
     output_beam: float = 6.0
     batch_frames: int = 10000
 
     def validate(self) -> None:
-        positive(self, "max_active", "min_active", "output_beam", "batch_frames")
-        need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")
-        need(self, "min_active", self.min_active < self.max_active, f"must be below max_active ({self.max_active})")
+        super().validate()
+        positive(self, "output_beam", "batch_frames")
 
 
 class Engine(SearchEngine):

@@ -13,12 +13,12 @@ import kaldi_decoder
 import kaldifst
 import numpy as np
 
-from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols, packs
+from asrpar.decode.engine import BestPath, Pruning, Search, SearchEngine, Symbols, packs
 from asrpar.decode.scales import Scaled
 from asrpar.errors import DataError
 from asrpar.files.paths import check_opens
 from asrpar.graph.folder import graph_file
-from asrpar.rules import need, not_negative, positive
+from asrpar.rules import not_negative
 from asrpar.workers import Workers
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
@@ -26,24 +26,18 @@ ARCS_CHECKED = 1_000_000
 
 
 @dataclass
-class Settings:
+class Settings(Pruning):
     """Settings of kaldi-decoder's search.
 
     Attributes:
-        max_active: states that are kept in each frame, at most.
-        min_active: and at least, whatever the beam.
         jobs: processes; 0: as many as there are cores.
     """
 
-    max_active: int = 4000
-    min_active: int = 20
     jobs: int = 0
 
     def validate(self) -> None:
-        positive(self, "max_active", "min_active")
+        super().validate()
         not_negative(self, "jobs")
-        need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")
-        need(self, "min_active", self.min_active < self.max_active, f"must be below max_active ({self.max_active})")
 
 
 class Engine(SearchEngine):
