@@ -13,7 +13,6 @@ class LogFile(logging.FileHandler):
     """A log file that falls silent when it cannot be written, as on a full disk: what fails for that says so itself."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Write no more."""
         self.setLevel(logging.CRITICAL + 1)
 
 

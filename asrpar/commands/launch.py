@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asrpar.errors import LaunchError
+from asrpar.launch.launchers import LAUNCHERS
 
 if TYPE_CHECKING:
     from asrpar.launch.fate import Failure
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="openmpi, mpich, srun (asrpar settings launchers); auto: the one that belongs to the MPI of mpi4py.",
+    help=f"{', '.join(LAUNCHERS)}; auto: the one that belongs to the MPI of mpi4py.",
 )
 @click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
 @click.option("--hostfile", metavar="FILE", help="Machines, in the launcher's own format.")

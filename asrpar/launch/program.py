@@ -17,11 +17,6 @@ from asrpar.launch.fate import Fate, RankOutput
 from asrpar.launch.spec import LaunchSpec
 
 
-@dataclass
-class NoSettings:
-    """A launcher has none: ``--launcher-arg`` hands it options of its own."""
-
-
 @dataclass(frozen=True)
 class Program(ABC):
     """A program that starts ranks.

@@ -1,5 +1,6 @@
 """Which launcher belongs to the MPI library of this machine."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -8,7 +9,11 @@ import pytest
 
 from asrpar.errors import ConfigError, LaunchError
 from asrpar.launch import launchers
+from asrpar.launch.diagnosis import failed
+from asrpar.launch.job import build_command
 from asrpar.launch.launchers import LAUNCHERS, choose_launcher, mpi_flavour, openmpi, srun
+from asrpar.launch.output import Ranks
+from asrpar.launch.spec import LaunchSpec
 
 
 def test_launcher_of_another_mpi_is_refused(monkeypatch):
@@ -58,3 +63,47 @@ def test_launchers_are_found_by_their_files():
     assert [LAUNCHERS.load(name)("x").kind for name in LAUNCHERS] == list(LAUNCHERS)
     with pytest.raises(ConfigError, match="launcher 'openmp' is unknown; did you mean 'openmpi'"):
         choose_launcher("openmp")
+
+
+FLUX = """
+import os, re
+from dataclasses import dataclass
+from asrpar.launch.program import Program
+
+
+@dataclass(frozen=True)
+class Launcher(Program):
+    label = re.compile(r"^(\\d+): ")
+
+    @classmethod
+    def find(cls, vendor):
+        return cls("/opt/bin/flux")
+
+    @classmethod
+    def serves(cls, vendor):
+        return True
+
+    @classmethod
+    def in_allocation(cls):
+        return "FLUX_URI" in os.environ
+
+    def command(self, spec, variables):
+        return [self.path, "run", "-n", str(spec.learners), "--label-io"], dict(variables)
+"""
+
+
+def test_a_launcher_of_another_scheduler_is_one_file(monkeypatch, tmp_path):
+    (tmp_path / "flux.py").write_text(FLUX)
+    monkeypatch.setattr(launchers, "__path__", [*launchers.__path__, str(tmp_path)])
+    monkeypatch.setitem(LAUNCHERS._files, "flux", tmp_path / "flux.py")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(launchers, "mpi_library", lambda: ("MPICH", "5"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
+    monkeypatch.setenv("FLUX_URI", "local:")
+    job = build_command(LaunchSpec(2), ["info"])
+    assert job.launcher.kind == "flux"
+    assert job.argv[:5] == ("/opt/bin/flux", "run", "-n", "2", "--label-io")
+    ranks = Ranks(job, out := io.StringIO(), io.StringIO())
+    ranks.read(io.BytesIO(b"1: hello\nflux: all is well\n"), False)
+    assert (out.getvalue(), ranks.noise, failed(ranks, 0)) == ("hello\n", ["flux: all is well"], None)
+    del sys.modules["asrpar.launch.launchers.flux"], launchers.flux

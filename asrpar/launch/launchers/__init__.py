@@ -9,7 +9,7 @@ from asrpar.errors import LaunchError
 from asrpar.info import mpi_library
 from asrpar.launch.program import Mpirun, Program, mpiruns, version_text
 
-LAUNCHERS = Family("asrpar.launch.launchers", "launcher", "Launcher")
+LAUNCHERS = Family("asrpar.launch.launchers", "launcher", "Launcher", mark="Launcher")
 
 
 def choose_launcher(wanted: str = "auto") -> Program:

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asrpar.launch.fate import Fate, RankOutput, exited, signalled
-from asrpar.launch.program import Mpirun, NoSettings
+from asrpar.launch.program import Mpirun
 from asrpar.launch.spec import LaunchSpec
-
-Settings = NoSettings
 
 
 @dataclass(frozen=True)

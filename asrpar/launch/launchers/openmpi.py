@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from asrpar.launch import allocation
 from asrpar.launch.allocation import slots_of
 from asrpar.launch.fate import Fate, RankOutput, exited, signalled
-from asrpar.launch.program import Mpirun, NoSettings, version_text
+from asrpar.launch.program import Mpirun, version_text
 from asrpar.launch.spec import LaunchSpec
-
-Settings = NoSettings
 
 
 @dataclass(frozen=True)

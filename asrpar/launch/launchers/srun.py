@@ -11,10 +11,8 @@ from asrpar.errors import LaunchError
 from asrpar.launch import allocation
 from asrpar.launch.allocation import in_slurm, slots_of
 from asrpar.launch.fate import Fate, exited
-from asrpar.launch.program import NoSettings, Program
+from asrpar.launch.program import Program
 from asrpar.launch.spec import LaunchSpec
-
-Settings = NoSettings
 
 
 @dataclass(frozen=True)
