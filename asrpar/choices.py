@@ -37,8 +37,8 @@ configure it are fields of a dataclass:
 `load_config` then checks the name and all blocks, with the nearest known name or key in the error, and calls every
 `validate`. Who uses the choice writes
 
-    settings = COMPRESSIONS.of(config)
-    made = COMPRESSIONS.load(config.compression)(settings, ...)
+    made = COMPRESSIONS.make(config, ...)      # Algorithm(settings, ...)
+    settings = COMPRESSIONS.of(config)         # the settings alone
 
 Names are read from the folder, help lines from the files' text: neither imports a choice. Its module, and with it torch
 or what else it needs, is imported when its settings or its class are asked for.
@@ -150,6 +150,10 @@ class Family:
     def of(self, config: Any) -> Any:
         """The checked settings of the choice that the fields `key` and `plural` of a dataclass make."""
         return self.settings(getattr(config, self.key), getattr(config, self.plural, None))
+
+    def make(self, config: Any, *args: Any, **kwargs: Any) -> Any:
+        """What the choice of a dataclass is called with: its checked settings, and these arguments."""
+        return self.load(getattr(config, self.key))(self.of(config), *args, **kwargs)
 
     def check(self, name: str, settings: Any) -> None:
         """Raise `ConfigError` for values of a choice's settings that cannot be."""

@@ -73,7 +73,7 @@ def test_the_command_prints_a_section_or_what_a_word_is_in():
     out = run("features", "normalize")
     assert out.startswith("features: asrpar extract-features") and "  normalize=global\n      none | global" in out
     assert "speeds" not in out
-    assert "  strategies.bmuf.block_momentum=null" in run("bmuf") and "  optimizer.lr=0.001" in run("train")
+    assert "  strategies.bmuf.block_momentum=null" in run("bmuf") and "  optimizers.adamw.lr=0.001" in run("train")
     assert len(run().split("\n\n")) == len(SECTIONS)
     with pytest.raises(ConfigError, match="no setting has 'xyzzy' in its name; sections are features,"):
         run("xyzzy")

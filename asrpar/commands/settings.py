@@ -26,8 +26,9 @@ SECTIONS: dict[str, tuple[str, str]] = {
 }
 INTRODUCTION = """
 Made from the code by `asrpar settings --markdown`; `asrpar settings train optimizer` prints a part of it. A setting
-goes into the YAML file that is named (`optimizer.lr` is `lr` in the section `optimizer`) or behind `--set`, as in
-`--set optimizer.lr=0.002`. What a run used stands whole in its folder (`feats.yaml`, `lang.yaml`, `config.yaml`).
+goes into the YAML file that is named (`ema.enabled` is `enabled` in the section `ema`) or behind `--set`, such as
+`--set optimizers.adamw.lr=0.002`. What a run used stands whole in its folder (`feats.yaml`, `lang.yaml`,
+`config.yaml`).
 """
 
 

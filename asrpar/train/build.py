@@ -1,6 +1,6 @@
 """What a trainer is made of: device, batches, model, and who looks after it."""
 
-import functools
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from asrpar.lang.lang import Lang
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm, LocalComm
-from asrpar.parallel.compress import COMPRESSIONS, make_wire
+from asrpar.parallel.compress import COMPRESSIONS
 from asrpar.parallel.contract import Strategy
 from asrpar.parallel.faults import with_faults
 from asrpar.parallel.record import Recording, witnessed
@@ -27,6 +27,7 @@ from asrpar.train.fit import check_set
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective, subsampling
+from asrpar.train.optimizers import OPTIMIZERS
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 from asrpar.train.watchdog import Watchdog
@@ -43,12 +44,12 @@ class Parts:
         self.config = config
         self.recording: Recording | None = None
 
-    @functools.cached_property
+    @cached_property
     def lang(self) -> Lang:
         """The language folder."""
         return Lang.load(self.config.data.lang)
 
-    @functools.cached_property
+    @cached_property
     def objective(self) -> Objective:
         """What is trained towards."""
         return make_objective(self.config, self.lang)
@@ -113,7 +114,7 @@ class Parts:
             comm: all learners.
         """
         config = self.config
-        wire = make_wire(config.compression, COMPRESSIONS.of(config), learner.shapes, learner.weights)
+        wire = COMPRESSIONS.make(config, learner.shapes, learner.weights)
         seen = self.witness(*with_faults(learner, comm, config.faults))
         return make_strategy(config.strategy, settings, *seen, wire), seen[1]
 
@@ -164,7 +165,8 @@ def make_learner(
     return AcousticLearner(
         module,
         objective,
-        config.optimizer,
+        partial(OPTIMIZERS.make, config),
+        clip_norm=OPTIMIZERS.of(config).clip_norm,
         autocast=config.autocast == "bf16",
         max_nonfinite=config.max_nonfinite,
         zeros=comm.zeros,

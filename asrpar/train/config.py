@@ -14,7 +14,9 @@ from asrpar.nn.models import MODELS
 from asrpar.parallel.compress import COMPRESSIONS
 from asrpar.parallel.faults import FaultsConfig
 from asrpar.parallel.strategies import STRATEGIES
-from asrpar.rules import below_one, fraction, need, not_negative, one_of, positive
+from asrpar.rules import fraction, need, not_negative, one_of, positive
+from asrpar.train.optimizers import OPTIMIZERS
+from asrpar.train.schedules import SCHEDULES
 
 
 @dataclass
@@ -32,68 +34,6 @@ class DataConfig:
     lang: str = ""
     train: str = "train"
     dev: str = "dev"
-
-
-@dataclass
-class OptimizerConfig:
-    """The local optimizer.
-
-    Attributes:
-        name: ``adamw`` or ``sgd``.
-        lr: peak learning rate γ.
-        momentum: of SGD.
-        nesterov: of SGD.
-        betas: of AdamW.
-        eps: of AdamW.
-        weight_decay: decoupled for AdamW, L2 for SGD.
-        clip_norm: greatest norm of the mean gradient per frame; 0 never clips.
-    """
-
-    name: str = "adamw"
-    lr: float = 1e-3
-    momentum: float = 0.9
-    nesterov: bool = False
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    eps: float = 1e-8
-    weight_decay: float = 1e-2
-    clip_norm: float = 0.0
-
-    def validate(self) -> None:
-        one_of(self, "name", ("adamw", "sgd"))
-        positive(self, "lr", "eps")
-        not_negative(self, "weight_decay", "clip_norm")
-        below_one(self, "momentum")
-        need(
-            self, "betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "must be two numbers in [0, 1)"
-        )
-        if self.nesterov and (self.name != "sgd" or not self.momentum):
-            raise ConfigError(
-                "nesterov is true, but that is a kind of SGD's momentum: set name to sgd and momentum, such as to 0.9"
-            )
-
-
-@dataclass
-class ScheduleConfig:
-    """Learning rate against frames seen by all learners.
-
-    Attributes:
-        name: ``one_cycle`` (linear warm-up, then cosine to ``final``), ``constant`` (after warm-up), ``exponential``
-            (after warm-up, multiplied by ``decay`` each epoch).
-        warmup: fraction of the whole training, in [0, 1].
-        start: first rate as a fraction of the peak.
-        final: last rate as a fraction of the peak.
-        decay: of ``exponential``.
-    """
-
-    name: str = "one_cycle"
-    warmup: float = 0.2
-    start: float = 0.04
-    final: float = 0.001
-    decay: float = 0.7071
-
-    def validate(self) -> None:
-        one_of(self, "name", ("one_cycle", "constant", "exponential"))
-        fraction(self, "warmup", "start", "final", "decay")
 
 
 @dataclass
@@ -186,6 +126,10 @@ class TrainConfig:
         models: settings of models by name, such as ``{cldnn: {cells: 256}}``; their keys are checked.
         loss: name of what the model is trained towards.
         losses: settings of losses by name, such as ``{ctc: {implementation: k2}}``; their keys are checked.
+        optimizer: what each learner steps with: ``adamw`` or ``sgd``.
+        optimizers: settings of optimizers by name, such as ``{adamw: {lr: 0.002}}``.
+        schedule: learning rate against frames seen by all learners: ``one_cycle``, ``constant`` or ``exponential``.
+        schedules: settings of schedules by name, such as ``{one_cycle: {warmup: 0.3}}``.
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
@@ -216,6 +160,14 @@ class TrainConfig:
         "model.jitter": "batch.augment.random_start",
         **{f"model.{key}": f"models.NAME.{key}" for key in OF_MODELS},
         "loss.implementation": "losses.ctc.implementation",
+        "optimizer.name": "optimizer",
+        **{f"optimizer.{key}": f"optimizers.NAME.{key}" for key in ("lr", "weight_decay", "clip_norm")},
+        **{f"optimizer.{key}": f"optimizers.sgd.{key}" for key in ("momentum", "nesterov")},
+        **{f"optimizer.{key}": f"optimizers.adamw.{key}" for key in ("betas", "eps")},
+        "schedule.name": "schedule",
+        **{f"schedule.{key}": f"schedules.NAME.{key}" for key in ("warmup", "start")},
+        "schedule.final": "schedules.one_cycle.final",
+        "schedule.decay": "schedules.exponential.decay",
         "compression.method": "compression",
         "compression.warmup_frames": "compressions.NAME.warmup_frames",
         "compression.block": "compressions.onebit.block",
@@ -234,8 +186,10 @@ class TrainConfig:
     loss: str = field(default="ctc", metadata=LOSSES.chosen)
     losses: dict[str, Any] = field(default_factory=dict)
     batch: BatchConfig = field(default_factory=BatchConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: str = field(default="adamw", metadata=OPTIMIZERS.chosen)
+    optimizers: dict[str, Any] = field(default_factory=dict)
+    schedule: str = field(default="one_cycle", metadata=SCHEDULES.chosen)
+    schedules: dict[str, Any] = field(default_factory=dict)
     strategy: str = field(default="single", metadata=STRATEGIES.chosen)
     strategies: dict[str, Any] = field(default_factory=dict)
     compression: str = field(default="none", metadata=COMPRESSIONS.chosen)
@@ -273,17 +227,16 @@ class TrainConfig:
 
     def _check_momenta(self) -> None:
         """Refuse algorithms that do not go together with the local optimizer."""
-        plain = self.optimizer.name == "sgd" and not self.optimizer.momentum
+        plain = self.optimizer == "sgd" and not OPTIMIZERS.of(self).momentum
         if getattr(COMPRESSIONS.of(self), "momentum", 0) and not plain:
             raise ConfigError(
-                f"compressions.{self.compression}.momentum takes the place of the optimizer's: set optimizer.name=sgd "
-                "and optimizer.momentum=0"
+                f"compressions.{self.compression}.momentum takes the place of the optimizer's: set optimizer=sgd and "
+                "optimizers.sgd.momentum=0"
             )
-        chosen = STRATEGIES.of(self)
-        if getattr(chosen, "delay_compensation", 0) and not plain:
+        if getattr(STRATEGIES.of(self), "delay_compensation", 0) and not plain:
             raise ConfigError(
-                f"strategies.{self.strategy}.delay_compensation holds for steps of plain SGD: set optimizer.name=sgd "
-                "and optimizer.momentum=0, or delay_compensation=0"
+                f"strategies.{self.strategy}.delay_compensation holds for steps of plain SGD: set optimizer=sgd and "
+                "optimizers.sgd.momentum=0, or delay_compensation=0"
             )
 
 

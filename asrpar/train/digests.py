@@ -14,7 +14,7 @@ NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup")
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:
-    """All settings that matter for the result, as ``{"optimizer.lr": 0.004, ...}``."""
+    """All settings that matter for the result, as ``{"optimizers.adamw.lr": 0.004, ...}``."""
 
     def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from asrpar.feats import Batch
 from asrpar.nn.objective import Objective
 from asrpar.parallel.learner import FlatLearner
-from asrpar.train.config import OptimizerConfig
-from asrpar.train.optimizer import make_optimizer
 
 # Povey et al. 2018 bring factored layers back to semi-orthogonal every fourth update.
 CONSTRAIN_EVERY = 4
@@ -27,7 +25,8 @@ class AcousticLearner(FlatLearner):
     Args:
         module: the acoustic model, on its device.
         objective: what it is trained towards.
-        optimizer: settings of the local optimizer.
+        optimizer: makes the local optimizer; see `FlatLearner`.
+        clip_norm: longest gradient of an update; 0 for no limit.
         autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
         max_nonfinite: raise after so many gradients that were not finite.
         zeros: `Comm.zeros` of all learners; None for one that is alone.
@@ -36,25 +35,20 @@ class AcousticLearner(FlatLearner):
         loss_sum, loss_frames, left_out: counters of this rank since the last `take_tally`.
     """
 
-    advice = "lower optimizer.lr, set optimizer.clip_norm, or look for broken utterances with asrpar validate-data"
+    advice = "lower the optimizer's lr, set its clip_norm, or look for broken utterances with asrpar validate-data"
 
     def __init__(
         self,
         module: nn.Module,
         objective: Objective,
-        optimizer: OptimizerConfig,
+        optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
         *,
+        clip_norm: float = 0.0,
         autocast: bool,
         max_nonfinite: int,
         zeros: Callable[[int, Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(
-            module,
-            lambda parameters: make_optimizer(optimizer, parameters),
-            zeros=zeros,
-            clip_norm=optimizer.clip_norm,
-            max_nonfinite=max_nonfinite,
-        )
+        super().__init__(module, optimizer, zeros=zeros, clip_norm=clip_norm, max_nonfinite=max_nonfinite)
         self.objective = objective
         self.autocast = autocast
         self.loss_sum = self.loss_frames = 0.0

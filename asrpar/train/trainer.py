@@ -21,7 +21,7 @@ from asrpar.train.model_io import initial_weights
 from asrpar.train.position import Position
 from asrpar.train.progress import Progress
 from asrpar.train.report import Reports
-from asrpar.train.schedules import learning_rate
+from asrpar.train.schedules import SCHEDULES
 from asrpar.train.state import Machine, Stateful, check_same_data, restore, whole_state
 from asrpar.train.summary import Result
 from asrpar.train.timing import Timing
@@ -45,6 +45,7 @@ class Trainer:
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
         self.loader = self.parts.loader(workers, comm.rank)
         self.learner = self.parts.learner(self.loader.num_features, comm)
+        self.schedule = SCHEDULES.make(config, self.learner.lr, self.loader.frames_per_epoch, config.epochs)
         self.identity = self.parts.examine(self.loader, comm)
         self.timing = Timing(comm, exp / "trace", config.trace)
         self.learner.trace = self.timing.trace
@@ -161,11 +162,9 @@ class Trainer:
 
     def next_batch(self, batches: Iterator[Batch]) -> Batch | None:
         """The next batch, None after the last, and the learning rate of its step."""
-        config, frames = self.config, self.position.frames
         with self.timing.trace.span("data"):
             batch = next(batches, None)
-        epoch_frames = self.loader.frames_per_epoch
-        self.learner.lr = learning_rate(config.schedule, config.optimizer.lr, frames, epoch_frames, config.epochs)
+        self.learner.lr = self.schedule.rate(self.position.frames)
         return batch
 
     def count(self, batch: Batch) -> None:

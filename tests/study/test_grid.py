@@ -35,12 +35,12 @@ def test_only_and_skip(tmp_path):
 
 def test_bundles_set_several_things(tmp_path):
     text = """
-base: {set: {optimizer.lr: 0.5, epochs: 3}}
+base: {set: {optimizers.adamw.lr: 0.5, epochs: 3}}
 grid:
   strategy:
     - {label: random, set: {strategy: adpsgd, strategies.adpsgd.neighbours: random}}
   size:
-    - {label: small, learners: 4, set: {optimizer.lr: 0.25}, cluster: {nodes: 2}}
+    - {label: small, learners: 4, set: {optimizers.adamw.lr: 0.25}, cluster: {nodes: 2}}
     - {label: large, learners: 8}
   ema: [false, true]
   straggler: [1, 2.5]
@@ -49,22 +49,22 @@ grid:
     assert names(found)[:2] == ["random_size-small_noema_x1", "random_size-small_noema_x2.5"]
     cell = found[3]
     assert cell.config.strategies == {"adpsgd": {"neighbours": "random", "seed": 0}}
-    assert (cell.config.optimizer.lr, cell.config.epochs, cell.learners) == (0.25, 3, 4)
+    assert (cell.config.optimizers["adamw"]["lr"], cell.config.epochs, cell.learners) == (0.25, 3, 4)
     assert cell.config.ema.enabled and not found[0].config.ema.enabled
     assert cell.cluster == {"nodes": 2, "compute.stragglers": [{"rank": 1, "factor": 2.5}]}
     assert found[2].cluster == {"nodes": 2}
-    assert found[-1].config.optimizer.lr == 0.5 and found[-1].learners == 8
+    assert found[-1].config.optimizers["adamw"]["lr"] == 0.5 and found[-1].learners == 8
 
 
 def test_exceptions_override_the_axes(tmp_path):
     text = """
-grid: {strategy: [ssgd, bmuf], learners: [2, 4], optimizer.lr: 0.5, seed: [0, 1]}
+grid: {strategy: [ssgd, bmuf], learners: [2, 4], optimizers.adamw.lr: 0.5, seed: [0, 1]}
 when:
-  - {cells: [{strategy: bmuf}], set: {optimizer.lr: 0.25}}
+  - {cells: [{strategy: bmuf}], set: {optimizers.adamw.lr: 0.25}}
   - {cells: [{strategy: bmuf, learners: 4}, {learners: 2, seed: 1}], set: {epochs: 7}, cluster: {nodes: 2}}
 """
     found = {cell.name.replace("lr-0.5_", ""): cell for cell in grid(tmp_path, text)}
-    rates = {name: cell.config.optimizer.lr for name, cell in found.items()}
+    rates = {name: cell.config.optimizers["adamw"]["lr"] for name, cell in found.items()}
     assert {name for name, rate in rates.items() if rate == 0.25} == {n for n in found if n.startswith("bmuf")}
     changed = {name for name, cell in found.items() if cell.config.epochs == 7 and cell.cluster == {"nodes": 2}}
     assert changed == {"bmuf_n4_seed0", "bmuf_n4_seed1", "bmuf_n2_seed1", "ssgd_n2_seed1"}
@@ -118,7 +118,7 @@ def test_a_cluster_file_counts_with_its_content(tmp_path):
         ("grid: {straggler: [0.5]}", "a factor of at least 1"),
         ("grid: {learners: 4}", "'single' has one learner, not 4"),
         ("grid: {straggler: 5}", "straggler 1 is no rank of 1 learners"),
-        ("grid: {optimizer.rate: [1]}", "key 'optimizer.rate' is unknown"),
+        ("grid: {optimizer.rate: [1]}", "optimizer is a name, one of adamw, sgd; their settings are optimizers.NAME.*"),
         ("grid: {epochs: [-1]}", "epochs is -1"),
         ("grid: {seed: [x]}", "seed is x"),
         ("grid: {seed: [0]}\nwhen: [{set: {epochs: 3}}]", "is no {cells: [RULE"),

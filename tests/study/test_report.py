@@ -185,7 +185,7 @@ def test_the_window_begins_after_the_first_gradient():
         # A rule takes the place of the default one, and is not added to it.
         ("strategy: [ssgd, bmuf], learners: 2, batch: [8000, 9000]", "batch: 8000", 2),
         ("strategy: ssgd, learners: 2, ema: [false, true]", "ema: false", 1),
-        ("strategy: ssgd, learners: 2, optimizer.lr: [1.0, 2.0]", "optimizer.lr: 1.0", 1),
+        ("strategy: ssgd, learners: 2, optimizers.adamw.lr: [1.0, 2.0]", "optimizers.adamw.lr: 1.0", 1),
     ],
 )
 def test_a_reference_is_what_the_study_says(make_study, grid, rule, wanted):

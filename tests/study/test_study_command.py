@@ -13,7 +13,7 @@ base:
   set: {settings}
 cluster: {{preset: v100_ethernet, set: {{nodes: 1}}}}
 grid:
-  strategy: [single, adpsgd, {{label: bad, set: {{strategy: adpsgd, max_nonfinite: 1, optimizer.lr: 1.0e+30}}}}]
+  strategy: [single, adpsgd, {{label: bad, set: {{strategy: adpsgd, max_nonfinite: 1, optimizers.adamw.lr: 1.0e+30}}}}]
   learners: [1, 3]
   seed: [0]
 only: [{{strategy: single, learners: 1}}, {{strategy: [adpsgd, bad], learners: 3}}]

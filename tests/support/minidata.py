@@ -86,7 +86,7 @@ SETTINGS = {
     "batch.size": 1500,
     "batch.augment.time_masks": 1,
     "ema.enabled": "true",
-    "optimizer.lr": 0.01,
+    "optimizers.adamw.lr": 0.01,
 }
 
 

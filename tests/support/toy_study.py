@@ -18,7 +18,7 @@ cluster: {preset: v100_ethernet}
 grid:
   strategy: [single, ssgd, adpsgd]
   learners: [1, 4, 8]
-  batch: [8000, {label: 32k, set: {batch.size: 32000, optimizer.lr: 0.01}}]
+  batch: [8000, {label: 32k, set: {batch.size: 32000, optimizers.adamw.lr: 0.01}}]
   seed: [0, 1]
 only:
   - {strategy: single, learners: 1, batch: 8000}

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -22,11 +23,12 @@ from asrpar.nn.losses.ctc import Loss, Settings
 from asrpar.nn.objective import Sources
 from asrpar.parallel.comm import LocalComm
 from asrpar.train import evaluate as evaluation
-from asrpar.train.config import DataConfig, OptimizerConfig, TrainConfig
+from asrpar.train.config import DataConfig, TrainConfig
 from asrpar.train.experiment import train
 from asrpar.train.fit import check_set, find_misfits
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective
+from asrpar.train.optimizers import adamw
 from asrpar.train.position import Position
 from asrpar.train.progress import Progress
 from asrpar.train.report import Reports
@@ -122,7 +124,7 @@ class Frames(nn.Module):
 
 def learner():
     objective = Loss(Settings(), Sources(SimpleNamespace(num_tokens=3, encode_variants=dict)))
-    return AcousticLearner(Frames(), objective, OptimizerConfig(), autocast=False, max_nonfinite=1)
+    return AcousticLearner(Frames(), objective, partial(adamw.make, adamw.Settings()), autocast=False, max_nonfinite=1)
 
 
 @pytest.mark.parametrize(("variants", "loss", "ter"), [([], math.nan, math.nan), ([[1, 2] * 9], math.nan, 100.0)])

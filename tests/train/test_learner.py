@@ -1,6 +1,7 @@
 """A learner's vectors: whatever memory they are in, the same training."""
 
 from copy import deepcopy
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,8 @@ from asrpar.nn.losses.ctc import Loss, Settings
 from asrpar.nn.objective import Sources
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import make_strategy, settings_class
-from asrpar.train.config import OptimizerConfig
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.optimizers import OPTIMIZERS, adamw
 
 
 class Tiny(nn.Module):
@@ -36,7 +37,7 @@ def learner(optimizer):
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_learner_that_moves_after_each_step_goes_on_as_one_that_stays(name):
-    optimizer = OptimizerConfig(name=name, lr=0.1, momentum=0.9)
+    optimizer = partial(OPTIMIZERS.load(name), OPTIMIZERS.settings_class(name)(lr=0.1))
     stays, moves = learner(optimizer), learner(optimizer)
     places = [torch.zeros(len(moves.weights)) for _ in range(2)]
     for step in range(6):
@@ -55,7 +56,7 @@ def test_a_learner_that_moves_after_each_step_goes_on_as_one_that_stays(name):
 
 def steady(**settings):
     """A learner whose gradient is always the same, and which loses no weight if nothing else is said."""
-    one = learner(OptimizerConfig(name="adamw", lr=0.01, **{"weight_decay": 0.0, **settings}))
+    one = learner(partial(adamw.make, adamw.Settings(**{"lr": 0.01, "weight_decay": 0.0, **settings})))
     one.gradient = lambda batch: one.grad.fill_(3.0) is not None and 1.0
     return one
 

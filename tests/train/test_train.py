@@ -238,7 +238,7 @@ def test_a_finished_training_is_left_alone(mini, alone):
 def test_other_settings_in_the_same_folder_are_refused(mini, alone):
     done = train(mini, alone, check=False, **DETERMINISTIC | {"optimizer__lr": 0.5})
     assert done.returncode == 1
-    assert "optimizer.lr: 0.01 -> 0.5" in done.stderr
+    assert "optimizers.adamw.lr: 0.01 -> 0.5" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -24,9 +24,9 @@ from asrpar.nn.models import MODELS as ACOUSTIC_MODELS
 from asrpar.nn.models import build_model
 from asrpar.nn.objective import Sources, Transcripts
 from asrpar.parallel.learner import FlatLearner
-from asrpar.train.config import OptimizerConfig, TrainConfig
+from asrpar.train.config import TrainConfig
 from asrpar.train.learner import AcousticLearner
-from asrpar.train.optimizer import make_optimizer
+from asrpar.train.optimizers import OPTIMIZERS, adamw, sgd
 
 MODELS = ("dnn256", "dnn1024", "cldnn", "blstm")
 REPO = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ class Dnn:
 
     def __init__(self, frames: int, width: int = 1024) -> None:
         self.frames, self.width = frames, width
-        self.optimizer = OptimizerConfig(name="sgd", lr=1e-3, momentum=0.9, weight_decay=0.0)
+        self.optimizer = sgd.Settings(lr=1e-3, momentum=0.9, weight_decay=0.0)
 
     def module(self) -> nn.Module:
         torch.manual_seed(0)
@@ -59,8 +59,7 @@ class Dnn:
         ]
 
     def learner(self, zeros: Callable[[int, Tensor], Tensor]) -> FlatLearner:
-        make = partial(make_optimizer, self.optimizer)
-        return FlatLearner(self.module(), make, frame_loss, zeros=zeros, max_nonfinite=1)
+        return FlatLearner(self.module(), partial(sgd.make, self.optimizer), frame_loss, zeros=zeros, max_nonfinite=1)
 
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return F.cross_entropy(module(batch[0]), batch[1])
@@ -82,7 +81,7 @@ class Ctc:
     features = 80
 
     def __init__(
-        self, model: str, settings: ModelSettings, optimizer: OptimizerConfig, autocast: bool, frames: int
+        self, model: str, settings: ModelSettings, optimizer: adamw.Settings, autocast: bool, frames: int
     ) -> None:
         self.model, self.settings = model, settings
         self.optimizer, self.autocast, self.frames = optimizer, autocast, frames
@@ -108,7 +107,7 @@ class Ctc:
         return AcousticLearner(
             self.module(),
             self.objective,
-            self.optimizer,
+            partial(adamw.make, self.optimizer),
             autocast=self.autocast,
             max_nonfinite=1,
             zeros=zeros,
@@ -126,9 +125,9 @@ def make_model(name: str) -> Dnn | Ctc:
     recipe = load_config(TrainConfig, [str(CLDNN)], [])
     if name == "cldnn":
         settings = ACOUSTIC_MODELS.of(recipe)
-        return Ctc(recipe.model, settings, recipe.optimizer, not lacks_fast_bf16(), recipe.batch.size // 2)
+        return Ctc(recipe.model, settings, OPTIMIZERS.of(recipe), not lacks_fast_bf16(), recipe.batch.size // 2)
     settings = ACOUSTIC_MODELS.settings("blstm", {"blstm": {"conv_maps": 0}})
-    return Ctc("blstm", settings, recipe.optimizer, False, 1200)
+    return Ctc("blstm", settings, OPTIMIZERS.of(recipe), False, 1200)
 
 
 def batch_frames(batch: Any) -> int:

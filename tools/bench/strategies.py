@@ -37,6 +37,7 @@ from asrpar.launch.launchers import find_mpirun, mpi_flavour
 from asrpar.parallel.comm import Comm, LocalComm
 from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
+from asrpar.train.optimizers import sgd
 
 VARIANTS = (
     "alone", "ddp", "ssgd", "bmuf", "model_averaging", "adpsgd", "ssgd:network", "ssgd:network:bf16", "ssgd:bf16",
@@ -80,7 +81,7 @@ class Ddp:
         self.model = model
         module = model.module()
         o = model.optimizer
-        if o.name == "sgd":
+        if isinstance(o, sgd.Settings):
             self.optimizer = torch.optim.SGD(
                 module.parameters(), o.lr, momentum=o.momentum, weight_decay=o.weight_decay, fused=True
             )

@@ -25,6 +25,7 @@ from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.build import make_loader
 from asrpar.train.config import TrainConfig
 from asrpar.train.objective import make_objective
+from asrpar.train.optimizers import OPTIMIZERS
 from asrpar.train.precision import decide_autocast
 from asrpar.train.trainer import Trainer
 
@@ -38,7 +39,7 @@ class MinimalLoop:
         settings = MODELS.of(config)
         self.module = build_model(config.model, settings, num_features, objective.num_classes).train()
         self.objective = objective
-        o = config.optimizer
+        o = OPTIMIZERS.of(config)
         self.optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=o.lr, betas=tuple(o.betas), eps=o.eps, weight_decay=o.weight_decay, fused=True
         )

@@ -8,7 +8,7 @@ from block to block; then the mean displacement drives an outer SGD with Nestero
 The paper weighs learners alike; here they count by their frames, as in all block algorithms. The model is θ, where the
 next block starts. With local SGD this is `bmuf` (NBM, η = μ, ζ = λ) but for the final weights.
 
-When to use: long blocks over slow links, AdamW as the local optimizer (``optimizer.name: adamw``).
+When to use: long blocks over slow links, AdamW as the local optimizer (``optimizer: adamw``).
 Cost of a block: one allreduce of P + 2 numbers.
 """
 

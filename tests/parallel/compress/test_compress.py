@@ -289,9 +289,9 @@ def test_settings_of_a_training():
     topk = ["compression=topk", "compressions.topk.density=0.05"]
     assert COMPRESSIONS.of(load_config(TrainConfig, None, topk)).density == 0.05
     topk.append("compressions.topk.momentum=0.9")
-    with pytest.raises(ConfigError, match=r"optimizer\.momentum=0"):
+    with pytest.raises(ConfigError, match=r"optimizers\.sgd\.momentum=0"):
         load_config(TrainConfig, None, topk)
-    load_config(TrainConfig, None, [*topk, "optimizer.name=sgd", "optimizer.momentum=0"])
+    load_config(TrainConfig, None, [*topk, "optimizer=sgd", "optimizers.sgd.momentum=0"])
     with pytest.raises(ConfigError, match=r"compressions\.powersgd\.rank is 0"):
         load_config(TrainConfig, None, ["compression=powersgd", "compressions.powersgd.rank=0"])
     with pytest.raises(ConfigError, match=r"'compression\.momentum' is now 'compressions\.topk\.momentum'"):
@@ -301,8 +301,8 @@ def test_settings_of_a_training():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["optimizer.nesterov=true"], r"optimizer\.nesterov .*set name to sgd"),
-        (["optimizer.nesterov=true", "optimizer.name=sgd", "optimizer.momentum=0"], r"momentum, such as to 0\.9"),
+        (["optimizer.nesterov=true"], r"'optimizer\.nesterov' is now 'optimizers\.sgd\.nesterov'"),
+        (["optimizer=sgd", "optimizers.sgd.nesterov=true", "optimizers.sgd.momentum=0"], r"set it, such as to 0\.9"),
         (["strategy=asgd", "strategies.asgd.delay_compensation=0.1"], r"asgd\.delay_compensation .* plain SGD"),
     ],
 )

@@ -27,8 +27,8 @@ def run(spec: str, exp: Path, *sets: str) -> dict:
     settings = [
         f"exp={exp}", f"data.feats={feats}", f"data.lang={lang}", f"strategy={name}", "threads=1", "epochs=2",
         "device=cpu", "models.tdnn.channels=16", "models.tdnn.dilations=[1]", "models.tdnn.conv_maps=4",
-        "batch.size=1000", "checkpoint.every_steps=3", "optimizer.lr=0.01", "checkpoint.keep=100", "ema.enabled=true",
-        "watchdog.timeout_seconds=60", *sets,
+        "batch.size=1000", "checkpoint.every_steps=3", "optimizers.adamw.lr=0.01", "checkpoint.keep=100",
+        "ema.enabled=true", "watchdog.timeout_seconds=60", *sets,
     ]  # fmt: skip
     assert train(load_config(TrainConfig, None, settings), comm) == 0
     comm.barrier()
