@@ -189,7 +189,7 @@ DATA_CASES = [
         lambda w: w.lang_of(lm__arpa=w.file("l.arpa", "\\data\\\nngram 1=1\n\\1-grams:\nx ONE\n\\end\\\n")),
     ),
     Case("lang-cut-off-arpa", r"l\.arpa:.*1-grams|l\.arpa: no", lambda w: w.lang_of(lm__arpa=short_arpa(w))),
-    Case("lang-order", r"lm\.order is 9: it must be from 1 to 5", lambda w: w.lang_of(lm__order=9)),
+    Case("lang-order", r"lm\.order is 9: it must lie between 1 and 5", lambda w: w.lang_of(lm__order=9)),
     Case("lang-units", r"units 'syllables' is unknown; known: ", lambda w: w.lang_of(units="syllables")),
     Case(
         "lang-old-key",

@@ -26,10 +26,10 @@ class Settings:
     Attributes:
         lexicon: the file. A relative path is looked for in --corpus-dir, beside the YAML file, and in the current
             folder; {corpus_dir} in it stands for --corpus-dir.
-        format: lexicon: "WORD P P"; lexiconp: "WORD prob P P"; cmudict: "WORD(2) P P" with comments; mfa: a probability
-            and three figures on silence, as in dictionaries of MFA and lexiconp_silprob.txt; auto: by the content of
-            the file.
-        case: keep, upper or lower: of the words, so that they match the transcripts.
+        format: ``lexicon``: WORD P P; ``lexiconp``: WORD prob P P; ``cmudict``: WORD(2) P P with comments; ``mfa``: a
+            probability and three figures on silence, as in dictionaries of MFA and lexiconp_silprob.txt; ``auto``: by
+            the content of the file.
+        case: ``keep``, ``upper`` or ``lower``: of the words, so that they match the transcripts.
         strip_stress: AH0 AH1 AH2 -> AH.
         position_dependent: phones at a word's beginning (_B), inside (_I), at its end (_E) and alone (_S) are different
             units, as in Kaldi.

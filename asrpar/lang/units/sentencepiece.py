@@ -30,7 +30,7 @@ class Settings:
 
     Attributes:
         vocab_size: pieces, characters included.
-        type: unigram, bpe, char or word.
+        type: ``unigram``, ``bpe``, ``char`` or ``word``.
     """
 
     vocab_size: int = 500
