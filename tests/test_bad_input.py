@@ -75,8 +75,12 @@ CASES = [
     Case("train-two-strategies", r"give one of them", lambda w: w.train("--strategy", "bmuf")),
     Case("train-large-seed", r"seed is \d+: it must be less than 2147483648", lambda w: w.train(seed=10**12)),
     Case("train-many-threads", r"threads is 100000, but this machine has \d+ cores", lambda w: w.train(threads=100000)),
-    Case("train-no-end-of-rates", r"schedule\.final is -1.*from 0 to 1", lambda w: w.train(schedule__final=-1)),
-    Case("train-infinite-rate", r"optimizer\.lr is inf", lambda w: w.train(optimizer__lr="inf")),
+    Case(
+        "train-no-end-of-rates",
+        r"one_cycle\.final is -1.*from 0 to 1",
+        lambda w: w.train(schedules__one_cycle__final=-1),
+    ),
+    Case("train-infinite-rate", r"adamw\.lr is inf", lambda w: w.train(optimizers__adamw__lr="inf")),
     Case("train-no-batch", r"batch\.size is 0: it must be at least 1", lambda w: w.train(batch__size=0)),
     Case(
         "train-strategy-no-block", r"strategies\.asgd must be 'key: value' lines", lambda w: w.train(strategies__asgd=3)

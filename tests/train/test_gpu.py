@@ -16,11 +16,11 @@ SETTINGS = {
     "models__tdnn__dropout": 0.0,
     "batch__augment__random_start": "false",
     "batch__augment__probability": 0.0,
-    "optimizer__name": "sgd",
-    "optimizer__lr": 0.05,
+    "optimizer": "sgd",
+    "optimizers__sgd__lr": 0.05,
 }
 BUCKETS = {"strategies__ssgd__bucket_mb": 0.01}
-SIXTEEN_BITS = {"compression__method": "bf16"}
+SIXTEEN_BITS = {"compression": "bf16"}
 STRATEGIES = [
     ("single", 1, {}),
     ("ssgd", 2, {}),

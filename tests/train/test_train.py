@@ -77,7 +77,7 @@ def test_ssgd_on_two_learners_takes_the_steps_of_one(mini, alone, tmp_path):
 
 
 def test_a_training_can_begin_with_the_weights_of_another(mini, alone, tmp_path):
-    settings = DETERMINISTIC | {"epochs": 1, "optimizer__lr": 1e-9}
+    settings = DETERMINISTIC | {"epochs": 1, "optimizers__adamw__lr": 1e-9}
     train(mini, tmp_path / "warm", init_from=alone, **settings)
     assert torch.allclose(weights(tmp_path / "warm"), weights(alone), atol=1e-6)
     refused = train(mini, tmp_path / "other", init_from=alone, models__tdnn__channels=24, check=False, **settings)
@@ -90,7 +90,7 @@ def test_a_training_can_begin_with_the_weights_of_another(mini, alone, tmp_path)
 
 @pytest.mark.mpi
 def test_all_learners_begin_with_those_weights(mini, alone, tmp_path):
-    settings = DETERMINISTIC | {"epochs": 1, "optimizer__lr": 1e-9, "strategy": "asgd"}
+    settings = DETERMINISTIC | {"epochs": 1, "optimizers__adamw__lr": 1e-9, "strategy": "asgd"}
     train(mini, tmp_path, learners=2, init_from=alone / "final.pt", **settings)
     assert torch.allclose(weights(tmp_path), weights(alone), atol=1e-6)
 
@@ -236,14 +236,14 @@ def test_a_finished_training_is_left_alone(mini, alone):
 
 
 def test_other_settings_in_the_same_folder_are_refused(mini, alone):
-    done = train(mini, alone, check=False, **DETERMINISTIC | {"optimizer__lr": 0.5})
+    done = train(mini, alone, check=False, **DETERMINISTIC | {"optimizers__adamw__lr": 0.5})
     assert done.returncode == 1
     assert "optimizers.adamw.lr: 0.01 -> 0.5" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_divergence_is_counted_and_stops_the_run(mini, tmp_path):
-    done = train(mini, tmp_path, check=False, optimizer__name="sgd", optimizer__lr="1e30", max_nonfinite=3)
+    done = train(mini, tmp_path, check=False, optimizer="sgd", optimizers__sgd__lr="1e30", max_nonfinite=3)
     assert done.returncode == 1
     assert "3 gradients were not finite" in done.stderr
     assert not (tmp_path / "final.pt").exists()

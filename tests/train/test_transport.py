@@ -35,7 +35,7 @@ def result(mini, exp, strategy, learners, **settings):
     ("strategy", "settings"),
     [
         ("ssgd", {"strategies__ssgd__bucket_mb": 0.01}),
-        ("ssgd", {"compression__method": "bf16"}),
+        ("ssgd", {"compression": "bf16"}),
         ("hadpsgd", {"strategies__hadpsgd__super_learner_size": 2}),
     ],
 )
