@@ -40,9 +40,10 @@ def derive(twin: CellFolder, folder: CellFolder) -> bool:
     shutil.copy(twin.path / "cluster.yaml", folder.path / "cluster.yaml")
     shutil.copy(twin.path / MODEL, folder.path / "final.pt")
     for epoch in train["history"]:
-        epoch["dev_loss"], epoch["dev_ter"] = epoch.pop("dev_loss_unaveraged"), epoch.pop("dev_ter_unaveraged")
+        for name in ("dev_loss", "dev_error_rate"):
+            epoch[name] = epoch.pop(f"{name}_unaveraged")
     last = train["history"][-1]
-    train |= {"ema": False, "dev_loss": last["dev_loss"], "dev_ter": last["dev_ter"], "checksum": None}
+    train |= {"ema": False, "dev_loss": last["dev_loss"], "dev_error_rate": last["dev_error_rate"], "checksum": None}
     train |= {"config_digest": config_digest(config), "trained_in": twin.cell.name}
     write_json(folder.path / "train.json", train)
     folder.log.write_text(f"the model without the average of {twin.cell.name}\n", encoding="utf-8")

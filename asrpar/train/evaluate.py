@@ -17,10 +17,10 @@ from asrpar.train.learner import AcousticLearner, frames_in
 
 @dataclass
 class Evaluation:
-    """``loss`` in nats per frame; ``ter``, the objective's errors in percent; NaN if there was nothing."""
+    """``loss`` in nats per frame; ``error_rate``, the objective's errors in percent; NaN if there was nothing."""
 
     loss: float
-    ter: float
+    error_rate: float
 
 
 class DevSet:
@@ -44,8 +44,8 @@ class DevSet:
         with weights_of(self.learner, weights):
             totals = tally(self.learner, batches, self.beat)
         comm.allreduce(totals)
-        loss_sum, frames, errors, tokens = totals.tolist()
-        return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, tokens))
+        loss_sum, frames, errors, count = totals.tolist()
+        return Evaluation(ratio(loss_sum, frames), 100.0 * ratio(errors, count))
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def epoch_values(p: Position, trained: Trained, dev: Evaluation, lr: float) -> d
         "seconds": p.seconds,
         "train_loss": trained.loss,
         "dev_loss": dev.loss,
-        "dev_ter": dev.ter,
+        "dev_error_rate": dev.error_rate,
         "frames_per_second": ratio(p.frames - before["frames"], p.seconds - before["seconds"]),
         "lr": lr,
     }
@@ -68,7 +68,7 @@ def log_epoch(values: dict[str, float], trained: Trained, errors_are: str) -> No
         extra += f", updates skipped so far as not finite, by rank: {trained.skipped}"
     log.info(
         "epoch %d: train loss %.4f, dev loss %.4f, dev %s %.2f %%, %.0f frames/s, lr %.2e%s",
-        values["epoch"], values["train_loss"], values["dev_loss"], errors_are, values["dev_ter"],
+        values["epoch"], values["train_loss"], values["dev_loss"], errors_are, values["dev_error_rate"],
         values["frames_per_second"], values["lr"], extra,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ class Reports:
         values = epoch_values(p, trained, self.dev.evaluate(models.final, comm), self.learner.lr)
         if self.both:
             plain = self.dev.evaluate(models.plain, comm)
-            values |= {"dev_loss_unaveraged": plain.loss, "dev_ter_unaveraged": plain.ter}
+            values |= {"dev_loss_unaveraged": plain.loss, "dev_error_rate_unaveraged": plain.error_rate}
         log_epoch(values, trained, self.learner.objective.errors_are)
         times = self.timing.end_epoch()
         shown = {f"epoch/{k}": v for k, v in values.items() if k not in ("epoch", "frames", "seconds")}

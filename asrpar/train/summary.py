@@ -68,7 +68,7 @@ def write_summary(exp: Path, config: TrainConfig, result: Result, identity: Iden
         "train_seconds": round(p.seconds, 3),
         "frames_per_second": round(ratio(p.frames, p.seconds), 1),
         "dev_loss": last.get("dev_loss"),
-        "dev_ter": last.get("dev_ter"),
+        "dev_error_rate": last.get("dev_error_rate"),
         "ema": config.ema.enabled,
         "autocast": config.autocast,
         "config_digest": config_digest(config),

@@ -210,7 +210,7 @@ class Trainer:
         models = Models(self.strategy, self.average)
         if due.dev:
             found = self.dev.evaluate(models.final, self.comm)
-            self.progress.scalars({"dev/loss": found.loss, "dev/ter": found.ter}, self.position.frames)
+            self.progress.scalars({"dev/loss": found.loss, "dev/error_rate": found.error_rate}, self.position.frames)
         if due.save:
             self.save(models)
         self.timing.begin()

@@ -77,7 +77,7 @@ def test_stage_6_trains_on_two_learners(stage, exp_dir):
     stage(6)
     summary = json.loads((exp_dir / EXPERIMENT / "train.json").read_text())
     assert (summary["learners"], summary["strategy"], summary["complete"]) == (2, "ssgd", True)
-    assert summary["dev_ter"] < 30
+    assert summary["dev_error_rate"] < 30
     for rank in (0, 1):
         assert "2 learner(s)" in (exp_dir / EXPERIMENT / f"log/train.{rank}.log").read_text()
 

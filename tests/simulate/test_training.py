@@ -106,7 +106,7 @@ def test_with_and_without_the_average_over_time(mini, tmp_path, cluster):
     assert saved(tmp_path / "both" / "unaveraged.pt") == without["checksum"]
     for a, b in zip(both["history"], without["history"], strict=True):
         assert a["dev_loss_unaveraged"] == b["dev_loss"] != a["dev_loss"]
-        assert a["dev_ter_unaveraged"] == b["dev_ter"] and a["train_loss"] == b["train_loss"]
+        assert a["dev_error_rate_unaveraged"] == b["dev_error_rate"] and a["train_loss"] == b["train_loss"]
 
 
 def test_a_straggler_holds_up_those_in_lockstep_alone(mini, tmp_path, cluster):

@@ -134,7 +134,7 @@ def test_a_mean_over_nothing_is_no_number(monkeypatch, tmp_path, variants, loss,
     one = learner()
     config = TrainConfig(data=DataConfig(str(tmp_path)))
     found = evaluation.DevSet(config, one, lambda: None).evaluate(one.weights, LocalComm())
-    assert (found.loss, found.ter) == pytest.approx((loss, ter), nan_ok=True)
+    assert (found.loss, found.error_rate) == pytest.approx((loss, ter), nan_ok=True)
 
 
 def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
@@ -159,5 +159,5 @@ def test_an_epoch_without_a_loss_or_without_time_says_so(monkeypatch, caplog):
 def test_tensorboard_gets_numbers_only():
     progress, written = Progress(1, None, 1), []
     progress.writer = type("Writer", (), {"add_scalar": lambda self, *values: written.append(values)})()
-    progress.scalars({"dev/loss": math.nan, "dev/ter": 3.0}, 7)
-    assert written == [("dev/ter", 3.0, 7)]
+    progress.scalars({"dev/loss": math.nan, "dev/error_rate": 3.0}, 7)
+    assert written == [("dev/error_rate", 3.0, 7)]
