@@ -35,12 +35,20 @@ def test_settings_are_valid(repo, corpus):
     from asrpar.config import load_config
     from asrpar.decode.config import DecodeConfig
     from asrpar.feats.config import FeatureConfig
+    from asrpar.nn.losses import LOSSES
+    from asrpar.nn.models import MODELS
     from asrpar.parallel.strategies import STRATEGIES
     from asrpar.train.config import TrainConfig
 
     conf = repo / "egs" / corpus / "s5" / "conf"
     load_config(FeatureConfig, conf / "feats.yaml").validate()
     load_config(DecodeConfig, conf / "decode.yaml").validate()
+    for file in [*conf.glob("models/*.yaml"), *conf.glob("losses/*.yaml")]:
+        config = load_config(TrainConfig, [conf / "train.yaml", file])
+        assert {"models": "model: ", "losses": "loss: "}[file.parent.name] in file.read_text(), (
+            "it does not say what it is for"
+        )
+        MODELS.of(config), LOSSES.of(config)
     for strategy in ("single", "ssgd", "bmuf"):
         extra = [path for path in [conf / f"strategies/{strategy}.yaml"] if path.exists()]
         STRATEGIES.of(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
