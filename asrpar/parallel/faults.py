@@ -14,8 +14,11 @@ from torch import Tensor
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm, Message
-from asrpar.parallel.comm.base import Buffer, Outgoing, Pending
+from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm.base import Outgoing, Pending
+from asrpar.parallel.comm.forwarding import ForwardingComm
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.learner import ForwardingLearner
 from asrpar.rules import not_negative
 
 
@@ -94,8 +97,8 @@ def with_faults(learner: Any, comm: Comm, faults: FaultsConfig) -> tuple[Any, An
     return learner, comm
 
 
-class FaultyLearner:
-    """A learner whose `gradient` is slow, or does not return; all else is the learner's own.
+class FaultyLearner(ForwardingLearner):
+    """A learner whose `gradient` is slow, or does not return.
 
     Args:
         learner: the sound one.
@@ -105,30 +108,25 @@ class FaultyLearner:
         die, hang: at this gradient, from 1; 0 for never.
     """
 
-    def __init__(self, learner: Any, comm: Comm, faults: FaultsConfig, factor: float, die: int, hang: int) -> None:
-        own = {"_learner": learner, "_comm": comm, "_faults": faults, "_factor": factor, "_die": die, "_hang": hang}
-        vars(self).update(own, _gradients=0, _random=random.Random(f"{faults.seed} {comm.rank}"))
+    def __init__(self, learner: Learner, comm: Comm, faults: FaultsConfig, factor: float, die: int, hang: int) -> None:
+        super().__init__(learner)
+        self.comm, self.faults, self.factor, self.die, self.hang = comm, faults, factor, die, hang
+        self.gradients, self.random = 0, random.Random(f"{faults.seed} {comm.rank}")
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._learner, name, value)
-
-    def gradient(self, batch: Any | None, *arguments: Any, **more: Any) -> float:
+    def gradient(self, batch: Any | None) -> float:
         """The learner's, after or with a fault."""
         if batch is None:
-            return self._learner.gradient(batch, *arguments, **more)
-        comm = self._comm
-        vars(self)["_gradients"] += 1
-        if self._gradients == self._die:
+            return self.inner.gradient(batch)
+        comm = self.comm
+        self.gradients += 1
+        if self.gradients == self.die:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self._gradients == self._hang:
+        if self.gradients == self.hang:
             self._stop_answering()
         began = comm.clock()
-        frames = self._learner.gradient(batch, *arguments, **more)
-        jitter = self._faults.jitter
-        more_of_it = self._factor * (1.0 + (jitter * self._random.random() if jitter else 0.0)) - 1.0
+        frames = self.inner.gradient(batch)
+        jitter = self.faults.jitter
+        more_of_it = self.factor * (1.0 + (jitter * self.random.random() if jitter else 0.0)) - 1.0
         if more_of_it > 0:
             seconds = more_of_it * (comm.clock() - began)
             with comm.trace.span("straggle"):
@@ -136,104 +134,85 @@ class FaultyLearner:
         return frames
 
     def _stop_answering(self) -> None:
-        with self._comm.trace.span("compute"):
-            if self._faults.hang_whole:
+        with self.comm.trace.span("compute"):
+            if self.faults.hang_whole:
                 os.kill(os.getpid(), signal.SIGSTOP)
             while True:
-                self._comm.sleep(3600.0)
+                self.comm.sleep(3600.0)
 
 
-class SlowLinks:
-    """A transport of which some links are slow; all else is the transport's own.
+class SlowLinks(ForwardingComm):
+    """A transport of which some links are slow.
 
     Args:
-        comm: the sound one.
+        inner: the sound one.
         seconds: by which messages over a slow link are late.
         slow: the two ranks of the whole job between which the link is slow; empty for all links.
-        world_ranks: rank in the whole job of each rank of ``comm``.
+        world_ranks: rank in the whole job of each rank of ``inner``.
     """
 
-    def __init__(self, comm: Comm, seconds: float, slow: set[int], world_ranks: list[int]) -> None:
-        self._comm, self._seconds, self._slow, self._world_ranks = comm, seconds, slow, world_ranks
+    def __init__(self, inner: Comm, seconds: float, slow: set[int], world_ranks: list[int]) -> None:
+        super().__init__(inner)
+        self.seconds, self.slow, self.world_ranks = seconds, slow, world_ranks
         here = slow & set(world_ranks) if slow else set(world_ranks)
         # A collective waits for its slowest link: whoever sits at one comes late.
-        self._collective = len(here) > 1 and world_ranks[comm.rank] in here
+        self.at_slow_link = len(here) > 1 and world_ranks[inner.rank] in here
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._comm, name)
+    def wrap(self, inner: Comm) -> "SlowLinks":
+        return SlowLinks(inner, self.seconds, self.slow, inner.allgather_object(self.world_ranks[self.rank]))
 
-    def _wait(self, late: bool = True) -> None:
+    def channel(self) -> "SlowLinks":
+        return SlowLinks(self.inner.channel(), self.seconds, self.slow, self.world_ranks)
+
+    def _wait(self, late: bool) -> None:
         if late:
-            with self._comm.trace.span("link"):
-                self._comm.sleep(self._seconds)
+            with self.trace.span("link"):
+                self.sleep(self.seconds)
 
     def _reaches(self, peer: int) -> bool:
-        ends = {self._world_ranks[self._comm.rank], self._world_ranks[peer]}
-        return len(ends) == 2 and (not self._slow or ends == self._slow)
+        ends = {self.world_ranks[self.rank], self.world_ranks[peer]}
+        return len(ends) == 2 and (not self.slow or ends == self.slow)
 
     def allreduce(self, x: Tensor) -> None:
-        """`Comm.allreduce`."""
-        self._wait(self._collective)
-        self._comm.allreduce(x)
+        self._wait(self.at_slow_link)
+        super().allreduce(x)
 
     def allreduce_begin(self, x: Tensor) -> "Late":
-        """`Comm.allreduce_begin`: what hides behind computing hides the slow link, too."""
-        seconds = self._seconds if self._collective else 0.0
-        return Late(self._comm, self._comm.allreduce_begin(x), self._comm.clock() + seconds)
+        """What hides behind computing hides the slow link, too."""
+        seconds = self.seconds if self.at_slow_link else 0.0
+        return Late(self.inner, self.inner.allreduce_begin(x), self.clock() + seconds)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
-        """`Comm.broadcast`."""
-        self._wait(self._collective)
-        self._comm.broadcast(x, root)
+        self._wait(self.at_slow_link)
+        super().broadcast(x, root)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
-        """`Comm.exchange`."""
         self._wait(self._reaches(peer))
-        self._comm.exchange(outgoing, incoming, peer)
+        super().exchange(outgoing, incoming, peer)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """`Comm.alltoall`."""
-        self._wait(self._collective)
-        self._comm.alltoall(outgoing, incoming)
+        self._wait(self.at_slow_link)
+        super().alltoall(outgoing, incoming)
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """`Comm.allgather`."""
-        self._wait(self._collective)
-        self._comm.allgather(outgoing, incoming)
+        self._wait(self.at_slow_link)
+        super().allgather(outgoing, incoming)
 
     def barrier(self) -> None:
-        """`Comm.barrier`."""
-        self._wait(self._collective)
-        self._comm.barrier()
+        self._wait(self.at_slow_link)
+        super().barrier()
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
-        """`Comm.send`."""
         self._wait(self._reaches(dest))
-        self._comm.send(dest, kind, numbers, payload)
+        super().send(dest, kind, numbers, payload)
 
     def send_all(self, messages: list[Outgoing]) -> Pending:
-        """`Comm.send_all`: links are late at the same time."""
+        """Links are late at the same time."""
         self._wait(any(self._reaches(dest) for dest, *_ in messages))
-        return self._comm.send_all(messages)
-
-    def receive(self, into: Buffer = None, source: int | None = None) -> Message:
-        """`Comm.receive`: late because its sender was."""
-        return self._comm.receive(into, source)
+        return super().send_all(messages)
 
     def shared_vectors(self, like: Tensor, count: int) -> None:
         """None: learners with slow links between them do not share memory."""
-
-    def channel(self) -> "SlowLinks":
-        """`Comm.channel`, over the same links."""
-        return SlowLinks(self._comm.channel(), self._seconds, self._slow, self._world_ranks)
-
-    def split(self, color: int | None, name: str = "") -> "SlowLinks | None":
-        """`Comm.split`, over the same links."""
-        part = self._comm.split(color, name)
-        if part is None:
-            return None
-        world_ranks = part.allgather_object(self._world_ranks[self._comm.rank])
-        return SlowLinks(part, self._seconds, self._slow, world_ranks)
 
 
 class Late:

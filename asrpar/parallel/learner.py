@@ -1,19 +1,20 @@
-"""A learner for any PyTorch module: its flat vectors, a loss, and one of torch's optimizers."""
+"""A learner for any PyTorch module: its flat vectors, a loss, and one of torch's optimizers; and one around another."""
 
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from asrpar.errors import TrainingError
+from asrpar.parallel.contract import Learner
 from asrpar.parallel.flat import FlatParameters
 from asrpar.parallel.momenta import reset_momenta
 from asrpar.parallel.trace import Trace, timed
 
 
-class FlatLearner:
+class FlatLearner(Learner):
     """What a strategy drives; see `asrpar.parallel.contract.Learner`.
 
     Args:
@@ -126,3 +127,61 @@ class FlatLearner:
         self.weights.copy_(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.nonfinite, self.updates = state["counters"][:2]
+
+
+class ForwardingLearner(Learner):
+    """Does what ``inner`` does; the base of learners around another one, which change a few of its methods.
+
+    Args:
+        inner: the learner that does the work.
+    """
+
+    def __init__(self, inner: Learner) -> None:
+        self.inner = inner
+
+    @property
+    def weights(self) -> Tensor:
+        """(P,)"""
+        return self.inner.weights
+
+    @property
+    def grad(self) -> Tensor:
+        """(P,)"""
+        return self.inner.grad
+
+    @property
+    def message(self) -> Tensor:
+        """(P + 1,)"""
+        return self.inner.message
+
+    @property
+    def shapes(self) -> list[Size]:
+        """Of the parameters."""
+        return self.inner.shapes
+
+    @property
+    def lr(self) -> float:
+        """Rate of the next `apply`."""
+        return self.inner.lr
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self.inner.lr = rate
+
+    def gradient(self, batch: Any | None) -> float:
+        return self.inner.gradient(batch)
+
+    def move(self, weights: Tensor) -> None:
+        self.inner.move(weights)
+
+    def on_gradient(self, done: Callable[[int, int], None]) -> None:
+        self.inner.on_gradient(done)
+
+    def apply(self, frames: float) -> bool:
+        return self.inner.apply(frames)
+
+    def reset_optimizer(self) -> None:
+        self.inner.reset_optimizer()
+
+    def count_nonfinite(self) -> None:
+        self.inner.count_nonfinite()

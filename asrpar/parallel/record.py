@@ -20,6 +20,9 @@ from asrpar.errors import DataError, TrainingError
 from asrpar.files.paths import naming
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Buffer, Event
+from asrpar.parallel.comm.forwarding import ForwardingComm
+from asrpar.parallel.contract import Learner
+from asrpar.parallel.learner import ForwardingLearner
 
 VERSION = 1
 NOBODY = -1
@@ -157,24 +160,18 @@ def read_recording(path: Path) -> tuple[dict[str, Any], list[Entry]]:
     return facts, entries
 
 
-class WitnessedLearner:
-    """A learner whose gradients are events; all else is the learner's own."""
+class WitnessedLearner(ForwardingLearner):
+    """A learner whose gradients are events."""
 
-    def __init__(self, learner: Any, comm: Comm, witness: Recording | Replay) -> None:
-        vars(self).update(_learner=learner, _comm=comm, _witness=witness)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._learner, name, value)
+    def __init__(self, inner: Learner, comm: Comm, witness: Recording | Replay) -> None:
+        super().__init__(inner)
+        self.comm, self.witness = comm, witness
 
     def gradient(self, batch: Any | None) -> float:
-        """The learner's."""
-        activity = self._comm.activity()
-        self._witness.before(activity, "gradient")
-        self._witness.turn(activity, "gradient")
-        return self._learner.gradient(batch)
+        activity = self.comm.activity()
+        self.witness.before(activity, "gradient")
+        self.witness.turn(activity, "gradient")
+        return super().gradient(batch)
 
 
 class WitnessedLock:
@@ -223,55 +220,41 @@ class WitnessedEvent:
         return self.event.is_set()
 
 
-class WitnessedComm:
-    """A transport whose locks, events and receives from anybody are witnessed; all else is the transport's own."""
+class WitnessedComm(ForwardingComm):
+    """A transport whose locks, events and receives from anybody are witnessed."""
 
-    def __init__(self, comm: Comm, witness: Recording | Replay) -> None:
-        vars(self).update(_comm=comm, _witness=witness)
+    def __init__(self, inner: Comm, witness: Recording | Replay) -> None:
+        super().__init__(inner)
+        self.witness = witness
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._comm, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._comm, name, value)
+    def wrap(self, inner: Comm) -> "WitnessedComm":
+        return WitnessedComm(inner, self.witness)
 
     def lock(self) -> WitnessedLock:
-        """`Comm.lock`."""
-        return WitnessedLock(self._comm.lock(), self._comm, self._witness)
+        return WitnessedLock(self.inner.lock(), self.inner, self.witness)
 
     def event(self) -> WitnessedEvent:
-        """`Comm.event`."""
-        return WitnessedEvent(self._comm.event(), self._comm, self._witness)
+        return WitnessedEvent(self.inner.event(), self.inner, self.witness)
 
     def receive(self, into: Buffer = None, source: int | None = None) -> Message:
-        """`Comm.receive`; in a replay from whom it was in the recording."""
+        """In a replay from whom it was in the recording."""
         if source is not None:
-            return self._comm.receive(into, source)
-        activity = self._comm.activity()
-        source = self._witness.before(activity, "receive")
-        message = self._comm.receive(into, source)
-        self._witness.turn(activity, "receive", message.source)
+            return super().receive(into, source)
+        activity = self.activity()
+        message = super().receive(into, self.witness.before(activity, "receive"))
+        self.witness.turn(activity, "receive", message.source)
         return message
 
     def shared_vectors(self, like: Tensor, count: int) -> dict[int, list[Tensor]] | None:
-        """`Comm.shared_vectors`; that there is one, is an event."""
-        vectors = self._comm.shared_vectors(like, count)
+        """That there are some, is an event."""
+        vectors = super().shared_vectors(like, count)
         if vectors is not None:
-            activity = self._comm.activity()
-            self._witness.before(activity, "pool")
-            self._witness.turn(activity, "pool")
+            activity = self.activity()
+            self.witness.before(activity, "pool")
+            self.witness.turn(activity, "pool")
         return vectors
 
-    def channel(self) -> "WitnessedComm":
-        """`Comm.channel`."""
-        return WitnessedComm(self._comm.channel(), self._witness)
 
-    def split(self, color: int | None, name: str = "") -> "WitnessedComm | None":
-        """`Comm.split`."""
-        part = self._comm.split(color, name)
-        return None if part is None else WitnessedComm(part, self._witness)
-
-
-def witnessed(learner: Any, comm: Any, witness: Recording | Replay) -> tuple[Any, Any]:
+def witnessed(learner: Learner, comm: Comm, witness: Recording | Replay) -> tuple[Learner, Comm]:
     """The learner and the transport that a strategy is to be given."""
     return WitnessedLearner(learner, comm, witness), WitnessedComm(comm, witness)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,31 +54,28 @@ class VirtualLearner(AcousticLearner):
     """Computes a gradient at the virtual moment at which it begins, and hands it out when its time has passed.
 
     What other activities of the learner do meanwhile happens in between, as on a real cluster. Each learner has random
-    numbers of its own, which go on from torch's state at the time of `adopt`.
+    numbers of its own, which go on from torch's state when it is made.
+
+    Args:
+        arguments, options: of `AcousticLearner`.
+        shared: the module of all learners, in place of the given one.
+        comm: its transport; its clock is what passes.
+        seconds: how long its gradients take.
     """
 
-    shared: SharedModule
-    views: list[tuple[Tensor, Tensor]]
-    buffers: list[Tensor]
-    random: Tensor
-    comm: VirtualComm
-    seconds: ComputeTime
-    done: Callable[[int, int], None] | None
-
-    @classmethod
-    def adopt(
-        cls, learner: AcousticLearner, shared: SharedModule, comm: VirtualComm, seconds: ComputeTime
-    ) -> "VirtualLearner":
-        """Turn a learner with a module of its own into one that shares ``shared``."""
-        learner.__class__ = cls
-        learner.shared, learner.comm, learner.seconds, learner.done = shared, comm, seconds, None
-        learner.views = [(p.data, p.grad) for p in learner.module.parameters()]
-        learner.buffers = [b.data for b in learner.module.buffers()]
-        learner.random = torch.get_rng_state()
+    def __init__(
+        self, *arguments: Any, shared: SharedModule, comm: VirtualComm, seconds: ComputeTime, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self.shared, self.comm, self.seconds = shared, comm, seconds
+        self.done: Callable[[int, int], None] | None = None
+        self.views: list[tuple[Tensor, Tensor]] = [(p.data, p.grad) for p in self.module.parameters()]
+        self.buffers: list[Tensor] = [b.data for b in self.module.buffers()]
+        self.random = torch.get_rng_state()
         if shared.module is None:
-            shared.module, shared.user = learner.module, learner
-        learner.module = learner.flat.module = shared.module
-        return learner
+            shared.module, shared.user = self.module, self
+        # Its own module was needed for its vectors only.
+        self.module = self.flat.module = shared.module
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, list[bool], Tensor, Tensor]:
         """With this learner's own vectors."""
@@ -198,9 +196,10 @@ class VirtualParts(Parts):
         """A learner that begins as its like under MPI would."""
         self.comm = comm
         # All are on the first device, for they share one module.
-        learner = make_learner(self.config, self.objective, num_features, comm, pick_device(self.config.device, 0))
+        device = pick_device(self.config.device, 0)
         seconds = ComputeTime(self.cluster.compute, comm.rank, self.config.seed)
-        return VirtualLearner.adopt(learner, self.module, comm, seconds)
+        kind = partial(VirtualLearner, shared=self.module, comm=comm, seconds=seconds)
+        return make_learner(self.config, self.objective, num_features, comm, device, kind)
 
     def checkpoints(self, comm: Comm) -> NoCheckpoints:
         """None."""

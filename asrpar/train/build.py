@@ -1,5 +1,6 @@
 """What a trainer is made of: device, batches, model, and who looks after it."""
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -157,12 +158,17 @@ def make_loader(config: TrainConfig, objective: Objective, workers: int, rank: i
 
 
 def make_learner(
-    config: TrainConfig, objective: Objective, num_features: int, comm: Comm, device: torch.device
+    config: TrainConfig,
+    objective: Objective,
+    num_features: int,
+    comm: Comm,
+    device: torch.device,
+    kind: Callable[..., AcousticLearner] = AcousticLearner,
 ) -> AcousticLearner:
-    """The model of one rank. Collective."""
+    """The model of one rank, and its learner of some ``kind``. Collective."""
     settings = MODELS.of(config)
     module = build_model(config.model, settings, num_features, objective.num_classes).to(device)
-    return AcousticLearner(
+    return kind(
         module,
         objective,
         partial(OPTIMIZERS.make, config),

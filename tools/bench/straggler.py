@@ -31,7 +31,9 @@ from strategies import Ours, launch
 from asrpar.errors import ConfigError
 from asrpar.info import versions
 from asrpar.parallel.comm import Comm
+from asrpar.parallel.contract import Learner
 from asrpar.parallel.faults import FaultsConfig, FaultyLearner
+from asrpar.parallel.learner import ForwardingLearner
 
 VARIANTS = (
     "alone", "ssgd", "model_averaging", "bmuf", "slowmo", "diloco:sync_steps=16", "easgd", "dpsgd", "sgp", "delayed",
@@ -76,22 +78,17 @@ def sleep_of(compute: str) -> float:
     raise ValueError(compute)
 
 
-class Waiting:
-    """A learner whose gradients take some time in which nobody computes; all else is the learner's own."""
+class Waiting(ForwardingLearner):
+    """A learner whose gradients take some time in which nobody computes."""
 
-    def __init__(self, learner: Any, comm: Comm, seconds: float) -> None:
-        vars(self).update(_learner=learner, _comm=comm, _seconds=seconds)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._learner, name, value)
+    def __init__(self, inner: Learner, comm: Comm, seconds: float) -> None:
+        super().__init__(inner)
+        self.comm, self.seconds = comm, seconds
 
     def gradient(self, batch: Any | None) -> float:
         if batch is not None:
-            self._comm.sleep(self._seconds)
-        return self._learner.gradient(batch)
+            self.comm.sleep(self.seconds)
+        return super().gradient(batch)
 
 
 class Variant:

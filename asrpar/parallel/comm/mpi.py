@@ -92,9 +92,17 @@ class MpiComm(Comm):
         comm: duplicated, so that our messages never meet anybody else's; COMM_WORLD by default.
         trace: of this learner.
         polling: wait without burning the core, for activities beside computing.
+        share_memory: whether to, where ranks can.
     """
 
-    def __init__(self, comm: MPI.Comm | None = None, trace: Trace | None = None, *, polling: bool = False) -> None:
+    def __init__(
+        self,
+        comm: MPI.Comm | None = None,
+        trace: Trace | None = None,
+        *,
+        polling: bool = False,
+        share_memory: bool = True,
+    ) -> None:
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
             raise LaunchError(
                 "this MPI library was started without MPI_THREAD_MULTIPLE, which communication beside computing needs: "
@@ -112,7 +120,7 @@ class MpiComm(Comm):
         self._notes = [0] * self.size
         self._sent: list[MPI.Request] = []
         self._worker: ThreadPoolExecutor | None = None
-        self._share_memory = os.environ.get("ASRPAR_SHARED_MEMORY", "1") != "0"
+        self._share_memory = share_memory and os.environ.get("ASRPAR_SHARED_MEMORY", "1") != "0"
         self._windows: list[Window] = []
         self._shared: dict[bool, SharedMemory] = {}
         self._bell: Bell | None = None
@@ -273,7 +281,7 @@ class MpiComm(Comm):
 
     def channel(self) -> "MpiComm":
         """A duplicate of the communicator, whose waits leave the core to others."""
-        comm = MpiComm(self.mpi, self.trace, polling=True)
+        comm = MpiComm(self.mpi, self.trace, polling=True, share_memory=self._share_memory)
         comm._windows, comm._bell = self._windows, Bell.between(comm.mpi, self._share_memory)
         return comm
 
@@ -282,7 +290,7 @@ class MpiComm(Comm):
         part = self.mpi.Split(MPI.UNDEFINED if color is None else color, self.rank)
         if part == MPI.COMM_NULL:
             return None
-        comm = MpiComm(part, self.trace)
+        comm = MpiComm(part, self.trace, share_memory=self._share_memory)
         comm._windows = self._windows
         part.Free()
         return comm
@@ -320,6 +328,12 @@ class MpiComm(Comm):
             self._board.Recv(note, status.Get_source(), status.Get_tag())
             self._notes[status.Get_source()] = int(note[0])
         return list(self._notes)
+
+    def revoke(self) -> None:
+        """Let all fail that wait on these communicators, here and elsewhere (ULFM)."""
+        for comm in (self.mpi, self._board, self._background):
+            if comm is not None and not comm.Is_revoked():
+                comm.Revoke()
 
     def fail(self, code: int) -> None:
         """Let the job end with this process, also where ranks were not started with ``python -m mpi4py``."""
