@@ -16,11 +16,12 @@ from asrpar.nn.losses import LOSSES
 from asrpar.nn.models import build_model
 from asrpar.nn.models.tdnn import Settings
 from asrpar.nn.objective import FrameLabels, Objective
-from asrpar.train.config import OptimizerConfig, TrainConfig
+from asrpar.train.config import TrainConfig
 from asrpar.train.evaluate import tally
 from asrpar.train.fit import find_misfits
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective
+from asrpar.train.optimizers import adamw
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,8 @@ def test_labels_of_frames_are_learnt_where_utterances_begin_anywhere(mini, label
     )
     torch.manual_seed(0)
     module = build_model("tdnn", Settings(channels=16, dilations=[1], conv_maps=4, dropout=0.0), 20, 2)
-    learner = AcousticLearner(module, objective, OptimizerConfig(lr=0.01), autocast=False, max_nonfinite=1)
+    optimizer = partial(adamw.make, adamw.Settings(lr=0.01))
+    learner = AcousticLearner(module, objective, optimizer, autocast=False, max_nonfinite=1)
     dev = partial(eval_batches, mini / "feats", "dev", 20000, objective=objective)
 
     def errors() -> float:
