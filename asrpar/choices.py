@@ -73,6 +73,7 @@ class Family:
         mark: what makes a module a choice: it defines this name. Corpora and the like have no settings.
 
     Attributes:
+        has_settings: whether its choices have any.
         chosen: metadata of the dataclass field ``key``; a field ``plural`` beside it holds the blocks.
 
     Iterating gives the names, sorted.
@@ -82,6 +83,7 @@ class Family:
         self.package, self.key, self.thing = package, key, thing
         self.plural = plural or (f"{key[:-1]}ies" if key.endswith("y") else f"{key}s")
         self.chosen = {"family": self}
+        self.has_settings = mark == "Settings"
         self._mark = re.compile(rf"^(class )?{mark}\b", re.MULTILINE)
 
     @cached_property
@@ -99,6 +101,10 @@ class Family:
 
     def __contains__(self, name: object) -> bool:
         return name in self._files
+
+    def complete(self, context: Any, option: Any, begun: str) -> list[str]:
+        """Names that begin so: ``shell_complete`` of click's options."""
+        return [name for name in self if name.startswith(begun)]
 
     def help(self, name: str) -> str:
         """The first line of the module's docstring."""

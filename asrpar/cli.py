@@ -23,11 +23,12 @@ from asrpar.errors import AsrparError
 from asrpar.files.paths import system_error
 from asrpar.files.text import one_line
 from asrpar.launch.guard import CHILD_OF, leave_with_parent
+from asrpar.names import nearest, unknown
 
 # name: (module that holds a click command named `command`, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("asrpar.commands.info", "Print versions, MPI, devices, host and git hash."),
-    "settings": ("asrpar.commands.settings", "Print all settings of a stage, with defaults and meaning."),
+    "help": ("asrpar.commands.help", "Print the help of a command, or all choices and settings (help settings)."),
     "launch": ("asrpar.commands.launch", "Start a command on N learners with mpirun or srun."),
     "download": ("asrpar.commands.download", "Stage 0: fetch a corpus, or check the copy you have."),
     "synthesize": ("asrpar.commands.synthesize", "Stage 0 of egs/mini: speak the synthetic corpus with espeak-ng."),
@@ -77,12 +78,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like click's, with the nearest known name in the error."""
-        from difflib import get_close_matches
-
         if args and args[0] not in COMMANDS:
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise AsrparError(f"no command '{args[0]}'{hint} (asrpar --help lists them)")
+            raise unknown("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -163,19 +160,17 @@ def _usage(error: click.UsageError, args: list[str]) -> str:
     """The mistake in a command line, without a full stop; of options that there are, the nearest to a wrong one."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error.format_message().rstrip(".")
-    from difflib import get_close_matches
-
     name = error.option_name
     if len(name) == 2:  # of -learners click names one letter alone
         words = (arg.partition("=")[0] for arg in args)
         name = next((w for w in words if w[:1] == "-" and w[:2] != "--" and name[1] in w), name)
     known = [option for param in error.ctx.command.get_params(error.ctx) for option in param.opts]
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, known)
+    hint = f"; did you mean '{near}'?" if near else ""
     if not near and error.ctx.command.name == "train" and name == "--learners":
         hint = ": learners are started by asrpar launch --learners N -- train ..."
     elif not near and "--set" in known:
-        hint = ": settings are given as --set KEY=VALUE, and asrpar settings lists them"
+        hint = ": settings are given as --set KEY=VALUE, and asrpar help settings lists them"
     return f"No such option '{name}'{hint}"
 
 

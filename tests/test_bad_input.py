@@ -35,7 +35,7 @@ from asrpar.launch.launchers import find_mpirun
 
 CASES = [
     # The command line itself
-    Case("no-such-command", r"no command 'trian'; did you mean 'train'", lambda w: ["trian"]),
+    Case("no-such-command", r"command 'trian' is unknown; did you mean 'train'", lambda w: ["trian"]),
     Case("no-such-option", r"No such option '--epoch'", lambda w: ["train", "--epoch", 3]),
     Case("option-without-value", r"Option '--set' requires an argument", lambda w: ["train", "--set"]),
     Case("required-option-missing", r"Missing option '--exp'", lambda w: ["decode"]),

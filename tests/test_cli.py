@@ -60,10 +60,14 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["trian"], 1, "no command 'trian'; did you mean 'train'?"),
-        (["xyzzy"], 1, "no command 'xyzzy' (asrpar --help lists them)"),
+        (["trian"], 1, "command 'trian' is unknown; did you mean 'train'?"),
+        (["xyzzy"], 1, "command 'xyzzy' is unknown; known: info, help, launch,"),
         (["train", "--learners", "2"], 2, "'--learners': learners are started by asrpar launch --learners N -- train"),
-        (["train", "--epochs", "2"], 2, "'--epochs': settings are given as --set KEY=VALUE, and asrpar settings lists"),
+        (
+            ["train", "--epochs", "2"],
+            2,
+            "'--epochs': settings are given as --set KEY=VALUE, and asrpar help settings lists",
+        ),
         (["info", "--jsn"], 2, "No such option '--jsn'"),
         (["info", "extra"], 2, "unexpected extra argument"),
         (["launch", "--", "train"], 2, "--learners"),
@@ -162,7 +166,7 @@ def test_runs_as_a_module_from_any_folder(tmp_path):
         [sys.executable, "-m", "asrpar", "trian"], cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr == "asrpar: error: no command 'trian'; did you mean 'train'? (asrpar --help lists them)\n"
+    assert done.stderr == "asrpar: error: command 'trian' is unknown; did you mean 'train'?\n"
 
 
 def test_whoever_reads_may_have_heard_enough():

@@ -7,38 +7,41 @@ from click.testing import CliRunner
 
 from asrpar.choices import settle
 from asrpar.cli import cli
-from asrpar.commands.settings import SECTIONS, page, settings_of
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
-from asrpar.settings import meanings
+from asrpar.settings import SECTIONS, groups, meanings, page
 
 
 def run(*words):
-    result = CliRunner().invoke(cli, ["settings", *words])
+    result = CliRunner().invoke(cli, ["help", *words])
     if isinstance(result.exception, ConfigError):
         raise result.exception
     return result.output
 
 
+def all_settings(section):
+    return [setting for group in groups(section) for setting in group.settings]
+
+
 @pytest.mark.parametrize("section", SECTIONS)
-def test_each_setting_has_a_meaning(section):
-    found = list(settings_of(section))
-    assert len({s.name for s in found}) == len(found) > 1
+def test_each_setting_and_each_choice_has_a_meaning(section):
+    found = all_settings(section)
+    assert len({s.name for s in found}) == len(found)
     assert [s.name for s in found if not s.meaning] == []
+    assert [g.title for g in groups(section) if not g.text] == []
 
 
 def test_what_is_printed_can_be_set():
     from asrpar.train.config import TrainConfig
 
-    printed = [f"{s.name}={s.default}" for s in settings_of("train")]
-    found = load_config(TrainConfig, None, printed)
+    found = load_config(TrainConfig, None, [f"{s.name}={s.default}" for s in all_settings("train")])
     settle(found)
     plain = TrainConfig()
     settle(plain)
     assert found == plain
 
 
-def test_meanings_come_from_docstrings_and_comments():
+def test_meanings_come_from_docstrings():
     @dataclasses.dataclass
     class Parent:
         """Of whom all inherit.
@@ -53,33 +56,43 @@ def test_meanings_come_from_docstrings_and_comments():
 
     @dataclasses.dataclass
     class Child(Parent):
-        # Above it,
-        # in two lines.
-        c: str = "#"  # behind it
-        # Above.
-        d: int = 0
-        e: int = 0
+        """One.
 
-    both = "of both, in two lines."
-    assert meanings(Child) == {"a": both, "b": both, "c": "behind it", "d": "Above."}
+        Attributes:
+            b: another word: of the child.
+            c: the last.
+        """
+
+        b: int = 3
+        c: str = "#"
+        d: int = 0  # comments do not count
+
+    assert meanings(Child) == {"a": "of both, in two lines.", "b": "another word: of the child.", "c": "the last."}
 
 
 def test_the_page_is_current(repo):
     same = (repo / "docs" / "settings.md").read_text(encoding="utf-8") == page()
-    assert same, "a setting or what is said of it has changed: asrpar settings --markdown > docs/settings.md"
+    assert same, "a setting or what is said of it has changed: asrpar help settings --markdown > docs/settings.md"
 
 
-def test_the_command_prints_a_section_or_what_a_word_is_in():
-    out = run("features", "normalize")
+def test_settings_of_a_section_or_what_a_word_is_in():
+    out = run("settings", "features", "normalize")
     assert out.startswith("features: asrpar extract-features") and "  normalize=global\n      none | global" in out
     assert "speeds" not in out
-    assert "  strategies.bmuf.block_momentum=null" in run("bmuf") and "  optimizers.adamw.lr=0.001" in run("train")
-    assert len(run().split("\n\n")) == len(SECTIONS)
-    with pytest.raises(ConfigError, match="no setting has 'xyzzy' in its name; sections are features,"):
-        run("xyzzy")
-    for word, near in (("trian", "train"), ("optimzer", "optimizer"), ("normalise", "normalize")):
-        with pytest.raises(ConfigError, match=f"no setting has '{word}' in its name; did you mean '{near}'?"):
-            run(word)
+    out = run("settings", "bmuf")
+    assert out.startswith("train, strategy bmuf: ") and "  strategies.bmuf.block_momentum=null" in out
+    assert "\n\ntrain, loss ctc: " in run("settings", "train", "loss")
+    assert "corpora, corpus an4: " in run("settings", "corpus")
+    for word, near in (("trian", "train"), ("optimzer", "optimizer"), ("normalise", "normalize"), ("bmfu", "bmuf")):
+        with pytest.raises(ConfigError, match=f"setting '{word}' is unknown; did you mean '{near}'"):
+            run("settings", word)
+
+
+def test_help_of_commands():
+    assert run() == CliRunner().invoke(cli, ["--help"]).output
+    assert run("train").startswith("Usage: ") and "--allow-learner-change" in run("train")
+    with pytest.raises(ConfigError, match="command 'trian' is unknown; did you mean 'train'"):
+        run("trian")
 
 
 @pytest.mark.parametrize("key", ["batch.augment.time_masks", "epochs"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="NAME",
+    shell_complete=LAUNCHERS.complete,
     help=f"{', '.join(LAUNCHERS)}; auto: the one that belongs to the MPI of mpi4py.",
 )
 @click.option("--hosts", default="", metavar="A,B or A:2,B:2", help="Machines, with slots if they differ.")
