@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asrpar.choices import Family
 from asrpar.errors import ConfigError
-from asrpar.names import unknown
+from asrpar.names import hint, unknown
 
 if TYPE_CHECKING:
     from asrpar.corpus.manifests import Split
@@ -101,5 +101,5 @@ def choose_parts(corpus: Corpus, parts: Sequence[str]) -> tuple[str, ...]:
     """
     for part in parts:
         if part not in corpus.parts:
-            raise ConfigError(f"{corpus.name} has no part '{part}'; it has {', '.join(corpus.parts)}")
+            raise ConfigError(f"{corpus.name} has no part '{part}'; {hint(part, corpus.parts)}")
     return tuple(p for p in corpus.parts if p in parts)

@@ -51,9 +51,9 @@ def test_download_checks_the_copy_there_is(corpus: Path, capsys: pytest.CaptureF
         (["download", "--corpus", "an4"], "name the folder with --output, or the copy you have with --corpus-dir"),
         (
             ["download", "--corpus", "an5"],
-            "did you mean 'an4'? (any other data: asrpar import-kaldi)",
+            "corpus 'an5' is unknown; did you mean 'an4'?",
         ),
-        (["download", "--corpus", "an4", "--part", "x", "--output", "o"], "an4 has no part 'x'; it has all"),
+        (["download", "--corpus", "an4", "--part", "x", "--output", "o"], "an4 has no part 'x'; known: all"),
         (["download", "--corpus", "mini", "--output", "o"], "mini is not downloaded: asrpar synthesize makes it"),
         (["prepare-manifests", "an4", "--corpus-dir", "gone", "--output", "m"], "stage 0 (asrpar download) makes it"),
         (["prepare-manifests", "mini", "--corpus-dir", "gone", "--output", "m"], "stage 0 (asrpar synthesize)"),
