@@ -14,16 +14,18 @@ import torch
 
 from asrpar.config import save_config
 from asrpar.errors import DataError
-from asrpar.feats import BatchLoader
+from asrpar.feats import Batch, BatchLoader
 from asrpar.files.paths import require_file
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
+from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter, Link, Links
 from asrpar.parallel.virtual.network import Network
 from asrpar.train.build import make_learner, pick_device
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.fit import check_set
+from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective, subsampling
 from asrpar.train.precision import decide_autocast
 
@@ -98,37 +100,18 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
     spread: list[float] = []
     learner = None
     for size in sorted(batch_frames):
-        batch_config = dataclasses.replace(config.batch, unit="frames", per="learner", size=size, num_buckets=1)
-        loader = BatchLoader(
-            Path(config.data.feats),
-            config.data.train,
-            batch_config,
-            config.seed,
-            num_learners=comm.size,
-            rank=comm.rank,
-            objective=objective,
-            stride=subsampling(config),
-        )
+        loader = loader_of(config, comm, objective, size)
         if learner is None:
             learner = make_learner(config, objective, loader.num_features, comm, pick_device(config.device, comm.rank))
             check_set(loader.store.utterances, config.data.train, objective, lang, config, comm.rank == 0)
         # Of the first batches of an epoch the first one warms up; the last one of a small set may be short.
         batches = [b for b in itertools.islice(loader.epoch(0), repeats + 1) if b.num_frames]
-        enough = comm.allgather_object(max((b.num_frames for b in batches), default=0) >= 0.5 * size)
-        if not all(enough):
+        if not all(comm.allgather_object(max((b.num_frames for b in batches), default=0) >= 0.5 * size)):
             break
-        times = []
-        for batch in (batches * (repeats + 1))[: repeats + 1]:
-            comm.barrier()
-            begin = time.perf_counter()
-            frames = learner.gradient(batch)
-            learner.apply(frames)
-            if learner.device.type == "cuda":
-                torch.cuda.synchronize(learner.device)
-            times.append((time.perf_counter() - begin, frames))
-        per_frame = [seconds / frames for seconds, frames in times[1:]]
+        times = step_times(learner, comm, (batches * (repeats + 1))[: repeats + 1])[1:]
+        per_frame = [seconds / frames for seconds, frames in times]
         spread.append(statistics.pstdev(map(math.log, per_frame)))
-        frames = statistics.mean(f for _, f in times[1:])
+        frames = statistics.mean(f for _, f in times)
         found = comm.allgather_object((frames, statistics.median(per_frame) * frames))
         frames, seconds = (statistics.mean(column) for column in zip(*found, strict=True))
         if not rows or frames > rows[-1][0]:
@@ -139,6 +122,34 @@ def measure_compute(config: TrainConfig, comm: Comm, batch_frames: tuple[int, ..
         raise DataError(f"the set '{config.data.train}' has no batch of about {min(batch_frames)} frames")
     fraction = statistics.median(comm.broadcast_object(spread))
     return Compute(table=rows, jitter=Jitter("lognormal", _round(fraction, 2)))
+
+
+def loader_of(config: TrainConfig, comm: Comm, objective: Objective, size: int) -> BatchLoader:
+    """This rank's batches of the training set, each of about ``size`` frames."""
+    return BatchLoader(
+        Path(config.data.feats),
+        config.data.train,
+        dataclasses.replace(config.batch, unit="frames", per="learner", size=size, num_buckets=1),
+        config.seed,
+        num_learners=comm.size,
+        rank=comm.rank,
+        objective=objective,
+        stride=subsampling(config),
+    )
+
+
+def step_times(learner: AcousticLearner, comm: Comm, batches: list[Batch]) -> list[tuple[float, float]]:
+    """Seconds of gradient and local update, and the frames, of each batch; the ranks begin together. Collective."""
+    times = []
+    for batch in batches:
+        comm.barrier()
+        begin = time.perf_counter()
+        frames = learner.gradient(batch)
+        learner.apply(frames)
+        if learner.device.type == "cuda":
+            torch.cuda.synchronize(learner.device)
+        times.append((time.perf_counter() - begin, frames))
+    return times
 
 
 def measure_links(comm: Comm, nodes: list[int], cluster: Cluster, repeats: int) -> None:

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from asrpar.choices import settle
+import torch
+
 from asrpar.config import load_config, save_config
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.files.json_files import read_json
@@ -12,11 +13,16 @@ from asrpar.files.paths import require_file
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.record import Entry, read_recording
-from asrpar.parallel.strategies import STRATEGIES
+from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
-from asrpar.train.config import TrainConfig, check_config
-from asrpar.train.experiment import run
-from asrpar.train.folder import claim, look
+from asrpar.parallel.virtual.comm import virtual_learners
+from asrpar.parallel.virtual.group import Shared
+from asrpar.parallel.virtual.network import Network
+from asrpar.simulate.parts import VirtualParts
+from asrpar.train.config import TrainConfig
+from asrpar.train.experiment import prepare, run
+from asrpar.train.folder import claim, finished, look
+from asrpar.train.precision import decide_autocast
 
 log = get_logger(__name__)
 
@@ -43,31 +49,17 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
     Raises:
         AsrparError: settings or data that cannot be used; training that cannot go on.
     """
-    import torch
-
-    from asrpar.train.precision import decide_autocast
-
-    check_config(config)
     check_simulated(config, learners)
     cluster.check_size(learners)
-    settings = STRATEGIES.of(config)
-    exp = Path(config.exp)
-    require_file(config.data.feats, "stage 2 (asrpar extract-features)")
-    require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
-    exp.mkdir(parents=True, exist_ok=True)
+    settings, exp = prepare(config), Path(config.exp)
     logger = setup_logging(exp / "log" / "train.0.log")
     for handler in logger.handlers:
         handler.addFilter(FirstLearner())
     torch.set_num_threads(config.threads or 1)
-    settle(config)
     with reading(config.data.feats), claim(exp, LocalComm()):
         decide_autocast(config, LocalComm())
-        finished, error = look(exp, config)
-        error = error or other_cluster(exp, cluster, learners)
-        if error:
-            raise ConfigError(error)
-        if finished:
-            log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
+        done, error = look(exp, config)
+        if finished(exp, done, error or other_cluster(exp, cluster, learners)):
             return
         save_config(cluster, exp / "cluster.yaml")
         run_all(exp, config, cluster, settings, learners, recorded)
@@ -106,12 +98,6 @@ def run_all(
     recorded: list[list[Entry]] | None = None,
 ) -> None:
     """All learners, in virtual time."""
-    from asrpar.parallel.virtual.clock import Scheduler
-    from asrpar.parallel.virtual.comm import virtual_learners
-    from asrpar.parallel.virtual.group import Shared
-    from asrpar.parallel.virtual.network import Network
-    from asrpar.simulate.parts import VirtualParts
-
     scheduler = Scheduler()
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)

@@ -10,7 +10,7 @@ import torch
 from asrpar.choices import settle
 from asrpar.config import save_config
 from asrpar.cpu import cpu
-from asrpar.errors import AsrparError, ConfigError, TrainingError
+from asrpar.errors import AsrparError, TrainingError
 from asrpar.files.lock import reading
 from asrpar.files.paths import require_file
 from asrpar.launch.rank import tell_stopped
@@ -21,7 +21,7 @@ from asrpar.parallel.ema import too_short
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.build import Parts, choose_transport
 from asrpar.train.config import TrainConfig, check_config
-from asrpar.train.folder import claim, look
+from asrpar.train.folder import claim, finished, look
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.precision import decide_autocast
 from asrpar.train.summary import Result, write_summary
@@ -31,31 +31,32 @@ from asrpar.train.trainer import Trainer
 log = get_logger(__name__)
 
 
+def prepare(config: TrainConfig) -> Any:
+    """Check the settings, and what stages before leave; make the folder. Returns the strategy's settings."""
+    check_config(config)
+    settings = STRATEGIES.of(config)
+    require_file(config.data.feats, "stage 2 (asrpar extract-features)")
+    require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
+    Path(config.exp).mkdir(parents=True, exist_ok=True)
+    settle(config)
+    return settings
+
+
 def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False) -> int:
     """Train, or go on training, in ``config.exp``. Returns 0, or the signal number that stopped the run.
 
     Raises:
         AsrparError: settings or data that cannot be used; training that cannot go on.
     """
-    check_config(config)
-    settings = STRATEGIES.of(config)
-    exp = Path(config.exp)
-    require_file(config.data.feats, "stage 2 (asrpar extract-features)")
-    require_file(config.data.lang, "stage 3 (asrpar prepare-lang)")
-    exp.mkdir(parents=True, exist_ok=True)
+    settings, exp = prepare(config), Path(config.exp)
     if config.threads:
         torch.set_num_threads(config.threads)
-    settle(config)
     with reading(config.data.feats), claim(exp, comm) as ours:
         # Only now: the log of another training is that one's.
         setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
         decide_autocast(config, comm)
         # Rank 0 looks for all: on a network file system the others might see something else.
-        finished, error = comm.broadcast_object(look(exp, config) if ours else None)
-        if error:
-            raise ConfigError(error)
-        if finished:
-            log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
+        if finished(exp, *comm.broadcast_object(look(exp, config) if ours else None)):
             return 0
         comm = choose_transport(config, comm)
         with FailuresEndTheRun(lambda error: give_up(comm, error)):

@@ -10,9 +10,12 @@ from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, TrainingError
 from asrpar.files.json_files import read_json
 from asrpar.files.lock import busy, holder, try_lock
+from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.train.config import TrainConfig
 from asrpar.train.digests import differences
+
+log = get_logger(__name__)
 
 # Seconds in which what a killed launcher has left ends itself.
 ORPHANS_END = 10.0
@@ -50,7 +53,7 @@ def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
     try:
         changed = differences(load_config(TrainConfig, previous), config)
         summary = exp / "train.json"
-        finished = summary.exists() and read_json(summary).get("complete", False)
+        done = summary.exists() and read_json(summary).get("complete", False)
     except (ConfigError, DataError) as e:
         return False, f"{exp} holds a training that cannot be continued ({e}): choose another exp folder"
     if changed:
@@ -59,8 +62,17 @@ def look(exp: Path, config: TrainConfig) -> tuple[bool, str]:
             f"{exp} holds a training with other settings ({'; '.join(changed[:5])}{more}): choose another exp folder, "
             "or remove this one"
         )
-    finished = finished and (exp / "final.pt").exists()
-    return finished, data_changed(exp, config) if finished else ""
+    done = done and (exp / "final.pt").exists()
+    return done, data_changed(exp, config) if done else ""
+
+
+def finished(exp: Path, done: bool, error: str) -> bool:
+    """What `look` found, told: an ``error`` is raised as `ConfigError`."""
+    if error:
+        raise ConfigError(error)
+    if done:
+        log.info("%s is trained already; remove the folder or choose another --set exp=... to train anew", exp)
+    return done
 
 
 def data_changed(exp: Path, config: TrainConfig) -> str:
