@@ -229,7 +229,7 @@ def test_a_circle_is_caught_however_it_is_closed(tmp_path, back):
 
 LADDER = [
     *("flat", "momenta", "trace", "comm", "compress", "contract"),
-    *("learner", "ema", "look", "batchnorm", "faults", "record"),
+    *("learner", "ema", "look", "faults", "record"),
     *("local", "gossip", "server", "strategies", "virtual"),
 ]
 

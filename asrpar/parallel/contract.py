@@ -1,7 +1,7 @@
 """The contract between a strategy, the learner that it drives, and the training loop that drives it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -100,6 +100,13 @@ class Strategy(ABC):
 
         In lockstep the end comes to all in the same step. False once no learner had a batch.
         """
+
+    def epoch(self, batches: Iterable[Any]) -> None:
+        """All steps of an epoch with this learner's ``batches``, and `finish`; for loops with no more in them."""
+        left = iter(batches)
+        while self.step(next(left, None)):
+            pass
+        self.finish()
 
     def should_sync(self, wish: bool) -> bool:
         """Whether to come to `finish` between two steps, where ``wish`` is what this learner alone would do."""

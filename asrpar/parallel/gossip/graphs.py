@@ -72,21 +72,6 @@ def tournament(size: int) -> list[Matching]:
     return found
 
 
-def random_matching(size: int, seed: int, turn: int) -> Matching:
-    """A matching drawn uniformly; all learners draw the same one. One learner sits out if N is odd."""
-    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
-    return [(min(p), max(p)) for p in zip(order[::2], order[1::2], strict=False)]
-
-
-def bipartite_ring(size: int) -> list[Matching]:
-    """The two matchings of the ring, even learners with the next and with the previous odd one.
-
-    A ring of an odd number is not bipartite: its last edge, between two even learners, is left out.
-    """
-    edges = [(i, i + 1) for i in range(size - 1)] + ([(0, size - 1)] if size % 2 == 0 and size > 2 else [])
-    return [[e for e in edges if e[0] % 2 == 0 and e[1] == e[0] + 1], [e for e in edges if e[0] % 2 or e[1] > e[0] + 1]]
-
-
 def averaging(matching: Matching, size: int) -> Tensor:
     """(N, N): the pairs of a matching average, x_i, x_j ← (x_i + x_j) / 2."""
     matrix = torch.eye(size, dtype=torch.float64)

@@ -38,10 +38,9 @@ def test_every_graph_is_doubly_stochastic_and_brings_all_together(size, name):
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes, st.integers(0, 5), st.integers(0, 1000))
-def test_matchings_are_doubly_stochastic_and_touch_nobody_twice(size, seed, turn):
-    found = [*graphs.tournament(size), *graphs.bipartite_ring(size), graphs.random_matching(size, seed, turn)]
-    for matching in found:
+@given(sizes)
+def test_matchings_are_doubly_stochastic_and_touch_nobody_twice(size):
+    for matching in graphs.tournament(size):
         graphs.check_doubly_stochastic(graphs.averaging(matching, size))
         touched = [i for pair in matching for i in pair]
         assert len(touched) == len(set(touched))
@@ -70,22 +69,6 @@ def test_a_ring_takes_two_rounds_and_three_if_odd(size, rounds):
 def test_tournament_lets_everybody_meet_everybody(size):
     met = [pair for matching in graphs.tournament(size) for pair in matching]
     assert sorted(met) == [(i, j) for i in range(size) for j in range(i + 1, size)]
-
-
-@pytest.mark.parametrize(("size", "edges"), [(2, 1), (3, 2), (4, 4), (5, 4), (6, 6)])
-def test_bipartite_ring_joins_even_with_odd_neighbours(size, edges):
-    both = graphs.bipartite_ring(size)
-    pairs = [pair for matching in both for pair in matching]
-    assert len(pairs) == len(set(pairs)) == edges
-    assert all((j - i) % 2 == 1 for i, j in pairs)
-    assert len(both) == 2
-
-
-def test_random_matchings_change_and_can_be_drawn_again():
-    drawn = [graphs.random_matching(8, 3, turn) for turn in range(20)]
-    assert drawn == [graphs.random_matching(8, 3, turn) for turn in range(20)]
-    assert len({str(m) for m in drawn}) > 10
-    assert len({pair for m in drawn for pair in m}) > 20
 
 
 def test_one_round_of_exponential_averages_powers_of_two_exactly():

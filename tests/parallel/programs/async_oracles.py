@@ -220,7 +220,9 @@ if N > 1:
     # The real activities, which nobody tells whom to meet. Odd ranks ask the neighbours on a ring in turn, the next one
     # first, after each step: so the exchange after step t belongs to step t + 1. In step 0 there is none; but all
     # learners begin alike, x(0) T = x(0), so D-PSGD may have any matrix there. It starts with the other matching.
-    ring = graphs.bipartite_ring(N)[: 1 if N == 2 else 2]
+    there = [(i, i + 1) for i in range(0, N - 1, 2)]
+    back = [(i, i + 1) for i in range(1, N - 1, 2)] + ([(0, N - 1)] if N % 2 == 0 and N > 2 else [])
+    ring = [there, back][: 1 if N == 2 else 2]
     for name, settings in (("adpsgd", {}), ("hadpsgd", {"super_learner_size": 1})):
         strategy = make(name, ToyLearner(seed=RANK, momentum=0.9), **settings)
         pairs = getattr(strategy, "outside", strategy)
