@@ -10,7 +10,7 @@ import click
 from asrpar.errors import ConfigError, MissingInputError
 from asrpar.files.json_files import read_json
 from asrpar.files.lock import alone, alone_with
-from asrpar.files.replacing import replacing
+from asrpar.files.replacing import replacing_text
 
 
 @click.command("score")
@@ -98,7 +98,7 @@ def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
 
     supervisions = read_split(manifests, name).supervisions
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary, temporary.open("w", encoding="utf-8") as f:
+    with replacing_text(target) as f:
         f.writelines(trn_line(s.text or "", s.id) for s in sorted(supervisions, key=lambda s: s.id))
     return {s.id: s.speaker or "unknown" for s in supervisions}
 

@@ -11,7 +11,7 @@ import click
 from asrpar.config import config_options, load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.files.paths import require_file
-from asrpar.files.replacing import replacing
+from asrpar.files.replacing import replacing_text
 
 if TYPE_CHECKING:
     from asrpar.decode.config import GivenConfig
@@ -181,5 +181,5 @@ def _out(output: str | None) -> Iterator[Callable[[str], Any]]:
     if output is None:
         yield lambda line: click.echo(line, nl=False)
         return
-    with replacing(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with replacing_text(output) as file:
         yield file.write

@@ -1,13 +1,12 @@
 """The files of a decoded set."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asrpar.decode.words import Hypothesis
 from asrpar.files.json_files import write_json
-from asrpar.files.paths import naming
+from asrpar.files.replacing import replacing_folder
 from asrpar.score.trn import trn_line
 
 
@@ -18,26 +17,12 @@ def write_decoded(
 
     An older folder of that name is replaced whole: scores of other hypotheses must not survive beside new ones.
     """
-    folder = folder.resolve()  # a link to a folder stays
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.new")
-    old = folder.with_name(f".{folder.name}.old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir()
     ordered = sorted(hypotheses, key=lambda h: h.utt_id)
-    try:
-        with naming(folder):
-            _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
-            _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
-            _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
-            write_json(fresh / "decode.json", dict(facts))
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(folder) as fresh:
+        _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
+        _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
+        _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
+        write_json(fresh / "decode.json", dict(facts))
 
 
 def ctm_lines(hypothesis: Hypothesis) -> list[str]:

@@ -1,12 +1,14 @@
-"""A file is written under a temporary name in its folder, and renamed when it is whole."""
+"""Files and folders are made under a temporary name beside the one that they will have, and renamed when whole."""
 
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from asrpar.files.paths import naming
 
@@ -30,6 +32,39 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if target is not None and str(e.filename or "").startswith(f"{target.parent}/.{target.name}."):
             e.filename = str(path)  # the temporary name says nothing
         raise
+
+
+@contextmanager
+def replacing_text(path: str | Path) -> Iterator[TextIO]:
+    """Give a UTF-8 file to write to, which is `replacing` ``path``."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
+def replacing_folder(folder: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside ``folder``, which takes its place if the block ends well, and is removed if not.
+
+    A link to a folder stays. What a killed process has left is removed, so hold ``folder`` with `alone_with`.
+
+    Raises:
+        OSError: names ``folder``, if nothing can be written there.
+    """
+    folder = Path(folder).resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        with naming(folder):
+            fresh.mkdir()
+            yield fresh
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _destination(path: Path) -> Path | None:

@@ -85,7 +85,7 @@ def text_lines(path: str | Path, missing: str = "") -> list[tuple[int, str]]:
 
 
 def read_lines(path: str | Path, missing: str = "") -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end) of a file that may be large, gzipped if its first bytes say so.
+    """(line number from 1, line without its end, composed) of a large file, gzipped if its first bytes say so.
 
     Raises:
         MissingInputError, DataError: as `read_text`; a damaged gzip file.
@@ -103,7 +103,7 @@ def read_lines(path: str | Path, missing: str = "") -> Iterator[tuple[int, str]]
                 text = raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
                 for line in text.rstrip("\r\n").split("\r"):
                     number += 1
-                    yield number, line
+                    yield number, nfc(line)
     except (EOFError, zlib.error, gzip.BadGzipFile) as e:
         raise DataError(f"{path}: damaged gzip file after line {number}") from e
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrpar.errors import DataError
-from asrpar.lang.text import read_lines
+from asrpar.files.text import read_lines
 
 FORMATS = ("auto", "lexicon", "lexiconp", "cmudict", "mfa")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrpar.errors import DataError
-from asrpar.files.replacing import replacing
+from asrpar.files.replacing import replacing_text
 from asrpar.lang.dictionary import read_entries
 from asrpar.lang.text import map_case
 
@@ -66,7 +66,7 @@ class Lexicon:
 
     def write(self, path: str | Path) -> None:
         """Write lines ``WORD prob tokens...`` (Kaldi's lexiconp.txt)."""
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+        with replacing_text(path) as f:
             f.writelines(f"{e.word} {e.prob:.6g} {' '.join(e.tokens)}\n" for e in self.entries)
 
 

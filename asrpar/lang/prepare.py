@@ -7,14 +7,14 @@ from pathlib import Path
 from asrpar.config import save_config
 from asrpar.errors import DataError
 from asrpar.files.checksums import checked_files, write_checksums
-from asrpar.files.text import nfc
+from asrpar.files.text import nfc, read_lines
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import BLANK
 from asrpar.lang.lexicon import Lexicon, check_pronunciation, disambiguate
 from asrpar.lang.oov import apply_policy
 from asrpar.lang.places import Places
 from asrpar.lang.symbols import write_symbols
-from asrpar.lang.text import Sentences, check_sentences, map_case, read_lines, split_words
+from asrpar.lang.text import Sentences, check_sentences, map_case, split_words
 from asrpar.lang.units import UNITS
 from asrpar.lang.units.contract import UnitInventory
 from asrpar.lang.unspaced import mostly_unspaced

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from asrpar.errors import DataError
 from asrpar.files.paths import require_file
-from asrpar.files.replacing import replacing
-from asrpar.lang.text import read_lines
+from asrpar.files.replacing import replacing_text
+from asrpar.files.text import read_lines
 
 MADE_BY = "stage 3 (asrpar prepare-lang)"
 
@@ -31,5 +31,5 @@ def read_symbols(path: str | Path, made_by: str = MADE_BY) -> list[str]:
 
 def write_symbols(path: str | Path, symbols: Sequence[str]) -> None:
     """Write ``symbol id`` lines, ids from 0."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+    with replacing_text(path) as f:
         f.writelines(f"{s} {i}\n" for i, s in enumerate(symbols))

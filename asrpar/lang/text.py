@@ -1,28 +1,18 @@
-"""Text of a language: lines of plain and gzipped files, in one normal form, and the transcripts of manifests."""
+"""Text of a language: its case and its words, and the transcripts of manifests."""
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asrpar.errors import DataError, MissingInputError
-from asrpar.files.text import nfc, odd_character
-from asrpar.files.text import read_lines as lines_of
+from asrpar.files.text import nfc, odd_character, read_lines
 from asrpar.lang.unspaced import split_characters
 
 CASES = ("keep", "upper", "lower")
 LISTED = 20  # words in a message
 
 Sentences = list[list[str]]
-
-
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end, composed) of a UTF-8 file, gzipped if its first bytes say so.
-
-    Raises:
-        MissingInputError, DataError: as `asrpar.files.text.read_lines`.
-    """
-    return ((number, nfc(line)) for number, line in lines_of(path))
 
 
 def map_case(text: str, case: str) -> str:
@@ -58,7 +48,7 @@ def manifest_texts(manifests: str | Path, split: str) -> list[str]:
     if not path.is_file():
         raise MissingInputError(f"{path} is missing: run stage 1 (asrpar prepare-manifests) first")
     texts = []
-    for number, line in lines_of(path):
+    for number, line in read_lines(path):
         try:
             text = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError) as e:

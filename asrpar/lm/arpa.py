@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asrpar.errors import DataError
-from asrpar.files.replacing import replacing
-from asrpar.lang.text import map_case, read_lines
+from asrpar.files.replacing import replacing_text
+from asrpar.files.text import read_lines
+from asrpar.lang.text import map_case
 
 BOS, EOS, UNK = "<s>", "</s>", "<UNK>"
 # What ARPA files write for log10 of zero.
@@ -77,7 +78,7 @@ class ArpaLm:
 
     def write(self, path: str | Path) -> None:
         """Write the model as an ARPA file, n-grams sorted."""
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+        with replacing_text(path) as f:
             f.write("\\data\\\n")
             f.writelines(f"ngram {k}={len(grams)}\n" for k, grams in enumerate(self.grams, 1))
             for k, grams in enumerate(self.grams, 1):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from asrpar.files.replacing import replacing
+from asrpar.files.replacing import replacing, replacing_folder, replacing_text
 
 
 def write(path, text="new\n"):
@@ -130,3 +130,29 @@ def test_a_failure_leaves_nothing_and_names_the_file(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match=f"Permission denied: '{path}'"):
         write(path)
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    folder, link = tmp_path / "made", tmp_path / "link"
+    link.symlink_to("made")
+    (tmp_path / ".made.new").mkdir()
+    (tmp_path / ".made.new" / "left").touch()  # by one that was killed
+    for name in ("first", "second"):
+        with replacing_folder(link) as fresh:
+            (fresh / name).touch()
+        assert [p.name for p in folder.iterdir()] == [name]
+    with pytest.raises(ValueError, match="no"), replacing_folder(folder) as fresh:
+        (fresh / "third").touch()
+        raise ValueError("no")
+    with pytest.raises(OSError, match="full") as caught, replacing_folder(folder):
+        raise OSError(28, "the disk is full")
+    assert caught.value.filename == str(folder)
+    assert [p.name for p in folder.iterdir()] == ["second"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "made"] and link.is_symlink()
+
+
+def test_text_is_utf_8(tmp_path):
+    with replacing_text(tmp_path / "x") as file:
+        file.write("é\n")
+        assert not (tmp_path / "x").exists()
+    assert (tmp_path / "x").read_bytes() == "é\n".encode()

@@ -125,9 +125,9 @@ def decodings(folder):
 
 
 def features(folder):
-    from asrpar.commands.decode import _check_inputs
+    from asrpar.decode.sets import check_sets
 
-    _check_inputs(folder.parent, folder, [])
+    check_sets(folder, [])
 
 
 @pytest.mark.parametrize("look", [checkpoints, decodings, features])

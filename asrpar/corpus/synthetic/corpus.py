@@ -15,8 +15,6 @@ A corpus folder holds::
 import json
 import math
 import os
-import shutil
-import tempfile
 import wave
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -33,8 +31,9 @@ from asrpar.corpus.synthetic.config import SyntheticConfig, speaker_of
 from asrpar.corpus.synthetic.noise import add_noise, babble_noise, pink_noise, unit_power, white_noise
 from asrpar.corpus.synthetic.words import draw_sentence, lexicon_text, spoken_text
 from asrpar.errors import DataError
+from asrpar.files.json_files import read_json_if_any
 from asrpar.files.lock import alone_with
-from asrpar.files.paths import naming
+from asrpar.files.replacing import replacing_folder
 from asrpar.log import get_logger
 from asrpar.workers import Workers
 
@@ -100,22 +99,13 @@ def _check_voices(config: SyntheticConfig) -> str:
 def _replace(config: SyntheticConfig, header: dict[str, Any], output: Path, pool: Workers) -> None:
     if output.exists() and not (output / "corpus.json").is_file() and (output.is_file() or any(output.iterdir())):
         raise DataError(f"{output} exists and is not a synthetic corpus: give another --output, or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        new = work / "new"
-        with naming(output):
-            _make(config, header, new, pool)
-        if output.exists():
-            output.rename(work / "old")
-        new.rename(output)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with replacing_folder(output) as new:
+        _make(config, header, new, pool)
 
 
 def _is_made(output: Path, header: dict[str, Any]) -> bool:
     try:
-        if json.loads((output / "corpus.json").read_text(encoding="utf-8")) != header:
+        if read_json_if_any(output / "corpus.json") != header:
             return False
         with open(output / "utterances.jsonl", encoding="utf-8") as lines:
             return all((output / json.loads(line)["wav"]).is_file() for line in lines)
