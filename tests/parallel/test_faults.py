@@ -246,7 +246,7 @@ for part in (comm.channel(), comm.split(0)):
     part.barrier()
     assert part.clock() - before >= 0.001
 alone = comm.split(world.rank)
-assert alone.size == 1 and not alone._collective
+assert alone.size == 1 and not alone.at_slow_link
 print("passed", flush=True)
 """
 
