@@ -95,13 +95,11 @@ class FlatLearner(Learner):
         """Called after each update; for constraints on the weights."""
 
     def move(self, weights: Tensor) -> None:
-        """Go on with another vector."""
         self.flat.move(weights)
         self.weights = weights
         self.optimizer.param_groups[0]["params"][0].data = weights
 
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
-        """See `FlatParameters.on_gradient`."""
         self.flat.on_gradient(done)
 
     def count_nonfinite(self) -> None:

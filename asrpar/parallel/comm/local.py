@@ -36,7 +36,6 @@ class LocalComm(Comm):
         """The sum over one learner."""
 
     def allreduce_begin(self, x: Tensor) -> Done:
-        """The sum over one learner."""
         return Done()
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
@@ -47,15 +46,12 @@ class LocalComm(Comm):
         incoming.copy_(outgoing)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """One row."""
         incoming.copy_(outgoing)
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """One row."""
         incoming.copy_(outgoing[None])
 
     def allgather_object(self, value: Any) -> list[Any]:
-        """A list of one."""
         return [value]
 
     def barrier(self) -> None:
@@ -69,7 +65,6 @@ class LocalComm(Comm):
             self._arrived.notify()
 
     def send_all(self, messages: list[Outgoing]) -> Done:
-        """Put them into the own box."""
         for message in messages:
             self.send(*message)
         return Done()
@@ -84,33 +79,25 @@ class LocalComm(Comm):
         return message
 
     def channel(self) -> "LocalComm":
-        """Another box."""
         return LocalComm(self.trace)
 
     def split(self, color: int | None, name: str = "") -> "LocalComm | None":
-        """One learner, or none."""
         return None if color is None else LocalComm(self.trace)
 
     def node(self) -> int:
-        """The only machine."""
         return 0
 
     def spawn(self, run: Callable[[], None], name: str) -> Thread:
-        """A thread."""
         return Thread(run, name)
 
     def lock(self) -> AbstractContextManager:
-        """A lock between threads."""
         return threading.Lock()
 
     def event(self) -> threading.Event:
-        """An event between threads."""
         return threading.Event()
 
     def post(self, value: int) -> None:
-        """Pin to the own board."""
         self._posted = value
 
     def posted(self) -> list[int]:
-        """The own note."""
         return [self._posted]

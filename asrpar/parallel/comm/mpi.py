@@ -2,9 +2,8 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -19,6 +18,7 @@ from asrpar.parallel.comm.lending import Bell, LentDrafts, rounded, vectors
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory, Window
 from asrpar.parallel.comm.staging import Staging
 from asrpar.parallel.comm.threads import Thread
+from asrpar.parallel.comm.waiting import Background, Sending, poll, poll_eagerly, poll_with_bell
 from asrpar.parallel.trace import Trace
 
 # MPI adds these up. It has no bfloat16: Open MPI adds such buffers as bytes, without an error.
@@ -26,61 +26,6 @@ _ADDED = {torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8}
 # What is only carried may be any type; these travel as integers of their size.
 _CARRIED_AS = {torch.float16: torch.int16, torch.bfloat16: torch.int16}
 _HEADER, _PAYLOAD = 1, 2
-# Seconds between two looks at a request: a blocking MPI call would burn the core that somebody computes on.
-_SHORTEST, _LONGEST = 50e-6, 1e-3
-# The same where somebody rings. At the first look MPI takes in what has come, and at the second one finds it; after
-# that, only a message that is behind its bell could be missed.
-_WITH_BELL = (0.0, 0.1)
-# Where only the learner itself waits: seconds before the first sleep.
-_EAGER = 200e-6
-
-
-def poll(done: Callable[[], bool]) -> None:
-    """Return once ``done()`` is true; looks often at first, then each millisecond."""
-    pause = _SHORTEST
-    while not done():
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST)
-
-
-def poll_with_bell(done: Callable[[], bool], bell: Bell) -> None:
-    """Return once ``done()`` is true; looks again when somebody has rung, and now and then."""
-    pause = 0
-    while not done():
-        pause = 0 if bell.wait(_WITH_BELL[pause]) else 1
-
-
-def poll_eagerly(done: Callable[[], bool]) -> None:
-    """Return once ``done()`` is true. Short waits cost no sleep, long ones leave the core to a learner that is late."""
-    begin = time.perf_counter()
-    while not done():
-        waited = time.perf_counter() - begin
-        if waited > _EAGER:
-            time.sleep(min(waited / 8, _LONGEST))
-
-
-class Background:
-    """A collective that a thread is seeing through."""
-
-    def __init__(self, future: Future, comm: "MpiComm", size: int) -> None:
-        self._future, self._comm, self._bytes = future, comm, size
-
-    def wait(self) -> None:
-        """Return once it is complete."""
-        with self._comm.trace.span("wait", bytes=self._bytes):
-            self._future.result()
-
-
-class Sending:
-    """Messages on their way."""
-
-    def __init__(self, comm: "MpiComm", requests: list[MPI.Request]) -> None:
-        self._comm, self._requests = comm, requests
-
-    def wait(self) -> None:
-        """Return once they are complete."""
-        with self._comm.trace.span("wait"):
-            self._comm._wait_all(self._requests)
 
 
 class MpiComm(Comm):
@@ -154,7 +99,6 @@ class MpiComm(Comm):
         return Background(self._worker.submit(run), self, x.nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
-        """Replace ``x`` by the ``root``'s."""
         sends = self.rank == root
         host = self.staging.outgoing(x) if sends else self.staging.incoming(x)
         with self.trace.span("broadcast", bytes=x.nbytes, sent=self._share(x.nbytes)):
@@ -174,7 +118,6 @@ class MpiComm(Comm):
         self.staging.arrived(received, incoming)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row j to rank j."""
         received = self.staging.incoming(incoming)
         with self.trace.span("alltoall", bytes=outgoing.nbytes, sent=self._share(outgoing.nbytes)):
             call = self.mpi.Ialltoall if self._polling else self.mpi.Alltoall
@@ -182,7 +125,6 @@ class MpiComm(Comm):
         self.staging.arrived(received, incoming)
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row i from rank i."""
         received = self.staging.incoming(incoming)
         with self.trace.span("allgather", bytes=incoming.nbytes, sent=self._share(incoming.nbytes)):
             call = self.mpi.Iallgather if self._polling else self.mpi.Allgather
@@ -195,7 +137,6 @@ class MpiComm(Comm):
             return self.mpi.allgather(value)
 
     def barrier(self) -> None:
-        """Return once every rank has arrived."""
         with self.trace.span("barrier"):
             self._finish(self.mpi.Ibarrier if self._polling else self.mpi.Barrier)
 
@@ -211,7 +152,7 @@ class MpiComm(Comm):
         for slot, (dest, kind, numbers, payload) in enumerate(messages):
             with self._send_span(dest, payload):
                 requests += self._begin_send(dest, kind, numbers, payload, slot)
-        return Sending(self, requests)
+        return Sending(self, lambda: self._wait_all(requests))
 
     def _send_span(self, dest: int, payload: Tensor | None) -> AbstractContextManager[None]:
         size = 0 if payload is None else payload.nbytes
@@ -286,7 +227,6 @@ class MpiComm(Comm):
         return comm
 
     def split(self, color: int | None, name: str = "") -> "MpiComm | None":
-        """A communicator for each color."""
         part = self.mpi.Split(MPI.UNDEFINED if color is None else color, self.rank)
         if part == MPI.COMM_NULL:
             return None
@@ -303,15 +243,12 @@ class MpiComm(Comm):
         return sorted(set(self.mpi.allgather(lowest))).index(lowest)
 
     def spawn(self, run: Callable[[], None], name: str) -> Thread:
-        """A thread."""
         return Thread(run, name)
 
     def lock(self) -> AbstractContextManager:
-        """A lock between threads."""
         return threading.Lock()
 
     def event(self) -> threading.Event:
-        """An event between threads."""
         return threading.Event()
 
     def post(self, value: int) -> None:
@@ -343,7 +280,6 @@ class MpiComm(Comm):
             set_abort_status(code)
 
     def abort(self, code: int) -> None:
-        """End all ranks."""
         MPI.COMM_WORLD.Abort(code)
 
     def _share(self, size: int) -> int:

@@ -78,7 +78,6 @@ class TorchComm(MpiComm):
         return like.new_zeros(numel)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
-        """Replace ``x`` by the ``root``'s."""
         if not self._ours(x):
             super().broadcast(x, root)
             return
@@ -101,7 +100,6 @@ class TorchComm(MpiComm):
             self._settle()
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row j to rank j."""
         if not self._ours(outgoing):
             super().alltoall(outgoing, incoming)
             return
@@ -110,7 +108,6 @@ class TorchComm(MpiComm):
             self._settle()
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row i from rank i."""
         if not self._ours(outgoing):
             super().allgather(outgoing, incoming)
             return

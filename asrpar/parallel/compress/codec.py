@@ -40,16 +40,13 @@ class Whole(Codec):
     """Nothing is lost."""
 
     def most_bytes(self, x: Tensor) -> int:
-        """Just these."""
         return x.nbytes
 
     def encode(self, x: Tensor, out: Tensor) -> Tensor:
-        """``x`` becomes zero."""
         message = out[: x.nbytes]
         message.view(x.dtype).copy_(x)
         x.zero_()
         return message
 
     def decode(self, message: Tensor, x: Tensor) -> None:
-        """Add."""
         x.add_(message.view(x.dtype))

@@ -63,7 +63,6 @@ class ErrorFeedback(Wire):
             body.mul_(frames)
 
     def belong(self, comm: Comm) -> None:
-        """Drop another learner's residual."""
         if self.place != [comm.rank, comm.size]:
             if self.place:
                 log.warning("the learners are others than before: what %s held back is dropped", self.method)
@@ -112,7 +111,6 @@ class ErrorFeedback(Wire):
         self.frames += frames
 
     def forget(self) -> None:
-        """Drop what is held back."""
         self.residual.zero_()
 
     def state_dict(self) -> dict[str, Any]:

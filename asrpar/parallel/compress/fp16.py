@@ -8,7 +8,8 @@ import torch
 from torch import Size, Tensor
 
 from asrpar.log import get_logger
-from asrpar.parallel.compress.half import Half, magnitude, power_of_two
+from asrpar.parallel.compress.half import Half
+from asrpar.parallel.compress.rounded import magnitude, power_of_two
 from asrpar.parallel.compress.wire import WarmUp
 
 log = get_logger(__name__)
@@ -34,7 +35,6 @@ class Compression(Half):
         self.saturated = 0
 
     def scale(self, x: Tensor) -> float:
-        """See `power_of_two`."""
         return power_of_two(x)
 
     def pack(self, x: Tensor) -> Tensor:

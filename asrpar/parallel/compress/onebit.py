@@ -136,7 +136,6 @@ class Compression(ErrorFeedback):
         self.rows: tuple[Tensor, Tensor] | None = None
 
     def codec(self) -> Codec:
-        """Signs."""
         return Signs(self.signs.block)
 
     def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
@@ -166,15 +165,12 @@ class Compression(ErrorFeedback):
         return self.rows
 
     def forget(self) -> None:
-        """Drop what is held back."""
         super().forget()
         self.owned = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Both residuals."""
         return super().state_dict() | {"owned": self.owned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore, in place."""
         self.owned = None if state["owned"] is None else state["owned"].to(self.residual)
         super().load_state_dict(state)

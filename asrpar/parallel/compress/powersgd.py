@@ -111,7 +111,6 @@ class Compression(ErrorFeedback):
         )
 
     def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
-        """One power iteration."""
         e = self.residual
         for matrix in self.matrices:
             torch.mm(e[matrix.place].view(matrix.shape), matrix.q.T, out=matrix.p)
@@ -132,10 +131,8 @@ class Compression(ErrorFeedback):
             e[place].zero_()
 
     def state_dict(self) -> dict[str, Any]:
-        """The residual and Q."""
         return super().state_dict() | {"q": self.second}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore, in place."""
         super().load_state_dict(state)
         self.second.copy_(state["q"])

@@ -37,7 +37,6 @@ class Beyond(Codec):
         self.threshold = threshold
 
     def most_bytes(self, x: Tensor) -> int:
-        """If all are."""
         return 4 * x.numel()
 
     def take(self, x: Tensor) -> Tensor:
@@ -54,14 +53,12 @@ class Beyond(Codec):
         x.index_add_(0, torch.where(negative, ~codes, codes), signed, alpha=alpha)
 
     def encode(self, x: Tensor, out: Tensor) -> Tensor:
-        """As many bytes as it takes."""
         codes = self.take(x)
         message = out[: codes.nbytes]
         message.view(torch.int32).copy_(codes)
         return message
 
     def decode(self, message: Tensor, x: Tensor) -> None:
-        """Add."""
         self.add(message.view(torch.int32), x)
 
 
@@ -100,7 +97,6 @@ class Compression(ErrorFeedback):
         self.most_frames = 0.0
 
     def codec(self) -> Codec:
-        """The same choice of elements."""
         return Beyond(self.threshold)
 
     def reduce(self, comm: Comm, body: Tensor, frames: float) -> None:
@@ -131,6 +127,5 @@ class Compression(ErrorFeedback):
         return super().state_dict() | {"most_frames": self.most_frames}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore, in place."""
         self.most_frames = state.get("most_frames", 0.0)
         super().load_state_dict(state)

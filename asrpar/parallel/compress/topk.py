@@ -61,7 +61,6 @@ class Largest(Codec):
         return message
 
     def decode(self, message: Tensor, x: Tensor) -> None:
-        """Add."""
         values, where = self.parts(message, x.dtype)
         x.index_add_(0, where, values)
 
@@ -137,7 +136,6 @@ class Compression(ErrorFeedback):
         return self.velocity.mul_(self.momentum).add_(body, alpha=1.0 / frames)
 
     def collect(self, body: Tensor, frames: float) -> None:
-        """v."""
         if self.velocity is None:
             super().collect(body, frames)
         else:
@@ -165,11 +163,9 @@ class Compression(ErrorFeedback):
             self.velocity.zero_()
 
     def state_dict(self) -> dict[str, Any]:
-        """v and u."""
         return super().state_dict() | {"velocity": self.velocity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore, in place."""
         if self.velocity is not None:
             self.velocity.copy_(state["velocity"])
         super().load_state_dict(state)

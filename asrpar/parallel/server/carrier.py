@@ -129,7 +129,6 @@ class Compressed(Carrier):
         return codec.encode(left, packed), self.warming
 
     def reply_buffer(self, reply: Tensor, part: slice) -> Tensor:
-        """Bytes."""
         return self.arriving
 
     def take(self, payload: Tensor | None, reply: Tensor, part: slice) -> None:
@@ -140,7 +139,6 @@ class Compressed(Carrier):
             self.codec(True, self.warming).decode(payload, reply[part])
 
     def pushed(self, payload: Tensor | None, source: int, plainly: bool) -> Tensor:
-        """In the shard's type."""
         self.plainly[source] = plainly
         total = self.known[source] if self.vectors else self.exact.zero_()
         if payload is not None:
@@ -160,7 +158,6 @@ class Compressed(Carrier):
         return message
 
     def received(self, x: Tensor, dest: int) -> Tensor:
-        """k."""
         return self.known[dest]
 
 

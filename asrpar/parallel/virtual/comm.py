@@ -58,15 +58,12 @@ class VirtualComm(Comm):
         return self.scheduler.current().name
 
     def recording(self, events: int) -> RecordingTrace:
-        """A trace on the virtual clock."""
         return VirtualTrace(self.scheduler, events)
 
     def clock(self) -> float:
-        """Virtual seconds."""
         return self.scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        """Let virtual time pass."""
         self.scheduler.sleep(seconds)
 
     def mark(self, what: str) -> None:
@@ -74,20 +71,17 @@ class VirtualComm(Comm):
         self.scheduler.mark(self.group.ranks[self.rank], what)
 
     def allreduce(self, x: Tensor) -> None:
-        """Sum in the order of ranks."""
         nbytes = self.shared.bytes(x)
         with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
             (collective := self._sum(x, nbytes)).attend(self.scheduler)
         x.copy_(collective.result)
 
     def allreduce_begin(self, x: Tensor) -> Arrival:
-        """Begin a sum."""
         nbytes = self.shared.bytes(x)
         with self.trace.span("begin", bytes=nbytes, sent=self._share(2 * nbytes)):
             return Arrival(self, self._sum(x, nbytes), x.copy_, nbytes)
 
     def broadcast(self, x: Tensor, root: int = 0) -> None:
-        """The root's bits."""
         nbytes = self.shared.bytes(x)
 
         def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
@@ -98,7 +92,6 @@ class VirtualComm(Comm):
         x.copy_(collective.result)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
-        """Both directions at once."""
         nbytes = self.shared.bytes(outgoing)
         with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
             free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
@@ -108,7 +101,6 @@ class VirtualComm(Comm):
         incoming.view(-1).copy_(message.payload)
 
     def alltoall(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row j to rank j."""
         nbytes = self.shared.bytes(outgoing)
 
         def finish(brought: dict[int, Tensor]) -> tuple[dict[int, Tensor], float]:
@@ -121,7 +113,6 @@ class VirtualComm(Comm):
             row.copy_(collective.result[rank][self.rank])
 
     def allgather(self, outgoing: Tensor, incoming: Tensor) -> None:
-        """Row i from rank i."""
         nbytes = self.shared.bytes(incoming)
 
         def finish(brought: dict[int, Tensor]) -> tuple[Tensor, float]:
@@ -139,7 +130,6 @@ class VirtualComm(Comm):
         return list(collective.result)
 
     def barrier(self) -> None:
-        """Return once every rank has arrived."""
         with self.trace.span("barrier"):
             self._come(None, self._listed).attend(self.scheduler)
 
@@ -196,7 +186,6 @@ class VirtualComm(Comm):
         return VirtualComm(channels[self._channels], self.rank, self.trace)
 
     def split(self, color: int | None, name: str = "") -> "VirtualComm | None":
-        """A group for each color."""
 
         def finish(brought: dict[int, int | None]) -> tuple[dict[int, Group], float]:
             colors = sorted({c for c in brought.values() if c is not None})
@@ -210,28 +199,22 @@ class VirtualComm(Comm):
         return VirtualComm(group, group.ranks.index(self.group.ranks[self.rank]), self.trace)
 
     def node(self) -> int:
-        """As the cluster's description has it."""
         network, ranks = self.shared.network, self.group.ranks
         return sorted({network.node(r) for r in ranks}).index(network.node(ranks[self.rank]))
 
     def spawn(self, run: Callable[[], None], name: str) -> Activity:
-        """An activity of this learner."""
         return self.scheduler.begin(run, self.group.ranks[self.rank], name)
 
     def lock(self) -> Lock:
-        """A lock between activities."""
         return Lock(self.scheduler)
 
     def event(self) -> Event:
-        """An event between activities."""
         return Event(self.scheduler)
 
     def post(self, value: int) -> None:
-        """All can read it at once."""
         self.group.notes[self.rank] = value
 
     def posted(self) -> list[int]:
-        """The board."""
         return list(self.group.notes)
 
     def _share(self, size: float) -> float:

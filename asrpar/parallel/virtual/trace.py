@@ -14,7 +14,6 @@ class VirtualTrace(RecordingTrace):
         super().__init__(events, lambda: round(scheduler.now * 1e9))
 
     def track(self) -> Track:
-        """The track of whoever runs now."""
         activity = greenlet.getcurrent()
         if getattr(activity, "track", None) is None:
             name = activity.name if self.tracks else "learner"

@@ -8,8 +8,9 @@ import torch
 from mpi4py import MPI
 
 from asrpar.parallel.comm import shared as module
-from asrpar.parallel.comm.mpi import MpiComm, poll, poll_eagerly
+from asrpar.parallel.comm.mpi import MpiComm
 from asrpar.parallel.comm.shared import SMALLEST, SharedMemory
+from asrpar.parallel.comm.waiting import poll, poll_eagerly
 
 module._CHUNK = 1 << 14  # so that these vectors have several
 world = MPI.COMM_WORLD
