@@ -162,3 +162,25 @@ def test_a_choice_is_a_name_and_no_section(cars):
 
     with pytest.raises(ConfigError, match=r"--set car\.speed=2: car is a name: settings of it go into cars\.NAME"):
         load_config(Config, None, ["car.speed=2"])
+
+
+def test_the_page_on_extending_has_every_family_and_files_that_are_there(repo):
+    from importlib import import_module
+
+    from asrpar.choices import families
+    from asrpar.settings import SECTIONS
+
+    told = {}
+    for line in (repo / "docs" / "extending.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip(" `") for cell in line.split("|")]
+        if len(cells) == 7 and cells[2].startswith("asrpar/"):
+            folder, contract, examples = cells[2], cells[4], cells[5].split("`, `")
+            assert (repo / contract).is_file() and all((repo / folder / e).is_file() for e in examples)
+            told[folder.replace("/", ".")] = cells[3].partition("`")[0]
+    found = {}
+    for path, _ in SECTIONS.values():
+        module, _, name = path.rpartition(".")
+        one = getattr(import_module(module), name)
+        chosen = [one] if isinstance(one, Family) else [family for _, _, family in families(one())]
+        found |= {family.package: family.thing for family in chosen}
+    assert told == found
