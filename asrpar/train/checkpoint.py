@@ -56,31 +56,12 @@ class Checkpoints:
         place = _place(state)
         still = all(self.comm.allgather_object(place == self.place))
         final = self.folder / self.comm.broadcast_object(self._name(epoch, step, still))
-        temporary = final.with_suffix(".tmp")
         if self.comm.broadcast_object(final.exists()):
             return final
-        if self.comm.rank == 0:
-            for leftover in self.folder.glob("*.tmp"):  # of runs that were killed while they saved
-                shutil.rmtree(leftover, ignore_errors=True)
-            temporary.mkdir(parents=True)
-        self.comm.barrier()
-        path = temporary / f"rank-{self.comm.rank}.pt"
-        error = ""
-        try:
-            with path.open("wb") as file:
-                torch.save({"format": FORMAT, "learners": self.comm.size, **state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except (OSError, RuntimeError) as e:
-            error = f"rank {self.comm.rank}: {e}"
+        error = self._write(state, self._begin(final))
         failed = [e for e in self.comm.allgather_object(error) if e]
         if self.comm.rank == 0:
-            if failed:
-                shutil.rmtree(temporary, ignore_errors=True)
-            else:
-                temporary.rename(final)
-                for old in self.complete()[: -self.keep]:
-                    shutil.rmtree(old.rename(old.with_suffix(".tmp")), ignore_errors=True)
+            self._end(final, failed=bool(failed))
         if failed:
             raise TrainingError(
                 f"cannot write checkpoint {final} ({'; '.join(failed)}): free space, then run again to resume"
@@ -88,6 +69,37 @@ class Checkpoints:
         self.place = place
         self.comm.barrier()
         return final
+
+    def _begin(self, final: Path) -> Path:
+        """An empty folder that is to become ``final``. Collective."""
+        temporary = final.with_suffix(".tmp")
+        if self.comm.rank == 0:
+            for leftover in self.folder.glob("*.tmp"):  # of runs that were killed while they saved
+                shutil.rmtree(leftover, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.comm.barrier()
+        return temporary
+
+    def _write(self, state: dict[str, Any], folder: Path) -> str:
+        """This rank's file; returns why that was not possible, or an empty string."""
+        try:
+            with (folder / f"rank-{self.comm.rank}.pt").open("wb") as file:
+                torch.save({"format": FORMAT, "learners": self.comm.size, **state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as e:
+            return f"rank {self.comm.rank}: {e}"
+        return ""
+
+    def _end(self, final: Path, *, failed: bool) -> None:
+        """All have written, and what is older than the newest ones goes; or some could not, and nothing stays."""
+        temporary = final.with_suffix(".tmp")
+        if failed:
+            shutil.rmtree(temporary, ignore_errors=True)
+            return
+        temporary.rename(final)
+        for old in self.complete()[: -self.keep]:
+            shutil.rmtree(old.rename(old.with_suffix(".tmp")), ignore_errors=True)
 
     def complete(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
@@ -119,24 +131,30 @@ class Checkpoints:
         path = Path(newest) / f"rank-{self.comm.rank}.pt"
         # One that is missing is another thing than another number of learners; any that is there can tell.
         state = self._read(files[0] if changed and files else path, device)
-        if state["learners"] != len(files):
-            raise TrainingError(
-                f"{newest}: {len(files)} of {state['learners']} files are there: remove the folder to resume from an "
-                "older one"
-            )
-        if changed and not allow_learner_change:
-            raise TrainingError(
-                f"{newest} was saved by {len(files)} learners, now there are {self.comm.size}: start with --learners "
-                f"{len(files)}, or give --allow-learner-change to go on from an epoch boundary with other shares"
-            )
-        if changed and (state["position"]["step"] or state["position"].get("done")):
-            raise TrainingError(
-                f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
-                f"finish the epoch with --learners {len(files)} first (--set stop_after_epochs=...)"
-            )
+        self._check_learners(newest, state, len(files), allow_learner_change)
         self.place = None if changed else _place(state)
         log.info("resuming from %s", newest)
         return state
+
+    def _check_learners(self, newest: str, state: dict[str, Any], files: int, allow_change: bool) -> None:
+        """`TrainingError` unless the learners that are there now can go on from a checkpoint of so many ``files``."""
+        if state["learners"] != files:
+            raise TrainingError(
+                f"{newest}: {files} of {state['learners']} files are there: remove the folder to resume from an "
+                "older one"
+            )
+        if files == self.comm.size:
+            return
+        if not allow_change:
+            raise TrainingError(
+                f"{newest} was saved by {files} learners, now there are {self.comm.size}: start with --learners "
+                f"{files}, or give --allow-learner-change to go on from an epoch boundary with other shares"
+            )
+        if state["position"]["step"] or state["position"].get("done"):
+            raise TrainingError(
+                f"{newest} lies within an epoch: the number of learners can change only at an epoch's end; "
+                f"finish the epoch with --learners {files} first (--set stop_after_epochs=...)"
+            )
 
     def _read(self, path: Path, device: torch.device) -> dict[str, Any]:
         try:
