@@ -141,6 +141,26 @@ score_sets() {
   asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests"
 }
 
+# train_and_score DEV TEST...: stages 4 to 8 of a recipe that needs nothing of its own there, and where the results lie.
+train_and_score() {
+  if begin_stage 4 "alignment and tree"; then
+    no_alignment
+  fi
+  if begin_stage 5 "decoding graph"; then
+    asrpar make-graph --lang "$data_dir/lang" --output "$data_dir/graph"
+  fi
+  if begin_stage 6 "training, $strategy on $learners learner(s)"; then
+    train_model
+  fi
+  if begin_stage 7 "decoding"; then
+    decode_sets "$@"
+  fi
+  if begin_stage 8 "scores"; then
+    score_sets "$@"
+  fi
+  end_recipe "${@: -1}"
+}
+
 # end_recipe SET: where the results lie, or how far this run went.
 end_recipe() {
   local seconds=$((SECONDS - started)) wer=$exp/decode_$1/wer.json

@@ -35,23 +35,4 @@ if begin_stage 3 "language"; then
     --manifests "$data_dir/manifests" --output "$data_dir/lang"
 fi
 
-if begin_stage 4 "alignment and tree"; then
-  no_alignment
-fi
-
-if begin_stage 5 "decoding graph"; then
-  asrpar make-graph --lang "$data_dir/lang" --output "$data_dir/graph"
-fi
-
-if begin_stage 6 "training, $strategy on $learners learner(s)"; then
-  train_model
-fi
-
-if begin_stage 7 "decoding"; then
-  decode_sets dev test
-fi
-
-if begin_stage 8 "scores"; then
-  score_sets dev test
-fi
-end_recipe test
+train_and_score dev test # stages 4 to 8
