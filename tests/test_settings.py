@@ -101,3 +101,10 @@ def test_integers_beyond_64_bits_are_refused(key):
 
     with pytest.raises(ConfigError, match=f"{key} is 1{'0' * 20}: integers have at most 64 bits"):
         load_config(TrainConfig, None, [f"{key}=1{'0' * 20}"])
+
+
+def test_train_lists_what_can_be_chosen():
+    result = CliRunner().invoke(cli, ["train", "--list", "strategies"])
+    assert result.exit_code == 0 and "bmuf             Blockwise model-update filtering" in result.output
+    result = CliRunner().invoke(cli, ["train", "--list", "modles"])
+    assert "kind 'modles' is unknown; did you mean 'models'?" in str(result.exception)

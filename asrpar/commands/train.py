@@ -7,13 +7,36 @@ import click
 
 from asrpar.config import config_options, load_config
 from asrpar.errors import ConfigError
+from asrpar.names import unknown
 
 if TYPE_CHECKING:
     from asrpar.parallel.comm import Comm
 
 
+def _list(context: click.Context, option: click.Parameter, kind: str | None) -> None:
+    if kind is None:
+        return
+    from asrpar.choices import families
+    from asrpar.train.config import TrainConfig
+
+    found = {word: family for _, _, family in families(TrainConfig()) for word in (family.plural, family.key)}
+    if kind not in found:
+        raise unknown("kind", kind, [family.plural for family in dict.fromkeys(found.values())])
+    click.echo("\n".join(f"{name:16} {found[kind].help(name)}" for name in found[kind]))
+    context.exit()
+
+
 @click.command("train")
 @config_options
+@click.option(
+    "--list",
+    "listed",
+    metavar="KIND",
+    callback=_list,
+    is_eager=True,
+    expose_value=False,
+    help="Print the models, losses, strategies or other choices there are, and leave.",
+)
 @click.option("--strategy", help="Parallel algorithm; the same as --set strategy=NAME.")
 @click.option(
     "--allow-learner-change", is_flag=True, help="Resume with another number of learners (at an epoch's end)."
