@@ -25,7 +25,6 @@ class Pruning:
     min_active: int = 20
 
     def validate(self) -> None:
-        """Raise `ConfigError` if a value cannot be used."""
         positive(self, "max_active", "min_active")
         need(self, "max_active", self.max_active < 2**31, "must be less than 2147483648")
         need(self, "min_active", self.min_active < self.max_active, f"must be below max_active ({self.max_active})")

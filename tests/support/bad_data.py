@@ -59,9 +59,7 @@ DATA_CASES = [
         lambda w: synthesize(w, "train.utterances=0"),
     ),
     Case("synthesize-unknown-voice", r"voice 'en-us\+nobody'", lambda w: synthesize(w, "dev.voices=[en-us+nobody]")),
-    Case(
-        "synthesize-shared-voice", r"'en-us\+m1' of dev is in train", lambda w: synthesize(w, "dev.voices=[en-us+m1]")
-    ),
+    Case("synthesize-shared-voice", r"voice 'en-us\+m1' is in train", lambda w: synthesize(w, "dev.voices=[en-us+m1]")),
     Case("synthesize-over-others", r"out exists and is not", lambda w: (w.file("out/thesis.txt"), synthesize(w))[1]),
     Case(
         "synthesize-full-disk", r"File too large: .*/out", lambda w: synthesize(w, "train.utterances=4"), file_size=8192

@@ -27,7 +27,6 @@ class Settings(ModelSettings):
     bottleneck: int = 0
 
     def validate(self) -> None:
-        """See `ModelSettings.validate`."""
         super().validate()
         self.at_least(1, "cells", "num_layers")
         self.at_least(0, "bottleneck")

@@ -25,7 +25,6 @@ class Settings(tdnn.Settings):
     cells: int = 192
 
     def validate(self) -> None:
-        """See `ModelSettings.validate`."""
         super().validate()
         self.at_least(1, "cells")
 

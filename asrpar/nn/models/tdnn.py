@@ -25,7 +25,6 @@ class Settings(ModelSettings):
     kernel: int = 3
 
     def validate(self) -> None:
-        """See `ModelSettings.validate`."""
         super().validate()
         self.at_least(1, "channels", "kernel")
         need(self, "kernel", self.kernel % 2 == 1, "must be odd, so that a layer looks as far back as ahead")

@@ -22,7 +22,6 @@ class Settings(tdnn.Settings):
     bottleneck: int = 128
 
     def validate(self) -> None:
-        """See `ModelSettings.validate`."""
         super().validate()
         self.at_least(1, "bottleneck")
 
