@@ -5,10 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from asrpar.config import load_config
 from asrpar.errors import DataError, MissingInputError
 from asrpar.feats import Batch, eval_batches
-from asrpar.feats.config import FeatureConfig
+from asrpar.feats.config import FeatureConfig, read_settings
 from asrpar.files.paths import entries, require_file
 
 
@@ -25,7 +24,7 @@ def check_sets(feats: Path, names: Sequence[str]) -> None:
 def feature_settings(feats: Path) -> FeatureConfig:
     """The settings that features were extracted with."""
     require_file(feats / "feats.yaml", "asrpar extract-features (stage 2)")
-    return load_config(FeatureConfig, feats / "feats.yaml")
+    return read_settings(feats)
 
 
 def batches(

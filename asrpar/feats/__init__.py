@@ -3,7 +3,9 @@
 Whoever imports this can load the features of stage 2 with plain Lhotse, too (``cut.load_features()``).
 """
 
-import asrpar.feats.storage  # noqa: F401 - tells Lhotse how to read the files
 from asrpar.feats.batches import Batch, BatchLoader, BatchPlan, eval_batches
+from asrpar.feats.storages import register
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan", "eval_batches"]
+
+register()

@@ -1,14 +1,20 @@
 """Settings of feature extraction, SpecAugment and batches."""
 
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
+import yaml
+
+from asrpar.config import check, from_values, load_config
 from asrpar.errors import ConfigError
 from asrpar.feats.fbank import check_fbank
+from asrpar.feats.storages import STORAGES
+from asrpar.files.text import read_text
 from asrpar.rules import fraction, need, not_negative, one_of
 
 NORMALISATIONS = ("none", "global", "speaker", "utterance")
-STORAGES = ("shards", "numpy_files", "lilcom_chunky", "kaldi")
 
 
 @dataclass
@@ -25,8 +31,8 @@ class FeatureConfig:
         normalize: none | global | speaker | utterance: whose mean and variance are taken out when batches are made.
             Where speakers are known, speaker; see docs/features.md.
         speeds: copies of each training utterance.
-        storage: shards | numpy_files | lilcom_chunky (lossy, needs lilcom) | kaldi.
-        dtype: of storage `shards`: float32, or float16 for half the disk space.
+        storage: how matrices lie on disk.
+        storages: settings of storages by name, such as ``{shards: {dtype: float16}}``.
         min_frames: shorter utterances are dropped: no word fits, and subsampling leaves nothing of them.
         silence_range: an utterance is silent when its samples (full scale: -1 to 1) span less than this.
         clip_fraction: an utterance is clipped when more of its samples than this stick at the extremes.
@@ -34,13 +40,15 @@ class FeatureConfig:
         seed: of dither, where fbank.dither is not 0.
     """
 
+    MOVED: ClassVar[dict[str, str]] = {"dtype": "storages.shards.dtype"}
+
     fbank: dict[str, Any] = field(default_factory=lambda: {"num_filters": 80})
     from_kaldi: bool = False
     resample: bool = False
     normalize: str = "global"
     speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])
-    storage: str = "shards"
-    dtype: str = "float32"
+    storage: str = field(default="shards", metadata=STORAGES.chosen)
+    storages: dict[str, Any] = field(default_factory=dict)
     min_frames: int = 12
     silence_range: float = 2e-4
     clip_fraction: float = 0.01
@@ -49,10 +57,6 @@ class FeatureConfig:
 
     def validate(self) -> None:
         one_of(self, "normalize", NORMALISATIONS)
-        one_of(self, "storage", STORAGES)
-        one_of(self, "dtype", ("float32", "float16"))
-        if self.dtype != "float32" and self.storage != "shards":
-            raise ConfigError(f"dtype {self.dtype} needs storage: shards, not {self.storage}")
         distinct = bool(self.speeds) and len(set(self.speeds)) == len(self.speeds)
         need(self, "speeds", distinct, "must be different numbers, for example [0.9, 1.0, 1.1]")
         # So they are called in ids.
@@ -66,6 +70,26 @@ class FeatureConfig:
         need(self, "min_frames", self.min_frames >= 1, "must be at least 1")
         fraction(self, "silence_range", "clip_fraction", "max_bad_fraction")
         check_fbank(self.fbank)
+
+
+def read_settings(feats_dir: str | Path) -> FeatureConfig:
+    """The settings that features were extracted with, of earlier versions, too.
+
+    Raises:
+        ConfigError: ``feats.yaml`` is missing or not what `asrpar extract-features` writes.
+    """
+    path = Path(feats_dir) / "feats.yaml"
+    try:
+        return load_config(FeatureConfig, path)
+    except ConfigError:
+        old = re.search(r"^dtype: (\w+)\n", read_text(path), re.MULTILINE) if path.is_file() else None
+        if old is None:
+            raise
+    values = yaml.safe_load(read_text(path).replace(old[0], ""))
+    values["storages"] = {"shards": {"dtype": old[1]}} if values.get("storage") == "shards" else {}
+    config = from_values(FeatureConfig, values, f"{path}: ")
+    check(config)
+    return config
 
 
 @dataclass

@@ -12,18 +12,19 @@ from pathlib import Path
 from lhotse import CutSet, MonoCut, load_manifest
 from tqdm import tqdm
 
-from asrpar.config import check, load_config, save_config
+from asrpar.choices import settle
+from asrpar.config import check, save_config
 from asrpar.corpus.audio.samples import check_sources
 from asrpar.corpus.kaldi.ark import read_matrix, read_scp
 from asrpar.corpus.manifests import check_split_name
 from asrpar.errors import ConfigError, DataError
-from asrpar.feats.config import FeatureConfig
+from asrpar.feats.config import FeatureConfig, read_settings
 from asrpar.feats.fbank import make_extractor
 from asrpar.feats.ids import check_ids
 from asrpar.feats.report import write_report
 from asrpar.feats.shard import ShardResult, ShardTask, extract_shard
 from asrpar.feats.stats import save_stats
-from asrpar.feats.storage import check_storage, finish_folder
+from asrpar.feats.storages import STORAGES
 from asrpar.files.lock import alone
 from asrpar.files.paths import check_opens, entries, naming, require_file
 from asrpar.files.replacing import replacing
@@ -53,7 +54,7 @@ def extract_features(
         MissingInputError, DataError, ConfigError: see the messages; nothing of the failed split is left behind.
     """
     check(config)
-    check_storage(config.storage)
+    STORAGES.make(config).check()
     manifests, output = Path(manifests), Path(output)
     for split in splits:
         check_split_name(split)
@@ -63,7 +64,7 @@ def extract_features(
     sources = {split: _kaldi_sources(manifests, split) for split in splits} if config.from_kaldi else {}
     config = _settle(config, cuts, sources, output)
     for split in splits:
-        check_ids(cuts[split], split, _speeds(config, split), config.storage)
+        check_ids(cuts[split], split, _speeds(config, split), STORAGES.make(config))
     with alone(output):
         (output / "storage").mkdir(parents=True, exist_ok=True)
         for split in splits:
@@ -132,7 +133,7 @@ def _kaldi_sources(manifests: Path, split: str) -> dict[str, tuple[str, int]]:
 
 def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], sources: Sources, output: Path) -> FeatureConfig:
     """Fix sampling rate and, of Kaldi's features, width; refuse to mix settings within one FEATS folder."""
-    old = load_config(FeatureConfig, output / "feats.yaml") if (output / "feats.yaml").exists() else None
+    old = read_settings(output) if (output / "feats.yaml").exists() else None
     others = [p for p in entries(output, "cuts_*.jsonl.gz") if p.name[5:-9] not in cuts]
     first = next(iter(cuts.values()))[0]
     rate = config.fbank.get("sampling_rate") or (
@@ -152,6 +153,7 @@ def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], sources: Sour
             if nobody is not None:
                 raise DataError(f"normalize: speaker, but cut {nobody} has no speaker in its supervision")
     config = replace(config, fbank={**config.fbank, "sampling_rate": rate})
+    settle(config)
     if config.from_kaldi:
         key, place = next((key, place) for entries in sources.values() for key, place in entries.items())
         times = {k: v for k, v in config.fbank.items() if k in ("frame_shift", "frame_length", "sampling_rate")}
@@ -160,6 +162,7 @@ def _settle(config: FeatureConfig, cuts: dict[str, list[MonoCut]], sources: Sour
         make_extractor(config.fbank)  # a wrong setting is found here, once, not in each process
     if old and others:
         ours, theirs = asdict(config), asdict(old)
+        ours["dtype"], theirs["dtype"] = STORAGES.make(config).dtype, STORAGES.make(old).dtype
         changed = [
             k for k in ("from_kaldi", "fbank", "resample", "normalize", "dtype", "min_frames") if ours[k] != theirs[k]
         ]
@@ -219,7 +222,7 @@ def _extract_split(
                 sum(verdict == "kept" for _, verdict, _ in findings),
                 output / "report.txt",
             )
-        finish_folder(config.storage, folder)
+        STORAGES.make(config).finish(folder)
         shutil.rmtree(final, ignore_errors=True)
         folder.rename(final)
     except BaseException:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from asrpar.feats.config import FeatureConfig
+from asrpar.feats.storages import STORAGES
 
 # These change rounding errors at most: features with other ones go with the same model.
 ROUNDING = ("dtype", "lossy")
@@ -26,7 +27,8 @@ def front_end(config: FeatureConfig) -> dict[str, Any]:
         fbank = {name: fbank[name] for name in KNOWN_OF_KALDI}
     found = {f"fbank.{name}": fbank[name] for name in sorted(fbank)}
     found |= {"from_kaldi": config.from_kaldi, "normalize": config.normalize}
-    return found | {"dtype": config.dtype, "lossy": config.storage == "lilcom_chunky"}
+    storage = STORAGES.make(config)
+    return found | {"dtype": storage.dtype, "lossy": storage.lossy}
 
 
 def extraction(features: dict[str, Any]) -> FeatureConfig:

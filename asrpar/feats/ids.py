@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from lhotse import MonoCut
 
 from asrpar.corpus.ids import id_fault
-from asrpar.corpus.kaldi.tables import check_key
 from asrpar.errors import DataError
 from asrpar.feats.audio import speed_prefix
+from asrpar.feats.storages.contract import FeatureStorage
 
 # How Kaldi and ESPnet, Lhotse, and WeNet call copies at another speed or tempo; one of the groups is the original's id.
 _COPY = re.compile(r"sp\d+(?:\.\d+)?-(?P<before>.+)|(?P<after>.+?)(?:[_-](?:sp|tp)|#)\d+(?:\.\d+)?")
-_FILE_NAME = 250  # bytes; most systems allow 255, and an ending is added
 
 
-def check_ids(cuts: Sequence[MonoCut], split: str, speeds: Sequence[float], storage: str) -> None:
+def check_ids(cuts: Sequence[MonoCut], split: str, speeds: Sequence[float], storage: FeatureStorage) -> None:
     """Raise DataError if two of a split's copies would have one id, or an id does not fit the storage.
 
     Args:
         cuts: the utterances, of different ids.
         split: for messages.
         speeds: of the copies that will be made of each.
-        storage: as in `FeatureConfig.storage`.
+        storage: where they will lie.
     """
     given = {cut.id for cut in cuts}
     advice = f"split {split} holds copies at other speeds already: set speeds: [1.0], or take them out"
@@ -42,17 +41,10 @@ def check_ids(cuts: Sequence[MonoCut], split: str, speeds: Sequence[float], stor
                 raise DataError(f"the copies of {made[key]} and {cut.id} would both be called {key}: {advice}")
             made[key] = cut.id
     for key in made:
-        _check_storage(key, storage)
+        storage.check_id(key)
         fault = id_fault(key)
         if fault:
             raise DataError(f"the id {key!r} {fault}, which files of transcripts, 'WORDS (id)', cannot hold: rename it")
-
-
-def _check_storage(key: str, storage: str) -> None:
-    if storage == "kaldi":
-        check_key(key)
-    if storage == "numpy_files" and ("/" in key or key.endswith(".npy") or len(key.encode()) > _FILE_NAME):
-        raise DataError(f"cut {key} cannot be the name of a file of storage: numpy_files; use storage: shards")
 
 
 def _name(transform: object) -> object:

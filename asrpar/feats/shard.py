@@ -19,7 +19,7 @@ from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
 from asrpar.feats.stats import Moments
-from asrpar.feats.storage import make_writer
+from asrpar.feats.storages import STORAGES
 
 
 @dataclass
@@ -62,7 +62,7 @@ def extract_shard(task: ShardTask) -> ShardResult:
     config = task.config
     result = ShardResult(task.index)
     if config.from_kaldi:
-        with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
+        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer:
             for cut in task.cuts:
                 features, problem = _kaldi_features(cut, task)
                 if features is None:
@@ -73,7 +73,7 @@ def extract_shard(task: ShardTask) -> ShardResult:
         return result
     with one_thread(), strict_durations(), torch.random.fork_rng(devices=[]):
         extractor = make_extractor(config.fbank)
-        with make_writer(config.storage, config.dtype, task.folder, task.final_folder, task.index) as writer:
+        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer:
             for cut in task.cuts:
                 check_file_rate(cut)
                 if cut.sampling_rate != config.fbank["sampling_rate"]:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asrpar.config import load_config
 from asrpar.corpus.matrices import damage
 from asrpar.errors import AsrparError, DataError
-from asrpar.feats.config import FeatureConfig
-from asrpar.feats.readers import read_stored
+from asrpar.feats.config import read_settings
 from asrpar.feats.stats import MeanStd, Normalizer
+from asrpar.feats.storages import read_stored
 from asrpar.files.paths import check_opens, require_file
 from asrpar.files.text import nfc
 
@@ -109,7 +108,7 @@ class FeatureStore(StoredFeatures):
         super().__init__(feats_dir, split)
         feats_dir = Path(feats_dir)
         require_file(feats_dir / "feats.yaml", MADE_BY)
-        self.config = load_config(FeatureConfig, feats_dir / "feats.yaml")
+        self.config = read_settings(feats_dir)
         self._normalize = Normalizer(feats_dir, split, self.config.normalize, mean_std)
         self._cache: dict[int, np.ndarray] = {}
         self._room = cache_mb * 2**20

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from lhotse import CutSet, Fbank, FbankConfig
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.feats.batches import BatchLoader, eval_batches
-from asrpar.feats.config import BatchConfig, FeatureConfig
+from asrpar.feats.config import BatchConfig, FeatureConfig, read_settings
 from asrpar.feats.extract import extract_features
+from asrpar.feats.front_end import front_end
 from asrpar.feats.store import FeatureStore
 from asrpar.files.lock import BusyError, alone
 
@@ -156,12 +158,25 @@ def test_kaldi_archives_run_no_commands_and_unpickle_nothing(manifests: Path, tm
 
 
 def test_half_precision_halves_the_disk_space(feats: Path, manifests: Path, tmp_path: Path):
-    extract_features(FeatureConfig(fbank=SMALL, dtype="float16"), manifests, tmp_path, SPLITS)
+    extract_features(FeatureConfig(fbank=SMALL, storages={"shards": {"dtype": "float16"}}), manifests, tmp_path, SPLITS)
     whole = sum(p.stat().st_size for p in (feats / "storage").rglob("*.npy"))
     assert sum(p.stat().st_size for p in (tmp_path / "storage").rglob("*.npy")) < 0.55 * whole
     batch, other = (next(eval_batches(f, "dev", 10000)) for f in (tmp_path, feats))
     assert batch.features.dtype == torch.float32
     torch.testing.assert_close(batch.features, other.features, atol=0.02, rtol=0)
+
+
+def test_folders_of_earlier_versions_are_read(feats: Path, tmp_path: Path):
+    written = (feats / "feats.yaml").read_text()
+    before = re.sub(r"(?s)storages:.*float32\n", "dtype: float16\n", written)
+    assert "storages" not in before and "dtype: float16" in before
+    for name, storage, blocks in (("shards", "shards", {"shards": {"dtype": "float16"}}), ("kaldi", "kaldi", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "feats.yaml").write_text(before.replace("storage: shards", f"storage: {storage}"))
+        assert read_settings(tmp_path / name).storages == blocks
+        with pytest.raises(ConfigError, match=r"'dtype' is now 'storages\.shards\.dtype'"):
+            load_config(FeatureConfig, tmp_path / name / "feats.yaml")
+    assert front_end(read_settings(tmp_path / "shards"))["dtype"] == "float16"
 
 
 def test_all_settings_of_lhotses_fbank_are_reachable(manifests: Path, tmp_path: Path):
@@ -185,7 +200,8 @@ def test_all_settings_of_lhotses_fbank_are_reachable(manifests: Path, tmp_path: 
         ({"fbank": {"low_freq": 5000.0}}, "are from 5000 to 3600 Hz: they must lie between 0 and 4000"),
         ({"normalize": "globl"}, "did you mean 'global'"),
         ({"storage": "hdf5"}, "storage 'hdf5' is unknown"),
-        ({"dtype": "float16", "storage": "kaldi"}, "dtype float16 needs storage: shards"),
+        ({"storages": {"kaldi": {"dtype": "float16"}}}, "key 'storages.kaldi.dtype' is unknown"),
+        ({"storages": {"shards": {"dtype": "float61"}}}, "storages.shards.dtype 'float61' is unknown; did you mean"),
         ({"speeds": []}, r"speeds is \[\]: it must be different numbers"),
         ({"speeds": [1.0, 9.0]}, "numbers from 0.5 to 2.0"),
         ({"min_frames": 0}, "min_frames"),

@@ -59,7 +59,7 @@ def test_data_that_are_perturbed_already(
         ("numpy_files", "../../a", "cannot be the name of a file of storage: numpy_files"),
         ("numpy_files", "a-000.npy", "cannot be the name of a file"),
         ("kaldi", "a 1", "'a 1' cannot be an id in Kaldi's files"),
-        ("shards", "a 1", "the id 'a 1' has a blank in it, which files of transcripts"),
+        ("shards", "a 1", "the id 'a 1' has a space in it, which files of transcripts"),
         ("shards", "a(1", r"the id 'a\(1' has a bracket without its partner"),
     ],
 )

@@ -169,7 +169,7 @@ def test_what_changes_is_named():
     assert one.other_data(dataclasses.replace(one, pronunciations="y")) == ["other pronunciations"]
     assert one.other_units(["<blk>", "a"]) == ["number of units: 3 -> 2"]
     assert one.other_units(["<blk>", "b", "a"]) == ["unit 1: a -> b and 1 more"]
-    half_precision = front_end(FeatureConfig(fbank={"sampling_rate": 8000}, dtype="float16"))
+    half_precision = front_end(FeatureConfig(fbank={"sampling_rate": 8000}, storages={"shards": {"dtype": "float16"}}))
     assert one.other_features(half_precision) == []
     assert one.other_data(dataclasses.replace(one, features=half_precision)) == ["dtype: float32 -> float16"]
     kaldi = front_end(FeatureConfig(fbank={"sampling_rate": 8000, "num_filters": 80}, from_kaldi=True))
