@@ -11,7 +11,7 @@ from asrpar.parallel.virtual.cluster import ComputeTime
 from asrpar.parallel.virtual.comm import VirtualComm
 from asrpar.train.learner import AcousticLearner
 
-# Share of a gradient's time that goes by before the first parameter's gradient is complete: backward computes twice
+# Fraction of a gradient's time that goes by before the first parameter's gradient is complete: backward computes twice
 # what forward does, a gradient for the weights and one for the input of each layer.
 FORWARD = 1 / 3
 

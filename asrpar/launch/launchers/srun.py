@@ -45,14 +45,14 @@ class Launcher(Program):
         argv += ["--input=none"]
         if self.pmi:
             argv.append(f"--mpi={self.pmi}")
-        room = slots_of(allocation.scheduled()) if in_slurm() else 0
-        if spec.threads and spec.learners * spec.threads <= room:
+        slots = slots_of(allocation.scheduled()) if in_slurm() else 0
+        if spec.threads and spec.learners * spec.threads <= slots:
             argv.append(f"--cpus-per-task={spec.threads}")
         if spec.hosts:
             argv.append("--nodelist=" + ",".join(host.partition(":")[0] for host in spec.hosts))
         elif spec.hostfile:
             argv.append(f"--nodelist={Path(spec.hostfile).resolve()}")  # a value with a slash is a file for srun
-        elif in_slurm() and spec.learners > room:
+        elif in_slurm() and spec.learners > slots:
             argv.append("--overcommit")
         return argv, dict(variables)  # srun hands its environment on; --export would split values at commas
 

@@ -34,13 +34,13 @@ class Staging:
             raise ValueError("only contiguous tensors can be sent")
         if self.stays(x):
             return x
-        host = self._room(f"out {slot}", x)
+        host = self._buffer(f"out {slot}", x)
         self.move(x, host, x.device, since)
         return host
 
     def incoming(self, x: Tensor) -> Tensor:
         """A buffer on the host for what ``x`` is to become; see `arrived`."""
-        return x if self.stays(x) else self._room("in", x)
+        return x if self.stays(x) else self._buffer("in", x)
 
     def arrived(self, host: Tensor, x: Tensor, since: Any = None) -> None:
         """Fill ``x``, which nobody has used ``since``, from what `outgoing` or `incoming` gave for it."""
@@ -67,7 +67,7 @@ class Staging:
             target.copy_(source, non_blocking=True)
         stream.synchronize()
 
-    def _room(self, use: str, x: Tensor) -> Tensor:
+    def _buffer(self, use: str, x: Tensor) -> Tensor:
         """A buffer of this thread."""
         if not hasattr(self._own, "buffers"):
             self._own.buffers = {}
