@@ -13,7 +13,7 @@ one new file, and no table knows of it. The file looks like this (a family says 
         '''Settings of top-k compression.
 
         Attributes:
-            density: share of the elements that are sent, in (0, 1].
+            density: fraction of the elements that are sent, in (0, 1].
         '''
 
         density: float = 0.01
@@ -21,13 +21,13 @@ one new file, and no table knows of it. The file looks like this (a family says 
         def validate(self) -> None:                     # may be left out
             need(self, "density", 0 < self.density <= 1, "is above 0 and up to 1")   # asrpar.rules
 
-    class Algorithm:
+    class Compression:
         ...
 
 The package's ``__init__`` (or whoever owns the setting) declares the family once, and the settings that choose and
 configure it are fields of a dataclass:
 
-    COMPRESSIONS = Family("asrpar.parallel.compress", "compression", "Algorithm")
+    COMPRESSIONS = Family("asrpar.parallel.compress", "compression", "Compression")
 
     @dataclass
     class TrainConfig:
@@ -37,7 +37,7 @@ configure it are fields of a dataclass:
 `load_config` then checks the name and all blocks, with the nearest known name or key in the error, and calls every
 `validate`. Who uses the choice writes
 
-    made = COMPRESSIONS.make(config, ...)      # Algorithm(settings, ...)
+    made = COMPRESSIONS.make(config, ...)      # Compression(settings, ...)
     settings = COMPRESSIONS.of(config)         # the settings alone
 
 Names are read from the folder, help lines from the files' text: neither imports a choice. Its module, and with it torch

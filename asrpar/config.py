@@ -87,10 +87,10 @@ def from_values(schema: type[T], values: dict[str, Any], prefix: str) -> T:
 
 def check(config: Any, prefix: str = "") -> None:
     """Raise `ConfigError` for values of a dataclass, its sections and the choices in them that no type excludes."""
-    families = {}
+    families = []
     for field in dataclasses.fields(config):
         name, value = f"{prefix}{field.name}", getattr(config, field.name)
-        families |= {family: None for family in [field.metadata.get("family")] if family}
+        families += [field.metadata["family"]] if "family" in field.metadata else []
         if dataclasses.is_dataclass(value):
             check(value, f"{name}.")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -176,11 +176,24 @@ def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
         if family and hasattr(value, "keys"):
             raise ConfigError(f"{at}{prefix}{key} is a name: settings of it go into {prefix}{family.plural}.NAME")
         if not dataclasses.is_dataclass(sub):
+            _check_blocks(at, _section(schema, key), value, f"{prefix}{key}.")
             continue
         if not hasattr(value, "keys"):
             first = dataclasses.fields(sub)[0].name
             raise ConfigError(f"{at}{prefix}{key} is a section: set its keys, such as {prefix}{key}.{first}")
         _check_keys(at, sub, value, f"{prefix}{key}.")
+
+
+def _check_blocks(at: str, family: Any, blocks: Any, prefix: str) -> None:
+    """Names and keys of the choices of a family, if it is one; what is no mapping is refused when all is read."""
+    if family is None or not hasattr(blocks, "keys"):
+        return
+    for name in blocks:
+        if name not in family:
+            raise unknown(f"{at}{family.key}", str(name), family)
+        block = blocks._get_node(name)
+        if hasattr(block, "keys"):
+            _check_keys(at, family.settings_class(name), block, f"{prefix}{name}.")
 
 
 def _has(source: Any, key: str) -> bool:

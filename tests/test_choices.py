@@ -102,6 +102,11 @@ def test_a_configuration_chooses_and_is_checked_where_it_is_loaded(cars, tmp_pat
     assert load_config(Config, tmp_path / "config.yaml") == found
     with pytest.raises(ConfigError, match="did you mean 'fast'"):
         load_config(Config, None, ["car=fasst"])
+    (tmp_path / "wrong.yaml").write_text("cars:\n  fast: {sped: 1}\n")
+    with pytest.raises(ConfigError, match=r"wrong\.yaml: key 'cars\.fast\.sped' is unknown; did you mean"):
+        load_config(Config, tmp_path / "wrong.yaml")
+    with pytest.raises(ConfigError, match=r"--set cars\.fats\.speed=1: car 'fats' is unknown; did you mean 'fast'"):
+        load_config(Config, None, ["cars.fats.speed=1"])
     with pytest.raises(ConfigError, match=r"cars\.fast\.speed is -1\.0"):
         load_config(Config, None, ["cars.fast.speed=-1"])
 
