@@ -227,7 +227,7 @@ class TrainConfig:
 
     def _check_momenta(self) -> None:
         """Refuse algorithms that do not go together with the local optimizer."""
-        plain = self.optimizer == "sgd" and not OPTIMIZERS.of(self).momentum
+        plain = OPTIMIZERS.of(self).plain()
         if getattr(COMPRESSIONS.of(self), "momentum", 0) and not plain:
             raise ConfigError(
                 f"compressions.{self.compression}.momentum takes the place of the optimizer's: set optimizer=sgd and "

@@ -22,3 +22,7 @@ class OptimizerSettings:
     def validate(self) -> None:
         positive(self, "lr")
         not_negative(self, "weight_decay", "clip_norm")
+
+    def plain(self) -> bool:
+        """Whether a step is the gradient times the rate and no more: some algorithms hold for that alone."""
+        return False

@@ -29,6 +29,9 @@ class Settings(OptimizerSettings):
                 "nesterov is true, but that is a kind of momentum, and momentum is 0: set it, such as to 0.9"
             )
 
+    def plain(self) -> bool:
+        return not self.momentum
+
 
 def make(settings: Settings, parameters: list[nn.Parameter]) -> optim.Optimizer:
     """torch's SGD over flat vectors."""
