@@ -64,7 +64,7 @@ def test_real_corpus_from_end_to_end(corpora, recipe, tmp_path, corpus, sizes, e
     grid.write_text("lm_scales: [0.5, 1.0]\nblank_penalties: [0, 3]\nbeams: [8.0]\n")
     options = ["--corpus-dir", corpora / corpus, "--exp-dir", tmp_path, "--decode-config", grid, *BUDGET]
     options += [corpora / option if option == CMUDICT[1] else option for option in extra]
-    recipe(corpus, *options, "--stop-stage", 4)
+    recipe(corpus, *options, "--stop-stage", 5)
     recipe(corpus, *options, "--stage", 6, "--stop-stage", 6, ranks=True)
     done = recipe(corpus, *options, "--stage", 7)
     data, exp = tmp_path / "data", tmp_path / "ssgd_n2_seed0"
