@@ -65,6 +65,12 @@ def test_scripts_stop_at_the_first_error(path):
         assert text.startswith("# shellcheck shell=bash"), "is neither executable nor marked as sourced"
 
 
+def test_no_recordings_among_the_sources():
+    # What a test needs it makes; a file that a program left in the tree is not to be committed.
+    sound = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".au", ".aiff", ".caf", ".w64", ".voc", ".sd2", ".htk"}
+    assert [str(p.relative_to(REPO)) for p in SOURCES if p.suffix in sound] == []
+
+
 def findings(pattern: str, files: list[Path]) -> list[str]:
     found = []
     for path in files:
