@@ -17,8 +17,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from asrpar.corpus.registry import Archive, Corpus, choose_parts
-from asrpar.corpus.unpack import file_digest, unpack
+from asrpar.corpus.unpack import unpack
 from asrpar.errors import AsrparError, DataError
+from asrpar.files.checksums import file_digest
 from asrpar.files.lock import alone
 from asrpar.files.paths import naming
 from asrpar.files.text import read_text
@@ -170,7 +171,7 @@ def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, recor
             return
         kept = _record(target)
         if not kept.exists():
-            found = file_digest(path, "sha256")
+            found = file_digest(path)
             with naming(kept):
                 kept.write_text(f"{found}  {target.name}\n", encoding="utf-8")
             log.info("%s: no checksum is published; recorded sha256 %s", target.name, found)

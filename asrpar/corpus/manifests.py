@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lhotse import CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse import MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.utils import fastcopy
 
 from asrpar.corpus.ids import id_fault
@@ -153,17 +153,6 @@ def read_manifest(kind: Any, path: Path) -> list[Any]:
     except Exception as e:  # damaged gzip, JSON and manifests: each raises its own
         check_opens(path)
         raise DataError(f"{path} is not readable as a manifest ({type(e).__name__}): make it again") from e
-
-
-def read_cuts(manifests: str | Path, name: str) -> CutSet:
-    """Read the cuts of one split, eagerly.
-
-    Raises:
-        MissingInputError: the split is not there. DataError: the file is damaged.
-    """
-    path = Path(manifests) / f"cuts_{name}.jsonl.gz"
-    require_file(path, "stage 1 (asrpar prepare-manifests or import-kaldi)")
-    return CutSet.from_cuts(read_manifest(CutSet, path))
 
 
 def check_recordings(split: Split, sampling_rate: int | None) -> None:

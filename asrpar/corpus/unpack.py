@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from asrpar.errors import DataError
+from asrpar.files.checksums import file_digest
 from asrpar.files.paths import naming
 
 _RESERVE = 64 << 20  # bytes that unpacking leaves free
@@ -66,14 +67,8 @@ def content_digest(top: str | Path, folders: Sequence[str]) -> str:
         (p.relative_to(top).as_posix() for folder in folders for p in (top / folder).rglob("*") if p.is_file()),
         key=str.encode,
     )
-    listing = "".join(f"{file_digest(top / name, 'sha256')}  {name}\n" for name in files)
+    listing = "".join(f"{file_digest(top / name)}  {name}\n" for name in files)
     return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def file_digest(path: str | Path, algorithm: str) -> str:
-    """The digest of a file in hexadecimal; ``algorithm`` is ``md5`` or ``sha256``."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _extract(archive: Path, staging: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from asrpar.decode.decoder import Decoder
 from asrpar.decode.scales import SearchPoint
 from asrpar.errors import ConfigError
+from asrpar.files.checksums import file_digest
 from asrpar.files.json_files import read_json_if_any
 from asrpar.files.paths import entries
 from asrpar.score.folders import results_folder
@@ -25,7 +26,7 @@ class Choice:
 
 def made_with(decoder: Decoder, graph: Path | None) -> dict[str, Any]:
     """Facts for ``decode.json`` that tell one search from another."""
-    digest = hashlib.sha256(b"".join(_digest(path) for path in decoder.files)).hexdigest()
+    digest = hashlib.sha256(b"".join(bytes.fromhex(file_digest(path)) for path in decoder.files)).hexdigest()
     return {
         "engine": decoder.name,
         "graph": None if graph is None else str(graph.absolute()),
@@ -35,7 +36,7 @@ def made_with(decoder: Decoder, graph: Path | None) -> dict[str, Any]:
 
 def features_of(feats: Path, name: str) -> dict[str, str]:
     """Facts for ``decode.json`` on the features of a set."""
-    return {"feats": str(feats.absolute()), "cuts_sha256": _digest(feats / f"cuts_{name}.jsonl.gz").hex()}
+    return {"feats": str(feats.absolute()), "cuts_sha256": file_digest(feats / f"cuts_{name}.jsonl.gz")}
 
 
 def check_free(folder: Path, facts: Mapping[str, Any], name: str) -> str:
@@ -125,8 +126,3 @@ def _same_place(old: str | None, new: str | None) -> bool:
     if old is None or new is None:
         return old == new
     return Path(old) == Path(new) if Path(old).is_absolute() else Path(old).name == Path(new).name
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -116,11 +116,6 @@ class BatchLoader:
         return self._store.num_features
 
     @property
-    def num_utterances(self) -> int:
-        """Utterances of an epoch, over all learners."""
-        return len(self._store.utterances)
-
-    @property
     def num_learners(self) -> int:
         """How many learners share each global batch."""
         return self._plan.num_learners

@@ -1,4 +1,4 @@
-"""Digests of the files of a folder, so that one that was cut short or exchanged is not used without a word."""
+"""Digests of files, so that one that was cut short or exchanged is not used without a word."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ NAME = "files.sha256"  # as `sha256sum --check` reads it
 
 def write_checksums(folder: Path, names: Sequence[str]) -> None:
     """Write ``files.sha256`` with the digests of those of ``names`` that are in ``folder``."""
-    lines = [f"{_digest(folder / name)}  {name}\n" for name in names if (folder / name).is_file()]
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names if (folder / name).is_file()]
     with replacing(folder / NAME) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
 
@@ -32,13 +32,14 @@ def check_checksums(folder: Path, made_by: str) -> None:
     Folders of before there were digests are taken as they are.
     """
     for name, digest in checked_files(folder).items():
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
+        if not (folder / name).is_file() or file_digest(folder / name) != digest:
             raise DataError(
                 f"{folder / name} is not as it was made: cut short, or changed. Run {made_by} again; if the change is "
                 f"yours and all files of the folder agree, remove {NAME} there"
             )
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_digest(path: str | Path, algorithm: str = "sha256") -> str:
+    """The digest of a file in hexadecimal; ``algorithm`` is ``md5`` or ``sha256``."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -90,10 +90,6 @@ class Lang:
             return self._word_ids[self.config.oov.word]
         raise DataError(f"'{word}' is not in the vocabulary")
 
-    def encodable(self, text: str) -> bool:
-        """Whether `encode` accepts the text. With the OOV policy 'skip', leave out utterances where it does not."""
-        return all(self.pronounce(w) is not None for w in self.split(text))
-
     def encode(self, text: str) -> list[int]:
         """CTC targets of a transcript: the classes of each word's first pronunciation.
 
@@ -115,7 +111,7 @@ class Lang:
         """All CTC targets of a transcript, one for each combination of its words' pronunciations.
 
         The first is `encode`'s. Of more than ``limit`` combinations those are kept that depart least from the first
-        pronunciations. Empty where `encodable` is false.
+        pronunciations. Empty where a word has none, as with the OOV policy 'skip': such utterances are left out.
         """
         # (departure from the first pronunciations, token ids); the best of each prefix are enough for the best of all.
         ranked: list[tuple[int, tuple[int, ...]]] = [(0, ())]

@@ -1,7 +1,7 @@
 """Pronunciation lexicons; `asrpar.lang.dictionary` knows the formats of their files."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -48,10 +48,6 @@ class Lexicon:
     def variants(self, word: str) -> list[tuple[str, ...]]:
         """All pronunciations, the canonical one first; KeyError for an unknown word."""
         return [entry.tokens for entry in self.by_word[word]]
-
-    def restricted(self, words: Iterable[str]) -> "Lexicon":
-        """The entries of ``words`` only, sorted by word."""
-        return Lexicon([entry for word in sorted(set(words)) for entry in self.by_word.get(word, ())])
 
     def position_dependent(self) -> "Lexicon":
         """The same words with phones marked by their place in the word: _B, _I, _E, or _S for a single one."""

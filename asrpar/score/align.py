@@ -62,13 +62,8 @@ def count(pairs: Sequence[tuple[str, str]]) -> Counts:
     return Counts(ins, dele, sub, len(pairs) - ins)
 
 
-def character_counts(ref: Sequence[str], hyp: Sequence[str]) -> Counts:
-    """Least number of character edits. Blanks between words do not count, as in sclite's and Kaldi's rates."""
-    return count(align_characters(ref, hyp))
-
-
 def align_characters(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of characters of an alignment with the least number of edits."""
+    """Pairs of characters of an alignment with the least number of edits; spaces count as nothing, as for Kaldi."""
     return kaldialign.align(list("".join(ref)), list("".join(hyp)), GAP)
 
 

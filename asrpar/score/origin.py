@@ -1,17 +1,17 @@
 """Whether results are those of the model that lies beside them."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from asrpar.errors import DataError
+from asrpar.files.checksums import file_digest
 
 
 def origin(model: Path, exp: Path) -> dict[str, str]:
     """What to note about the model that an experiment is decoded with; without its place if that is elsewhere."""
     model, exp = model.resolve(), exp.resolve()
     place = {"model_file": str(model.relative_to(exp))} if model.is_relative_to(exp) else {}
-    return place | {"model_sha256": _digest(model)}
+    return place | {"model_sha256": file_digest(model)}
 
 
 def check_origin(exp: Path, facts: dict[str, Any], folder: Path) -> None:
@@ -23,11 +23,5 @@ def check_origin(exp: Path, facts: dict[str, Any], folder: Path) -> None:
         folder: of its results.
     """
     model = exp / facts.get("model_file", "")
-    if model.is_file() and _digest(model) != facts.get("model_sha256"):
+    if model.is_file() and file_digest(model) != facts.get("model_sha256"):
         raise DataError(f"{folder} has the words of an earlier {model.name}: decode again (asrpar decode, stage 7)")
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

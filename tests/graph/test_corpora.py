@@ -162,5 +162,5 @@ def test_mini_librispeech_with_cmudict(tmp_path):
     make_graph(GraphConfig(), tmp_path / "lang", tmp_path / "graph")
     lang = Lang.load(tmp_path / "lang")
     assert lang.num_tokens == 41  # 39 phones, the unit of <UNK>, the blank
-    assert all(lang.encodable(text) for text in texts)
+    assert all(lang.encode_variants(text) for text in texts)
     assert (tmp_path / "graph/HLG.pt").stat().st_size > 1_000_000

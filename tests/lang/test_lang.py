@@ -53,9 +53,9 @@ def test_variants_are_all_pronunciations_with_the_first_ones_first(make):
 def test_targets_outside_the_vocabulary(make):
     # All units of A are in use, so a dev transcript with it has targets; DOG has a unit of its own.
     lang = make(["THE CAT X ZEBRA"])
-    assert lang.encodable("A") and lang.encode("A") == [lang.token_id("AH")]
+    assert lang.encode_variants("A") and lang.encode("A") == [lang.token_id("AH")]
     assert "A" not in lang.words
-    assert not lang.encodable("DOG")
+    assert not lang.encode_variants("DOG")
 
 
 def test_a_folder_of_before_says_what_to_do(make, tmp_path):

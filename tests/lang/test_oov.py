@@ -31,7 +31,7 @@ def test_oov_unk(make, tmp_path):
 
 def test_oov_skip(make, tmp_path):
     lang = make(["THE BIRD", "THE CAT"], oov__policy="skip")
-    assert not lang.encodable("THE BIRD") and lang.encodable("THE CAT")
+    assert not lang.encode_variants("THE BIRD") and lang.encode_variants("THE CAT")
     assert sorted(read_arpa(tmp_path / "lang/lm.arpa").words) == ["CAT", "THE"]
 
 
@@ -39,6 +39,6 @@ def test_oov_spell(make):
     lang = make(["THE AX", "THE CAT"], oov__policy="spell")
     assert [lang.tokens[i] for i in lang.encode("AX")] == ["AH", "EH", "K", "S"]
     assert "AX" in lang.words
-    assert lang.encodable("XAX") and not lang.encodable("BIRD")
+    assert lang.encode_variants("XAX") and not lang.encode_variants("BIRD")
     with pytest.raises(DataError, match="lacks letters of BIRD"):
         make(["THE BIRD"], oov__policy="spell")

@@ -16,7 +16,7 @@ def test_characters(make):
     assert [lang.tokens[i] for i in ids] == list("▁ACT▁THE")
     assert lang.decode_tokens(ids) == ["ACT", "THE"]
     assert lang.encode("TEACH")  # any word of these letters
-    assert not lang.encodable("DOG")
+    assert not lang.encode_variants("DOG")
 
 
 def test_characters_of_reserved_units(make):
@@ -41,7 +41,7 @@ def test_sentencepiece(make, tmp_path, kind):
     assert [t for w in ("THE", "DOG") for t in lang.lexicon.first(w)] == [
         lang.tokens[i] for i in lang.encode("THE DOG")
     ]
-    assert not lang.encodable("QUIZ")
+    assert not lang.encode_variants("QUIZ")
     first = (tmp_path / "lang/sentencepiece.model").read_bytes()
     make(texts, **settings)
     assert (tmp_path / "lang/sentencepiece.model").read_bytes() == first
@@ -120,4 +120,4 @@ def test_other_units_leave_nothing_of_the_last_ones(make, tmp_path):
     # Nor does a folder of before there were digests.
     make(["THE CAT X ZEBRA"])
     (tmp_path / "lang/files.sha256").unlink()
-    assert not make(["A CAT DOG THE X ZEBRA"]).encodable("BIRD") and files() == common
+    assert not make(["A CAT DOG THE X ZEBRA"]).encode_variants("BIRD") and files() == common

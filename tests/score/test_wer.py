@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrpar.errors import DataError, MissingInputError
-from asrpar.score.align import GAP, Counts, align, character_counts, count
+from asrpar.score.align import GAP, Counts, align, align_characters, count
 from asrpar.score.alternatives import parse
 from asrpar.score.trn import read_transcripts, read_utt2spk
 from asrpar.score.wer import differs_in_case, pick_measure, score
@@ -39,8 +39,8 @@ def test_counts():
     assert math.isnan(Counts().rate)
 
 
-def test_blanks_are_no_characters():
-    assert character_counts(["AB", "C"], ["A", "BD"]) == Counts(sub=1, ref=3)
+def test_spaces_are_no_characters():
+    assert count(align_characters(["AB", "C"], ["A", "BD"])) == Counts(sub=1, ref=3)
 
 
 def test_measures_of_text_without_blanks():
