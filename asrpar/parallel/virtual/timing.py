@@ -14,7 +14,7 @@ import torch
 from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.look import Look
-from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy, settings_class
+from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy
 from asrpar.parallel.trace import Count
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
@@ -114,20 +114,13 @@ def simulate_timing(
         ConfigError: settings that do not fit, or a cluster that is too small.
     """
     wall = time.perf_counter()
-    for name, value in {"learners": learners, "batch_frames": batch_frames, "parameters": parameters}.items():
-        if not value > 0:
-            raise ConfigError(f"{name} is {value}: it must be above 0")
-    if steps < 1:
-        raise ConfigError(f"steps is {steps}: it must be at least 1")
+    _check_positive(learners=learners, batch_frames=batch_frames, parameters=parameters, steps=steps)
     cluster.check_size(learners)
     if settings is None or isinstance(settings, Mapping):
-        settings = settings_class(strategy)(**(settings or {}))
+        settings = STRATEGIES.settings(strategy, {strategy: dict(settings or {})})
     workers = STRATEGIES.load(strategy).workers(settings, learners)
-    steps += -steps % max(1, getattr(settings, "sync_steps", 1))
-    # Until the last block's sum has arrived.
-    steps += getattr(settings, "overlap_steps", 0)
-    elements = max(ELEMENTS, SHARD * learners if hasattr(settings, "server") else 0)
-    elements += -elements % PIECES
+    steps = _whole_blocks(settings, steps)
+    elements = _elements(settings, learners)
     scale = parameters / elements * bytes_per_parameter / torch.get_default_dtype().itemsize
     if getattr(settings, "bucket_mb", 0):
         settings = dataclasses.replace(settings, bucket_mb=settings.bucket_mb / scale)
@@ -162,6 +155,24 @@ def simulate_timing(
     found["speedup"] = found["frames_per_second"] / single
     found["efficiency"] = found["speedup"] / learners
     return asked | found | {"wall_seconds": time.perf_counter() - wall}
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ConfigError(f"{name} is {value}: it must be above 0")
+
+
+def _whole_blocks(settings: Any, steps: int) -> int:
+    """``steps``, rounded up to whole blocks, and those until the last block's sum has arrived."""
+    steps += -steps % max(1, getattr(settings, "sync_steps", 1))
+    return steps + getattr(settings, "overlap_steps", 0)
+
+
+def _elements(settings: Any, learners: int) -> int:
+    """Length of the vectors that stand for the real ones; each learner may hold a shard of them."""
+    elements = max(ELEMENTS, SHARD * learners if hasattr(settings, "server") else 0)
+    return elements + -elements % PIECES
 
 
 def _drive(algorithm: Strategy, comm: Comm, race: Race, frames: float, steps: int) -> int:

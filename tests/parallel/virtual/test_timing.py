@@ -163,6 +163,8 @@ def test_a_smaller_type_on_the_wire():
         ({"batch_frames": 0}, "batch_frames is 0"),
         ({"parameters": -1}, "parameters is -1"),
         ({"strategy": "sgdd"}, "strategy 'sgdd' is unknown"),
+        ({"strategy": "bmuf", "settings": {"sync_step": 4}}, r"did you mean .strategies\.bmuf\.sync_steps"),
+        ({"strategy": "bmuf", "settings": {"sync_steps": 0}}, r"strategies\.bmuf\.sync_steps is 0"),
     ],
 )
 def test_mistakes(change, said):
