@@ -30,8 +30,8 @@ from asrpar.files.replacing import replacing_text
     type=click.Choice(["auto", "wer", "cer", "mer"]),
     default="auto",
     show_default=True,
-    help="Errors of words, of characters (blanks left out), or, for text of two kinds, of single characters of Chinese "
-    "and the like and whole words of other scripts; auto: cer for scripts without blanks between words, else wer.",
+    help="Errors of words, of characters (spaces left out), or, for text of two kinds, of single characters of Chinese "
+    "and the like and whole words of other scripts; auto: cer for scripts without spaces between words, else wer.",
 )
 @click.option(
     "--optional-words",

@@ -27,7 +27,7 @@ def reference_of(unit: str, lang: Path | None) -> Callable[[str], str]:
 
 
 def count_errors(words: Mapping[str, Sequence[str]], references: Mapping[str, str]) -> dict[str, float]:
-    """Errors of the words of each utterance; of characters where text has no blanks.
+    """Errors of the words of each utterance; of characters where text has no spaces.
 
     Raises:
         DataError: no reference has a word.

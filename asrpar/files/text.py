@@ -79,7 +79,7 @@ def read_text(path: str | Path, missing: str = "") -> str:
 
 
 def text_lines(path: str | Path, missing: str = "") -> list[tuple[int, str]]:
-    """(line number from 1, line without its end) of the lines that are not blank. Raises as `read_text` does."""
+    """(line number from 1, line without its end) of the lines that hold something. Raises as `read_text` does."""
     # Not splitlines(), which would part lines at characters that belong to words as well.
     return [(n, line) for n, line in enumerate(read_text(path, missing).split("\n"), 1) if line.strip()]
 

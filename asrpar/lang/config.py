@@ -105,8 +105,8 @@ class LangConfig:
     Attributes:
         units: what the model tells apart.
         unit_settings: settings of kinds of units by name, such as ``{phones: {lexicon: lexicon.txt}}``.
-        split: what a word is. blanks: what stands between blanks. characters: each character of Chinese, Japanese, Thai
-            and other scripts without blanks is one, too (see `asrpar.lang.unspaced`). auto: characters where units have
+        split: what a word is. blanks: what stands between spaces. characters: each character of Chinese, Japanese, Thai
+            and other scripts without spaces is one, too (see `asrpar.lang.unspaced`). auto: characters where units have
             no lexicon and most of the training text is of such a script; lang.yaml has what was chosen.
     """
 

@@ -149,7 +149,7 @@ def _rows(path: str | Path, comments: bool) -> list[Row]:
         tabs = len(columns) > 1 and columns[:-1] == fields[: len(columns) - 1]
         rows.append(Row(number, fields[0], fields[1:], tabs))
         if len(columns) == 2 and len(columns[0].split()) > 1:
-            raise DataError(f"{path}:{number}: the word '{columns[0]}' has a blank in it, and words must have none")
+            raise DataError(f"{path}:{number}: the word '{columns[0]}' has a space in it, and words must have none")
     return rows
 
 

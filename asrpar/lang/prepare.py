@@ -102,7 +102,7 @@ def _settled(config: LangConfig, transcripts: list[str]) -> LangConfig:
         return config
     characters = not UNITS.load(config.units).has_lexicon and mostly_unspaced(transcripts)
     if characters:
-        LOG.info("most of the text is written without blanks: each of its characters is a word (split: characters)")
+        LOG.info("most of the text is written without spaces: each of its characters is a word (split: characters)")
     return replace(config, split="characters" if characters else "blanks")
 
 

@@ -21,7 +21,7 @@ def map_case(text: str, case: str) -> str:
 
 
 def split_words(text: str, split: str) -> list[str]:
-    """The words of a text, composed; ``split`` is 'characters' for languages without blanks, else 'blanks'."""
+    """The words of a text, composed; ``split`` is 'characters' for languages without spaces, else 'blanks'."""
     return split_characters(nfc(text)) if split == "characters" else nfc(text).split()
 
 

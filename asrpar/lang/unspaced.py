@@ -1,4 +1,4 @@
-"""Text of languages that are written without blanks between words: Chinese, Japanese, Thai and others.
+"""Text of languages that are written without spaces between words: Chinese, Japanese, Thai and others.
 
 What such text has instead of words is its characters, as icefall and WeNet take Mandarin: each character of such a
 script is a word by itself, and words of other scripts stay whole (``A 楼`` of ``A楼``).
@@ -32,7 +32,7 @@ def split_characters(text: str) -> list[str]:
 
 
 def join_words(words: Iterable[str]) -> str:
-    """A line of text: words with blanks between them, but for characters that need none."""
+    """A line of text: words with spaces between them, but for characters that need none."""
     line, space = "", False
     for word in words:
         spaced = not is_character(word)
@@ -42,7 +42,7 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def mostly_unspaced(texts: Iterable[str]) -> bool:
-    """Whether more than half of all characters, blanks left out, are of such a script."""
+    """Whether more than half of all characters, spaces left out, are of such a script."""
     inside = total = 0
     for text in texts:
         total += len("".join(text.split()))

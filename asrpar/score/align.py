@@ -8,7 +8,7 @@ import kaldialign
 from asrpar.numbers import ratio
 from asrpar.score.alternatives import Network, align_networks, as_network
 
-# Stands for "no word" in an alignment; no word of a transcript, which has no blanks inside.
+# Stands for "no word" in an alignment; no word of a transcript, which has no spaces inside.
 GAP = "*** "
 # sclite's weights: three for an insertion or a deletion, four for a substitution.
 _INDEL, _SUB = 3, 4

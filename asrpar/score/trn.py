@@ -69,7 +69,7 @@ def read_transcripts(
 def _split_id(line: str, apart: bool) -> tuple[str, str] | None:
     """The words and the id of a line ``WORDS (utt-id)``, None if there is no id; ``apart``: a space has to part them.
 
-    The id may have brackets of its own in pairs, as in utt(1), but no blanks.
+    The id may have brackets of its own in pairs, as in utt(1), but no spaces.
     """
     line = line.rstrip()
     depth = 0

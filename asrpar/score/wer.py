@@ -85,8 +85,8 @@ def score(
     An utterance without a hypothesis counts as deletions and is listed in ``missing``. Words are compared as they are,
     case included.
 
-    Measures: wer (words), cer (characters, blanks left out), and mer for text of two kinds (each character of Chinese
-    and other scripts without blanks, and the words of others).
+    Measures: wer (words), cer (characters, spaces left out), and mer for text of two kinds (each character of Chinese
+    and other scripts without spaces, and the words of others).
 
     Args:
         references: words of each utterance, or alternatives, of which the best fitting ones count.
@@ -142,7 +142,7 @@ def utterance_counts(ref: Words, hyp: Words, measure: str) -> Counts:
 
 
 def pick_measure(references: Iterable[Words]) -> str:
-    """``cer`` for references that are mostly of scripts without blanks between words, else ``wer``."""
+    """``cer`` for references that are mostly of scripts without spaces between words, else ``wer``."""
     texts = (" ".join(r.words) if isinstance(r, Network) else " ".join(r) for r in references)
     return "cer" if mostly_unspaced(texts) else "wer"
 

@@ -11,7 +11,7 @@ EXPERIMENT = "ssgd_n2_seed0"
 
 @pytest.fixture(scope="module")
 def exp_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("mini recipe")  # with a blank: paths must be quoted everywhere
+    return tmp_path_factory.mktemp("mini recipe")  # with a space: paths must be quoted everywhere
 
 
 @pytest.fixture(scope="module")

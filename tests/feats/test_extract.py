@@ -121,7 +121,7 @@ def test_normalisation_is_applied_on_load(feats: Path, manifests: Path, tmp_path
 def test_every_storage_loads_in_lhotse_and_in_batches(feats: Path, manifests: Path, tmp_path: Path, storage: str):
     if storage == "lilcom_chunky":
         pytest.importorskip("lilcom")
-    folder = tmp_path / "with blank, and comma"
+    folder = tmp_path / "with space, and comma"
     config = FeatureConfig(fbank=SMALL, storage=storage, speeds=[1.0], normalize="none")
     extract_features(config, manifests, folder, SPLITS)
     expected = {c.id: c.load_features() for c in CutSet.from_file(feats / "cuts_train.jsonl.gz")}

@@ -87,7 +87,7 @@ def test_numbers_of_no_format_never_become_units(tmp_path, text, format):
         ),
         ("# words\nA AH\n", "auto", r":1: a comment\? They begin with ';;;'"),
         (";;; words\nA AH\n", "lexicon", r":1: a comment\?"),
-        ("NEW YORK\tN UW Y AO R K\n", "auto", r":1: the word 'NEW YORK' has a blank in it"),
+        ("NEW YORK\tN UW Y AO R K\n", "auto", r":1: the word 'NEW YORK' has a space in it"),
         ("A 0.5 1 AH\nB 1 2 B\n", "auto", r":1: 2 numbers follow the word 'A', as in all lines: this is no format"),
         ("A 95% AH\nB 90% B\n", "auto", r":1: '95%' .* is a number, not a unit; probabilities are written as 0\.95"),
         ("A 0,95 AH\n", "lexicon", r":1: '0,95' .* is a number"),

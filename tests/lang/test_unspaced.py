@@ -1,4 +1,4 @@
-"""Languages without blanks between words: units, vocabulary and graph are of characters, from text as it is."""
+"""Languages without spaces between words: units, vocabulary and graph are of characters, from text as it is."""
 
 import os
 from pathlib import Path

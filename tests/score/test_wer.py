@@ -43,7 +43,7 @@ def test_spaces_are_no_characters():
     assert count(align_characters(["AB", "C"], ["A", "BD"])) == Counts(sub=1, ref=3)
 
 
-def test_measures_of_text_without_blanks():
+def test_measures_of_text_without_spaces():
     refs, hyps = (
         {"a": ["设定二十九度"], "b": ["去A楼"]},
         {"a": ["设", "定", "二", "九", "度"], "b": ["去", "B", "楼", "了"]},
@@ -137,7 +137,7 @@ def test_bad_transcripts(tmp_path, text, message):
 
 
 def test_the_id_is_the_last_thing_in_brackets(tmp_path):
-    """sclite wants no blank before it, and takes blanks inside."""
+    """sclite wants no space before it, and takes spaces inside."""
     (tmp_path / "t.trn").write_text("A B(u-1)\nA (NOISE)(u-2 )\nA (x((1)))\n")
     assert read_transcripts(tmp_path / "t.trn") == {"u-1": ["A", "B"], "u-2": ["A", "(NOISE)"], "x((1))": ["A"]}
 

@@ -92,7 +92,7 @@ def given(rows: Sequence[Sequence[float]], size: int) -> Tensor:
 
 
 def read_matrix(path: str | Path) -> list[list[float]]:
-    """Rows from a text file: a line for each, numbers apart by blanks or commas."""
+    """Rows from a text file: a line for each, numbers apart by spaces or commas."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
         return [[float(x) for x in line.replace(",", " ").split()] for line in lines if line.strip()]

@@ -193,7 +193,7 @@ CHANGES = {
     "too long a transcript": (put_supervision(2, text="YES" * 22), f"{SUP}:2", "66 characters in 1.00 s"),
     "two channels": (put_supervision(2, channel=[0, 1]), f"{SUP}:2", "is on the channels [0, 1]: choose one"),
     "no such channel": (put_supervision(2, channel=1), f"{SUP}:2", "is on channel 1, its recording has [0]"),
-    "double blank": (put_supervision(2, text="YES  NO"), f"{SUP}:2", "not separated by single spaces"),
+    "double space": (put_supervision(2, text="YES  NO"), f"{SUP}:2", "not separated by single spaces"),
     "invisible characters": (put_supervision(2, text="YES\u200b NO"), f"{SUP}:2", "has invisible characters"),
 }
 DAMAGE = {
