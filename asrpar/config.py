@@ -154,7 +154,7 @@ def _merge(schema: type[T], sources: Sequence[tuple[str, Any]], name: str, prefi
         _check_keys(at, schema, source, prefix)
         try:
             config = OmegaConf.merge(config, source)
-        except OmegaConfBaseException as e:
+        except (OmegaConfBaseException, TypeError) as e:  # TypeError: a list in place of a mapping, deep inside
             raise ConfigError(f"{at}{prefix}{getattr(e, 'full_key', '') or ''}: {_first_line(e)}") from e
     try:
         return OmegaConf.to_object(config)  # type: ignore[return-value]
@@ -176,6 +176,7 @@ def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
         if family and hasattr(value, "keys"):
             raise ConfigError(f"{at}{prefix}{key} is a name: settings of it go into {prefix}{family.plural}.NAME")
         if not dataclasses.is_dataclass(sub):
+            _check_shape(f"{at}{prefix}{key}", get_origin(sub) or sub, value)
             _check_blocks(at, _section(schema, key), value, f"{prefix}{key}.")
             continue
         if not hasattr(value, "keys"):
@@ -184,14 +185,33 @@ def _check_keys(at: str, schema: Any, source: Any, prefix: str = "") -> None:
         _check_keys(at, sub, value, f"{prefix}{key}.")
 
 
+def _check_shape(where: str, kind: Any, value: Any) -> None:
+    """Raise `ConfigError` for a list in place of a mapping and the like; what is of the right shape has a type, too."""
+    from omegaconf import ListConfig
+    from omegaconf.base import Node
+
+    shapes = {dict: "'key: value' lines", list: "a list"}
+    given = dict if hasattr(value, "keys") else list if isinstance(value, ListConfig) else None
+    interpolated = isinstance(value, Node) and value._is_interpolation()
+    if kind is not Any and shapes.get(kind) != shapes.get(given) and not interpolated:
+        raise ConfigError(f"{where} must be {shapes.get(kind, 'one value')}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    found = getattr(value, "_value", lambda: value)()  # of a node
+    return "null" if found is None else repr(found)
+
+
 def _check_blocks(at: str, family: Any, blocks: Any, prefix: str) -> None:
-    """Names and keys of the choices of a family, if it is one; what is no mapping is refused when all is read."""
+    """Names and keys of the choices of a family, if it is one."""
     if family is None or not hasattr(blocks, "keys"):
         return
     for name in blocks:
         if name not in family:
             raise unknown(f"{at}{family.key}", str(name), family)
         block = blocks._get_node(name)
+        if _shown(block) != "null":  # a name without settings is the defaults
+            _check_shape(f"{at}{prefix}{name}", dict, block)
         if hasattr(block, "keys"):
             _check_keys(at, family.settings_class(name), block, f"{prefix}{name}.")
 

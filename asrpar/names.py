@@ -10,9 +10,10 @@ FEW = 8
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like ``name``, or None if none is like it."""
-    near = get_close_matches(str(name), [str(k) for k in known], n=1)
-    return near[0] if near else None
+    """The known name that is most like ``name``, in whatever case, or None if none is like it."""
+    folded = {str(k).casefold(): str(k) for k in known}
+    near = get_close_matches(str(name).casefold(), folded, n=1)
+    return folded[near[0]] if near else None
 
 
 def hint(name: str, known: Iterable[str], prefix: str = "") -> str:

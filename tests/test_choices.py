@@ -75,6 +75,7 @@ def test_class_and_settings(cars):
     ("name", "blocks", "message"),
     [
         ("fats", {}, r"car 'fats' is unknown; did you mean 'fast'\?"),
+        ("FAST", {}, r"car 'FAST' is unknown; did you mean 'fast'\?"),
         ("xyz", {}, r"car 'xyz' is unknown; known: fast, slow"),
         ("fast", {"fsat": {}}, r"car 'fsat' is unknown; did you mean 'fast'\?"),
         ("fast", {"fast": {"sped": 1}}, r"key 'cars\.fast\.sped' is unknown; did you mean 'cars\.fast\.speed'\?"),
@@ -109,6 +110,41 @@ def test_a_configuration_chooses_and_is_checked_where_it_is_loaded(cars, tmp_pat
         load_config(Config, None, ["cars.fats.speed=1"])
     with pytest.raises(ConfigError, match=r"cars\.fast\.speed is -1\.0"):
         load_config(Config, None, ["cars.fast.speed=-1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cars: fast", r"cars must be 'key: value' lines, not 'fast'"),
+        ("cars:", r"cars must be 'key: value' lines, not null"),
+        ("cars: [fast]", r"cars must be 'key: value' lines, not \['fast'\]"),
+        ("cars: {fast: [speed]}", r"cars\.fast must be 'key: value' lines, not \['speed'\]"),
+        ("cars: {fast: {speed: [1]}}", r"cars\.fast\.speed must be one value, not \[1\]"),
+        ("cars: {fast: {speed: {a: 1}}}", r"cars\.fast\.speed must be one value, not \{'a': 1\}"),
+        ("car: [fast]", r"car must be one value, not \['fast'\]"),
+        ("wheels: {a: 1}", r"wheels must be a list, not \{'a': 1\}"),
+        ("wheels: 4", r"wheels must be a list, not 4"),
+        ("rows: {a: [1]}\n", r"Cannot merge incompatible container types"),
+        ("cars: ${none}", r"Interpolation key 'none' not found"),
+    ],
+)
+def test_lists_and_lines_in_each_others_place(cars, tmp_path, text, message):
+    family = cars
+
+    @dataclass
+    class Config:
+        car: str = field(default="fast", metadata=family.chosen)
+        cars: dict[str, Any] = field(default_factory=dict)
+        wheels: list[int] = field(default_factory=list)
+        rows: dict[str, Any] = field(default_factory=lambda: {"a": {"b": 1}})
+
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"c\.yaml: .*{message}") as e:
+        load_config(Config, path)
+    assert "\n" not in str(e.value)
+    path.write_text("cars: {fast: }")  # a name without settings
+    assert load_config(Config, path).cars == {"fast": None}
 
 
 def test_listing_strategies_is_light():

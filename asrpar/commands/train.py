@@ -21,7 +21,8 @@ def _list(context: click.Context, option: click.Parameter, kind: str | None) -> 
 
     found = {word: family for _, _, family in families(TrainConfig()) for word in (family.plural, family.key)}
     if kind not in found:
-        raise unknown("kind", kind, [family.plural for family in dict.fromkeys(found.values())])
+        kinds = [family.plural for family in dict.fromkeys(found.values())]
+        raise unknown("kind", kind, kinds, more="asrpar help settings has those of other commands")
     click.echo("\n".join(f"{name:16} {found[kind].help(name)}" for name in found[kind]))
     context.exit()
 

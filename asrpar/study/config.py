@@ -15,7 +15,7 @@ class BaseConfig:
 
     Attributes:
         config: training settings in YAML, later files override earlier ones; relative to the study's file.
-        set: single settings such as ``model.channels: 128``, which override the files.
+        set: single settings such as ``models.tdnn.channels: 128``, which override the files.
     """
 
     config: list[str] = field(default_factory=list)

@@ -40,7 +40,9 @@ class Loss(Objective[np.ndarray]):
 
     def __init__(self, settings: Settings, sources: Sources) -> None:
         if sources.labels is None:
-            raise ConfigError("loss is frame_ce, which needs labels of frames: this training has none, use loss=ctc")
+            raise ConfigError(
+                "loss is frame_ce, which needs labels of frames from an alignment: this training has none, use loss=ctc"
+            )
         self.delay, self.subsampling = settings.label_delay, sources.subsampling
         self.labels, self.num_classes = sources.labels.labels, sources.labels.num_classes
 

@@ -26,9 +26,7 @@ def load_cluster(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Clu
     if name in presets():
         path = FOLDER / f"{name}.yaml"
     elif not path.is_file():
-        raise unknown(
-            "cluster", name, presets(), more=f"or the name of a YAML file; presets are {', '.join(presets())}"
-        )
+        raise unknown("cluster", name, presets(), more="or the name of a YAML file")
     try:
         return load_config(Cluster, path, overrides)
     except ConfigError as e:
