@@ -38,12 +38,12 @@ def import_kaldi_dir(folder: str | Path, output: str | Path, split: str, limits:
     folder, output = Path(folder), Path(output)
     if not folder.is_dir():
         raise DataError(f"no Kaldi data folder {folder}")
-    checked = check_kaldi_dir(folder, limits)
-    checked.found.refuse(more=f"; asrpar validate-data {folder} tells all")
-    for problem in grouped(sort_problems(checked.found.problems), most=1):
-        log.warning("%s:%d: %s", problem.file, problem.line, problem.message)
-    data = checked.tables.content()
     with alone(output, f".{split}.lock"):
+        checked = check_kaldi_dir(folder, limits)
+        checked.found.refuse(more=f"; asrpar validate-data {folder} tells all")
+        for problem in grouped(sort_problems(checked.found.problems), most=1):
+            log.warning("%s:%d: %s", problem.file, problem.line, problem.message)
+        data = checked.tables.content()
         work_dir = output.absolute() / "audio" / split
         made = import_split(data, work_dir, limits.allow_pipes, str(folder / "wav.scp"), checked.audio)
         write_manifests(output, {split: made})
