@@ -252,6 +252,19 @@ ERRORS = {
         "no such file: x.ark",
     ),
     "damaged features": (0, lambda d: damaged_features(d), "feats.scp:2", "features of 'ann-2' at"),
+    "link to no features": (
+        0,
+        lambda d: (d / "feats.scp").symlink_to("elsewhere/feats.scp"),
+        "feats.scp:0",
+        "is no file, or a link to none",
+    ),
+    "folder as segments": (0, lambda d: (d / "segments").mkdir(), "segments:0", "is no file, or a link to none"),
+    "link to no segments": (
+        1,
+        lambda d: ((d / "segments").unlink(), (d / "segments").symlink_to("no")),
+        "segments:0",
+        "is no file, or a link to none",
+    ),
     "unknown speaker": (
         0,
         lambda d: (d / "spk2gender").write_text("ann f\ncat f\n"),

@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 from asrpar.corpus.checks.report import Limits
-from asrpar.corpus.kaldi.ark import read_matrix, read_scp
+from asrpar.corpus.kaldi.ark import read_matrix, scp_entries
 from asrpar.corpus.kaldi.tables import Table
 from asrpar.corpus.problems import Problems
 from asrpar.errors import DataError
@@ -19,12 +19,12 @@ def check_feats(problems: Problems, scp: Path, rows: Table, limits: Limits) -> N
 
     Args:
         problems: takes what is wrong.
-        scp: the table, which is well-formed.
-        rows: what it holds.
+        scp: the table's file.
+        rows: its lines that are well-formed.
         limits: with ``read_audio`` all numbers are read; otherwise those of `READ` matrices, evenly chosen.
     """
     try:
-        entries = read_scp(scp)
+        entries = scp_entries(scp, rows)
     except DataError as e:
         problems.error(scp, f"cannot be used: {e}")
         return

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from kaldiio import matio
 
-from asrpar.corpus.kaldi.tables import check_key, read_table
+from asrpar.corpus.kaldi.tables import Table, check_key, read_table
 from asrpar.corpus.matrices import damage
 from asrpar.corpus.problems import Problems
 from asrpar.errors import DataError
@@ -173,6 +173,11 @@ def read_scp(path: str | Path) -> dict[str, tuple[str, int]]:
     problems = Problems(str(path.parent))
     rows = read_table(problems, path, "utterance archive:offset", ordered=False)
     problems.refuse()
+    return scp_entries(path, rows)
+
+
+def scp_entries(path: Path, rows: Table) -> dict[str, tuple[str, int]]:
+    """What `read_scp` gives, of a table that has been read: ``rows`` of the file ``path``."""
     entries: dict[str, tuple[str, int]] = {}
     there: set[str] = set()
     for key, row in rows.items():

@@ -6,6 +6,7 @@ are named where they are made. Nothing here opens audio or archives: see `asrpar
 """
 
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,9 +127,15 @@ def read_kaldi_dir(folder: Path, problems: Problems) -> KaldiTables:
         if not (folder / name).is_file():
             how = " (utils/utt2spk_to_spk2utt.pl makes it)" if name == "spk2utt" else ""
             problems.unreadable(folder / name, f"is missing{how}")
-    tables = {
-        name: read_table(problems, folder / name, *form) for name, form in _FORMS.items() if (folder / name).is_file()
-    }
+    tables: dict[str, Table] = {}
+    for name, form in _FORMS.items():
+        path = folder / name
+        if path.is_file():
+            tables[name] = read_table(problems, path, *form)
+        elif name not in REQUIRED and os.path.lexists(path):
+            # Without it the folder would be another one.
+            problems.unreadable(path, "is no file, or a link to none: mend it, or remove it")
+            tables[name] = {}
     data = KaldiTables(folder, tables, {})
     _check_speakers(problems, data)
     for utt, row in data["segments"].items():

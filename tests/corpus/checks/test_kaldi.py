@@ -10,6 +10,7 @@ from kaldi_cases import ERRORS, WARNINGS, make_kaldi
 
 from asrpar.corpus.checks.folders import check_paths
 from asrpar.corpus.checks.report import Limits
+from asrpar.corpus.kaldi.ark import write_matrices
 from asrpar.errors import DataError
 
 
@@ -199,3 +200,20 @@ def test_command_with_the_wrong_kind(tmp_path):
         timeout=60,
     )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "holds no manifests" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: raw.replace(b"\n", b"\r\n"),
+        lambda raw: raw.replace(b"ann-2 ", b"\nann-2 "),
+        lambda raw: raw.replace(b"ann-2", b"ann-\xff"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_features_is_told_once(tmp_path: Path, spoil) -> None:
+    folder = make_kaldi(tmp_path / "train")
+    write_matrices(folder / "feats.ark", [(i, np.ones((9, 3), np.float32)) for i in ("ann-1", "ann-2", "bob-1")])
+    (folder / "feats.scp").write_bytes(spoil((folder / "feats.scp").read_bytes()))
+    (problem,) = validate_kaldi_dir(folder)
+    assert Path(problem.file).name == "feats.scp" and problem.line
