@@ -62,7 +62,6 @@ class FlatLearner(Learner):
 
     @timed("compute")
     def gradient(self, batch: Any | None) -> float:
-        """Fill ``grad`` with the gradient summed over the frames of ``batch``; return the frames."""
         return self.compute(batch)
 
     def compute(self, batch: Any | None) -> float:
@@ -109,7 +108,6 @@ class FlatLearner(Learner):
             raise TrainingError(f"{self.nonfinite} gradients were not finite (max_nonfinite): {self.advice}")
 
     def reset_optimizer(self) -> None:
-        """Forget momenta; the next steps are as long as a first one."""
         reset_momenta(self.optimizer)
 
     def state_dict(self) -> dict[str, Any]:

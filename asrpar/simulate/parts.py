@@ -110,7 +110,6 @@ class VirtualParts(Parts):
             self.replays[rank].close()
 
     def facts(self) -> dict[str, Any]:
-        """Where and how it was simulated."""
         return {
             "virtual": True,
             "cluster": self.cluster.name,

@@ -64,7 +64,6 @@ class AcousticLearner(FlatLearner):
         return loss, used, output, out_lens
 
     def compute(self, batch: Batch | None) -> float:
-        """What `gradient` does."""
         self.grad.zero_()
         if batch is None or not batch.ids:
             return 0.0
@@ -95,11 +94,9 @@ class AcousticLearner(FlatLearner):
         return tally
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimizer and counters."""
         state = super().state_dict()
         return state | {"counters": [*state["counters"], self.loss_sum, self.loss_frames, self.left_out]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore in place, so that all views stay valid."""
         super().load_state_dict(state)
         self.loss_sum, self.loss_frames, self.left_out = state["counters"][2:]

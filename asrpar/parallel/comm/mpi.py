@@ -75,7 +75,6 @@ class MpiComm(Comm):
             self._background = self.mpi.Dup()
 
     def allreduce(self, x: Tensor) -> None:
-        """Replace ``x`` by its sum over all ranks."""
         self._check(x, _ADDED)
         host = self.staging.outgoing(x)
         with self.trace.span("allreduce", bytes=x.nbytes, sent=self._share(2 * x.nbytes)):
@@ -107,7 +106,6 @@ class MpiComm(Comm):
             self.staging.arrived(host, x)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
-        """Swap messages with ``peer``; both directions are in flight at once."""
         received = self.staging.incoming(incoming)
         with self.trace.span("exchange", peer=peer, bytes=outgoing.nbytes, sent=outgoing.nbytes):
             requests = [
@@ -132,7 +130,6 @@ class MpiComm(Comm):
         self.staging.arrived(received, incoming)
 
     def allgather_object(self, value: Any) -> list[Any]:
-        """Small Python objects of all ranks, by rank."""
         with self.trace.span("allgather_object"):
             return self.mpi.allgather(value)
 

@@ -59,7 +59,6 @@ class TorchComm(MpiComm):
         self.device, self.group, self.store = device, group, store
 
     def allreduce(self, x: Tensor) -> None:
-        """Replace ``x`` by its sum over all ranks."""
         if not self._ours(x):
             super().allreduce(x)
             return
@@ -86,7 +85,6 @@ class TorchComm(MpiComm):
             self._settle()
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
-        """Swap messages with ``peer``; both directions are in flight at once."""
         if not self._ours(outgoing):
             super().exchange(outgoing, incoming, peer)
             return

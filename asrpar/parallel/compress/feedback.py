@@ -107,7 +107,6 @@ class ErrorFeedback(Wire):
         return self.frames < self.warmup_frames
 
     def advance(self, frames: float) -> None:
-        """Count towards the end of the warm-up."""
         self.frames += frames
 
     def forget(self) -> None:

@@ -190,11 +190,9 @@ class Half(Wire):
         return self.packed.copy_(x)
 
     def buffer(self, x: Tensor) -> Tensor:
-        """A new tensor into which a packed vector like ``x`` can be received."""
         return x.new_empty(x.shape, dtype=self.type)
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """What `pack` packed, in the type of the weights; valid until the same memory is unpacked again."""
         place = packed.data_ptr()
         known = self.unpacked.get(place)
         if known is None or known.shape != packed.shape:
@@ -212,7 +210,6 @@ class Half(Wire):
         return self.frames < self.warmup_frames
 
     def advance(self, frames: float) -> None:
-        """Count towards the end of the warm-up."""
         self.frames += frames
 
     def state_dict(self) -> dict[str, Any]:

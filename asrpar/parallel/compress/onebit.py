@@ -47,7 +47,6 @@ class Signs(Codec):
         self.block = block
 
     def most_bytes(self, x: Tensor) -> int:
-        """Of every message about vectors like ``x`` (n,)."""
         blocks = -(-x.numel() // self.block)
         return -(-blocks * (2 * x.element_size() + self.block // 8) // 8) * 8
 

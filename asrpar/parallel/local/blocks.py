@@ -163,7 +163,6 @@ class BlockStrategy(Strategy):
         return True
 
     def finish(self) -> None:
-        """End a block that has begun."""
         if self.due:
             self.outer_step(overlapped=True)
         self.end_block()
@@ -174,7 +173,6 @@ class BlockStrategy(Strategy):
         self.synchronised = True
 
     def state_dict(self) -> dict[str, Any]:
-        """With nothing on its way."""
         self.wait()
         return super().state_dict()
 

@@ -110,7 +110,6 @@ class Algorithm(Gossip):
             self.finite = self.mixer.finite
 
     def close(self) -> None:
-        """End the activity."""
         self.closing = True
         self.begun.set()
         self.activity.join()

@@ -60,7 +60,6 @@ class Algorithm(Strategy):
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:
-        """All ranks, or all but the server."""
         return learner_count(settings, size)
 
     def start(self) -> None:

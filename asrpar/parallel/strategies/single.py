@@ -31,7 +31,6 @@ class Algorithm(Strategy):
         super().__init__(settings, learner, comm, wire)
 
     def step(self, batch: Any | None) -> bool:
-        """One gradient, one update."""
         frames = self.learner.gradient(batch)
         if frames == 0:
             return False

@@ -173,11 +173,9 @@ class RecordingTrace(Trace):
             return track
 
     def span(self, name: str, **arguments: float) -> Span:
-        """Time what is done inside; ``arguments`` such as peer, bytes and staleness go with it."""
         return Span(self, name, arguments)
 
     def count(self, name: str, value: float) -> None:
-        """Record one value of a quantity, such as ``staleness``."""
         track = self.track()
         found = track.counts.get(name)
         if found is None:

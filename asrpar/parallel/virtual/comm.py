@@ -54,7 +54,6 @@ class VirtualComm(Comm):
         self._came = self._channels = 0
 
     def activity(self) -> str:
-        """The name of the activity that asks."""
         return self.scheduler.current().name
 
     def recording(self, events: int) -> RecordingTrace:
