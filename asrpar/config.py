@@ -123,6 +123,20 @@ def config_options(command: Callable) -> Callable:
     )(command)
 
 
+def choosing(overrides: Sequence[str], key: str, name: str | None) -> tuple[str, ...]:
+    """``overrides`` with what an option says that is the same as ``--set key=name``; None where it was not given.
+
+    Raises:
+        ConfigError: --set says something else.
+    """
+    if not name:
+        return tuple(overrides)
+    other = next((item for item in overrides if item.startswith(f"{key}=") and item != f"{key}={name}"), None)
+    if other is not None:
+        raise ConfigError(f"--{key} {name} and --set {other}: give one of them")
+    return (*overrides, f"{key}={name}")
+
+
 def _takes(schema: Any, key: str, kind: Any) -> bool:
     """Whether the setting ``a.b`` is of the type ``kind``: str is not ``str | None``, which may be set to null."""
     *sections, name = key.split(".")

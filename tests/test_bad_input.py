@@ -73,6 +73,11 @@ CASES = [
         lambda w: w.train(strategy="bmuf", strategies__bmuf__sync_step=3),
     ),
     Case("train-two-strategies", r"give one of them", lambda w: w.train("--strategy", "bmuf")),
+    Case(
+        "simulate-two-strategies",
+        r"--strategy bmuf and --set strategy=ssgd: give one of them",
+        lambda w: ["simulate", "--strategy", "bmuf", "--set", "strategy=ssgd"],
+    ),
     Case("train-large-seed", r"seed is \d+: it must be less than 2147483648", lambda w: w.train(seed=10**12)),
     Case("train-many-threads", r"threads is 100000, but this machine has \d+ cores", lambda w: w.train(threads=100000)),
     Case(
@@ -182,6 +187,11 @@ CASES = [
         "decode-pickle",
         r"final\.pt is cut short or damaged: train again",
         lambda w: w.decode(exp=empty(w.copy("exp") / "final.pt", PICKLE).parent),
+    ),
+    Case(
+        "decode-two-engines",
+        r"--engine greedy and --set engine=k2: give one of them",
+        lambda w: w.decode("--engine", "greedy", "--set", "engine=k2"),
     ),
     Case(
         "decode-unknown-engine",

@@ -5,10 +5,8 @@ from typing import Any
 
 import click
 
-from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError, MissingInputError
-from asrpar.files.lock import reading
-from asrpar.files.paths import require_file
+from asrpar.config import choosing, config_options, load_config
+from asrpar.errors import ConfigError
 
 
 @click.command("decode")
@@ -46,60 +44,21 @@ def command(
     Writes hyp.trn, ref.trn, times.ctm and decode.json for the dev set and each test set.
     """
     from asrpar.decode.config import DecodeConfig
-    from asrpar.decode.engines import engine_options
-    from asrpar.decode.sets import batches, check_sets, feature_settings
-    from asrpar.score.folders import check_suffix
+    from asrpar.decode.engines import jobs_of_engines
+    from asrpar.decode.sets import check_sets
+    from asrpar.score.folders import check_suffix, model_file
 
     check_suffix(suffix)
-    config = load_config(DecodeConfig, config_path, (*overrides, *engine_options(engine, jobs)))
+    config = load_config(DecodeConfig, config_path, (*choosing(overrides, "engine", engine), *jobs_of_engines(jobs)))
     sets = [name for name in (dev, *tests.split(",")) if name]
     if not sets:
         raise ConfigError("no set to decode: give --test or --dev")
-    if not Path(exp).is_dir():
-        raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
+    path = model_file(Path(exp), model)
     check_sets(Path(feats), sets)
-    checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
-    require_file(checkpoint, "asrpar train (stage 6)")
 
-    from asrpar.decode.acoustic import device_of
-    from asrpar.decode.decoder import check_num_classes, make_decoder
-    from asrpar.decode.match import check_features, check_units
-    from asrpar.decode.references import count_errors, reference_of
-    from asrpar.decode.run import Job, decode_sets
+    from asrpar.decode.experiment import Inputs, decode_experiment
     from asrpar.log import setup_logging
-    from asrpar.score.origin import origin
-    from asrpar.train.model_io import load_acoustic_model
 
     setup_logging(Path(exp) / "log" / "decode.log")
-    device = device_of(config.device)
-    module, facts = load_acoustic_model(checkpoint)
-    module.to(device)
-    folder = Path(graph) if graph else None
-    language = Path(lang) if lang else None
-    identity, settings = facts["identity"], feature_settings(Path(feats))
-    check_features(identity, checkpoint, Path(feats), settings)
-    mean_std = identity.mean_std if identity is not None else None
-    # 0.01 s is Lhotse's default, which a configuration may leave out.
-    shift = float(settings.fbank.get("frame_shift", 0.01))
-    seconds = shift * module.subsampling
-    with (
-        reading(feats),
-        make_decoder(config, folder, seconds, language, device, blank=facts["blank"]) as decoder,
-    ):
-        symbols = decoder.symbols
-        if "num_classes" in facts:
-            check_num_classes(facts["num_classes"], symbols.classes, symbols.where)
-        check_units(identity, checkpoint, symbols.classes, symbols.where)
-        job = Job(
-            Path(exp),
-            module,
-            device,
-            lambda name: batches(Path(feats), name, config.max_frames, facts["num_features"], mean_std),
-            reference_of(decoder.unit, language),
-            shift,
-            {"model": str(checkpoint), **origin(checkpoint, Path(exp)), "device": device},
-            folder,
-            Path(feats),
-            suffix,
-        )
-        decode_sets(job, decoder, config, dev or None, sets, count_errors)
+    given = Inputs(Path(exp), path, Path(feats), Path(graph) if graph else None, Path(lang) if lang else None)
+    decode_experiment(config, given, dev or None, sets, suffix)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from asrpar.config import config_options, load_config
+from asrpar.config import choosing, config_options, load_config
 
 
 @click.command("simulate")
@@ -65,9 +65,7 @@ def command(
             raise click.UsageError("--replay EXP takes --set exp=NEW and nothing else: the rest is as it was recorded")
         replay(recorded, Path(exp[0]))
         return
-    if strategy:
-        overrides = (*overrides, f"strategy={strategy}")
-    config = load_config(TrainConfig, config_path, overrides)
+    config = load_config(TrainConfig, config_path, choosing(overrides, "strategy", strategy))
     if output is not None:
         from asrpar.parallel.comm import world
         from asrpar.simulate.calibrate import calibrate

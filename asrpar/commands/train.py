@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError
+from asrpar.config import choosing, config_options, load_config
 from asrpar.names import unknown
 
 if TYPE_CHECKING:
@@ -72,12 +71,7 @@ def _train(
     from asrpar.train.config import TrainConfig
     from asrpar.train.experiment import train
 
-    if strategy:
-        others = [item for item in overrides if item.startswith("strategy=") and item != f"strategy={strategy}"]
-        if others:
-            raise ConfigError(f"--strategy {strategy} and --set {others[0]}: give one of them")
-        overrides = (*overrides, f"strategy={strategy}")
-    config = load_config(TrainConfig, config_path, overrides)
+    config = load_config(TrainConfig, config_path, choosing(overrides, "strategy", strategy))
     number = train(config, comm, allow_learner_change=allow_learner_change)
     # What a shell reports for a process that a signal ended.
     return 128 + number if number else 0

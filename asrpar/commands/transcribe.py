@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asrpar.config import config_options, load_config
-from asrpar.errors import ConfigError, DataError, MissingInputError
-from asrpar.files.paths import require_file
+from asrpar.config import choosing, config_options, load_config
+from asrpar.errors import ConfigError, DataError
 from asrpar.files.replacing import replacing_text
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from asrpar.decode.decoder import Decoder
     from asrpar.decode.scales import SearchPoint
     from asrpar.decode.words import Hypothesis
+    from asrpar.train.identity import Identity
 
 FORMATS = ("text", "trn", "ctm")
 
@@ -71,19 +71,19 @@ def command(
     NAME, a tab and the words, one line for each recording.
     """
     from asrpar.decode.config import GivenConfig
-    from asrpar.decode.engines import engine_options
+    from asrpar.decode.engines import jobs_of_engines
+    from asrpar.score.folders import model_file
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
-    if graph is None and engine not in (None, "greedy"):
-        raise ConfigError(f"the {engine} engine needs --graph")
-    engine = engine if graph else "greedy"
-    given = load_config(GivenConfig, config_path, (*overrides, *engine_options(engine, jobs)))
+    overrides = choosing(overrides, "engine", engine)
+    named = {item.removeprefix("engine=") for item in overrides if item.startswith("engine=")} - {"greedy"}
+    if graph is None and named:
+        raise ConfigError(f"the {named.pop()} engine needs --graph")
+    wanted = overrides if graph else choosing(overrides, "engine", "greedy")
+    given = load_config(GivenConfig, config_path, (*wanted, *jobs_of_engines(jobs)))
     config = given.filled()
-    if not Path(exp).is_dir():
-        raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
-    checkpoint = Path(exp) / model if (Path(exp) / model).exists() or model == "final.pt" else Path(model)
-    require_file(checkpoint, "asrpar train (stage 6)")
+    checkpoint = model_file(Path(exp), model)
 
     from asrpar.decode.acoustic import device_of
     from asrpar.decode.decoder import make_decoder
@@ -99,12 +99,7 @@ def command(
     device = device_of(config.device)
     module, facts = load_acoustic_model(checkpoint)
     module.to(device)
-    identity = facts["identity"]
-    if identity is None:
-        raise DataError(
-            f"{checkpoint}, of an earlier version, does not know its features and units: train again, or extract "
-            "features and use asrpar decode"
-        )
+    identity = _known(facts["identity"], checkpoint)
     front_end = FrontEnd(identity.features, identity.mean_std, resample, channel, max_seconds)
     if identity.features["normalize"] == "speaker":
         log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
@@ -122,6 +117,15 @@ def command(
         with _out(output) as write:
             for line in _lines(found, form):
                 write(line)
+
+
+def _known(identity: "Identity | None", model: Path) -> "Identity":
+    if identity is None:
+        raise DataError(
+            f"{model}, of an earlier version, does not know its features and units: train again, or extract features "
+            "and use asrpar decode"
+        )
+    return identity
 
 
 def _spare(audio: list[Path], output: str | None) -> None:

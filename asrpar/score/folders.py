@@ -1,9 +1,10 @@
-"""Where the results of a decoded set lie."""
+"""Where models and results of an experiment lie."""
 
 import re
 from pathlib import Path
 
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, MissingInputError
+from asrpar.files.paths import require_file
 
 
 def check_suffix(suffix: str) -> None:
@@ -15,3 +16,16 @@ def check_suffix(suffix: str) -> None:
 def results_folder(exp: Path, name: str, suffix: str = "") -> Path:
     """Where the results of a set go."""
     return exp / (f"decode_{name}_{suffix}" if suffix else f"decode_{name}")
+
+
+def model_file(exp: Path, name: str) -> Path:
+    """The model ``name`` of an experiment, or a path elsewhere if it has none of that name.
+
+    Raises:
+        MissingInputError: no experiment, or no such file.
+    """
+    if not exp.is_dir():
+        raise MissingInputError(f"there is no experiment {exp}: run asrpar train (stage 6) first")
+    path = exp / name if (exp / name).exists() or name == "final.pt" else Path(name)
+    require_file(path, "asrpar train (stage 6)")
+    return path

@@ -4,7 +4,7 @@ import pytest
 from asrpar.config import load_config
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import make_decoder
-from asrpar.decode.engines import ENGINES, engine_options
+from asrpar.decode.engines import ENGINES, jobs_of_engines
 from asrpar.decode.scales import AXES, SearchPoint
 from asrpar.decode.sweep import choose, grid, sweep
 from asrpar.errors import ConfigError
@@ -89,5 +89,5 @@ def test_settings_of_engines_are_checked(settings, message):
 
 
 def test_options_reach_every_engine_that_has_them():
-    assert engine_options("k2", 3) == ["engine=k2", "engines.kaldi.jobs=3"]
-    assert engine_options(None, None) == []
+    assert jobs_of_engines(3) == ["engines.kaldi.jobs=3"]
+    assert jobs_of_engines(None) == []

@@ -179,6 +179,8 @@ def test_models_that_cannot_take_recordings(decoded, tmp_path, data):
     audio = decoded[1][0]
     with pytest.raises(AsrparError, match="the kaldi engine needs --graph"):
         raise transcribe(decoded[0], "--engine", "kaldi", audio).exception
+    with pytest.raises(AsrparError, match="the kaldi engine needs --graph"):
+        raise transcribe(decoded[0], "--set", "engine=kaldi", audio).exception
     for folder in decoded[0].glob("decode_*"):
         shutil.rmtree(folder)
     with pytest.raises(AsrparError, match="has no choice on dev for this model, graph and engine: run"):

@@ -7,10 +7,9 @@ from asrpar.choices import Family
 ENGINES = Family("asrpar.decode.engines", "engine", "Engine")
 
 
-def engine_options(engine: str | None, jobs: int | None) -> list[str]:
-    """What the options --engine and --jobs of commands are behind --set; every engine with processes gets ``jobs``."""
-    options = [] if engine is None else [f"engine={engine}"]
-    if jobs is not None:
-        several = [name for name in ENGINES if "jobs" in {f.name for f in fields(ENGINES.settings_class(name))}]
-        options += [f"engines.{name}.jobs={jobs}" for name in several]
-    return options
+def jobs_of_engines(jobs: int | None) -> list[str]:
+    """What the option --jobs of commands is behind --set, for every engine that has processes."""
+    if jobs is None:
+        return []
+    several = [name for name in ENGINES if "jobs" in {f.name for f in fields(ENGINES.settings_class(name))}]
+    return [f"engines.{name}.jobs={jobs}" for name in several]
