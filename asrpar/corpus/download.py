@@ -52,7 +52,8 @@ def download_corpus(
         DataError: no network, a wrong checksum, a refused archive, too little disk.
     """
     if not corpus.parts:
-        raise DataError(f"{corpus.name} is not downloaded: {corpus.made_by} makes it")
+        how = f"{corpus.made_by} makes it" if corpus.made_by else "give the copy you have with --corpus-dir"
+        raise DataError(f"{corpus.name} is not downloaded: {how}")
     output = Path(output).absolute()
     with alone(output, ".download.lock"):
         archives = [a for part in choose_parts(corpus, parts) or corpus.default_parts for a in corpus.parts[part]]

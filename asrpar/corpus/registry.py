@@ -51,7 +51,7 @@ class Corpus:
     """What stages 0 and 1 need to know of a corpus.
 
     Attributes:
-        parts: name of a part → what to download for it; a corpus in one piece has one part.
+        parts: name of a part → what to download for it; a corpus in one piece has one part, one that is bought none.
         default_parts: those downloaded when none is named.
         home: where the corpus lies below the download folder; what ``--corpus-dir`` then wants.
         check: raises `DataError` unless the folder holds the corpus as distributed.

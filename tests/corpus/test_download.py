@@ -215,6 +215,13 @@ def test_other_schemes_are_refused(tmp_path: Path) -> None:
         fetch("file:///etc/hostname", tmp_path / "x")
 
 
+def test_a_corpus_that_is_bought_is_asked_for(tmp_path: Path) -> None:
+    corpus = Corpus({}, (), check=lambda folder: None, name="swb")
+    with pytest.raises(DataError, match="^swb is not downloaded: give the copy you have with --corpus-dir$"):
+        download_corpus(corpus, tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
 def test_too_little_disk_is_found_before_the_download(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"too little disk for data.bin"):
         get(site, tmp_path / "data.bin", expansion=1e9)

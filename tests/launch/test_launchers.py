@@ -59,7 +59,7 @@ def test_flavours(tmp_path):
 
 
 def test_launchers_are_found_by_their_files():
-    assert list(LAUNCHERS) == ["mpich", "openmpi", "srun"]
+    assert set(LAUNCHERS) >= {"mpich", "openmpi", "srun"}
     assert [LAUNCHERS.load(name)("x").kind for name in LAUNCHERS] == list(LAUNCHERS)
     with pytest.raises(ConfigError, match="launcher 'openmp' is unknown; did you mean 'openmpi'"):
         choose_launcher("openmp")
