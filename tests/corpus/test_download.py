@@ -217,7 +217,7 @@ def test_other_schemes_are_refused(tmp_path: Path) -> None:
 
 def test_a_corpus_that_is_bought_is_asked_for(tmp_path: Path) -> None:
     corpus = Corpus({}, (), check=lambda folder: None, name="swb")
-    with pytest.raises(DataError, match="^swb is not downloaded: give the copy you have with --corpus-dir$"):
+    with pytest.raises(DataError, match=r"^swb is not downloaded: give the copy you have with --corpus-dir$"):
         download_corpus(corpus, tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
