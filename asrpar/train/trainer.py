@@ -100,6 +100,7 @@ class Trainer:
         last = min(config.epochs, config.stop_after_epochs or config.epochs)
         models, stopped = Models(self.strategy, self.average), 0
         while p.epoch < last and not stopped:
+            del models  # of the epoch before: up to two vectors as long as the weights
             stopped = self.train_epoch()
             models = Models(self.strategy, self.average)
             if not stopped:

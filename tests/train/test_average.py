@@ -1,15 +1,18 @@
 """The models of an epoch's end: each is made once, whoever looks at it."""
 
+import weakref
 from collections import Counter
 
 import pytest
 from minidata import train_options
 
 from asrpar.config import load_config
+from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.parallel.virtual.cluster import Cluster, Compute
 from asrpar.simulate.parts import NoCheckpoints, VirtualParts
 from asrpar.simulate.training import simulate
+from asrpar.train import trainer
 from asrpar.train.config import TrainConfig
 
 EPOCHS, LEARNERS = 2, 2
@@ -58,3 +61,26 @@ def test_a_consensus_is_summed_once_for_each_model(
 ):
     expected = with_server if strategy in WITH_SERVER else without_centre
     assert sums(monkeypatch, mini, tmp_path, strategy, **settings) == expected
+
+
+def test_an_epoch_does_not_keep_the_models_of_the_one_before(monkeypatch, mini, tmp_path):
+    made, alive = [], []
+
+    class Noted(trainer.Models):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    class Watched(trainer.Trainer):
+        def take(self, part):
+            alive.append([models for models in made if models() is not None])
+            return super().take(part)
+
+    monkeypatch.setattr(trainer, "Models", Noted)
+    options = [option.removeprefix("--set=") for option in train_options(mini, tmp_path, epochs=EPOCHS)]
+    config = load_config(TrainConfig, None, options)
+    config.autocast = "none"
+    run = Watched(config, STRATEGIES.of(config), LocalComm())
+    run.begin()
+    run.run()
+    assert alive == [[]] * EPOCHS and len(made) > EPOCHS
