@@ -165,8 +165,8 @@ def _usage(error: click.UsageError, args: list[str]) -> str:
         words = (arg.partition("=")[0] for arg in args)
         name = next((w for w in words if w[:1] == "-" and w[:2] != "--" and name[1] in w), name)
     known = [option for param in error.ctx.command.get_params(error.ctx) for option in param.opts]
-    near = nearest(name, known)
-    hint = f"; did you mean '{near}'?" if near else ""
+    near = nearest(name.lstrip("-"), [option[2:] for option in known if option[:2] == "--"])  # dashes are no likeness
+    hint = f"; did you mean '--{near}'?" if near else ""
     if not near and error.ctx.command.name == "train" and name == "--learners":
         hint = ": learners are started by asrpar launch --learners N -- train ..."
     elif not near and "--set" in known:

@@ -68,6 +68,8 @@ def test_version(capsys):
             2,
             "'--epochs': settings are given as --set KEY=VALUE, and asrpar help settings lists",
         ),
+        (["train", "--model", "tdnn"], 2, "'--model': settings are given as --set KEY=VALUE"),
+        (["train", "--loss", "ctc"], 2, "'--loss': settings are given as --set KEY=VALUE"),
         (["info", "--jsn"], 2, "No such option '--jsn'"),
         (["info", "extra"], 2, "unexpected extra argument"),
         (["launch", "--", "train"], 2, "--learners"),

@@ -67,12 +67,25 @@ settings_of() {
   [[ ! -f $folder/$2.yaml ]] || printf '%s\n' "$folder/$2.yaml"
 }
 
-# check_choice KIND NAME: a name is part of paths; and the file of a model or a loss must choose it.
+# check_choice KIND NAME: a name is part of paths, and is known before any stage runs; the file of a model or a loss
+# chooses one, and the one that it is called after if there is such.
 check_choice() {
-  local file
+  local file folder chosen
   [[ $2 =~ ^[A-Za-z0-9_.-]*$ ]] || die "--$1 $2: expected a name"
+  [[ -n $2 ]] || return 0
+  case $1 in
+    model) folder=nn/models ;;
+    loss) folder=nn/losses ;;
+    strategy) folder=parallel/strategies ;;
+  esac
   file=$(settings_of "$1" "$2")
-  [[ $1 == strategy || -z $file ]] || grep -q "^$1: *[a-z]" "$file" || die "$file does not say which $1 it is for: '$1: NAME'"
+  if [[ $1 == strategy || -z $file ]]; then
+    [[ -f $root/asrpar/$folder/$2.py ]] || { asrpar train --set "$1=$2" || exit 1; } # which names the nearest
+    return
+  fi
+  chosen=$(sed -n "s/^$1: *\([a-z][a-z0-9_]*\).*/\1/p" "$file")
+  [[ -n $chosen ]] || die "$file does not say which $1 it is for: '$1: NAME'"
+  [[ $chosen == "$2" || ! -f $root/asrpar/$folder/$2.py ]] || die "$file chooses the $1 $chosen: give it another name than $2"
 }
 
 # use_corpus NAME: stage 0. Checks the copy in --corpus-dir, or downloads one.

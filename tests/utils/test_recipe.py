@@ -17,6 +17,8 @@ import pytest
         (["--set", "strategy=bmuf"], "give --strategy bmuf"),
         (["--set", "model=tdnn"], "give --model tdnn"),
         (["--loss", "../ctc"], "--loss ../ctc: expected a name"),
+        (["--strategy", "bmfu"], "strategy 'bmfu' is unknown; did you mean 'bmuf'?"),
+        (["--model", "tdn"], "model 'tdn' is unknown; did you mean 'tdnn'?"),
         (["--set", "exp=x"], "give --exp-dir DIR"),
         (["--set", "data.feats=x"], "give --data-dir DIR"),
         (["--learners", "08"], "expected a whole number, not '08'"),
@@ -56,7 +58,13 @@ def test_help_works_before_anything_is_installed(repo, tmp_path, corpus):
 def toy_recipe(tmp_path, utils):
     """A recipe that prints what it would train with."""
     folder = tmp_path / "egs/toy/s5"
-    for name in ("conf/models/big", "conf/models/wrong", "conf/losses/smooth", "conf/strategies/bmuf"):
+    for name in (
+        "conf/models/big",
+        "conf/models/wrong",
+        "conf/models/tdnn",
+        "conf/losses/smooth",
+        "conf/strategies/bmuf",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         key = {"models": "model", "losses": "loss", "strategies": "none"}[Path(name).parts[1]]
         (folder / f"{name}.yaml").write_text("x: 1\n" if name.endswith("wrong") else f"{key}: cldnn\n")
@@ -86,6 +94,9 @@ def test_model_loss_and_strategy_are_files_or_names(toy_recipe, tmp_path):
     assert said[:3] == ["--config conf/train.yaml", "--set model=blstm", "--set loss=ctc"]
     done, _ = toy_recipe("--model", "wrong")
     assert "conf/models/wrong.yaml does not say which model it is for: 'model: NAME'" in done.stderr
+    done, _ = toy_recipe("--model", "tdnn")
+    assert done.returncode == 1
+    assert "conf/models/tdnn.yaml chooses the model cldnn: give it another name than tdnn" in done.stderr
 
 
 def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
