@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import json
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from dataclasses import asdict, replace
@@ -26,8 +25,8 @@ from asrpar.feats.shard import ShardResult, ShardTask, extract_shard
 from asrpar.feats.stats import save_stats
 from asrpar.feats.storages import STORAGES
 from asrpar.files.lock import alone
-from asrpar.files.paths import check_opens, entries, naming, require_file
-from asrpar.files.replacing import replacing
+from asrpar.files.paths import check_opens, entries, require_file
+from asrpar.files.replacing import replacing, replacing_folder
 from asrpar.files.text import odd_character
 from asrpar.log import get_logger
 from asrpar.workers import Workers
@@ -183,13 +182,32 @@ def _extract_split(
     jobs: int,
 ) -> int:
     final = (output / "storage" / split).resolve()  # a link leads to where there is more room
-    folder = final.with_name(f".{split}.tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    with replacing_folder(final) as folder:
+        results = _run(_tasks(config, cuts, sources, folder, final, split), jobs, split)
+        done = sorted((c for r in results for c in r.cuts), key=lambda c: c.id)
+        _judge(config, results, len(cuts), output / "report.txt", split)
+        STORAGES.make(config).finish(folder)
+    merged: dict = {}
+    for result in results:
+        for speaker, moments in result.speakers.items():
+            merged[speaker] = merged[speaker] + moments if speaker in merged else moments
+    save_stats(output / "stats.pt", split, merged)
+    _write_cuts(done, output / f"cuts_{split}.jsonl.gz")
+    return len(done)
+
+
+def _tasks(
+    config: FeatureConfig,
+    cuts: list[MonoCut],
+    sources: dict[str, tuple[str, int]],
+    folder: Path,
+    final: Path,
+    split: str,
+) -> list[ShardTask]:
     speeds = _speeds(config, split)
     # The size of a shard follows from the data alone, so that files do not depend on the number of processes.
     size = min(2000, max(20, -(-len(cuts) // 64)))
-    tasks = [
+    return [
         ShardTask(
             i,
             part := cuts[start : start + size],
@@ -201,40 +219,22 @@ def _extract_split(
         )
         for i, start in enumerate(range(0, len(cuts), size))
     ]
-    try:
-        with naming(final):
-            results = _run(tasks, jobs, split)
-        findings = [f for r in results for f in r.findings]
-        dropped = sum(r.dropped for r in results)
-        write_report(output / "report.txt", split, len(cuts), dropped, findings)
-        done = sorted((c for r in results for c in r.cuts), key=lambda c: c.id)
-        if dropped > config.max_bad_fraction * len(cuts) or not done:
-            utterance, _, reason = next(f for f in findings if f[1] == "dropped")
-            raise DataError(
-                f"{dropped} of {len(cuts)} utterances of split {split} cannot be used, more than max_bad_fraction = "
-                f"{config.max_bad_fraction:g} allows: {output / 'report.txt'} lists them, first {utterance} ({reason})"
-            )
-        if findings:
-            log.warning(
-                "split %s: %d utterances dropped, %d suspicious: see %s",
-                split,
-                dropped,
-                sum(verdict == "kept" for _, verdict, _ in findings),
-                output / "report.txt",
-            )
-        STORAGES.make(config).finish(folder)
-        shutil.rmtree(final, ignore_errors=True)
-        folder.rename(final)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    merged: dict = {}
-    for result in results:
-        for speaker, moments in result.speakers.items():
-            merged[speaker] = merged[speaker] + moments if speaker in merged else moments
-    save_stats(output / "stats.pt", split, merged)
-    _write_cuts(done, output / f"cuts_{split}.jsonl.gz")
-    return len(done)
+
+
+def _judge(config: FeatureConfig, results: list[ShardResult], number: int, report: Path, split: str) -> None:
+    """Write what was found, and raise `DataError` if too many of ``number`` utterances had to be dropped."""
+    findings = [f for r in results for f in r.findings]
+    dropped = sum(r.dropped for r in results)
+    write_report(report, split, number, dropped, findings)
+    if dropped > config.max_bad_fraction * number or not any(r.cuts for r in results):
+        utterance, _, reason = next(f for f in findings if f[1] == "dropped")
+        raise DataError(
+            f"{dropped} of {number} utterances of split {split} cannot be used, more than max_bad_fraction = "
+            f"{config.max_bad_fraction:g} allows: {report} lists them, first {utterance} ({reason})"
+        )
+    if findings:
+        kept = sum(what == "kept" for _, what, _ in findings)
+        log.warning("split %s: %d utterances dropped, %d suspicious: see %s", split, dropped, kept, report)
 
 
 def _run(tasks: list[ShardTask], jobs: int, split: str) -> list[ShardResult]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from asrpar.errors import DataError, TrainingError
 from asrpar.files.paths import naming
+from asrpar.files.text import read_text
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Buffer, Event
 from asrpar.parallel.comm.forwarding import ForwardingComm
@@ -142,8 +143,7 @@ class Replay:
 
 def read_recording(path: Path) -> tuple[dict[str, Any], list[Entry]]:
     """The facts and the events of one rank; `DataError` names a file or line that is not a recording's."""
-    with naming(path):
-        lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     try:
         facts = json.loads(lines[0])
         if facts["version"] != VERSION or tuple(lines[1].split("\t")) != COLUMNS:

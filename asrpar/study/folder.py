@@ -8,6 +8,7 @@ from typing import Any
 from asrpar.errors import ConfigError
 from asrpar.files.json_files import read_json_if_any, write_json
 from asrpar.files.paths import require_file
+from asrpar.files.text import read_text
 from asrpar.score.folders import results_folder
 from asrpar.study.config import StudyConfig
 from asrpar.study.grid import Cell, check_rules, digest, fits, settings
@@ -75,7 +76,7 @@ class CellFolder:
         self.path = exp_dir.absolute() / cell.name
         self.log = self.path / LOG
         # What decides the words: a change of it costs decoding, not training.
-        files = [Path(file).read_text(encoding="utf-8") for file in study.decoding.config]
+        files = [read_text(file) for file in study.decoding.config]
         self.decoding = digest([files, settings(study.decoding.set), study.data.dev, study.data.tests])
 
     @property

@@ -216,12 +216,12 @@ def _summary(race: Race, paces: list[Pace], tallies: list[Tally], batch: float, 
         "bytes_per_step": sum(p.sent for p in paces) / steps_done,
         "bytes_sent": sum(p.sent for p in paces) / steps_done * frames / batch,
         "exposed_share": max(0.0, sum(1 - p.busy / p.seconds for p in paces) / len(paces)),
-        "staleness": _together(counts) if counts else None,
+        "staleness": _staleness(counts) if counts else None,
         "trace_checksum": race.scheduler.checksum,
     }
 
 
-def _together(counts: list[Count]) -> dict[str, Any]:
+def _staleness(counts: list[Count]) -> dict[str, Any]:
     histogram: dict[int, int] = {}
     for count in counts:
         for at, number in count.histogram.items():
