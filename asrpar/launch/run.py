@@ -52,21 +52,9 @@ def run(
     with Guard() as guard:
         process = _start(job, guard)
         guard.watch(process.pid)
-        readers = [
-            threading.Thread(target=ranks.read, args=(process.stdout, False), daemon=True),
-            threading.Thread(target=ranks.read, args=(process.stderr, True), daemon=True),
-        ]
-        for reader in readers:
-            reader.start()
-        stuck = False
+        readers = _readers(process, ranks)
         with Forwarding(process, grace) as forwarding:
-            while process.poll() is None:
-                if not stuck and ranks.linger(farewell):
-                    stuck = True
-                    forwarding.end()
-                forwarding.enforce()
-                guard.keep()
-                time.sleep(0.05)
+            stuck = _attend(process, ranks, guard, forwarding, farewell)
     for reader in readers:
         reader.join(timeout=5)
     code = 0 if stuck else process.returncode
@@ -81,10 +69,7 @@ def run(
     if fate is None:
         if stuck:
             ranks.write(ranks.err, f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end")
-        if lost := ranks.lost():
-            who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
-            rest = job.learners - len(lost)
-            ranks.write(ranks.err, f"asrpar: {who} lost on the way; the other {rest} went on without")
+        _tell_of_the_lost(ranks, job.learners)
         return None
     if how := stopped(ranks, forwarding, fate.code):
         return Failure(fate.rank, fate.reason, how[1], None, [], None, stopped=how[0])
@@ -111,6 +96,36 @@ def _start(job: Job, guard: Guard) -> subprocess.Popen:
         )
     except OSError as e:
         raise LaunchError(f"cannot start {job.argv[0]}: {e.strerror}") from e
+
+
+def _readers(process: subprocess.Popen, ranks: Ranks) -> list[threading.Thread]:
+    """Threads, begun, that read what the launcher's ranks say."""
+    readers = [
+        threading.Thread(target=ranks.read, args=(process.stdout, False), daemon=True),
+        threading.Thread(target=ranks.read, args=(process.stderr, True), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    return readers
+
+
+def _attend(process: subprocess.Popen, ranks: Ranks, guard: Guard, forwarding: Forwarding, farewell: float) -> bool:
+    """Wait for the launcher's end; whether it had to be ended, for ranks that could not leave MPI."""
+    stuck = False
+    while process.poll() is None:
+        if not stuck and ranks.linger(farewell):
+            stuck = True
+            forwarding.end()
+        forwarding.enforce()
+        guard.keep()
+        time.sleep(0.05)
+    return stuck
+
+
+def _tell_of_the_lost(ranks: Ranks, learners: int) -> None:
+    if lost := ranks.lost():
+        who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
+        ranks.write(ranks.err, f"asrpar: {who} lost on the way; the other {learners - len(lost)} went on without")
 
 
 def _log_tail(log_dir: str | Path | None, rank: int | None, started: float) -> tuple[Path | None, list[str]]:
