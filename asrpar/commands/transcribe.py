@@ -71,16 +71,16 @@ def command(
     NAME, a tab and the words, one line for each recording.
     """
     from asrpar.decode.config import GivenConfig
-    from asrpar.decode.engines import jobs_of_engines
+    from asrpar.decode.engines import ENGINES, jobs_of_engines
     from asrpar.score.folders import model_file
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
     overrides = choosing(overrides, "engine", engine)
-    named = {item.removeprefix("engine=") for item in overrides if item.startswith("engine=")} - {"greedy"}
-    if graph is None and named:
-        raise ConfigError(f"the {named.pop()} engine needs --graph")
-    wanted = overrides if graph else choosing(overrides, "engine", "greedy")
+    named = [item.removeprefix("engine=") for item in overrides if item.startswith("engine=")]
+    if graph is None and named and ENGINES.load(named[-1]).needs_graph:
+        raise ConfigError(f"the {named[-1]} engine needs --graph")
+    wanted = overrides if graph or named else choosing(overrides, "engine", "greedy")
     given = load_config(GivenConfig, config_path, (*wanted, *jobs_of_engines(jobs)))
     config = given.filled()
     checkpoint = model_file(Path(exp), model)

@@ -14,6 +14,7 @@ from decoding import SMALL, run, save_model
 from asrpar.cli import cli
 from asrpar.config import load_config, save_config
 from asrpar.corpus.audio.files import inspect
+from asrpar.decode.engines import greedy, kaldi
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
 from asrpar.train.config import DataConfig
@@ -175,12 +176,20 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
     assert [line.split("\t")[0] for line in lines] == [str(path) for path in same]
 
 
+def test_any_engine_that_needs_no_graph_serves_without(decoded, monkeypatch):
+    exp, audio = decoded[0], decoded[1][0]
+    monkeypatch.setattr(kaldi, "Engine", greedy.Engine)
+    assert transcribe(exp, "--engine", "kaldi", audio).stdout == transcribe(exp, audio).stdout != ""
+
+
 def test_models_that_cannot_take_recordings(decoded, tmp_path, data):
     audio = decoded[1][0]
     with pytest.raises(AsrparError, match="the kaldi engine needs --graph"):
         raise transcribe(decoded[0], "--engine", "kaldi", audio).exception
     with pytest.raises(AsrparError, match="the kaldi engine needs --graph"):
         raise transcribe(decoded[0], "--set", "engine=kaldi", audio).exception
+    with pytest.raises(AsrparError, match="engine 'kald' is unknown; did you mean 'kaldi'"):
+        raise transcribe(decoded[0], "--engine", "kald", audio).exception
     for folder in decoded[0].glob("decode_*"):
         shutil.rmtree(folder)
     with pytest.raises(AsrparError, match="has no choice on dev for this model, graph and engine: run"):
