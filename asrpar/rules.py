@@ -30,6 +30,12 @@ def not_negative(settings: Any, *keys: str) -> None:
         need(settings, key, value is None or 0 <= value < math.inf, "must not be negative, and finite")
 
 
+def at_least(settings: Any, least: int, *keys: str) -> None:
+    """Numbers from ``least``."""
+    for key in keys:
+        need(settings, key, getattr(settings, key) >= least, f"must be at least {least}")
+
+
 def fraction(settings: Any, *keys: str) -> None:
     """Numbers from 0 to 1."""
     for key in keys:

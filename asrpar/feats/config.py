@@ -12,7 +12,7 @@ from asrpar.errors import ConfigError
 from asrpar.feats.fbank import check_fbank
 from asrpar.feats.storages import STORAGES
 from asrpar.files.text import read_text
-from asrpar.rules import fraction, need, not_negative, one_of
+from asrpar.rules import at_least, fraction, need, not_negative, one_of
 
 NORMALISATIONS = ("none", "global", "speaker", "utterance")
 
@@ -67,7 +67,7 @@ class FeatureConfig:
             raise ConfigError(
                 f"from_kaldi: features that are there already have one speed: set speeds: [1.0], not {self.speeds}"
             )
-        need(self, "min_frames", self.min_frames >= 1, "must be at least 1")
+        at_least(self, 1, "min_frames")
         fraction(self, "silence_range", "clip_fraction", "max_bad_fraction")
         check_fbank(self.fbank)
 
@@ -152,6 +152,5 @@ class BatchConfig:
         one_of(self, "unit", ("frames", "utterances"))
         one_of(self, "per", ("global", "learner"))
         one_of(self, "deal", ("auto", "equal", "on_demand"))
-        for name in ("size", "num_buckets", "prefetch"):
-            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+        at_least(self, 1, "size", "num_buckets", "prefetch")
         not_negative(self, "max_frames_per_learner", "cache_mb")

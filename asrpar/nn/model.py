@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from asrpar.errors import ConfigError
-from asrpar.rules import below_one, need, one_of
+from asrpar.rules import at_least, below_one, one_of
 
 
 @dataclass
@@ -30,17 +30,12 @@ class ModelSettings:
     init: str = "torch"
 
     def validate(self) -> None:
-        self.at_least(1, "subsampling")
-        self.at_least(0, "conv_maps", "conv_layers")
+        at_least(self, 1, "subsampling")
+        at_least(self, 0, "conv_maps", "conv_layers")
         if self.conv_layers and not self.conv_maps:
             raise ConfigError(f"conv_layers is {self.conv_layers}, but a linear front end (conv_maps=0) has none")
         below_one(self, "dropout")
         one_of(self, "init", ("torch", "even"))
-
-    def at_least(self, least: int, *names: str) -> None:
-        """`ConfigError` for the first of these settings that is less."""
-        for name in names:
-            need(self, name, getattr(self, name) >= least, f"must be at least {least}")
 
 
 class AcousticModel(nn.Module):

@@ -6,7 +6,7 @@ from typing import Any
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError
-from asrpar.rules import need
+from asrpar.rules import at_least, need
 
 
 @dataclass
@@ -86,8 +86,7 @@ class TimelineChoice:
     steps: int = 8
 
     def validate(self) -> None:
-        for name in ("ranks", "steps"):
-            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+        at_least(self, 1, "ranks", "steps")
 
 
 @dataclass

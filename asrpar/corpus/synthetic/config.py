@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from asrpar.corpus.synthetic.noise import NOISES
 from asrpar.errors import ConfigError
 from asrpar.names import unknown
-from asrpar.rules import fraction, need, not_negative
+from asrpar.rules import at_least, fraction, need, not_negative
 
 
 @dataclass
@@ -21,7 +21,7 @@ class SplitConfig:
     voices: list[str] = field(default_factory=list)
 
     def validate(self) -> None:
-        need(self, "utterances", self.utterances >= 1, "must be at least 1")
+        at_least(self, 1, "utterances")
         need(self, "voices", len(self.voices) >= 1, "must have at least one")
 
 
@@ -83,7 +83,7 @@ class SyntheticConfig:
         fraction(self, "digits_share")
         quiet = 0 <= self.padding_min <= self.padding_max
         need(self, "padding_min", quiet, "must be at least 0 and at most padding_max")
-        need(self, "babble_talkers", self.babble_talkers >= 1, "must be at least 1")
+        at_least(self, 1, "babble_talkers")
         for name in ("rates", "pitches", "noises", "snrs", "levels"):
             need(self, name, len(getattr(self, name)) > 0, "must have at least one value")
         need(self, "rates", all(80 <= r <= 450 for r in self.rates), "must have 80 to 450 words per minute")

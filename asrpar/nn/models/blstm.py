@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from asrpar.nn.frontend import make_front_end
 from asrpar.nn.layers import BlstmLayer
 from asrpar.nn.model import AcousticModel, ModelSettings
+from asrpar.rules import at_least
 
 
 @dataclass
@@ -28,8 +29,8 @@ class Settings(ModelSettings):
 
     def validate(self) -> None:
         super().validate()
-        self.at_least(1, "cells", "num_layers")
-        self.at_least(0, "bottleneck")
+        at_least(self, 1, "cells", "num_layers")
+        at_least(self, 0, "bottleneck")
 
 
 class Model(AcousticModel):

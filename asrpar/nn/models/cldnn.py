@@ -12,6 +12,7 @@ from asrpar.nn.frontend import make_front_end
 from asrpar.nn.layers import RecurrentLayer, TdnnLayer, TdnnLayers
 from asrpar.nn.model import AcousticModel
 from asrpar.nn.models import tdnn
+from asrpar.rules import at_least
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Settings(tdnn.Settings):
 
     def validate(self) -> None:
         super().validate()
-        self.at_least(1, "cells")
+        at_least(self, 1, "cells")
 
 
 class Model(AcousticModel):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from asrpar.nn.frontend import make_front_end
 from asrpar.nn.layers import TdnnLayer, TdnnLayers
 from asrpar.nn.model import AcousticModel, ModelSettings
-from asrpar.rules import need
+from asrpar.rules import at_least, need
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Settings(ModelSettings):
 
     def validate(self) -> None:
         super().validate()
-        self.at_least(1, "channels", "kernel")
+        at_least(self, 1, "channels", "kernel")
         need(self, "kernel", self.kernel % 2 == 1, "must be odd, so that a layer looks as far back as ahead")
         need(self, "dilations", all(d >= 1 for d in self.dilations), "must have entries of at least 1")
 

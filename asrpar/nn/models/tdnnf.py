@@ -9,6 +9,7 @@ import torch
 
 from asrpar.nn.layers import TdnnLayer, TdnnLayers
 from asrpar.nn.models import tdnn
+from asrpar.rules import at_least
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Settings(tdnn.Settings):
 
     def validate(self) -> None:
         super().validate()
-        self.at_least(1, "bottleneck")
+        at_least(self, 1, "bottleneck")
 
 
 class Model(tdnn.Model):

@@ -25,7 +25,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.codec import Codec
 from asrpar.parallel.compress.feedback import ErrorFeedback
 from asrpar.parallel.compress.wire import WarmUp
-from asrpar.rules import need, not_negative
+from asrpar.rules import at_least, not_negative
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Settings(WarmUp):
 
     def validate(self) -> None:
         super().validate()
-        need(self, "rank", self.rank >= 1, "must be at least 1")
+        at_least(self, 1, "rank")
         not_negative(self, "seed")
 
 

@@ -26,7 +26,7 @@ from asrpar.parallel.compress.wire import Wire, need_plain_wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.outer import OuterOptimizer
 from asrpar.parallel.local.sums import sum_gradient, update
-from asrpar.rules import need, not_negative
+from asrpar.rules import at_least, need, not_negative
 
 
 @dataclass
@@ -48,7 +48,7 @@ class BlockSettings:
     keep_local_momentum: bool = True
 
     def validate(self) -> None:
-        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+        at_least(self, 1, "sync_steps")
         not_negative(self, "warmup_frames")
         need(self, "overlap_steps", 0 <= self.overlap_steps <= self.sync_steps, "lies between 0 and sync_steps")
 

@@ -17,7 +17,7 @@ from asrpar.parallel.comm.base import Outgoing
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.flat import all_finite
 from asrpar.parallel.server.carrier import make_carrier
-from asrpar.rules import need, one_of
+from asrpar.rules import at_least, one_of
 
 PUSH, REPLY, DONE = 1, 2, 3
 
@@ -198,7 +198,7 @@ class ServerSettings:
     server: str = "sharded"
 
     def validate(self) -> None:
-        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+        at_least(self, 1, "sync_steps")
         one_of(self, "server", ("sharded", "dedicated"))
 
 

@@ -20,7 +20,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
-from asrpar.rules import need
+from asrpar.rules import at_least
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Settings:
     alpha: float | None = None
 
     def validate(self) -> None:
-        need(self, "sync_steps", self.sync_steps >= 1, "must be at least 1")
+        at_least(self, 1, "sync_steps")
 
 
 class Algorithm(Strategy):

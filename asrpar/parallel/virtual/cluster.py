@@ -6,7 +6,7 @@ from random import Random
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
-from asrpar.rules import fraction, need, not_negative, one_of, positive
+from asrpar.rules import at_least, fraction, need, not_negative, one_of, positive
 
 JITTERS = ("none", "uniform", "exponential", "lognormal")
 ALGORITHMS = ("ring", "tree", "hierarchical")
@@ -44,7 +44,7 @@ class Straggler:
 
     def validate(self) -> None:
         not_negative(self, "rank")
-        need(self, "factor", self.factor >= 1, "must be at least 1")
+        at_least(self, 1, "factor")
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Intermittent:
 
     def validate(self) -> None:
         fraction(self, "probability")
-        need(self, "factor", self.factor >= 1, "must be at least 1")
+        at_least(self, 1, "factor")
 
 
 @dataclass
@@ -155,8 +155,7 @@ class Cluster:
     server_bandwidth: float = 0.0
 
     def validate(self) -> None:
-        for name in ("nodes", "devices_per_node"):
-            need(self, name, getattr(self, name) >= 1, "must be at least 1")
+        at_least(self, 1, "nodes", "devices_per_node")
         one_of(self, "collective", ALGORITHMS)
         positive(self, "collective_efficiency")
         not_negative(self, "mixing_bandwidth", "server_bandwidth")
