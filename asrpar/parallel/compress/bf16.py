@@ -17,7 +17,6 @@ class Settings(WarmUp):
 class Compression(Half):
     """Rounded to bfloat16."""
 
-    method = "bf16"
     type = torch.bfloat16
 
     def merge(self, body: Tensor, own: Tensor, other: Tensor, head: int) -> None:

@@ -27,7 +27,6 @@ class Compression(Half):
         saturated: vectors given to `pack` that had finite elements beyond that range, which became the greatest number.
     """
 
-    method = "fp16"
     type = torch.float16
 
     def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:

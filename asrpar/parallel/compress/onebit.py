@@ -126,8 +126,6 @@ class Compression(ErrorFeedback):
         owned: (shard,) r_j, what this learner as the owner of a shard held back; None before the first sum.
     """
 
-    method = "onebit"
-
     def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
         super().__init__(settings, like)
         self.signs = Signs(settings.block)

@@ -73,8 +73,6 @@ class Compression(ErrorFeedback):
         like: (P,) the vectors to come.
     """
 
-    method = "powersgd"
-
     def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
         super().__init__(settings, like)
         self.matrices: list[Matrix] = []

@@ -88,8 +88,6 @@ class Compression(ErrorFeedback):
         like: (P,) the vectors to come.
     """
 
-    method = "threshold"
-
     def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
         super().__init__(settings, like)
         self.threshold = settings.threshold

@@ -102,8 +102,6 @@ class Compression(ErrorFeedback):
         velocity: (P,) u; None without momentum.
     """
 
-    method = "topk"
-
     def __init__(self, settings: Settings, shapes: Sequence[Size], like: Tensor) -> None:
         super().__init__(settings, like)
         self.momentum = settings.momentum

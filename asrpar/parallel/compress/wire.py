@@ -32,7 +32,6 @@ class Wire:
     A wire belongs to one group of learners and to one activity at a time: it keeps residuals and reuses its buffers.
 
     Attributes:
-        method: its name in the settings.
         carries_weights: whether `pack` and `unpack` may be used; see `need_weights_wire`.
         residual: (P,) what was held back of this learner's vectors and is to be added to the next; of sums over frames,
             as a mean over them; None if nothing is.
@@ -40,11 +39,15 @@ class Wire:
         warming: whether vectors travel as they are for now.
     """
 
-    method: ClassVar[str] = "none"
     carries_weights: ClassVar[bool] = True
     residual: Tensor | None = None
     momentum: float = 0.0
     warming = False
+
+    @property
+    def method(self) -> str:
+        """Its name in the settings, which is that of a compression's file."""
+        return "none" if type(self) is Wire else type(self).__module__.rpartition(".")[2]
 
     def allreduce(self, comm: Comm, x: Tensor, exact: int = 0, *, over_frames: bool = False) -> None:
         """Replace ``x`` (P + exact,), in place, by its sum over all learners.

@@ -16,7 +16,7 @@ Cost of a block: one allreduce of P + 2 numbers. Extra memory: 3 P, looking ahea
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -57,11 +57,9 @@ class BlockStrategy(Strategy):
     """Local steps, and an outer step when the block ends.
 
     Attributes:
-        name: as users know it, for error messages.
         look_ahead: whether W_g is not W.
     """
 
-    name: ClassVar[str]
     look_ahead: bool = False
     kept = ("w", "w_g", "delta", "frames", "seen", "rates", "steps", "synchronised", "warmup")
 
@@ -77,7 +75,7 @@ class BlockStrategy(Strategy):
         self.sum: Pending | None = None
         self.due = False
         if settings.overlap_steps:
-            need_plain_wire(self.wire, f"{self.name} with overlap_steps")
+            need_plain_wire(self.wire, f"{type(self).__module__.rpartition('.')[2]} with overlap_steps")
             self.before = torch.empty_like(learner.weights)
             self.kept = (*self.kept, "before", "message", "rate", "due")
 

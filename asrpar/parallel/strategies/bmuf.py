@@ -57,8 +57,6 @@ class Settings(BlockSettings):
 class Algorithm(BlockStrategy):
     """BMUF in the papers' form, W kept apart from W_g."""
 
-    name = "bmuf"
-
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.look_ahead = settings.nesterov
         super().__init__(settings, learner, comm, wire)

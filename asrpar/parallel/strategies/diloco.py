@@ -43,7 +43,6 @@ class Settings(BlockSettings):
 class Algorithm(BlockStrategy):
     """The outer optimizer, looking ahead: θ is W_g."""
 
-    name = "diloco"
     look_ahead = True
 
     def outer(self, frames: float, lr: float) -> tuple[float, float, float]:

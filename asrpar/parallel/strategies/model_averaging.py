@@ -22,8 +22,6 @@ class Settings(BlockSettings):
 class Algorithm(BlockStrategy):
     """The outer optimizer without momentum."""
 
-    name = "model_averaging"
-
     def outer(self, frames: float, lr: float) -> tuple[float, float, float]:
         """W moves to the average."""
         return 0.0, 1.0, 1.0

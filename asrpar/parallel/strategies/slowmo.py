@@ -41,8 +41,6 @@ class Settings(BlockSettings):
 class Algorithm(BlockStrategy):
     """The outer optimizer with its momentum in units of a gradient: Δ = −u."""
 
-    name = "slowmo"
-
     def outer(self, frames: float, lr: float) -> tuple[float, float, float]:
         """(β, 1/γ, αγ); with γ = 0 no learner has moved."""
         s = self.settings

@@ -14,7 +14,7 @@ from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.compress import COMPRESSIONS, need_weights_wire
 from asrpar.parallel.compress.onebit import Signs
 from asrpar.parallel.compress.topk import Compression, Settings, largest
-from asrpar.parallel.compress.wire import Wire
+from asrpar.parallel.compress.wire import WarmUp, Wire, need_plain_wire
 from asrpar.parallel.strategies import make_strategy, settings_class
 from asrpar.train.config import TrainConfig
 
@@ -40,6 +40,15 @@ class Echo(LocalComm):
     def allgather(self, outgoing, incoming):
         incoming.zero_()
         incoming[0] = outgoing
+
+
+def test_a_compression_is_called_after_its_file():
+    assert {name: wire(name).method for name in COMPRESSIONS} == {name: name for name in COMPRESSIONS}
+    assert Wire().method == "none"
+    # Also one that says nothing of it: it must not pass for none where only plain vectors can travel.
+    own = type("Compression", (type(wire("bf16")),), {"__module__": "asrpar.parallel.compress.plain"})
+    with pytest.raises(ConfigError, match="compression is 'plain'"):
+        need_plain_wire(own(WarmUp(), SHAPES, torch.empty(30)), "delayed")
 
 
 @pytest.mark.mpi
