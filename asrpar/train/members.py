@@ -21,12 +21,14 @@ class Members:
     Attributes:
         lost: the ranks that are gone.
         steps: of each rank, at that moment.
+        furthest: the most of them.
     """
 
     def __init__(self, comm: Comm, workers: int, step: int = 0) -> None:
         self.rank, self.size, self.workers = comm.rank, comm.size, workers
         self.lost: list[int] = []
         self.steps = comm.allgather_object(step)
+        self.furthest = max(self.steps)
 
     @property
     def serves(self) -> bool:
@@ -35,7 +37,7 @@ class Members:
 
     def synchronised(self, step: int) -> None:
         """All have taken ``step`` steps of the epoch, and what these have brought is with all."""
-        self.steps = [step] * self.size
+        self.steps, self.furthest = [step] * self.size, step
 
     def survivors(self, comm: Comm) -> Comm:
         """Those of ``comm`` who are left after one was lost, and who know from now on who that was. Collective."""
