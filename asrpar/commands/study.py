@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from asrpar.config import load_config
 from asrpar.errors import ConfigError, MissingInputError
 
 
@@ -37,16 +38,19 @@ def command(
 
     Cells that are finished are left alone, so the same command goes on where an earlier one was stopped.
     """
+    from asrpar.decode.config import DecodeConfig
     from asrpar.files.lock import alone
     from asrpar.study.config import load_study
     from asrpar.study.folder import CellFolder, Places
-    from asrpar.study.grid import axes, cells, check_rules
+    from asrpar.study.grid import axes, cells, check_rules, settings
     from asrpar.study.report import write_report
     from asrpar.study.run import run_study
 
     study = load_study(conf)
     place = Path(exp_dir)
     made = cells(study)
+    if study.decode:
+        load_config(DecodeConfig, study.decoding.config, settings(study.decoding.set))
     check_rules("timelines.cells", study.timelines.cells, axes(study))
     folders = [CellFolder(study, cell, place) for cell in made]
     try:

@@ -102,6 +102,11 @@ def test_mistakes_end_in_one_line(tmp_path):
     (tmp_path / "s.yaml").write_text("name: s\ncluster: {preset: h200}\ngrid: {strategy: [adpsdg]}\n")
     done = asrpar("study", tmp_path / "s.yaml", "--exp-dir", tmp_path / "exp", check=False)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "did you mean 'adpsgd'" in done.stderr
+    text = "name: s\ncluster: {preset: h200}\ngrid: {strategy: single}\ndecode: true\ndecoding: {set: {engine: kald}}\n"
+    (tmp_path / "s.yaml").write_text(text)
+    done = asrpar("study", tmp_path / "s.yaml", "--exp-dir", tmp_path / "exp", check=False)
+    assert done.returncode == 1 and "engine 'kald' is unknown; did you mean 'kaldi'" in done.stderr
+    assert not (tmp_path / "exp").exists()
     (tmp_path / "s.yaml").write_text("name: s\ncluster: {preset: h200}\ngrid: {strategy: single}\n")
     done = asrpar("study", tmp_path / "s.yaml", "--exp-dir", tmp_path / "exp", "--report-only", check=False)
     assert done.returncode == 1 and "nothing to report on" in done.stderr
