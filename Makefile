@@ -1,6 +1,7 @@
 # make setup   a virtual environment .venv in this clone, with everything installed
 # make demo    train a small recogniser with two algorithms on two learners, and compare their word error rates
 # make test    all tests         make lint    style checks
+# make check   before each commit: the tests that need no MPI ranks, no corpora and little time (under 3 minutes)
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -8,7 +9,7 @@ DEMO := egs/mini/s5/exp/demo
 PYTEST_ARGS ?= -q -n 2 --dist loadfile
 export PYTHON
 
-.PHONY: help setup demo test lint clean distclean
+.PHONY: help setup demo test check lint clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: setup
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m 'not (slow or mpi or slurm or corpora)'
 
 lint: setup
 	$(VENV)/bin/ruff check .

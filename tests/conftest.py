@@ -20,6 +20,11 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 # So that autocast: auto is float32 on every machine that runs the tests.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
+# Whatever has started the tests may have these switched off, as nohup and & do; a terminal's user has not.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
 REPO = Path(__file__).resolve().parent.parent
 
 

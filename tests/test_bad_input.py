@@ -33,6 +33,8 @@ from mistakes import (
 
 from asrpar.launch.launchers import find_mpirun
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     # The command line itself
     Case("no-such-command", r"command 'trian' is unknown; did you mean 'train'", lambda w: ["trian"]),

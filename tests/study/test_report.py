@@ -20,6 +20,8 @@ from asrpar.study.report import write_report
 from asrpar.study.style import drawing, panels
 from asrpar.study.timelines import Span, read_trace, window
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(ran):

@@ -21,6 +21,8 @@ from asrpar.corpus.synthetic.splits import mini_splits
 from asrpar.corpus.synthetic.words import LEXICON, SPOKEN, draw_sentence, lexicon_text
 from asrpar.errors import ConfigError, DataError, MissingInputError
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"train.utterances": "44", "dev.utterances": "6", "test.utterances": "10"}
 
 

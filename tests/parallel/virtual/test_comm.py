@@ -14,6 +14,8 @@ from asrpar.parallel.strategies import STRATEGIES, make_strategy, settings_class
 from asrpar.parallel.virtual.cluster import Cluster, Link, Links
 from asrpar.parallel.virtual.comm import VirtualComm
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
