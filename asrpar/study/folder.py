@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asrpar.config import load_config
 from asrpar.errors import ConfigError
 from asrpar.files.json_files import read_json_if_any, write_json
 from asrpar.files.paths import require_file
@@ -112,9 +113,29 @@ class CellFolder:
         """Empty it. `ConfigError` if something else is in it, which may be somebody's."""
         if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / NOTE).exists():
             raise ConfigError(f"{self.path} is in the way: it holds something else than a cell of a study")
+        if self.trained() and (problem := self.earlier()):
+            raise ConfigError(
+                f"{self.path} holds a training of an earlier version ({problem}): "
+                "choose another --exp-dir, or remove it"
+            )
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         self.write_note()
+
+    def earlier(self) -> str:
+        """How the settings of what is there differ from those that this version knows; an empty string if they do not.
+
+        Other names make another digest, and whoever has paid for a training wants to be asked before it is done anew.
+        """
+        from asrpar.train.config import TrainConfig
+
+        config = self.path / "config.yaml"
+        try:
+            if config.exists():
+                load_config(TrainConfig, config)
+        except ConfigError as e:
+            return str(e)
+        return ""
 
     def forget_words(self) -> None:
         """Remove what was decoded with other settings or another graph, which `asrpar decode` would not overwrite."""

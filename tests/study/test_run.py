@@ -12,7 +12,7 @@ from toy_study import FAKE, STUDY
 
 from asrpar.errors import ConfigError, MissingInputError
 from asrpar.files.lock import BusyError, alone
-from asrpar.study.folder import Places
+from asrpar.study.folder import NOTE, Places
 
 SMALL = """
 name: small
@@ -147,6 +147,18 @@ def test_a_failed_cell_does_not_stop_the_others(make_study):
     assert len(made.said) == 3 and made.said[0].startswith("[1/3] ssgd_n2_seed13 failed: asrpar: error")
     # It is tried again.
     assert len(made.run()) == 1 and len(made.called()) == 1
+
+
+def test_a_training_of_an_earlier_version_is_not_removed(make_study):
+    made = make_study.load(SMALL)
+    made.run()
+    folder = make_study.exp / CELL
+    (folder / "config.yaml").write_text("model: {type: tdnn}\n")
+    note = json.loads((folder / NOTE).read_text())
+    (folder / NOTE).write_text(json.dumps(note | {"digest": "of other names"}))
+    failed = made.run()
+    assert list(failed) == [CELL] and "holds a training of an earlier version" in failed[CELL]
+    assert (folder / "final.pt").exists()
 
 
 def test_what_is_no_cell_is_not_removed(make_study):
