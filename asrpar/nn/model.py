@@ -1,5 +1,6 @@
 """What all acoustic models have in common: the contract, the settings of their front end, how their weights begin."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,7 +39,7 @@ class ModelSettings:
         one_of(self, "init", ("torch", "even"))
 
 
-class AcousticModel(nn.Module):
+class AcousticModel(nn.Module, ABC):
     """Features to log-probabilities of classes. A page of `asrpar.nn.models` has one as ``Model``, beside ``Settings``.
 
     Output frame j belongs to input frame j · ``subsampling``, in training as elsewhere: what moves frames moves them
@@ -63,12 +64,12 @@ class AcousticModel(nn.Module):
         super().__init__()
         self.subsampling = settings.subsampling
 
+    @abstractmethod
     def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,).
 
         T' is T / ``subsampling``, rounded up, and so are lens'. What lies behind an utterance's end changes nothing.
         """
-        raise NotImplementedError
 
 
 def begin_evenly(model: AcousticModel) -> None:
