@@ -65,11 +65,22 @@ class AcousticModel(nn.Module, ABC):
         self.subsampling = settings.subsampling
 
     @abstractmethod
+    def scores(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, T, C), lens (N,) -> what the output layer gives (N, T', num_classes), lens' (N,).
+
+        T' is T / ``subsampling``, rounded up, and so are lens'. What lies behind an utterance's end changes nothing.
+        Scores have the type in which the layer computes, bfloat16 under autocast: with 32,000 classes a copy in float32
+        costs more than the layers before it. Losses that ask for scores (`Objective.of_scores`) turn them into float32
+        where they need that.
+        """
+
     def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, T, C), lens (N,) -> log-probabilities (N, T', num_classes) float32, lens' (N,).
 
-        T' is T / ``subsampling``, rounded up, and so are lens'. What lies behind an utterance's end changes nothing.
+        The log-softmax of `scores`.
         """
+        scores, lens = self.scores(features, lens)
+        return scores.float().log_softmax(-1), lens
 
 
 def begin_evenly(model: AcousticModel) -> None:

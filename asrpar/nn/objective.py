@@ -92,12 +92,14 @@ class Objective(ABC, Generic[Targets]):
         blank: the class that stands for no token; None where there is no such class.
         errors_are: what `errors` counts, for people.
         of_text: targets are made from transcripts.
+        of_scores: `loss` and `errors` get `AcousticModel.scores` in place of log-probabilities.
         lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
     """
 
     blank: ClassVar[int | None] = None
     errors_are: ClassVar[str] = "frame errors"
     of_text: ClassVar[bool] = False
+    of_scores: ClassVar[bool] = False
     lacking: ClassVar[str] = "no targets"
     num_classes: int
 
@@ -119,7 +121,7 @@ class Objective(ABC, Generic[Targets]):
         """The loss of a batch.
 
         Args:
-            output: (N, T', C) log-probabilities.
+            output: (N, T', C) log-probabilities, float32; scores in any type where `of_scores`.
             lens: (N,) output frames of each utterance.
             targets: of each utterance.
 

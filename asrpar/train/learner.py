@@ -58,8 +58,9 @@ class AcousticLearner(FlatLearner):
         """Summed loss (), which utterances are in it, the model's output (N, T', C) and its lengths (N,)."""
         features = batch.features.to(self.device, non_blocking=True)
         lens = batch.feature_lens.to(self.device)
+        model = self.module.scores if self.objective.of_scores else self.module
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            output, out_lens = self.module(features, lens)
+            output, out_lens = model(features, lens)
         loss, used = self.objective.loss(output, out_lens, batch.targets)
         return loss, used, output, out_lens
 

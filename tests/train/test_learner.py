@@ -20,6 +20,9 @@ from asrpar.train.optimizers import OPTIMIZERS, adamw
 class Tiny(nn.Module):
     """A frame classifier; features are (N, T, 4)."""
 
+    def scores(self, features, lens):
+        return self.layers(features), lens
+
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -33,6 +36,21 @@ def learner(optimizer):
     words = SimpleNamespace(num_tokens=3, encode_variants=lambda text: [[1, 2]])
     objective = Loss(Settings(), Sources(words))
     return AcousticLearner(Tiny(), objective, optimizer, autocast=False, max_nonfinite=1)
+
+
+def test_an_objective_gets_scores_where_it_wants_them():
+    seen = []
+
+    def loss(output, lens, targets):
+        seen.append(output.detach())
+        return output.sum(), [True]
+
+    batch = Batch(torch.randn(1, 9, 4), torch.tensor([9]), [[[1, 2]]], ["u1"], 9, 9, 0, 0)
+    for of_scores in (True, False):
+        one = learner(partial(adamw.make, adamw.Settings(lr=0.1)))
+        one.objective = SimpleNamespace(of_scores=of_scores, loss=loss)
+        one.compute(batch)
+    assert torch.equal(seen[0].log_softmax(2), seen[1]) and not torch.equal(*seen)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from asrpar.errors import ConfigError, DataError
+from asrpar.nn.cross_entropy import cross_entropy
 from asrpar.nn.frontend import output_frames
 from asrpar.nn.objective import Misfit, Objective, Sources, Spoken
 from asrpar.rules import not_negative
@@ -37,6 +37,7 @@ class Loss(Objective[np.ndarray]):
     """A label for each output frame, (T',) int64; `NONE`, or any below 0, for frames that are in no loss."""
 
     lacking = "no labels of frames"
+    of_scores = True
 
     def __init__(self, settings: Settings, sources: Sources) -> None:
         if sources.labels is None:
@@ -58,9 +59,7 @@ class Loss(Objective[np.ndarray]):
 
     def loss(self, output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> tuple[Tensor, list[bool]]:
         labels = self._padded(output, lens, targets)
-        # The sum of nothing is 0, and has a gradient, too.
-        total = F.nll_loss(output.flatten(0, 1), labels.flatten(), ignore_index=NONE, reduction="sum")
-        return total, [bool((t >= 0).any()) for t in targets]
+        return cross_entropy(output.flatten(0, 1), labels.flatten(), NONE), [bool((t >= 0).any()) for t in targets]
 
     def errors(self, output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> tuple[int, int]:
         labels = self._padded(output, lens, targets)

@@ -47,9 +47,9 @@ class Model(AcousticModel):
         self.bottleneck = nn.Linear(width, s.bottleneck) if s.bottleneck else nn.Identity()
         self.output = nn.Linear(s.bottleneck or width, num_classes)
 
-    def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         x, lens = self.input(features, lens)
         x = x.transpose(1, 2)
         for layer in self.layers:
             x = self.dropout(layer(x, lens))
-        return self.output(self.bottleneck(x)).float().log_softmax(-1), lens
+        return self.output(self.bottleneck(x)), lens

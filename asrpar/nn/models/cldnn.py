@@ -42,7 +42,7 @@ class Model(AcousticModel):
         self.norm = nn.LayerNorm(s.channels)
         self.output = nn.Linear(s.channels, num_classes)
 
-    def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         x, lens = self.input(features, lens)
         x = self.recurrent(self.layers(x, lens), lens)
-        return self.output(self.norm(x.transpose(1, 2))).float().log_softmax(-1), lens
+        return self.output(self.norm(x.transpose(1, 2))), lens

@@ -46,7 +46,7 @@ class Model(AcousticModel):
         """The residual layers."""
         return TdnnLayers(TdnnLayer(s.channels, s.kernel, d, 0, s.dropout) for d in s.dilations)
 
-    def forward(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         x, lens = self.input(features, lens)
         x = self.layers(x, lens)
-        return self.output(self.norm(x.transpose(1, 2))).float().log_softmax(-1), lens
+        return self.output(self.norm(x.transpose(1, 2))), lens

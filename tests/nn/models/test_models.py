@@ -58,6 +58,14 @@ def test_result_does_not_depend_on_the_batch(model):
         assert torch.allclose(together[n, : out[n]], alone[0], atol=1e-5)
 
 
+def test_probabilities_are_those_of_the_scores(model):
+    x, lens = padded([60, 25, 41])
+    (log_probs, of_probabilities), (scores, of_scores) = model(x, lens), model.scores(x, lens)
+    assert torch.equal(scores.log_softmax(-1), log_probs) and torch.equal(of_scores, of_probabilities)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.scores(x, lens)[0].dtype == torch.bfloat16 and model(x, lens)[0].dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_page_keeps_the_contract(name):
     torch.manual_seed(0)
