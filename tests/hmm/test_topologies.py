@@ -6,7 +6,7 @@ import pytest
 from asrpar.errors import ConfigError
 from asrpar.graph.compose import graph_size
 from asrpar.hmm.topologies import TOPOLOGIES, ctc
-from asrpar.hmm.topologies.contract import UnitTopology
+from asrpar.hmm.topologies.contract import StateTopology, UnitTopology, pdf_classes
 
 
 def make(name):
@@ -43,10 +43,13 @@ def writes(h, units):
     return any(done == len(units) and h.final(state).value != float("inf") for state, done in seen)
 
 
-@pytest.mark.parametrize("name", list(TOPOLOGIES))
-def test_every_topology_keeps_the_contract(name):
+OF_UNITS = [name for name in TOPOLOGIES if isinstance(make(name), UnitTopology)]
+OF_STATES = [name for name in TOPOLOGIES if name not in OF_UNITS]
+
+
+@pytest.mark.parametrize("name", OF_UNITS)
+def test_every_topology_of_units_keeps_the_contract(name):
     topology = make(name)
-    assert isinstance(topology, UnitTopology)
     h = topology.transducer([2, 5])
     for units in ([2], [5, 2], [2, 2, 2, 5]):
         assert writes(h, units)
@@ -73,7 +76,7 @@ def test_equal_units_need_no_blank_in_modified_ctc():
 
 def test_sizes():
     """The reason to have both."""
-    arcs = {name: [graph_size(make(name).transducer(range(1, n + 1)))[1] for n in (10, 100)] for name in TOPOLOGIES}
+    arcs = {name: [graph_size(make(name).transducer(range(1, n + 1)))[1] for n in (10, 100)] for name in OF_UNITS}
     assert arcs["ctc"] == [121, 10201] and arcs["ctc_modified"] == [41, 401]
 
 
@@ -83,6 +86,30 @@ def test_many_units_are_warned_of(caplog, monkeypatch):
     assert not caplog.records
     make("ctc").transducer(range(1, 7))
     assert "with 6 units the graph of ctc is very large: topology=ctc_modified makes a small one" in caplog.text
+
+
+@pytest.mark.parametrize("name", OF_STATES)
+@pytest.mark.parametrize("silence", [False, True])
+def test_every_topology_of_states_keeps_the_contract(name, silence):
+    topology = make(name)
+    assert isinstance(topology, StateTopology) and topology.blank is None and topology.name == name
+    states = topology.states(silence)
+    assert states and all(0 < state.loop < 1 for state in states)
+    # Pdf classes without gaps, in the order of the states.
+    assert pdf_classes(states) == list(dict.fromkeys(k for s in states for k in (s.first, s.later)))
+    assert pdf_classes(states) == list(range(len(pdf_classes(states))))
+
+
+def test_topologies_of_states():
+    settings = {"three_state": {"silence_states": 5, "silence_loop": 0.9}, "chain": {"silence_loop": 0.8}}
+    made = {name: TOPOLOGIES.load(name)(TOPOLOGIES.settings(name, settings)) for name in OF_STATES}
+    assert made["three_state"].states() == ((0, 0, 0.75), (1, 1, 0.75), (2, 2, 0.75))
+    assert made["three_state"].states(silence=True) == tuple((i, i, 0.9) for i in range(5))
+    assert made["one_state"].states() == made["one_state"].states(True) == ((0, 0, 0.5),)
+    assert made["chain"].states() == ((0, 1, 0.5),) and made["chain"].states(True) == ((0, 1, 0.8),)
+    for wrong in (0, 1):
+        with pytest.raises(ConfigError, match=rf"topologies\.chain\.loop is {wrong}.*: it is a probability above 0"):
+            TOPOLOGIES.settings("chain", {"chain": {"loop": wrong}})
 
 
 def test_unknown_topologies():

@@ -2,5 +2,5 @@
 
 from asrpar.choices import Family
 
-# Modules with `Settings` and `Topology` (see `asrpar.hmm.topologies.contract`).
+# Modules with `Settings` and `Topology`: a `UnitTopology` or a `StateTopology` (`asrpar.hmm.topologies.contract`).
 TOPOLOGIES = Family("asrpar.hmm.topologies", "topology", "Topology")
