@@ -1,5 +1,6 @@
 """The HMM of one utterance: all pronunciations of its words, with optional silence before, between and behind them."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,24 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from asrpar.errors import DataError
 from asrpar.hmm.search import ZERO, Net
+from asrpar.hmm.topologies.contract import State
+from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 
 START = -1  # stands for the beginning of the utterance among the occurrences
-
-
-class HmmState(Protocol):
-    """A state of a phone's HMM, see `asrpar.hmm.topologies`.
-
-    Attributes:
-        first: pdf class of the first frame in the state.
-        later: pdf class of the frames behind it.
-        loop: probability of staying.
-    """
-
-    first: int
-    later: int
-    loop: float
 
 
 class PhonesToPdfs(Protocol):
@@ -32,7 +22,7 @@ class PhonesToPdfs(Protocol):
 
     width: int
 
-    def states(self, phone: int) -> Sequence[HmmState]:
+    def states(self, phone: int) -> Sequence[State]:
         """The states of a phone's HMM, from left to right."""
 
     def pdf(self, window: tuple[int, ...], pdf_class: int) -> int:
@@ -160,10 +150,55 @@ def utterance_hmm(graph: PhoneGraph, tree: PhonesToPdfs) -> UtteranceHmm:
         before, behind = graph.phones[source], graph.phones[target]
         builder.join(source, target, before, behind, weight)
     builder.close(graph)
-    net = Net.of_arcs(builder.pdfs, builder.arcs, builder.initial, builder.final)
-    return UtteranceHmm(
-        net, np.array(builder.occurrence), np.array(builder.state), np.array(graph.phones), np.array(graph.words)
-    )
+    return builder.hmm(graph)
+
+
+class UtteranceHmms:
+    """HMMs of transcripts.
+
+    Args:
+        lang: its pronunciations.
+        tree: its phones are the units of ``lang`` and silence.
+        silence: probability of silence in each place where it may be; None for that of ``lang``.
+    """
+
+    def __init__(self, lang: Lang, tree: Tree, silence: float | None = None) -> None:
+        self.lang, self.tree = lang, tree
+        self._silence = lang.config.optional_silence.probability if silence is None else silence
+        self._pronunciations = functools.cache(lambda word: pronunciations(lang, word))
+        self._pdf = functools.cache(tree.pdf)
+
+    def graph(self, text: str) -> PhoneGraph:
+        """The phones of a transcript.
+
+        Raises:
+            DataError: a word has no pronunciation.
+        """
+        words = self.lang.split(text)
+        if missing := [word for word in words if not self._pronunciations(word)]:
+            raise DataError(f"words without pronunciation: {', '.join(dict.fromkeys(missing))}")
+        return phone_graph([self._pronunciations(w) for w in words], self.tree.phones.silence, self._silence)
+
+    def of(self, text: str) -> UtteranceHmm:
+        """The HMM of a transcript.
+
+        Raises:
+            DataError: a word has no pronunciation.
+        """
+        return utterance_hmm(self.graph(text), self)
+
+    @property
+    def width(self) -> int:
+        """That of the tree's windows."""
+        return self.tree.width
+
+    def states(self, phone: int) -> Sequence[State]:
+        """The tree's."""
+        return self.tree.states(phone)
+
+    def pdf(self, window: tuple[int, ...], pdf_class: int) -> int:
+        """The tree's, each looked up once."""
+        return self._pdf(window, pdf_class)
 
 
 class _Builder:
@@ -218,6 +253,13 @@ class _Builder:
             for (_, after), (_, ends) in self.copies[at].items():
                 if after in (None, 0):
                     self.final |= {node: leave + weight for node, leave in ends}
+
+    def hmm(self, graph: PhoneGraph) -> UtteranceHmm:
+        """What has been made."""
+        net = Net.of_arcs(self.pdfs, self.arcs, self.initial, self.final)
+        return UtteranceHmm(
+            net, np.array(self.occurrence), np.array(self.state), np.array(graph.phones), np.array(graph.words)
+        )
 
     def _node(self, at: int, state: int, pdf: int) -> int:
         self.pdfs.append(pdf)

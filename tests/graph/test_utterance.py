@@ -7,8 +7,12 @@ import pytest
 import torch
 from languages import make_lang
 
-from asrpar.graph.utterance import phone_graph, pronunciations, utterance_hmm
+from asrpar.errors import DataError
+from asrpar.graph.utterance import UtteranceHmms, phone_graph, pronunciations, utterance_hmm
+from asrpar.hmm.phones import Phones
 from asrpar.hmm.search import HARDLY, NetBatch, viterbi
+from asrpar.hmm.topologies.three_state import Settings, Topology
+from asrpar.hmm.tree import Tree as MonoTree
 
 State = namedtuple("State", "first later loop")
 
@@ -88,7 +92,8 @@ def test_a_state_whose_first_frame_has_its_own_class_is_two_nodes():
 
 def test_three_states_cannot_be_skipped():
     states = tuple(State(i, i, 0.75) for i in range(3))
-    net = utterance_hmm(phone_graph([[((1, 2), 0.0)], [((1,), 0.0), ((1, 2, 2), 0.0)]], silence=3), Tree(1, *states)).net
+    words = [[((1, 2), 0.0)], [((1,), 0.0), ((1, 2, 2), 0.0)]]
+    net = utterance_hmm(phone_graph(words, silence=3), Tree(1, *states)).net
     assert net.fewest_frames == 9
 
 
@@ -97,6 +102,17 @@ def test_pronunciations_are_the_lexicons(tmp_path):
     ids = {t: i for i, t in enumerate(lang.tokens)}
     assert pronunciations(lang, "THE") == [((ids["DH"], ids["AH"]), 0.0), ((ids["DH"], ids["IY"]), 0.0)]
     assert pronunciations(lang, "QQQ") == []
+
+
+def test_hmms_of_transcripts(tmp_path):
+    lang = make_lang(tmp_path, ["THE CAT"])
+    phones = Phones.of_lang(lang)
+    hmms = UtteranceHmms(lang, MonoTree.monophone(phones, Topology(Settings())))
+    hmm = hmms.of("THE CAT")
+    assert hmm.net.fewest_frames == 15 and hmm.phones.tolist().count(phones.silence) == 3
+    assert {phones.name(p) for p in hmm.phones[hmm.words == 1].tolist()} == {"K", "AE", "T"}
+    with pytest.raises(DataError, match="without pronunciation: QQQ"):
+        hmms.of("THE QQQ")
 
 
 def test_a_transcript_without_words_is_silence():
