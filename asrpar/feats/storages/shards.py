@@ -108,4 +108,6 @@ class ShardReader(FeaturesReader):
         self._path = str(storage_path)
 
     def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
-        return np.array(Storage.read(self._path, key)[left_offset_frames:right_offset_frames], dtype=np.float32)
+        found = Storage.read(self._path, key)[left_offset_frames:right_offset_frames]
+        # Labels of alignments, which lie in such files, too, stay integers.
+        return np.array(found, dtype=np.float32 if found.dtype.kind == "f" else found.dtype)
