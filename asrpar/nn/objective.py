@@ -46,10 +46,18 @@ class FrameLabels:
         num_classes: all labels are below it.
         labels: by utterance, (T,) for each of its frames or (T',) for each output frame of a model; below 0 where a
             frame has none.
+        names: of the classes, for people and to compare models and graphs by; empty if nobody knows them.
+        counts: (num_classes,) frames of each class in the whole training set; None if nobody counted.
+        silences: classes of frames in which nobody speaks.
+        tree: digest of the phonetic tree whose leaves the classes are.
     """
 
     num_classes: int
     labels: Mapping[str, np.ndarray]
+    names: tuple[str, ...] = ()
+    counts: np.ndarray | None = None
+    silences: tuple[int, ...] = ()
+    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,16 +100,25 @@ class Objective(ABC, Generic[Targets]):
         blank: the class that stands for no token; None where there is no such class.
         errors_are: what `errors` counts, for people.
         of_text: targets are made from transcripts.
+        of_labels: targets are made from labels of frames, so that batches may show pieces of utterances.
         of_scores: `loss` and `errors` get `AcousticModel.scores` in place of log-probabilities.
         lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
+        classes: names of the classes where they are states of phones, not tokens; such as a tree's ``names``.
+        tree: digest of the tree that they are of, if they are.
+        log_priors: (num_classes,) float32 logarithms of the classes' frequencies, which decoding takes from the model's
+            log-probabilities; None for losses after which nothing is to be taken.
     """
 
     blank: ClassVar[int | None] = None
     errors_are: ClassVar[str] = "frame errors"
     of_text: ClassVar[bool] = False
+    of_labels: ClassVar[bool] = False
     of_scores: ClassVar[bool] = False
     lacking: ClassVar[str] = "no targets"
     num_classes: int
+    classes: tuple[str, ...] = ()
+    tree: str = ""
+    log_priors: np.ndarray | None = None
 
     @abstractmethod
     def targets(self, utterance: Spoken, frames: np.ndarray | None = None) -> Targets:
@@ -109,8 +126,8 @@ class Objective(ABC, Generic[Targets]):
 
         Args:
             utterance: whose.
-            frames: (T,) which of the utterance's frames a batch shows, where some were moved or dropped; None if it
-                shows all of them in their order.
+            frames: (T,) which of the utterance's frames a batch shows, where some were moved or dropped, below 0 for
+                those that are context of others and have no label; None if it shows all of them in their order.
 
         Raises:
             DataError: what targets are made from does not belong to the utterance.
@@ -132,6 +149,13 @@ class Objective(ABC, Generic[Targets]):
     @abstractmethod
     def errors(self, output: Tensor, lens: Tensor, targets: list[Targets]) -> tuple[int, int]:
         """How often the likeliest classes are wrong, and of how many; the arguments are those of `loss`."""
+
+    def frames_in(self, targets: list[Targets]) -> int | None:
+        """Of how many frames a batch's `loss` is the sum; None where that is all input frames of its utterances.
+
+        The gradient of a step is the mean over these frames, and so is the loss that is told.
+        """
+        return None
 
     def misfit(self, utterance: Spoken, frames: int) -> Misfit | None:
         """Why an utterance of so many output frames is in no loss; None if it is in it."""

@@ -79,7 +79,7 @@ class VirtualLearner(AcousticLearner):
             torch.set_rng_state(self.random)
             frames = self.compute(batch)
             self.random = torch.get_rng_state()
-            seconds = self.seconds.seconds(frames)
+            seconds = self.seconds.seconds(float(batch.num_frames))
             if self.done is None:
                 self.comm.sleep(seconds)
             else:

@@ -65,7 +65,9 @@ class Parts:
         stores = [loader.store] + ([FeatureStore(data.feats, data.dev)] if data.dev != data.train else [])
         for store in stores:
             check_set(store.utterances, store.split, self.objective, self.lang, self.config, comm.rank == 0)
-        return Identity.of(Path(data.feats), self.lang, stores)
+        found = Identity.of(data, self.lang, stores)
+        found.classes, found.tree = list(self.objective.classes), self.objective.tree
+        return found
 
     def learner(self, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""

@@ -21,19 +21,21 @@ from asrpar.train.schedules import SCHEDULES
 
 @dataclass
 class DataConfig:
-    """Where the data are: the folders of stages 2 and 3, and the names of the sets.
+    """Where the data are: the folders of stages 2, 3 and 4, and the names of the sets.
 
     Attributes:
         feats: FEATS of stage 2.
         lang: LANG of stage 3.
         train: the set to train on.
         dev: the set whose loss is told after each epoch.
+        ali: ALI of stage 4, for losses that need labels of frames.
     """
 
     feats: str = ""
     lang: str = ""
     train: str = "train"
     dev: str = "dev"
+    ali: str = ""
 
 
 @dataclass
@@ -148,7 +150,7 @@ class TrainConfig:
         dev_max_frames: padded frames of a dev batch.
         max_nonfinite: stop after so many gradients that were not finite.
         max_misfit_fraction: refuse a training or dev set of which more utterances than this fraction are in no loss, as
-            their transcripts need more frames than they have.
+            their transcripts need more frames than they have, or their frames have no labels.
         time_limit_minutes: save and stop after that; 0 for none.
         stop_after_epochs: end after so many epochs although the schedule is laid out for ``epochs``; 0 for none.
         record: write the order of events into EXP/record, for `asrpar simulate --replay`.
@@ -261,6 +263,7 @@ def check_config(config: TrainConfig) -> None:
     for key in ("exp", "data.feats", "data.lang"):
         if not (getattr(config.data, key[5:]) if key.startswith("data.") else config.exp):
             raise ConfigError(f"{key} is not set: give --set {key}=FOLDER or write it into the configuration")
-    for key in ("data.feats", "data.lang"):
-        if Path(getattr(config.data, key[5:])).resolve() == Path(config.exp).resolve():
+    for key in ("data.feats", "data.lang", "data.ali"):
+        folder = getattr(config.data, key[5:])
+        if folder and Path(folder).resolve() == Path(config.exp).resolve():
             raise ConfigError(f"exp and {key} are one folder, {config.exp}: give the experiment one of its own")

@@ -69,5 +69,6 @@ def tally(learner: AcousticLearner, batches: Iterable[Batch], beat: Callable[[],
             continue
         loss, used, output, lens = learner.batch_loss(batch)
         errors, count = learner.objective.errors(output, lens, batch.targets)
-        totals += torch.tensor([loss.item(), frames_in(batch, used), errors, count], dtype=torch.float64)
+        frames = frames_in(batch, used, learner.objective)
+        totals += torch.tensor([loss.item(), frames, errors, count], dtype=torch.float64)
     return totals

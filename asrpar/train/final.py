@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from asrpar.nn.models import MODELS
@@ -44,6 +45,7 @@ class FinalModels:
 
     def save(self, name: str, weights: Tensor, learner: AcousticLearner, notes: dict[str, object]) -> None:
         """One model, ``weights`` (P,)."""
+        priors = self.objective.log_priors
         with weights_of(learner, weights):
             save_acoustic_model(
                 Path(self.config.exp) / name,
@@ -52,6 +54,7 @@ class FinalModels:
                 settings=MODELS.of(self.config),
                 loss=self.config.loss,
                 blank=self.objective.blank,
+                log_priors=None if priors is None else torch.from_numpy(priors),
                 num_features=self.num_features,
                 num_classes=self.objective.num_classes,
                 notes=notes,

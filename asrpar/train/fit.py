@@ -60,7 +60,8 @@ def check_set(
 ) -> None:
     """Refuse a set of which too much is in no loss; warn of less.
 
-    Only those that are too short count in ``max_misfit_fraction``: that a dev set has words that nobody knows is usual.
+    Words without pronunciation do not count in ``max_misfit_fraction``: that a dev set has such words is usual. Missing
+    labels of frames do.
 
     Args:
         utterances: of the set.
@@ -71,8 +72,8 @@ def check_set(
         tell: whether to warn.
 
     Raises:
-        DataError: more than ``max_misfit_fraction`` are too short, or none is left, or none has words; or a word of the
-            training set has no pronunciation though the OOV policy is not to skip it.
+        DataError: more than ``max_misfit_fraction`` are in no loss, or none is left, or none has words; or a word of
+            the training set has no pronunciation though the OOV policy is not to skip it.
     """
     found, count = find_misfits(utterances, objective, subsampling(config)), len(utterances)
     left_out = len(found.short) + len(found.unknown)
@@ -101,9 +102,11 @@ def check_set(
     said = f"{where}: {' and '.join(reasons)}"
     if left_out == count:
         raise DataError(f"{said}: no utterance is left to compute a loss of")
-    if len(found.short) > config.max_misfit_fraction * count:
+    counted = len(found.short) + (0 if objective.of_text else len(found.unknown))
+    if counted > config.max_misfit_fraction * count:
+        mend = "mend the transcripts" if objective.of_text else "align them"
         raise DataError(
-            f"{said}: more than max_misfit_fraction = {config.max_misfit_fraction:g} allows; mend the transcripts, "
+            f"{said}: more than max_misfit_fraction = {config.max_misfit_fraction:g} allows; {mend}, "
             f"lower models.{config.model}.subsampling, or raise it to train without them"
         )
     if tell:

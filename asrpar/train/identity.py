@@ -3,10 +3,11 @@
 Without this, features or units of another kind would give words of the same model, only wrong ones.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from asrpar.feats.stats import load_stats
 from asrpar.feats.store import FeatureStore, Utterance
 from asrpar.lang.lang import Lang
 from asrpar.train.config import DataConfig
+from asrpar.train.labels import alignment_of
 
 # Statistics of the same features differ in their last bits where another processor made them.
 TOLERANCE = 1e-3
@@ -29,10 +31,14 @@ class Identity:
     Attributes:
         features: see `front_end`.
         unit_kind: ``phones``, ``characters`` or ``sentencepiece``.
-        units: the symbols of its classes; 0 is the blank.
+        units: the symbols of the language folder's tokens; 0 is the blank.
         pronunciations: digest of what the words of the training and dev sets are made of.
         data: utterances, frames and a digest of ids, frames, order, speakers and transcripts, by set.
         mean, std: (C,) global statistics that its features are normalised with; None if there are none.
+        alignment: what its labels of frames are: digests of the tree and of the labels of each set, and the frames for
+            each; empty without.
+        classes: names of its classes where these are the leaves of a tree; empty if they are the units.
+        tree: digest of that tree.
     """
 
     features: dict[str, Any]
@@ -42,10 +48,14 @@ class Identity:
     data: dict[str, dict[str, Any]]
     mean: Tensor | None = None
     std: Tensor | None = None
+    alignment: dict[str, Any] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    tree: str = ""
 
     @classmethod
-    def of(cls, feats: Path, lang: Lang, stores: Sequence[FeatureStore]) -> "Identity":
-        """That of a training on the sets ``stores`` of the folder ``feats``."""
+    def of(cls, data: DataConfig, lang: Lang, stores: Sequence[FeatureStore]) -> "Identity":
+        """That of a training on ``data``, whose sets are ``stores``."""
+        feats = Path(data.feats)
         words = {word for store in stores for u in store.utterances for word in u.text.split()}
         path = feats / "stats.pt"
         statistics = load_stats(path).get("global", {}) if path.exists() else {}
@@ -57,13 +67,14 @@ class Identity:
             {store.split: summary(store.utterances) for store in stores},
             statistics.get("mean"),
             statistics.get("std"),
+            alignment_of(data, {store.split: store.utterances for store in stores}, digest),
         )
 
     @classmethod
     def of_data(cls, data: DataConfig) -> "Identity":
         """That of a training on the data that are there now."""
         splits = dict.fromkeys((data.train, data.dev))
-        return cls.of(Path(data.feats), Lang.load(data.lang), [FeatureStore(data.feats, split) for split in splits])
+        return cls.of(data, Lang.load(data.lang), [FeatureStore(data.feats, split) for split in splits])
 
     def state(self) -> dict[str, Any]:
         """Plain values and tensors."""
@@ -81,24 +92,39 @@ class Identity:
 
     def digest(self) -> str:
         """Equal for trainings on the same data; the statistics, which follow from them, are left out."""
-        return digest(self.features, self.unit_kind, self.units, self.pronunciations, self.data)
+        labels = [self.alignment] if self.alignment else []
+        return digest(self.features, self.unit_kind, self.units, self.pronunciations, self.data, *labels)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of the model's classes: what the decoding graph must have, in the same order."""
+        return self.classes or self.units
 
     def other_features(self, features: dict[str, Any]) -> list[str]:
         """How features (see `front_end`) differ from those that the model was trained with."""
         return changes(self.features, features, rounding=False)
 
     def other_units(self, units: Sequence[str]) -> list[str]:
-        """How units differ from the model's."""
-        if len(units) != len(self.units):
-            return [f"number of units: {len(self.units)} -> {len(units)}"]
-        moved = [i for i, (a, b) in enumerate(zip(self.units, units, strict=True)) if a != b]
+        """How units, or leaves of a tree, differ from the model's classes."""
+        own = self.class_names
+        if len(units) != len(own):
+            return [f"number of units: {len(own)} -> {len(units)}"]
+        moved = [i for i, (a, b) in enumerate(zip(own, units, strict=True)) if a != b]
         more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
-        return [f"unit {moved[0]}: {self.units[moved[0]]} -> {units[moved[0]]}{more}"] if moved else []
+        return [f"unit {moved[0]}: {own[moved[0]]} -> {units[moved[0]]}{more}"] if moved else []
+
+    def other_classes(self, now: "Identity") -> list[str]:
+        """How the classes of another training differ."""
+        found = self.other_units(now.class_names)
+        return found or (["the tree's questions or states"] if self.tree != now.tree else [])
 
     def other_data(self, now: "Identity") -> list[str]:
         """How the data of a training that goes on differ from those that it began with."""
         found = changes(self.features, now.features)
-        found += self.other_units(now.units)
+        # What was trained already is looked at before there is an objective, which knows the classes.
+        found += (
+            self.other_classes(now) if now.classes else dataclasses.replace(self, classes=[]).other_units(now.units)
+        )
         for split, before in self.data.items():
             after = now.data.get(split, {})
             old, new = (f"{d.get('utterances', 0)} utterances of {d.get('frames', 0)} frames" for d in (before, after))
@@ -106,6 +132,11 @@ class Identity:
                 found.append(f"{split}: {old} -> {new}")
             elif before != after:
                 found.append(f"{split}: other ids, order, speakers or transcripts")
+        found += [
+            f"labels: other {x}"
+            for x in dict.fromkeys((*self.alignment, *now.alignment))
+            if self.alignment.get(x) != now.alignment.get(x)
+        ]
         if not found and self.pronunciations != now.pronunciations:
             found.append("other pronunciations")
         if not found and not self.same_statistics(now.mean, now.std):

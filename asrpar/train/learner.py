@@ -14,8 +14,11 @@ from asrpar.parallel.learner import FlatLearner
 CONSTRAIN_EVERY = 4
 
 
-def frames_in(batch: Batch, used: list[bool]) -> int:
-    """Input frames of those utterances of a batch that are in its loss."""
+def frames_in(batch: Batch, used: list[bool], objective: Objective) -> int:
+    """Frames of a batch that its loss is the mean over: those that the objective counts, or all of the utterances."""
+    counted = objective.frames_in(batch.targets)
+    if counted is not None:
+        return counted
     return sum(n for n, ok in zip(batch.feature_lens.tolist(), used, strict=True) if ok)
 
 
@@ -75,8 +78,10 @@ class AcousticLearner(FlatLearner):
         self.left_out += used.count(False)
         if value - value == 0:  # finite
             self.loss_sum += value
-            self.loss_frames += frames_in(batch, used)
-        return float(batch.num_frames)
+            self.loss_frames += frames_in(batch, used, self.objective)
+        counted = self.objective.frames_in(batch.targets)
+        # None would look like the end of the data.
+        return float(batch.num_frames if counted is None else max(counted, 1))
 
     def updated(self) -> None:
         """Bring constrained layers back to what they must be, now and then."""

@@ -58,6 +58,7 @@ def save_acoustic_model(
     num_classes: int,
     loss: str = "ctc",
     blank: int | None = 0,
+    log_priors: Tensor | None = None,
     notes: dict[str, Any] | None = None,
     identity: Identity | None = None,
 ) -> None:
@@ -72,6 +73,7 @@ def save_acoustic_model(
         num_classes: classes of its output, blank included.
         loss: name of what it was trained towards.
         blank: the class that stands for no token; None if it has none.
+        log_priors: (num_classes,) what decoding takes from log-probabilities; None for nothing.
         notes: plain facts to keep beside the weights: strategy, learners, seed, frames.
         identity: what it was trained on; without, nothing can be compared when it is used.
     """
@@ -82,6 +84,7 @@ def save_acoustic_model(
         "settings": dataclasses.asdict(settings),
         "loss": loss,
         "blank": blank,
+        "log_priors": log_priors,
         "num_features": num_features,
         "num_classes": num_classes,
         "weights": weights,
@@ -95,7 +98,8 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     """The module in evaluation mode, and what was saved beside the weights.
 
     That is "model" and "settings" (the module's), "loss" and "blank" (what it was trained towards, and the class that
-    stands for no token or None), "num_features", "num_classes", "notes", and "identity", an `Identity` or None.
+    stands for no token or None), "log_priors" ((num_classes,) float32 of the classes' frequencies, or None),
+    "num_features", "num_classes", "notes", and "identity", an `Identity` or None.
 
     Raises:
         AsrparError: the file is missing, cut short, or not one of ours.
@@ -109,6 +113,7 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
         module.load_state_dict(saved["weights"])
         # Models of format 1 do not have it.
         saved["identity"] = Identity.from_state(saved.get("identity"))
+        saved.setdefault("log_priors", None)
     except Exception as e:
         check_opens(path)
         if isinstance(e, DataError):
@@ -153,7 +158,7 @@ def initial_weights(path: str | Path, shapes: list[Size], identity: Identity) ->
     before, parameters = facts["identity"], list(module.parameters())
     if before is None:
         log.warning("init_from: %s, of an earlier version, does not say which features and units it is for", path)
-    elif changed := before.other_features(identity.features) + before.other_units(identity.units):
+    elif changed := before.other_features(identity.features) + before.other_classes(identity):
         raise ConfigError(
             f"init_from: {path} was trained with other features or units than these ({'; '.join(changed)}): "
             "give both the same"

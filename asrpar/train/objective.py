@@ -1,10 +1,12 @@
 """The objective of a training: its loss, and what targets are made from."""
 
+from asrpar.errors import ConfigError
 from asrpar.lang.lang import Lang
 from asrpar.nn.losses import LOSSES
 from asrpar.nn.models import MODELS
 from asrpar.nn.objective import FrameLabels, Objective, Sources, Transcripts
 from asrpar.train.config import TrainConfig
+from asrpar.train.labels import frame_labels
 
 
 class LangTranscripts(Transcripts):
@@ -41,10 +43,13 @@ def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None =
     Args:
         config: of the training.
         lang: whose units transcripts are made of.
-        labels: of frames, for losses that need them.
+        labels: of frames, for losses that need them; None for those of ``data.ali``.
 
     Raises:
         ConfigError: settings that cannot be used, or what the loss needs is not there.
     """
-    settings = LOSSES.of(config)
-    return LOSSES.load(config.loss)(settings, Sources(LangTranscripts(lang), labels, subsampling(config)))
+    settings, kind = LOSSES.of(config), LOSSES.load(config.loss)
+    if config.data.ali and not kind.of_labels:
+        raise ConfigError(f"loss is {config.loss}, which has no use for data.ali: take it out, or set loss=frame_ce")
+    labels = labels or frame_labels(config.data, subsampling(config))
+    return kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config)))

@@ -48,9 +48,23 @@ def test_an_objective_gets_scores_where_it_wants_them():
     batch = Batch(torch.randn(1, 9, 4), torch.tensor([9]), [[[1, 2]]], ["u1"], 9, 9, 0, 0)
     for of_scores in (True, False):
         one = learner(partial(adamw.make, adamw.Settings(lr=0.1)))
-        one.objective = SimpleNamespace(of_scores=of_scores, loss=loss)
+        one.objective = SimpleNamespace(of_scores=of_scores, loss=loss, frames_in=lambda _: None)
         one.compute(batch)
     assert torch.equal(seen[0].log_softmax(2), seen[1]) and not torch.equal(*seen)
+
+
+def test_a_gradient_is_the_mean_over_the_frames_that_the_objective_counts():
+    one = learner(partial(adamw.make, adamw.Settings(lr=0.1)))
+    counts = [4, 0]
+    one.objective = SimpleNamespace(
+        of_scores=False, loss=lambda output, *_: (output.sum(), [True]), frames_in=lambda _: counts[0]
+    )
+    batch = Batch(torch.randn(1, 9, 4), torch.tensor([9]), [[]], ["u1"], 9, 9, 0, 0)
+    assert one.compute(batch) == one.loss_frames == 4
+    # A batch without any is not the end of the data.
+    counts[0] = 0
+    assert one.compute(batch) == 1 and one.loss_frames == 4
+    assert one.compute(None) == 0
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -13,7 +13,7 @@ from asrpar.errors import ConfigError, DataError
 from asrpar.nn.cross_entropy import cross_entropy
 from asrpar.nn.frontend import output_frames
 from asrpar.nn.objective import Misfit, Objective, Sources, Spoken
-from asrpar.rules import not_negative
+from asrpar.rules import below_one, need, not_negative
 
 # The label of a frame that has none.
 NONE = -1
@@ -25,41 +25,75 @@ class Settings:
 
     Attributes:
         label_delay: output frames by which the model may answer late; the first so many have no label.
+        label_smoothing: share of a frame's target that is spread over all classes.
+        silence_share: share of the frames of silence that are in the loss, evenly spread; priors are those of what is
+            left.
     """
 
     label_delay: int = 0
+    label_smoothing: float = 0.0
+    silence_share: float = 1.0
 
     def validate(self) -> None:
         not_negative(self, "label_delay")
+        below_one(self, "label_smoothing")
+        need(self, "silence_share", 0 < self.silence_share <= 1, "must be above 0, and at most 1")
 
 
 class Loss(Objective[np.ndarray]):
-    """A label for each output frame, (T',) int64; `NONE`, or any below 0, for frames that are in no loss."""
+    """A label for each output frame, (T',) int64; `NONE`, or any below 0, for frames that are in no loss.
+
+    Those are frames of utterances without labels, the first of a ``label_delay``, those that a batch shows only as
+    context of others, and silence beyond its share. They add nothing to the sum and are not counted: what is minimised
+    is the mean over the frames that have a label, whatever batches they are in.
+    """
 
     lacking = "no labels of frames"
     of_scores = True
+    of_labels = True
 
     def __init__(self, settings: Settings, sources: Sources) -> None:
         if sources.labels is None:
             raise ConfigError(
-                "loss is frame_ce, which needs labels of frames from an alignment: this training has none, use loss=ctc"
+                "loss is frame_ce, which needs labels of frames from an alignment: this training has none, give "
+                "--set data.ali=FOLDER (stage 4, asrpar align), or use loss=ctc"
             )
-        self.delay, self.subsampling = settings.label_delay, sources.subsampling
-        self.labels, self.num_classes = sources.labels.labels, sources.labels.num_classes
+        given = sources.labels
+        self.delay, self.smoothing, self.subsampling = (
+            settings.label_delay,
+            settings.label_smoothing,
+            sources.subsampling,
+        )
+        self.labels, self.num_classes, self.classes, self.tree = (
+            given.labels,
+            given.num_classes,
+            given.names,
+            given.tree,
+        )
+        self.silences, self.share = np.array(given.silences, np.int64), settings.silence_share
+        self.log_priors = None if given.counts is None else log_priors(self._counted(given.counts))
 
     def targets(self, utterance: Spoken, frames: np.ndarray | None = None) -> np.ndarray:
         labels = self._of_input_frames(utterance)
         if labels is None:
             return np.empty(0, np.int64)
+        if frames is not None:
+            labels = np.where(frames < 0, NONE, labels[frames])
         # An output frame belongs to the first input frame of those that it stands for.
-        labels = (labels if frames is None else labels[frames])[:: self.subsampling]
+        labels = labels[:: self.subsampling]
         delayed = np.full(len(labels), NONE, np.int64)
         delayed[self.delay :] = labels[: max(0, len(labels) - self.delay)]
         return delayed
 
     def loss(self, output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> tuple[Tensor, list[bool]]:
         labels = self._padded(output, lens, targets)
-        return cross_entropy(output.flatten(0, 1), labels.flatten(), NONE), [bool((t >= 0).any()) for t in targets]
+        # The dev set's loss is that of the labels themselves, so that trainings can be compared.
+        smoothing = self.smoothing if torch.is_grad_enabled() else 0.0
+        total = cross_entropy(output.flatten(0, 1), labels.flatten(), NONE, smoothing)
+        return total, [bool((t >= 0).any()) for t in targets]
+
+    def frames_in(self, targets: list[np.ndarray]) -> int:
+        return sum(int((t >= 0).sum()) for t in targets)
 
     def errors(self, output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> tuple[int, int]:
         labels = self._padded(output, lens, targets)
@@ -89,11 +123,27 @@ class Loss(Objective[np.ndarray]):
                 f"utterance {utterance.id} has label {labels.max()}, but there are {self.num_classes} classes: "
                 "take labels and classes that were made together"
             )
+        if self.share < 1:
+            labels = self._with_less_silence(labels)
         if len(labels) < frames:
             # Each input frame has the label of the output frame next to it, so that a batch may begin at any.
             nearest = (np.arange(frames) + self.subsampling // 2) // self.subsampling
             labels = labels[np.minimum(nearest, fewer - 1)]
         return labels
+
+    def _with_less_silence(self, labels: np.ndarray) -> np.ndarray:
+        """``labels`` (T,), `NONE` at all frames of silence but for an evenly spread share."""
+        where = np.flatnonzero(np.isin(labels, self.silences))
+        turns = np.floor(np.arange(len(where) + 1) * self.share)
+        labels = labels.astype(np.int64)
+        labels[where[turns[1:] == turns[:-1]]] = NONE
+        return labels
+
+    def _counted(self, counts: np.ndarray) -> np.ndarray:
+        """(C,) how often classes are labels in this loss."""
+        counts = np.array(counts, np.float64)
+        counts[self.silences] *= self.share
+        return counts
 
     @staticmethod
     def _padded(output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> Tensor:
@@ -104,3 +154,9 @@ class Loss(Objective[np.ndarray]):
                 raise DataError(f"a model gave {frames} output frames where there are {len(t)} labels")
             row[: len(t)] = np.maximum(t, NONE)
         return torch.from_numpy(labels).to(output.device)
+
+
+def log_priors(counts: np.ndarray) -> np.ndarray:
+    """(C,) counts of classes -> (C,) float32 logarithms of (n + 1) / (Σ n + C), so that one never seen has a prior."""
+    counts = np.asarray(counts, np.float64)
+    return np.log((counts + 1) / (counts.sum() + len(counts))).astype(np.float32)

@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 from asrpar.errors import ConfigError, DataError
 from asrpar.nn.losses import LOSSES
-from asrpar.nn.losses.frame_ce import Loss, Settings
+from asrpar.nn.losses.frame_ce import Loss, Settings, log_priors
 from asrpar.nn.objective import FrameLabels, Misfit, Sources
 
 
-def frame_ce(labels, delay=0, subsampling=1, classes=5):
+def frame_ce(labels, delay=0, subsampling=1, classes=5, smoothing=0.0, share=1.0, counts=None, silences=()):
     labels = {name: np.array(of) for name, of in labels.items()}
-    return Loss(Settings(delay), Sources(labels=FrameLabels(classes, labels), subsampling=subsampling))
+    given = FrameLabels(classes, labels, counts=None if counts is None else np.array(counts), silences=silences)
+    return Loss(Settings(delay, smoothing, share), Sources(labels=given, subsampling=subsampling))
 
 
 def spoken(frames, name="u"):
@@ -112,3 +113,54 @@ def test_there_must_be_labels():
     assert frame_ce({}).misfit(spoken(2), 2) == Misfit(missing=("u",))
     with pytest.raises(ConfigError, match="needs labels of frames"):
         Loss(Settings(), Sources())
+
+
+def test_the_mean_over_frames_with_labels_is_that_of_the_utterances_joined():
+    torch.manual_seed(1)
+    scores, lens = torch.randn(3, 8, 5), torch.tensor([8, 3, 6])
+    labels = [np.random.default_rng(n).integers(-1, 5, int(frames)) for n, frames in enumerate(lens)]
+    one = frame_ce({})
+    mean = one.loss(scores, lens, labels)[0] / one.frames_in(labels)
+    joined, classes = torch.cat([x[:n] for x, n in zip(scores, lens, strict=True)]), np.concatenate(labels)
+    torch.testing.assert_close(mean, F.cross_entropy(joined[classes >= 0], torch.from_numpy(classes[classes >= 0])))
+    # Whatever else is in a batch.
+    alone = sum(one.loss(scores[n : n + 1, : lens[n]], lens[n : n + 1], labels[n : n + 1])[0] for n in range(3))
+    torch.testing.assert_close(alone / one.frames_in(labels), mean)
+    assert one.frames_in([np.array([-1, -1]), np.empty(0, np.int64)]) == 0
+
+
+def test_smoothed_labels_are_trained_on_and_plain_ones_measured():
+    scores, lens, labels = torch.randn(1, 6, 5), torch.tensor([6]), [np.array([0, 4, -1, 2, 2, 1])]
+    trained, _ = frame_ce({}, smoothing=0.1).loss(scores, lens, labels)
+    expected = F.cross_entropy(scores[0], torch.from_numpy(labels[0]), ignore_index=-1, label_smoothing=0.1) * 5
+    torch.testing.assert_close(trained, expected)
+    with torch.no_grad():
+        measured, _ = frame_ce({}, smoothing=0.1).loss(scores, lens, labels)
+    assert measured == frame_ce({}).loss(scores, lens, labels)[0] != trained
+
+
+def test_frames_that_are_context_have_no_label():
+    shown = np.array([-1, 1, 2, 3, -1, -1])
+    assert targets([0, 1, 2, 3, 4], shown=shown) == [-1, 1, 2, 3, -1, -1]
+    # A late answer comes while the context behind is shown.
+    assert targets([0, 1, 2, 3, 4], shown=shown, delay=2) == [-1, -1, -1, 1, 2, 3]
+
+
+def test_less_silence():
+    labels = [4, 4, 4, 4, 1, 3, 2, 4]
+    assert targets(labels, share=0.5, silences=(3, 4)) == [-1, 4, -1, 4, 1, -1, 2, 4]
+    assert targets(labels, share=0.5, silences=(0,)) == targets(labels) == labels
+    kept = frame_ce({}, classes=3, share=0.5, silences=(2,), counts=[3, 1, 8])
+    np.testing.assert_allclose(np.exp(kept.log_priors), np.array([4, 2, 5]) / 11, rtol=1e-6)
+
+
+def test_priors():
+    np.testing.assert_allclose(np.exp(log_priors(np.array([3, 1, 0]))), [4 / 7, 2 / 7, 1 / 7], rtol=1e-6)
+    assert frame_ce({}).log_priors is None
+    assert frame_ce({}, classes=3, counts=[3, 1, 0]).log_priors.dtype == np.float32
+
+
+@pytest.mark.parametrize(("key", "value"), [("label_smoothing", 1.0), ("silence_share", 0.0), ("silence_share", 1.5)])
+def test_settings_out_of_range(key, value):
+    with pytest.raises(ConfigError, match=rf"losses\.frame_ce\.{key} is {value}"):
+        LOSSES.settings("frame_ce", {"frame_ce": {key: value}})
