@@ -11,6 +11,7 @@ from asrpar.errors import ConfigError
 from asrpar.feats import BatchLoader
 from asrpar.feats.store import FeatureStore
 from asrpar.files.paths import require_file
+from asrpar.hmm.alignments import Alignments
 from asrpar.lang.lang import Lang
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
@@ -26,6 +27,7 @@ from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import EqualShares, Intervals
 from asrpar.train.fit import check_set
 from asrpar.train.identity import Identity
+from asrpar.train.labels import check_alignments, frame_labels, open_alignments
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import make_objective, subsampling
 from asrpar.train.optimizers import OPTIMIZERS
@@ -51,9 +53,16 @@ class Parts:
         return Lang.load(self.config.data.lang)
 
     @cached_property
+    def alignments(self) -> Alignments | None:
+        """The ALI folder, where there are to be labels of frames."""
+        return open_alignments(self.config.data)
+
+    @cached_property
     def objective(self) -> Objective:
         """What is trained towards."""
-        return make_objective(self.config, self.lang)
+        config, found = self.config, self.alignments
+        labels = frame_labels(found, config.data, subsampling(config)) if found else None
+        return make_objective(config, self.lang, labels)
 
     def loader(self, workers: int, rank: int) -> BatchLoader:
         """See `make_loader`."""
@@ -63,9 +72,11 @@ class Parts:
         """What is trained on, after a look whether a loss can be computed of it."""
         data = self.config.data
         stores = [loader.store] + ([FeatureStore(data.feats, data.dev)] if data.dev != data.train else [])
+        if self.alignments is not None:
+            check_alignments(self.alignments, data, self.lang, stores)
         for store in stores:
             check_set(store.utterances, store.split, self.objective, self.lang, self.config, comm.rank == 0)
-        found = Identity.of(data, self.lang, stores)
+        found = Identity.of(data, self.lang, stores, self.alignments)
         found.classes, found.tree = list(self.objective.classes), self.objective.tree
         return found
 

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from asrpar.errors import DataError
 from asrpar.feats.front_end import changes, front_end
 from asrpar.feats.stats import load_stats
 from asrpar.feats.store import FeatureStore, Utterance
+from asrpar.hmm.alignments import MADE_BY, Alignments
 from asrpar.lang.lang import Lang
 from asrpar.train.config import DataConfig
-from asrpar.train.labels import alignment_of
 
 # Statistics of the same features differ in their last bits where another processor made them.
 TOLERANCE = 1e-3
@@ -53,8 +55,10 @@ class Identity:
     tree: str = ""
 
     @classmethod
-    def of(cls, data: DataConfig, lang: Lang, stores: Sequence[FeatureStore]) -> "Identity":
-        """That of a training on ``data``, whose sets are ``stores``."""
+    def of(
+        cls, data: DataConfig, lang: Lang, stores: Sequence[FeatureStore], alignments: Alignments | None = None
+    ) -> "Identity":
+        """That of a training on ``data``, whose sets are ``stores``, with labels of ``alignments``, if with any."""
         feats = Path(data.feats)
         words = {word for store in stores for u in store.utterances for word in u.text.split()}
         path = feats / "stats.pt"
@@ -67,14 +71,14 @@ class Identity:
             {store.split: summary(store.utterances) for store in stores},
             statistics.get("mean"),
             statistics.get("std"),
-            alignment_of(data, {store.split: store.utterances for store in stores}, digest),
+            {} if alignments is None else labels_of(alignments, data, stores),
         )
 
     @classmethod
     def of_data(cls, data: DataConfig) -> "Identity":
         """That of a training on the data that are there now."""
-        splits = dict.fromkeys((data.train, data.dev))
-        return cls.of(data, Lang.load(data.lang), [FeatureStore(data.feats, split) for split in splits])
+        stores = [FeatureStore(data.feats, split) for split in dict.fromkeys((data.train, data.dev))]
+        return cls.of(data, Lang.load(data.lang), stores, Alignments.open(data.ali) if data.ali else None)
 
     def state(self) -> dict[str, Any]:
         """Plain values and tensors."""
@@ -164,6 +168,33 @@ def summary(utterances: Sequence[Utterance]) -> dict[str, Any]:
     """How much a set is, and a digest of what it consists of."""
     what = digest([u.id, u.num_frames, u.speaker, u.text] for u in utterances)
     return {"utterances": len(utterances), "frames": sum(u.num_frames for u in utterances), "digest": what}
+
+
+def aligned_sets(found: Alignments, data: DataConfig) -> list[str]:
+    """The sets of a training, each once. Raises `DataError` for one that is not aligned."""
+    wanted = list(dict.fromkeys((data.train, data.dev)))
+    absent = [split for split in wanted if split not in found.sets]
+    if absent:
+        raise DataError(
+            f"{data.ali} has no alignment of the set '{absent[0]}' (but of {', '.join(found.sets) or 'none'}): run "
+            f"{MADE_BY} on it, too"
+        )
+    return wanted
+
+
+def labels_of(found: Alignments, data: DataConfig, stores: Sequence[FeatureStore]) -> dict[str, Any]:
+    """What labels of frames are: of which tree, for how many frames each, and a digest of those of each set."""
+    facts: dict[str, Any] = {"tree": found.tree.digest, "subsampling": found.subsampling}
+    aligned_sets(found, data)
+    for store in stores:
+        labels = found.labels(store.split)
+        facts[store.split] = digest([u.id, fingerprint(labels.get(u.id))] for u in store.utterances)
+    return facts
+
+
+def fingerprint(labels: np.ndarray | None) -> str:
+    """Of the labels of one utterance; empty without."""
+    return "" if labels is None else hashlib.sha256(np.asarray(labels, np.int32).tobytes()).hexdigest()
 
 
 def digest(*values: Any) -> str:

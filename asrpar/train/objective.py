@@ -6,7 +6,7 @@ from asrpar.nn.losses import LOSSES
 from asrpar.nn.models import MODELS
 from asrpar.nn.objective import FrameLabels, Objective, Sources, Transcripts
 from asrpar.train.config import TrainConfig
-from asrpar.train.labels import frame_labels
+from asrpar.train.labels import frame_labels, open_alignments
 
 
 class LangTranscripts(Transcripts):
@@ -51,5 +51,6 @@ def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None =
     settings, kind = LOSSES.of(config), LOSSES.load(config.loss)
     if config.data.ali and not kind.of_labels:
         raise ConfigError(f"loss is {config.loss}, which has no use for data.ali: take it out, or set loss=frame_ce")
-    labels = labels or frame_labels(config.data, subsampling(config))
+    if labels is None and (found := open_alignments(config.data)):
+        labels = frame_labels(found, config.data, subsampling(config))
     return kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config)))

@@ -95,3 +95,34 @@ def train_options(data: Path, exp: Path, **settings: object) -> list[str]:
     merged = SETTINGS | {k.replace("__", "."): v for k, v in settings.items()}
     merged |= {"exp": exp, "data.feats": data / "feats", "data.lang": data / "lang"}
     return [f"--set={key}={value}" for key, value in merged.items()]
+
+
+def align_by_loudness(data: Path, folder: Path, leave_out: int = 0) -> Path:
+    """An ALI folder of ``data``'s training and dev sets: silent frames, louder ones, and those between them.
+
+    No alignment, but labels that a model can learn, made at once. Returns ``folder``.
+    """
+    import numpy as np
+
+    from asrpar.feats.store import FeatureStore
+    from asrpar.hmm.alignment_files import Aligned, writing_alignments
+    from asrpar.hmm.alignments import AlignmentInfo
+    from asrpar.hmm.phones import Phones
+    from asrpar.hmm.topologies.three_state import Settings, Topology
+    from asrpar.hmm.tree import Tree
+    from asrpar.lang.lang import Lang
+    from asrpar.train.identity import summary
+
+    tree = Tree.monophone(Phones.of_lang(Lang.load(data / "lang")), Topology(Settings()))
+    with writing_alignments(folder, tree, AlignmentInfo("loudness", lang="mini")) as writer:
+        for split in ("train", "dev"):
+            store = FeatureStore(data / "feats", split)
+            with writer.split(split, summary(store.utterances)) as one:
+                for i, utterance in enumerate(store.utterances):
+                    loud = store.load(i).mean(1)
+                    if split == "train" and i < leave_out:
+                        one.leave_out(utterance.id, "for a test")
+                        continue
+                    pdfs = np.where(loud > 0, 4, np.where(loud > -1, tree.num_pdfs - 1, 0))
+                    one.add(Aligned(utterance.id, pdfs))
+    return folder
