@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate-data": ("asrpar.commands.validate_data", "Check a Kaldi data folder or a set of manifests."),
     "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
+    "build-tree": (
+        "asrpar.commands.build_tree",
+        "Stage 4: tie states of phones in context, and label an alignment anew.",
+    ),
     "make-graph": ("asrpar.commands.make_graph", "Stage 5: the decoding graph, for OpenFst and k2."),
     "train": ("asrpar.commands.train", "Stage 6: train an acoustic model (under `asrpar launch` for N learners)."),
     "simulate": ("asrpar.commands.simulate", "Train on a virtual cluster: many learners in one process."),

@@ -72,6 +72,8 @@ class AlignedUtterance:
         words: symbol, start and duration in seconds of each word.
         phones: likewise of each phone, silence included.
         pdfs: (T,) int32.
+        speaker: as in the features' cuts.
+        seconds: where the utterance ends.
     """
 
     id: str
@@ -79,6 +81,8 @@ class AlignedUtterance:
     words: list[tuple[str, float, float]]
     phones: list[tuple[str, float, float]]
     pdfs: np.ndarray
+    speaker: str = ""
+    seconds: float = 0.0
 
 
 class _Set:
@@ -140,7 +144,7 @@ class _SegmentsOf(Mapping[str, Segments]):
     def __init__(self, found: _Set, tree: Tree) -> None:
         self._found, self._pdfs = found, _Slices(found.pdfs, found.frames)
         self._rows = _Slices(found.phones, found.rows)
-        self._class_of = np.array([tree.phone_of(pdf)[1] for pdf in range(tree.num_pdfs)], np.uint8)
+        self._class_of = np.array([tree.class_of(pdf) for pdf in range(tree.num_pdfs)], np.uint8)
 
     def __getitem__(self, utterance: str) -> Segments:
         rows = self._rows[utterance]
@@ -253,9 +257,9 @@ class Alignments:
         found, labels = self._set(split), self.labels(split)
         for name, entry in found.entries.items():
             times = {kind: [tuple(item[:3]) for item in items] for kind, items in entry.get("alignment", {}).items()}
-            yield AlignedUtterance(
-                name, entry.get("text") or "", times.get("word", []), times.get("phone", []), labels[name]
-            )
+            text, speaker = entry.get("text") or "", entry.get("speaker") or ""
+            words, phones = times.get("word", []), times.get("phone", [])
+            yield AlignedUtterance(name, text, words, phones, labels[name], speaker, entry.get("duration", 0.0))
 
     def left_out(self, split: str) -> dict[str, str]:
         """Utterances that have no alignment, and why."""

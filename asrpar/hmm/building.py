@@ -31,6 +31,11 @@ class Built:
     statistics: Statistics
     unheard: list[tuple[int, int]]
 
+    @property
+    def gain_per_frame(self) -> float:
+        """Of log-likelihood, over one Gaussian for each root."""
+        return (sum(self.growth.gains) - sum(self.growth.losses)) / self.statistics.frames
+
 
 def build(mono: Tree, statistics: Statistics, config: TreeConfig) -> Built:
     """A tree with a root for each phone and pdf class of ``mono``.
@@ -81,7 +86,6 @@ def report(built: Built) -> list[str]:
     """What was built, as lines for people: leaves, gain per frame, and what each phone has."""
     tree, growth, phones = built.tree, built.growth, built.tree.phones
     frames = built.statistics.frames
-    gain, loss = sum(growth.gains), sum(growth.losses)
     lines = [
         f"frames {frames:.0f}",
         f"contexts {len(built.statistics.keys)}",
@@ -90,7 +94,7 @@ def report(built: Built) -> list[str]:
         f"splits {len(growth.gains)}",
         f"merges {len(growth.losses)}",
         f"leaves {tree.num_pdfs}",
-        f"gain_per_frame {(gain - loss) / frames:.4f}",
+        f"gain_per_frame {built.gain_per_frame:.4f}",
     ]
     if growth.gains:
         lines.append(f"last_gain {growth.gains[-1]:.2f}")

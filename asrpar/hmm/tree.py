@@ -145,6 +145,17 @@ class Tree:
             raise DataError(f"pdf {pdf} does not tell one phone: it is shared by {names} (or by states of one)")
         return self._owners[pdf][0]
 
+    def class_of(self, pdf: int) -> int:
+        """The pdf class of a pdf.
+
+        Raises:
+            DataError: several share it in an imported tree.
+        """
+        found = {k for _, k in self._owners[pdf]}
+        if len(found) > 1:
+            raise DataError(f"pdf {pdf} does not tell one pdf class: the imported tree shares it among states")
+        return found.pop()
+
     @cached_property
     def names(self) -> list[str]:
         """A name for each pdf: phone.class, and .number where phones have several leaves for one."""

@@ -126,8 +126,13 @@ def test_shared_pdfs_tell_no_phone():
     mono = Tree.monophone(PHONES, topology("one_state"))
     tree = Tree(PHONES, "one_state", 1, [mono.states(p) for p in PHONES.ids], {(1, 0): 0, (2, 0): 0, (3, 0): 1})
     assert tree.phones_of(0) == ((1, 0), (2, 0)) and tree.phone_of(1) == (3, 0)
+    assert tree.class_of(0) == 0
     with pytest.raises(DataError, match="pdf 0 does not tell one phone: it is shared by A B"):
         tree.phone_of(0)
+    mono = Tree.monophone(PHONES, topology("chain"))
+    tree = Tree(PHONES, "chain", 1, [mono.states(p) for p in PHONES.ids], {**mono.roots, (3, 1): 4})
+    with pytest.raises(DataError, match="pdf 4 does not tell one pdf class"):
+        tree.class_of(4)
 
 
 def test_windows_reach_beyond_the_utterance():

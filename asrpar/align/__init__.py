@@ -1,0 +1,1 @@
+"""Stage 4 of hybrid models: which state each frame belongs to."""

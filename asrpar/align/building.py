@@ -1,0 +1,89 @@
+"""Stage 4: a decision tree from an alignment and its features."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from asrpar.config import check
+from asrpar.errors import DataError
+from asrpar.feats.cepstra import cepstra
+from asrpar.feats.front_end import front_end
+from asrpar.feats.store import FeatureStore
+from asrpar.files.lock import alone_with, reading
+from asrpar.files.replacing import replacing_folder, replacing_text
+from asrpar.hmm.alignments import Alignments
+from asrpar.hmm.building import Built, build, report
+from asrpar.hmm.config import TreeConfig
+from asrpar.hmm.questions import write_questions
+from asrpar.hmm.relabel import check_relabels, relabel_folder
+from asrpar.hmm.segments import Segments
+from asrpar.hmm.statistics import count
+from asrpar.hmm.transitions import with_counted_loops
+from asrpar.hmm.tree import FILE
+from asrpar.log import get_logger
+from asrpar.train.identity import summary
+
+LOG = get_logger(__name__)
+
+
+def build_tree(
+    config: TreeConfig, ali_dir: str | Path, feats_dir: str | Path, output: str | Path, tree_only: bool = False
+) -> None:
+    """Write a tree, its questions and a report into the folder ``output``, and the alignment with its labels.
+
+    Args:
+        config: settings.
+        ali_dir: an alignment whose phones are known, of any tree.
+        feats_dir: the features that were aligned.
+        output: ALI folder; it takes the place of an older one when it is whole.
+        tree_only: leave the labels out.
+
+    Raises:
+        MissingInputError, DataError: an alignment or features that are not there, are damaged or do not fit.
+        ConfigError: settings that cannot be, fewer leaves than roots among them.
+    """
+    check(config)
+    output = Path(output)
+    if output.resolve() == Path(ali_dir).resolve():
+        raise DataError(f"{output} is the alignment itself: choose another folder for the tree")
+    with reading(ali_dir), reading(feats_dir), alone_with(output):
+        ali = Alignments.open(ali_dir)
+        check_relabels(ali, ali.tree)
+        segments = ali.segments(config.split)
+        store = FeatureStore(feats_dir, config.split)
+        shift = front_end(store.config)["fbank.frame_shift"]
+        ali.check(config.split, shift, summary(store.utterances))
+        found = count(_counted(store, segments, ali.subsampling, config.cepstra), config.width)
+        mono = with_counted_loops(ali.tree, segments.values()) if config.count_loops else ali.tree
+        built = build(mono, found, config)
+        LOG.info(
+            "%s: %d leaves of %d roots, gain %.3f a frame",
+            output, built.tree.num_pdfs, len(built.tree.roots), built.gain_per_frame,
+        )  # fmt: skip
+
+        def beside(folder: Path) -> None:
+            _write(built, folder)
+
+        if tree_only:
+            with replacing_folder(output) as fresh:
+                built.tree.write(fresh / FILE)
+                beside(fresh)
+        else:
+            relabel_folder(ali, built.tree, output, {"tree": asdict(config)}, beside)
+
+
+def _counted(
+    store: FeatureStore, segments: dict[str, Segments], subsampling: int, num_cepstra: int
+) -> Iterator[tuple[Segments, np.ndarray]]:
+    """Of each aligned utterance its segments, and the frames that labels stand for."""
+    for index, utterance in enumerate(store.utterances):
+        if utterance.id in segments:
+            yield segments[utterance.id], cepstra(store.load(index), num_cepstra)[::subsampling]
+
+
+def _write(built: Built, folder: Path) -> None:
+    write_questions(folder / "questions.txt", built.questions, built.tree.phones)
+    with replacing_text(folder / "report.txt") as file:
+        file.writelines(f"{line}\n" for line in report(built))
