@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "make-graph": ("asrpar.commands.make_graph", "Stage 5: the decoding graph, for OpenFst and k2."),
     "train": ("asrpar.commands.train", "Stage 6: train an acoustic model (under `asrpar launch` for N learners)."),
     "simulate": ("asrpar.commands.simulate", "Train on a virtual cluster: many learners in one process."),
+    "average": ("asrpar.commands.average", "One model of several epochs: the mean of their weights."),
     "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
     "transcribe": ("asrpar.commands.transcribe", "Recognise recordings of your own with a trained model."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),

@@ -67,15 +67,17 @@ class CheckpointConfig:
         every_epochs: at the end of each such epoch.
         every_steps: also after so many steps; 0 for never.
         keep: newest checkpoints kept.
+        keep_epochs: models of the newest so many epochs kept in ``EXP/epochs``, for `asrpar average`; 0 for none.
     """
 
     every_epochs: int = 1
     every_steps: int = 0
     keep: int = 2
+    keep_epochs: int = 0
 
     def validate(self) -> None:
         positive(self, "every_epochs", "keep")
-        not_negative(self, "every_steps")
+        not_negative(self, "every_steps", "keep_epochs")
 
 
 @dataclass
@@ -130,13 +132,15 @@ class TrainConfig:
         losses: settings of losses by name, such as ``{ctc: {implementation: k2}}``; their keys are checked.
         optimizer: what each learner steps with: ``adamw`` or ``sgd``.
         optimizers: settings of optimizers by name, such as ``{adamw: {lr: 0.002}}``.
-        schedule: learning rate against frames seen by all learners: ``one_cycle``, ``constant`` or ``exponential``.
+        schedule: learning rate against frames seen by all learners, and for some of them the dev loss.
         schedules: settings of schedules by name, such as ``{one_cycle: {warmup: 0.3}}``.
         strategy: name of the parallel algorithm.
         strategies: settings of strategies by name, such as ``{bmuf: {sync_steps: 8}}``; their keys are checked.
         compression: of what learners send.
         compressions: settings of compressions by name, such as ``{topk: {density: 0.001}}``.
         init_from: a model (``final.pt``, or its folder) whose weights the training begins with; empty for random ones.
+        warm_start_epochs: of these, the first ones, which the first learner trains alone while the others wait; all go
+            on with its weights and its optimizer's state. Nothing to a learner that is alone.
         epochs: passes over the training set.
         autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it and CPUs
             with AMX unless ``blstm``), else none. ``config.yaml`` has what was chosen.
@@ -203,6 +207,7 @@ class TrainConfig:
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     record: bool = False
     init_from: str = ""
+    warm_start_epochs: int = 0
     epochs: int = 10
     autocast: str = "auto"
     device: str = "auto"
@@ -222,8 +227,9 @@ class TrainConfig:
         one_of(self, "transport", ("mpi", "nccl", "gloo"))
         positive(self, "epochs", "dev_max_frames", "max_nonfinite")
         not_negative(self, "seed", "threads", "tensorboard_every_steps", "dev_every_steps")
-        not_negative(self, "time_limit_minutes", "stop_after_epochs")
+        not_negative(self, "time_limit_minutes", "stop_after_epochs", "warm_start_epochs")
         fraction(self, "max_misfit_fraction")
+        need(self, "warm_start_epochs", self.warm_start_epochs < self.epochs, f"must be below epochs ({self.epochs})")
         need(self, "seed", self.seed < 2**31, "must be less than 2147483648")
         self._check_momenta()
 

@@ -10,7 +10,7 @@ from asrpar.parallel.faults import FaultsConfig
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
-NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali")
+NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "warm_start_epochs")
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:

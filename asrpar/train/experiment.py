@@ -21,6 +21,7 @@ from asrpar.parallel.ema import too_short
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.build import Parts, choose_transport
 from asrpar.train.config import TrainConfig, check_config
+from asrpar.train.epoch_models import drop
 from asrpar.train.folder import claim, finished, look
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.precision import decide_autocast
@@ -88,6 +89,7 @@ def run(
             save_config(config, exp / "config.yaml")
             # A model of an earlier, shorter run must not be taken for this one's.
             (exp / "final.pt").unlink(missing_ok=True)
+            drop(exp, after=trainer.position.epoch)
         try:
             result = trainer.run()
         except LearnerLost as e:

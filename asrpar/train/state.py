@@ -85,12 +85,21 @@ def with_machine(state: dict[str, Any]) -> dict[str, Any]:
 def for_other_learners(state: dict[str, Any]) -> dict[str, Any]:
     """A state for another number of learners: the consensus of weights and averages, and what is nobody's own."""
     machine = state["machine"] | {"random": None, "cuda_random": None}
-    found = state | {"machine": machine, "timing": None}
+    found = of_consensus(state) | {"machine": machine, "timing": None}
+    course = state.get("course")
+    if course is not None and course["best"] is not None:
+        found["course"] = course | {"best": of_consensus(course["best"])}
+    return found
+
+
+def of_consensus(state: dict[str, Any]) -> dict[str, Any]:
+    """With the consensus in place of one learner's weights and average."""
     # Where learners held the same weights there is none; checkpoints of earlier versions do not have it either.
-    if (mean := state.get("consensus")) is not None:
-        found["learner"] = state["learner"] | {"weights": mean["weights"]}
-        if state["ema"] is not None:
-            found["ema"] = state["ema"] | {"mean": mean["ema"]}
+    if (mean := state.get("consensus")) is None:
+        return state
+    found = state | {"learner": state["learner"] | {"weights": mean["weights"]}}
+    if state["ema"] is not None:
+        found["ema"] = state["ema"] | {"mean": mean["ema"]}
     return found
 
 

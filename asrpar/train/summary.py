@@ -30,6 +30,7 @@ class Result:
         stopped: the signal that ended it early, else 0.
         cause: of that, in words.
         saved: whether all that it did is in its checkpoints.
+        over: whether the schedule ended it.
     """
 
     weights: Tensor
@@ -39,6 +40,7 @@ class Result:
     stopped: int = 0
     cause: str = ""
     saved: bool = True
+    over: bool = False
 
 
 def write_summary(exp: Path, config: TrainConfig, result: Result, identity: Identity, facts: dict[str, Any]) -> None:
@@ -55,8 +57,10 @@ def write_summary(exp: Path, config: TrainConfig, result: Result, identity: Iden
 
     p = result.position
     last = p.history[-1] if p.history else {}
+    if "back_to" in last:  # the model is that epoch's
+        last = p.history[int(last["back_to"]) - 1]
     value = {
-        "complete": not result.stopped and p.epoch >= config.epochs,
+        "complete": not result.stopped and (result.over or p.epoch >= config.epochs),
         "model": config.model,
         "parameters": result.weights.numel(),
         "strategy": config.strategy,

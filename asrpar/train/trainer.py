@@ -8,11 +8,11 @@ import torch
 
 from asrpar.feats import Batch
 from asrpar.parallel.comm import Comm, LearnerLost
-from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.average import Average, Models
 from asrpar.train.build import Parts
 from asrpar.train.config import TrainConfig
+from asrpar.train.course import Course
 from asrpar.train.epochs import Due, Intervals, Outcome, Part
 from asrpar.train.evaluate import DevSet
 from asrpar.train.final import FinalModels
@@ -25,6 +25,7 @@ from asrpar.train.schedules import SCHEDULES
 from asrpar.train.state import Machine, Stateful, check_same_data, restore, whole_state
 from asrpar.train.summary import Result
 from asrpar.train.timing import Timing
+from asrpar.train.warm_start import Work, begin_together, first_alone
 
 
 class Trainer:
@@ -43,29 +44,35 @@ class Trainer:
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.rank)
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
-        self.loader = self.parts.loader(workers, comm.rank)
-        self.learner = self.parts.learner(self.loader.num_features, comm)
-        self.schedule = SCHEDULES.make(config, self.learner.lr, self.loader.frames_per_epoch, config.epochs)
-        self.identity = self.parts.examine(self.loader, comm)
+        loader = self.parts.loader(workers, comm.rank)
+        self.learner = self.parts.learner(loader.num_features, comm)
+        self.schedule = SCHEDULES.make(config, self.learner.lr, loader.frames_per_epoch, config.epochs)
+        self.identity = self.parts.examine(loader, comm)
         self.timing = Timing(comm, exp / "trace", config.trace)
         self.learner.trace = self.timing.trace
-        self.strategy, seen = self.parts.strategy(settings, self.learner, comm)
-        self.shares = self.parts.shares(self.strategy, seen, workers)
+        strategy, seen = self.parts.strategy(settings, self.learner, comm)
+        self.together = Work.of(strategy, loader, self.parts.shares(strategy, seen, workers), comm)
+        warm = config.warm_start_epochs and comm.size > 1
+        self.take_up(first_alone(strategy, self.parts.loader, seen) if warm else self.together)
         self.intervals = Intervals.of(config)
-        self.watchdog = self.parts.watchdog(comm, self.timing, self.strategy)
+        self.watchdog = self.parts.watchdog(comm, self.timing, strategy)
         self.position = Position()
-        self.average = Average(config.ema, self.strategy.observed(), self.loader.frames_per_epoch)
+        self.average = Average(config.ema, strategy.observed(), loader.frames_per_epoch)
+        self.course = Course(self.schedule, self.undoable)
         self.checkpoints = self.parts.checkpoints(comm)
-        self.look = Look(comm, self.strategy.apart)
         self.stop = self.parts.stop(comm)
-        frames, every = self.loader.frames_per_epoch, config.tensorboard_every_steps
+        frames, every = loader.frames_per_epoch, config.tensorboard_every_steps
         self.progress = Progress(comm.rank, exp / "tensorboard", frames, every)
         self.dev = DevSet(config, self.learner, self.watchdog.beat)
         both = config.ema.enabled and config.ema.both
         self.reports = Reports(self.learner, self.timing, self.progress, self.dev, both=both)
-        self.final = FinalModels(config, self.parts.objective, self.identity, self.loader.num_features)
+        self.final = FinalModels(config, self.parts.objective, self.identity, loader.num_features)
         # In this epoch, of which nothing can be saved then.
         self.learner_lost = False
+
+    def take_up(self, work: Work) -> None:
+        """Work so from now on."""
+        self.strategy, self.loader, self.shares, self.look = work
 
     def begin(self, allow_learner_change: bool = False) -> None:
         """Take up the newest checkpoint, or start afresh."""
@@ -99,12 +106,12 @@ class Trainer:
         p, config = self.position, self.config
         last = min(config.epochs, config.stop_after_epochs or config.epochs)
         models, stopped = Models(self.strategy, self.average), 0
-        while p.epoch < last and not stopped:
+        while p.epoch < last and not (stopped or self.course.over):
             del models  # of the epoch before: up to two vectors as long as the weights
             stopped = self.train_epoch()
             models = Models(self.strategy, self.average)
             if not stopped:
-                self.end_epoch(models)
+                models = self.end_epoch(models)
                 stopped = self.stop.agreed() if p.epoch < last else 0
         if stopped:
             self.save(models)
@@ -232,25 +239,46 @@ class Trainer:
         self.learner_lost = True
         return comm
 
-    def end_epoch(self, models: Models) -> None:
-        """Count the epoch, report on it, and save where that is due."""
+    def end_epoch(self, models: Models) -> Models:
+        """Count the epoch, report on it, do what follows from it, and save where that is due.
+
+        Returns the models with which training goes on.
+        """
         p, config = self.position, self.config
         p.end_epoch()
         if self.learner_lost:
             p.steps, p.frames = self.comm.broadcast_object((p.steps, p.frames))
             p.ema_frames, self.learner_lost = p.frames, False
         self.reports.tell(models, p, self.comm)
-        if p.epoch % config.checkpoint.every_epochs == 0 or p.epoch in (config.epochs, config.stop_after_epochs):
+        if self.comm.rank == 0:
+            self.final.keep(models, self.learner, self.comm.size, p)
+        back = self.course.judge(models, p, self.comm)
+        joined = p.epoch == config.warm_start_epochs and self.strategy is not self.together.strategy
+        if joined:
+            self.take_up(self.together)
+            begin_together(self.strategy, self.learner, self.average, self.comm)
+        if back or joined:
+            models = Models(self.strategy, self.average)
+        last = p.epoch in (config.epochs, config.stop_after_epochs) or self.course.over
+        if last or p.epoch % config.checkpoint.every_epochs == 0:
             self.save(models)
+        return models
+
+    def undoable(self) -> dict[str, Stateful]:
+        """What goes back where an epoch is taken back."""
+        return {
+            "learner": self.learner,
+            "strategy": self.strategy,
+            "wire": self.strategy.wire,
+            "ema": self.average,
+        }
 
     def stateful(self) -> dict[str, Stateful]:
         """All that goes on after an interruption, in the order in which it does."""
         return {
             "position": self.position,
-            "learner": self.learner,
-            "strategy": self.strategy,
-            "wire": self.strategy.wire,
-            "ema": self.average,
+            **self.undoable(),
+            "course": self.course,
             "timing": self.timing,
             "machine": Machine(self.learner.device),
         }
@@ -280,6 +308,8 @@ class Trainer:
         if state is None:
             return False
         check_same_data(state, self.identity, Path(self.config.exp), tell=self.comm.rank == 0)
+        if state["position"]["epoch"] >= self.config.warm_start_epochs:
+            self.take_up(self.together)
         restore(self.stateful(), state, self.comm.size)
         self.watchdog.beat(self.position.steps)
         return True
@@ -299,4 +329,5 @@ class Trainer:
         self.timing.close()
         self.parts.close(self.comm.rank)
         cause = self.stop.cause(stopped) if stopped else ""
-        return Result(weights, self.position, self.comm, times, stopped, cause, saved=not self.learner_lost)
+        saved, over = not self.learner_lost, self.course.over
+        return Result(weights, self.position, self.comm, times, stopped, cause, saved=saved, over=over)
