@@ -1,14 +1,21 @@
 """Layers that acoustic models are built of.
 
 Sources: Waibel et al. 1989 (TDNN); Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural
-networks" (TDNN-F: a layer as the product of two thin ones, the first kept semi-orthogonal, with a bypass).
+networks" (TDNN-F: a layer as the product of two thin ones, the first kept semi-orthogonal, with a bypass); Sak et al.
+2014, "Long short-term memory based recurrent neural network architectures" (LSTMP: a linear projection of the cells is
+what comes back and goes on).
 """
+
+import warnings
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.nn.frontend import frame_mask
+
+# There the layer is quicker without oneDNN than as `folded` with it.
+warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
 
 
 def flip_by_length(x: Tensor, lens: Tensor) -> Tensor:
@@ -37,6 +44,35 @@ class BlstmLayer(nn.Module):
         return torch.cat([ahead, back], dim=-1)
 
 
+class LstmLayer(nn.Module):
+    """An LSTM over time, of ``cells``, with a linear projection of them (LSTMP) unless ``projection`` is 0.
+
+    Attributes:
+        width: of the output.
+    """
+
+    def __init__(self, inputs: int, cells: int, projection: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, cells, batch_first=True, proj_size=projection)
+        self.width = projection or cells
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, inputs) -> (N, T, width)."""
+        if self.lstm.proj_size and (torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
+            return self.folded(x)
+        return self.lstm(x)[0]
+
+    def folded(self, x: Tensor) -> Tensor:
+        """The same as a plain LSTM with the projection behind it: ONNX, for one, has no other.
+
+        With r = P m, what a cell gets of the step before is W r = (W P) m.
+        """
+        of = self.lstm
+        zero = x.new_zeros(1, x.shape[0], of.hidden_size)
+        weights = [of.weight_ih_l0, of.weight_hh_l0 @ of.weight_hr_l0, of.bias_ih_l0, of.bias_hh_l0]
+        return F.linear(torch.lstm(x, (zero, zero), weights, True, 1, 0.0, False, False, True)[0], of.weight_hr_l0)
+
+
 class ChannelNorm(nn.Module):
     """Layer norm over the channels of each frame; it keeps no running statistics, so learners need not share any."""
 
@@ -47,7 +83,7 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T) -> (N, C, T)."""
-        return F.layer_norm(x.transpose(1, 2), (x.shape[1],), self.weight, self.bias).transpose(1, 2)
+        return F.layer_norm(x.transpose(1, 2), self.weight.shape, self.weight, self.bias).transpose(1, 2)
 
 
 class TdnnLayer(nn.Module):

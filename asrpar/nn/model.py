@@ -1,4 +1,4 @@
-"""What all acoustic models have in common: the contract, the settings of their front end, how their weights begin."""
+"""What all acoustic models have in common: the contract, settings, how their weights begin."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from asrpar.errors import ConfigError
 from asrpar.rules import at_least, below_one, one_of
 
 
@@ -16,8 +15,6 @@ class ModelSettings:
 
     Attributes:
         subsampling: input frames for each output frame.
-        conv_maps: feature maps of a convolutional front end (layers over time and frequency); 0 for a linear one.
-        conv_layers: convolutions in it after the first two.
         dropout: probability, in [0, 1).
         init: how weights begin. ``torch``: as torch draws them. ``even``: the output layer at zero, so that all classes
             are equally likely in all frames, and the front end as He et al. 2015, so that speech keeps its size in it.
@@ -25,16 +22,11 @@ class ModelSettings:
     """
 
     subsampling: int = 3
-    conv_maps: int = 32
-    conv_layers: int = 0
     dropout: float = 0.1
     init: str = "torch"
 
     def validate(self) -> None:
         at_least(self, 1, "subsampling")
-        at_least(self, 0, "conv_maps", "conv_layers")
-        if self.conv_layers and not self.conv_maps:
-            raise ConfigError(f"conv_layers is {self.conv_layers}, but a linear front end (conv_maps=0) has none")
         below_one(self, "dropout")
         one_of(self, "init", ("torch", "even"))
 
@@ -53,11 +45,16 @@ class AcousticModel(nn.Module, ABC):
     Attributes:
         input: the front end; `begin_evenly` draws its weights.
         output: the last layer.
+        context: input frames before and after its own that an output frame is made of, where a model takes them
+            spliced, too: features (N, T, (before + 1 + after) · C), the earliest frame first, give scores (N, T,
+            num_classes), and nothing is subsampled. So a batch may hold single frames of many utterances, in one row.
+            At an utterance's ends its first and last frame stand in for those that are missing. None for other models.
         no_bf16_on_cpus: why bfloat16 gains nothing on CPUs that have it; empty where it does.
     """
 
     input: nn.Module
     output: nn.Linear
+    context: tuple[int, int] | None = None
     no_bf16_on_cpus: ClassVar[str] = ""
 
     def __init__(self, settings: ModelSettings, num_features: int, num_classes: int) -> None:

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from asrpar.nn.frontend import make_front_end
+from asrpar.nn.frontend import FrontEndSettings, make_front_end
 from asrpar.nn.layers import TdnnLayer, TdnnLayers
-from asrpar.nn.model import AcousticModel, ModelSettings
+from asrpar.nn.model import AcousticModel
 from asrpar.rules import at_least, need
 
 
 @dataclass
-class Settings(ModelSettings):
+class Settings(FrontEndSettings):
     """A TDNN.
 
     Attributes:

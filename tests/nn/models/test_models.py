@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from asrpar.errors import ConfigError
-from asrpar.nn.layers import BlstmLayer, flip_by_length
-from asrpar.nn.model import AcousticModel
+from asrpar.nn.layers import BlstmLayer, LstmLayer, flip_by_length
 from asrpar.nn.models import MODELS, build_model
 
+SMALL_LSTMS = {"cells": 8, "projection": 4, "connected": [6, 5]}
 CASES = {
     "tdnn": ("tdnn", {"channels": 16, "dilations": [1, 2], "conv_maps": 4}),
     "tdnn with a linear front end": ("tdnn", {"channels": 16, "dilations": [1, 2], "conv_maps": 0}),
@@ -19,6 +19,13 @@ CASES = {
     "cldnn": ("cldnn", {"channels": 16, "dilations": [1], "conv_maps": 4, "cells": 8}),
     "cldnn, projected": ("cldnn", {"channels": 16, "dilations": [1], "conv_maps": 4, "cells": 6}),
     "blstm": ("blstm", {"cells": 8, "num_layers": 2, "conv_maps": 4}),
+    "blstm on features as they are": ("blstm", {"cells": 8, "num_layers": 2, "front_end": "none", "subsampling": 2}),
+    "lstm": ("lstm", {"cells": 8, "projection": 4, "num_layers": 2, "conv_maps": 4}),
+    "lstm without projections": ("lstm", {"cells": 8, "projection": 0, "num_layers": 1, "front_end": "none"}),
+    "dnn of sigmoids": ("dnn", {"width": 8, "num_layers": 2, "activation": "sigmoid", "before": 2, "after": 0}),
+    "dnn of single frames": ("dnn", {"width": 8, "num_layers": 1, "before": 0, "after": 0, "subsampling": 2}),
+    "cldnn of papers": ("cldnn_lstmp", {"maps": 4, "patch": 2, "pool": 2, "streams": 2, "linear": 8} | SMALL_LSTMS),
+    "conformer": ("conformer", {"width": 8, "heads": 2, "num_layers": 2, "kernel": 5, "conv_maps": 0}),
     "blstm with bottleneck": ("blstm", {"cells": 8, "num_layers": 1, "bottleneck": 4, "conv_maps": 0}),
 }
 
@@ -64,18 +71,6 @@ def test_probabilities_are_those_of_the_scores(model):
     assert torch.equal(scores.log_softmax(-1), log_probs) and torch.equal(of_scores, of_probabilities)
     with torch.autocast("cpu", torch.bfloat16):
         assert model.scores(x, lens)[0].dtype == torch.bfloat16 and model(x, lens)[0].dtype == torch.float32
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_page_keeps_the_contract(name):
-    torch.manual_seed(0)
-    model = build_model(name, MODELS.settings(name), num_features=10, num_classes=7).eval()
-    x, lens = padded([40, 23])
-    log_probs, out = model(x, lens)
-    assert isinstance(model, AcousticModel) and out.tolist() == [-(-t // model.subsampling) for t in (40, 23)]
-    assert log_probs.shape == (2, int(out[0]), 7) and log_probs.dtype == torch.float32
-    assert torch.allclose(log_probs[1, : out[1]], model(x[1:, :23], lens[1:])[0][0], atol=1e-5)
-    assert model.output.out_features == 7 and any(True for _ in model.input.parameters())
 
 
 def test_every_parameter_gets_a_gradient(model):
@@ -132,12 +127,41 @@ def test_blstm_layer_equals_torch_on_packed_sequences():
         ("cldnn", {"cells": 0}, r"models\.cldnn\.cells is 0"),
         ("blstm", {"bottleneck": -1}, "must be at least 0"),
         ("blstm", {"channels": 8}, r"'models\.blstm\.channels' is unknown"),
+        ("blstm", {"front_end": "bare"}, r"models\.blstm\.front_end 'bare' is unknown; known: layers, none"),
+        ("lstm", {"cells": 8, "projection": 8}, r"models\.lstm\.projection is 8: it must be less than cells"),
+        ("dnn", {"conv_maps": 8}, r"'models\.dnn\.conv_maps' is unknown"),
+        ("dnn", {"activation": "tanh"}, "activation 'tanh' is unknown; known: sigmoid, relu"),
+        ("dnn", {"before": -1}, r"before is -1: it must be at least 0"),
+        ("cldnn_lstmp", {"connected": [0]}, r"connected is \[0\]"),
+        ("conformer", {"kernel": 4}, r"models\.conformer\.kernel is 4: it must be odd"),
+        ("conformer", {"width": 20, "heads": 4}, "width is 20: it must be a multiple of twice the heads, 4"),
         ("cldn", {}, "model 'cldn' is unknown; did you mean 'cldnn'"),
     ],
 )
 def test_refuses_impossible_settings(name, settings, message):
     with pytest.raises(ConfigError, match=message):
         MODELS.settings(name, {name: settings})
+
+
+@pytest.mark.parametrize("settings", [{}, {"patch": 2, "streams": 3}])
+def test_a_convolution_that_does_not_fit_the_features(settings):
+    with pytest.raises(ConfigError, match="models.cldnn_lstmp: 10 features in . streams"):
+        build_model("cldnn_lstmp", MODELS.settings("cldnn_lstmp", {"cldnn_lstmp": settings}), 10, 7)
+
+
+def test_an_lstm_with_projection_equals_a_plain_one_of_folded_weights():
+    torch.manual_seed(0)
+    layer, x = LstmLayer(5, 8, 3).double(), torch.randn(2, 9, 5, dtype=torch.float64)
+    torch.testing.assert_close(layer.folded(x), layer(x), rtol=1e-12, atol=1e-14)
+
+
+def test_an_lstm_does_not_look_ahead():
+    model = make("lstm without projections").eval()
+    x, lens = padded([30])
+    before = model(x, lens)[0]
+    x[0, 15:] += 1.0
+    after = model(x, lens)[0]
+    assert torch.equal(before[0, :5], after[0, :5]) and not torch.equal(before[0, 5], after[0, 5])
 
 
 def test_training_and_evaluation_look_at_the_same_frames():
