@@ -2,8 +2,8 @@
 
 Sources: Waibel et al. 1989 (TDNN); Povey et al. 2018, "Semi-orthogonal low-rank matrix factorization for deep neural
 networks" (TDNN-F: a layer as the product of two thin ones, the first kept semi-orthogonal, with a bypass); Sak et al.
-2014, "Long short-term memory based recurrent neural network architectures" (LSTMP: a linear projection of the cells is
-what comes back and goes on).
+2014, "Long short-term memory recurrent neural network architectures for large scale acoustic modeling" (LSTMP: what
+comes back and goes on is a linear projection of the cells).
 """
 
 import warnings

@@ -1,7 +1,7 @@
-"""LSTM that looks back only, with projections (Sak et al. 2014, "Long short-term memory based recurrent neural network
-architectures for large scale acoustic modeling").
+"""LSTM that looks back only, with projections (Sak et al. 2014).
 
-Tian et al. 2017 train such models. What comes after a frame it hears by answering late: ``losses.frame_ce.label_delay``.
+"Long short-term memory recurrent neural network architectures for large scale acoustic modeling"; Tian et al. 2017
+train such models, too. What comes after a frame it hears by answering late: ``losses.frame_ce.label_delay``.
 """
 
 from dataclasses import dataclass

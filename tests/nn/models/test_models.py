@@ -145,7 +145,7 @@ def test_refuses_impossible_settings(name, settings, message):
 
 @pytest.mark.parametrize("settings", [{}, {"patch": 2, "streams": 3}])
 def test_a_convolution_that_does_not_fit_the_features(settings):
-    with pytest.raises(ConfigError, match="models.cldnn_lstmp: 10 features in . streams"):
+    with pytest.raises(ConfigError, match=r"models\.cldnn_lstmp: 10 features in \d streams"):
         build_model("cldnn_lstmp", MODELS.settings("cldnn_lstmp", {"cldnn_lstmp": settings}), 10, 7)
 
 
