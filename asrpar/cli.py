@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate-data": ("asrpar.commands.validate_data", "Check a Kaldi data folder or a set of manifests."),
     "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
+    "align": ("asrpar.commands.align", "Stage 4 of hybrid models: which state each frame belongs to."),
     "build-tree": (
         "asrpar.commands.build_tree",
         "Stage 4: tie states of phones in context, and label an alignment anew.",

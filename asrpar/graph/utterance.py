@@ -187,6 +187,12 @@ class UtteranceHmms:
         """
         return utterance_hmm(self.graph(text), self)
 
+    def canonical(self, text: str, silence: bool = True) -> list[int]:
+        """The phones of the words' first pronunciations, with silence before and behind them if ``silence``."""
+        spoken = [phone for word in self.lang.split(text) for phone in self._pronunciations(word)[0][0]]
+        around = [self.tree.phones.silence] if silence or not spoken else []
+        return [*around, *spoken, *around]
+
     @property
     def width(self) -> int:
         """That of the tree's windows."""

@@ -148,10 +148,14 @@ class SetWriter:
 
 
 class AlignmentsWriter:
-    """A new ALI folder, see `writing_alignments`."""
+    """A new ALI folder, see `writing_alignments`.
+
+    Attributes:
+        tree: that will be written; one with other transition probabilities may take its place.
+    """
 
     def __init__(self, folder: Path, final: Path, tree: Tree, info: AlignmentInfo) -> None:
-        self.folder, self._final, self._tree, self.info = folder, final, tree, info
+        self.folder, self._final, self.tree, self.info = folder, final, tree, info
 
     @contextmanager
     def split(self, name: str, data: Mapping[str, Any] | None = None) -> Iterator[SetWriter]:
@@ -161,7 +165,7 @@ class AlignmentsWriter:
             name: of the set.
             data: what it is, see `Alignments.check`.
         """
-        with SetWriter(self.folder, self._final, name, self._tree, self.info) as writer:
+        with SetWriter(self.folder, self._final, name, self.tree, self.info) as writer:
             yield writer
         self.info.sets[name] = {**(data or {}), "aligned": writer.aligned}
 
@@ -172,13 +176,13 @@ def writing_alignments(folder: str | Path, tree: Tree, info: AlignmentInfo) -> I
 
     Args:
         folder: where it is to be; hold it with `asrpar.files.lock.alone`.
-        tree: whose pdfs are written, with the transition probabilities to keep.
+        tree: whose pdfs are written.
         info: for ali.yaml; ``sets`` is filled here.
     """
     final = Path(folder).resolve()
     with replacing_folder(final) as fresh:
         writer = AlignmentsWriter(fresh, final, tree, info)
         yield writer
-        tree.write(fresh / FILE)
+        writer.tree.write(fresh / FILE)
         save_config(info, fresh / INFO)
         write_checksums(fresh, [FILE, INFO, *(f"counts_{name}.txt" for name in info.sets)])
