@@ -115,6 +115,6 @@ def _write(
     LOG.info("%s: %d utterances, %.1f %% silence", found.store.split, len(aligned), 100 * silent / frames)
     if silent > config.max_silence * frames:
         raise DataError(
-            f"{100 * silent / frames:.0f} % of the frames of {found.store.split} are aligned to silence (max_silence is "
-            f"{config.max_silence:g}): do transcripts and recordings belong together?"
+            f"{100 * silent / frames:.0f} % of the frames of {found.store.split} are aligned to silence, max_silence "
+            f"is {config.max_silence:g}: do transcripts and recordings belong together?"
         )

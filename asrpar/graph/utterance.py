@@ -160,12 +160,15 @@ class UtteranceHmms:
         lang: its pronunciations.
         tree: its phones are the units of ``lang`` and silence.
         silence: probability of silence in each place where it may be; None for that of ``lang``.
+
+    Attributes:
+        pronunciations: of a word, see the function of that name; each looked up once.
     """
 
     def __init__(self, lang: Lang, tree: Tree, silence: float | None = None) -> None:
         self.lang, self.tree = lang, tree
         self._silence = lang.config.optional_silence.probability if silence is None else silence
-        self._pronunciations = functools.cache(lambda word: pronunciations(lang, word))
+        self.pronunciations = functools.cache(lambda word: pronunciations(lang, word))
         self._pdf = functools.cache(tree.pdf)
 
     def graph(self, text: str) -> PhoneGraph:
@@ -175,9 +178,9 @@ class UtteranceHmms:
             DataError: a word has no pronunciation.
         """
         words = self.lang.split(text)
-        if missing := [word for word in words if not self._pronunciations(word)]:
+        if missing := [word for word in words if not self.pronunciations(word)]:
             raise DataError(f"words without pronunciation: {', '.join(dict.fromkeys(missing))}")
-        return phone_graph([self._pronunciations(w) for w in words], self.tree.phones.silence, self._silence)
+        return phone_graph([self.pronunciations(w) for w in words], self.tree.phones.silence, self._silence)
 
     def of(self, text: str) -> UtteranceHmm:
         """The HMM of a transcript.
@@ -189,7 +192,7 @@ class UtteranceHmms:
 
     def canonical(self, text: str, silence: bool = True) -> list[int]:
         """The phones of the words' first pronunciations, with silence before and behind them if ``silence``."""
-        spoken = [phone for word in self.lang.split(text) for phone in self._pronunciations(word)[0][0]]
+        spoken = [phone for word in self.lang.split(text) for phone in self.pronunciations(word)[0][0]]
         around = [self.tree.phones.silence] if silence or not spoken else []
         return [*around, *spoken, *around]
 
