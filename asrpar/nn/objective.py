@@ -1,7 +1,7 @@
 """The contract of losses: what a model is trained towards, and what that is made from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -60,6 +60,70 @@ class FrameLabels:
     tree: str = ""
 
 
+class Hmm(Protocol):
+    """A hidden Markov model without epsilons: each node emits each frame that a path spends in it.
+
+    Attributes:
+        pdfs: (S,) int64, the class of each node.
+        phones: (S,) int64, its phone.
+        begins: (S,) bool, whether a phone's first frame is in it; a frame that stays there begins no other one.
+        sources: (A,) int64, where each arc comes from.
+        targets: (A,) int64, where it leads to; each pair comes once.
+        log_probs: (A,) float64.
+        initial: (S,) float64, log-probability of beginning in a node; minus infinity where no path does.
+        final: (S,) float64, likewise of ending.
+    """
+
+    pdfs: np.ndarray
+    phones: np.ndarray
+    begins: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    log_probs: np.ndarray
+    initial: np.ndarray
+    final: np.ndarray
+
+
+class Numerator(Hmm, Protocol):
+    """One utterance's.
+
+    Attributes:
+        fewest_frames: of its shortest path.
+    """
+
+    fewest_frames: int
+
+
+class PhoneGraphs(Protocol):
+    """What may have been said, as hidden Markov models over phones.
+
+    Attributes:
+        num_classes: of their nodes.
+        classes: names of those.
+        tree: digest of the phonetic tree whose leaves they are.
+        silences: phones that stand for no speech.
+        denominator: all that a phone language model allows.
+    """
+
+    num_classes: int
+    classes: tuple[str, ...]
+    tree: str
+    silences: Collection[int]
+    denominator: Hmm
+
+    def numerator(self, text: str) -> Numerator | None:
+        """All ways to speak a transcript that the denominator allows, with its weights; None if there are none."""
+
+    def log_sums(self, hmms: Sequence[Numerator], scores: Tensor, lens: Tensor) -> Tensor:
+        """(N,) logarithms of the sums over the paths of each utterance's own HMM, to differentiate by ``scores``.
+
+        Args:
+            hmms: of N utterances, each with a path of so many frames.
+            scores: (N, T, C) log-likelihoods of classes.
+            lens: (N,) frames of each; what is behind them does not matter.
+        """
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a loss may make targets from; it takes what it needs.
@@ -68,11 +132,14 @@ class Sources:
         transcripts: as tokens.
         labels: of frames; None if there are none.
         subsampling: input frames for each output frame of the model.
+        graphs: makes graphs with a phone language model of an order, of at most so many nodes; None if there is nothing
+            to make them of.
     """
 
     transcripts: Transcripts | None = None
     labels: FrameLabels | None = None
     subsampling: int = 1
+    graphs: Callable[[int, int], PhoneGraphs] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +168,7 @@ class Objective(ABC, Generic[Targets]):
         errors_are: what `errors` counts, for people.
         of_text: targets are made from transcripts.
         of_labels: targets are made from labels of frames, so that batches may show pieces of utterances.
+        of_phones: classes are leaves of a phonetic tree, which may be given, and labels of frames may be.
         of_scores: `loss` and `errors` get `AcousticModel.scores` in place of log-probabilities.
         lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
         classes: names of the classes where they are states of phones, not tokens; such as a tree's ``names``.
@@ -113,6 +181,7 @@ class Objective(ABC, Generic[Targets]):
     errors_are: ClassVar[str] = "frame errors"
     of_text: ClassVar[bool] = False
     of_labels: ClassVar[bool] = False
+    of_phones: ClassVar[bool] = False
     of_scores: ClassVar[bool] = False
     lacking: ClassVar[str] = "no targets"
     num_classes: int

@@ -29,6 +29,8 @@ class DataConfig:
         train: the set to train on.
         dev: the set whose loss is told after each epoch.
         ali: ALI of stage 4, for losses that need labels of frames.
+        tree: a tree (``tree.txt``, or a folder with one) whose leaves are the classes of lfmmi; empty for that of
+            ``ali``, or without one for two classes of each phone: its first frame, and later ones.
     """
 
     feats: str = ""
@@ -36,6 +38,7 @@ class DataConfig:
     train: str = "train"
     dev: str = "dev"
     ali: str = ""
+    tree: str = ""
 
 
 @dataclass

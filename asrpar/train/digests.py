@@ -10,7 +10,7 @@ from asrpar.parallel.faults import FaultsConfig
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
-NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "warm_start_epochs")
+NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "data.tree", "warm_start_epochs")
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:
@@ -34,7 +34,9 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
 
 def config_digest(config: TrainConfig) -> str:
     """Equal for two trainings that differ in seed and place alone."""
-    kept = {k: v for k, v in leaves(config).items() if k not in ("seed", "data.feats", "data.lang", "data.ali")}
+    kept = {
+        k: v for k, v in leaves(config).items() if k not in ("seed", "data.feats", "data.lang", "data.ali", "data.tree")
+    }
     if config.faults != FaultsConfig():  # they may go on without, but are no repetition of a run without
         kept["faults"] = asdict(config.faults)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

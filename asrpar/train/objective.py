@@ -7,6 +7,7 @@ from asrpar.nn.models import MODELS
 from asrpar.nn.objective import FrameLabels, Objective, Sources, Transcripts
 from asrpar.train.config import TrainConfig
 from asrpar.train.labels import frame_labels, open_alignments
+from asrpar.train.phone_graphs import graphs_of
 
 
 class LangTranscripts(Transcripts):
@@ -49,8 +50,11 @@ def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None =
         ConfigError: settings that cannot be used, or what the loss needs is not there.
     """
     settings, kind = LOSSES.of(config), LOSSES.load(config.loss)
-    if config.data.ali and not kind.of_labels:
+    if config.data.ali and not (kind.of_labels or kind.of_phones):
         raise ConfigError(f"loss is {config.loss}, which has no use for data.ali: take it out, or set loss=frame_ce")
+    if config.data.tree and not kind.of_phones:
+        raise ConfigError(f"loss is {config.loss}, which has no use for data.tree: take it out, or set loss=lfmmi")
     if labels is None and (found := open_alignments(config.data)):
         labels = frame_labels(found, config.data, subsampling(config))
-    return kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config)))
+    graphs = graphs_of(config.data, lang)
+    return kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config), graphs))

@@ -10,13 +10,17 @@ from asrpar.errors import ConfigError
 from asrpar.feats import BatchLoader, eval_batches
 from asrpar.feats.config import AugmentConfig, BatchConfig
 from asrpar.feats.store import FeatureStore
+from asrpar.hmm.phones import Phones
+from asrpar.hmm.topologies.one_state import Settings as OneState
+from asrpar.hmm.topologies.one_state import Topology
+from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 from asrpar.nn.frontend import output_frames
 from asrpar.nn.losses import LOSSES
 from asrpar.nn.models import build_model
 from asrpar.nn.models.tdnn import Settings
 from asrpar.nn.objective import FrameLabels, Objective
-from asrpar.train.config import TrainConfig
+from asrpar.train.config import DataConfig, TrainConfig
 from asrpar.train.evaluate import tally
 from asrpar.train.fit import find_misfits
 from asrpar.train.learner import AcousticLearner
@@ -35,7 +39,10 @@ def labels(mini):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_loss_is_an_objective(mini, labels, name):
-    one = make_objective(TrainConfig(loss=name), Lang.load(mini / "lang"), labels)
+    # Of so few utterances a trigram of phones allows nothing but themselves.
+    losses = {"lfmmi": {"lm_order": 2}}
+    config = TrainConfig(loss=name, losses=losses, data=DataConfig(feats=str(mini / "feats"), lang=str(mini / "lang")))
+    one = make_objective(config, Lang.load(mini / "lang"), labels)
     utterances = FeatureStore(mini / "feats", "dev").utterances
     frames = [output_frames(u.num_frames, 3) for u in utterances]
     misfits = find_misfits(utterances, one, 3)
@@ -46,6 +53,17 @@ def test_each_loss_is_an_objective(mini, labels, name):
     errors, count = one.errors(output, lens, targets)
     assert isinstance(one, Objective) and used == [u.id not in misfits.short + misfits.unknown for u in utterances]
     assert any(used) and loss > 0 and output.grad.isfinite().all() and errors >= 0 and count > 0
+
+
+def test_a_tree_is_only_for_losses_over_phones(mini, tmp_path):
+    lang = Lang.load(mini / "lang")
+    data = DataConfig(feats=str(mini / "feats"), lang=str(mini / "lang"), tree=str(tmp_path / "tree.txt"))
+    with pytest.raises(ConfigError, match=r"loss is ctc, which has no use for data\.tree"):
+        make_objective(TrainConfig(loss="ctc", data=data), lang)
+    tree = Tree.monophone(Phones.of_lang(lang), Topology(OneState()))
+    tree.write(data.tree)
+    one = make_objective(TrainConfig(loss="lfmmi", data=data), lang)
+    assert one.num_classes == len(lang.tokens) and one.tree == tree.digest and one.classes[-1] == "SIL.0"
 
 
 def test_a_loss_of_labels_needs_labels(mini):
