@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import kaldifst
 
 from asrpar.errors import DataError
+from asrpar.graph.arrays import Arrays
 from asrpar.hmm.topologies.contract import UnitTopology
 
 # Kaldi's default of 1/1024 would move each arc's cost by up to half of that, and a path's by the sum.
@@ -23,30 +24,39 @@ def openfst(what: object) -> Iterator[None]:
 
 
 def compose_lg(
-    l: kaldifst.StdVectorFst, g: kaldifst.StdVectorFst, num_tokens: int, max_states: int = -1
+    l: kaldifst.StdVectorFst, g: kaldifst.StdVectorFst, num_tokens: int, max_states: int = -1, disambig: bool = False
 ) -> kaldifst.StdVectorFst:
-    """min(det(L o G)), disambiguation symbols (``num_tokens`` and above) replaced by epsilon; sorted by input."""
+    """min(det(L o G)), sorted by input.
+
+    Disambiguation symbols (``num_tokens`` and above) are replaced by epsilon, or kept with ``disambig``.
+    """
     kaldifst.arcsort(l, "olabel")
     kaldifst.arcsort(g, "ilabel")
     lg = kaldifst.StdVectorFst(kaldifst.compose(l, g))
     if lg.start < 0:
         return lg
+    determinize(lg, max_states, "of lexicon and language model")
+    kaldifst.minimize_encoded(lg, delta=DELTA)
+    if not disambig:
+        lg = without_inputs_from(lg, num_tokens)
+    kaldifst.connect(lg)
+    kaldifst.arcsort(lg, "ilabel")
+    return lg
+
+
+def determinize(fst: kaldifst.StdVectorFst, max_states: int, what: str) -> None:
+    """Make a graph deterministic, in place, epsilons removed. Raises `DataError` beyond ``max_states``."""
     try:
-        stopped = kaldifst.determinize_star(lg, delta=DELTA, max_states=max_states)
+        stopped = kaldifst.determinize_star(fst, delta=DELTA, max_states=max_states)
     except RuntimeError as e:
         if "aborted since passed" not in str(e):
             raise
         stopped = True
     if stopped:
         raise DataError(
-            f"the graph of lexicon and language model has more than {max_states} states when it is made deterministic: "
-            "raise max_states if there is memory for it, or make a smaller language model (asrpar prepare-lang)"
+            f"the graph {what} has more than {max_states} states when it is made deterministic: raise max_states if "
+            "there is memory for it, or make a smaller language model (asrpar prepare-lang)"
         )
-    kaldifst.minimize_encoded(lg, delta=DELTA)
-    lg = _without_inputs_from(lg, num_tokens)
-    kaldifst.connect(lg)
-    kaldifst.arcsort(lg, "ilabel")
-    return lg
 
 
 def compose_hlg(topology: UnitTopology, lg: kaldifst.StdVectorFst) -> kaldifst.StdVectorFst:
@@ -63,20 +73,12 @@ def compose_hlg(topology: UnitTopology, lg: kaldifst.StdVectorFst) -> kaldifst.S
 
 def graph_size(fst: kaldifst.StdVectorFst) -> tuple[int, int]:
     """Numbers of states and arcs."""
-    states = list(kaldifst.StateIterator(fst))
-    return len(states), sum(fst.num_arcs(s) for s in states)
+    states = range(fst.num_states)
+    return len(states), sum(map(fst.num_arcs, states))
 
 
-def _without_inputs_from(fst: kaldifst.StdVectorFst, first: int) -> kaldifst.StdVectorFst:
+def without_inputs_from(fst: kaldifst.StdVectorFst, first: int) -> kaldifst.StdVectorFst:
     """A copy in which input labels from ``first`` on are epsilon."""
-    copy = kaldifst.StdVectorFst()
-    for s in kaldifst.StateIterator(fst):
-        copy.add_state()
-        copy.set_final(s, fst.final(s))
-    copy.start = fst.start
-    for s in kaldifst.StateIterator(fst):
-        for arc in kaldifst.ArcIterator(fst, s):
-            if arc.ilabel >= first:
-                arc.ilabel = 0
-            copy.add_arc(s, arc)
-    return copy
+    arrays = Arrays.of(fst)
+    arrays.arcs["ilabel"][arrays.arcs["ilabel"] >= first] = 0
+    return arrays.fst()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asrpar.hmm.topologies import TOPOLOGIES
-from asrpar.rules import need
+from asrpar.rules import need, not_negative
 
 
 @dataclass
@@ -12,14 +12,19 @@ class GraphConfig:
     """Everything that `asrpar make-graph` needs.
 
     Attributes:
-        topology: how classes of frames follow each other.
+        topology: how classes of frames follow each other; of a graph with a tree, the tree says it.
         topologies: settings of topologies by name; their keys are checked.
         max_states: stop determinization here: a lexicon that cannot be determinized would otherwise fill the memory.
+        self_loop_scale: factor of the log-probabilities of staying in a state of a phone and of leaving it; null: 1
+            where phones have one state (chain), 0.1 where they have several, as in Kaldi.
     """
 
     topology: str = field(default="ctc", metadata=TOPOLOGIES.chosen)
     topologies: dict[str, Any] = field(default_factory=dict)
     max_states: int = 20_000_000
+    self_loop_scale: float | None = None
 
     def validate(self) -> None:
         need(self, "max_states", 1 <= self.max_states < 2**31, "must lie between 1 and 2147483647")
+        if self.self_loop_scale is not None:
+            not_negative(self, "self_loop_scale")

@@ -13,11 +13,14 @@ from asrpar.files.replacing import replacing
 from asrpar.files.text import read_text
 from asrpar.graph.config import GraphConfig
 from asrpar.hmm.topologies import TOPOLOGIES
+from asrpar.hmm.tree import Tree
 from asrpar.names import unknown
 
 MADE_BY = "asrpar make-graph (stage 5)"
+HLG, HCLG = "HLG", "HCLG"  # of units, and of phones in context, whose classes of frames a tree has
 # What graphs are that have no graph.yaml, as others make them, or one of before there were any but this.
-USUAL = "HLG"
+USUAL = HLG
+TREE = "tree.txt"
 INFO = "graph.yaml"
 
 
@@ -42,7 +45,7 @@ def graph_name(folder: Path) -> str:
 
 
 def graph_topology(folder: Path) -> str | None:
-    """The name of the topology that the graph of a folder was made with; None if nobody says it.
+    """The name of the topology of units that the graph of a folder was made with; None if nobody says it.
 
     Raises:
         DataError: a graph.yaml that cannot be read, or a topology that is not known here.
@@ -53,6 +56,19 @@ def graph_topology(folder: Path) -> str | None:
     if name is not None and name not in TOPOLOGIES:
         raise DataError(str(unknown(f"{folder / INFO}: topology", str(name), TOPOLOGIES)))
     return name
+
+
+def graph_tree(folder: Path) -> Tree | None:
+    """The tree whose pdfs are the classes of a graph; None of one whose classes are units.
+
+    Raises:
+        DataError: a graph.yaml that does not say what the graph is, or a damaged tree.
+        MissingInputError: the tree is not there.
+    """
+    if graph_name(folder) != HCLG:
+        return None
+    require_file(folder / TREE, MADE_BY)
+    return Tree.read(folder)
 
 
 def _info(folder: Path) -> dict[str, Any] | None:

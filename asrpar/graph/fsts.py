@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import kaldifst
 
-from asrpar.lang.config import OptionalSilenceConfig
+from asrpar.hmm.phones import Phones
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import disambiguate
 from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
@@ -13,19 +13,26 @@ from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
 LN10 = math.log(10.0)
 
 
-def lexicon_fst(lang: Lang) -> kaldifst.StdVectorFst:
+def lexicon_fst(lang: Lang, phones: Phones | None = None) -> kaldifst.StdVectorFst:
     """L with disambiguation symbols: unit ids in, word ids out, the word on its first unit.
 
-    Unit ids are classes (1 and above); the symbol #k has id num_tokens + k. A self-loop lets the LM's #0 pass.
+    Unit ids are classes (1 and above), or phones if these are given, whose silence may stand before, between and behind
+    words then. The symbol #k has id n + k for the first id n that is no unit. A self-loop lets the LM's #0 pass.
     """
-    silence, num_tokens = lang.config.optional_silence, lang.num_tokens
+    symbol = lang.config.optional_silence.symbol
+    if phones is None:
+        unit_id, after_units = lang.token_id, lang.num_tokens
+        silence = None if symbol is None else lang.token_id(symbol)
+    else:
+        unit_id, after_units, silence = phones.id, len(phones) + 1, phones.silence
     entries = lang.lexicon.entries
     numbers, highest = disambiguate([e.tokens for e in entries])
     fst = kaldifst.StdVectorFst()
     loop = fst.add_state()
-    after = _add_optional_silence(fst, loop, lang, silence, num_tokens + highest + 1)
+    probability = lang.config.optional_silence.probability
+    after = _add_optional_silence(fst, loop, silence, probability, after_units + highest + 1)
     for entry, number in zip(entries, numbers, strict=True):
-        inputs = [lang.token_id(t) for t in entry.tokens] + ([num_tokens + number] if number else [])
+        inputs = [unit_id(t) for t in entry.tokens] + ([after_units + number] if number else [])
         output, cost, here = lang.word_id(entry.word), -math.log(entry.prob), loop
         for unit in inputs[:-1]:
             there = fst.add_state()
@@ -33,25 +40,25 @@ def lexicon_fst(lang: Lang) -> kaldifst.StdVectorFst:
             output, cost, here = 0, 0.0, there
         for there, choice in after:
             fst.add_arc(here, kaldifst.StdArc(inputs[-1], output, cost + choice, there))
-    fst.add_arc(loop, kaldifst.StdArc(num_tokens, lang.word_id("#0"), 0.0, loop))
+    fst.add_arc(loop, kaldifst.StdArc(after_units, lang.word_id("#0"), 0.0, loop))
     return fst
 
 
 def _add_optional_silence(
-    fst: kaldifst.StdVectorFst, loop: int, lang: Lang, silence: OptionalSilenceConfig, disambig: int
+    fst: kaldifst.StdVectorFst, loop: int, silence: int | None, probability: float, disambig: int
 ) -> list[tuple[int, float]]:
     """Set start and final state; return where a word may lead, with the cost of choosing it."""
     fst.set_final(loop, 0.0)
-    if silence.symbol is None:
+    if silence is None:
         fst.start = loop
         return [(loop, 0.0)]
-    take, leave = -math.log(silence.probability), -math.log(1.0 - silence.probability)
+    take, leave = -math.log(probability), -math.log(1.0 - probability)
     start, before, closing = fst.add_state(), fst.add_state(), fst.add_state()
     fst.start = start
     fst.add_arc(start, kaldifst.StdArc(0, 0, leave, loop))
     fst.add_arc(start, kaldifst.StdArc(0, 0, take, before))
     # The symbol behind the silence tells it from a word that is pronounced like it.
-    fst.add_arc(before, kaldifst.StdArc(lang.token_id(silence.symbol), 0, 0.0, closing))
+    fst.add_arc(before, kaldifst.StdArc(silence, 0, 0.0, closing))
     fst.add_arc(closing, kaldifst.StdArc(disambig, 0, 0.0, loop))
     return [(loop, leave), (before, take)]
 

@@ -5,8 +5,10 @@ backs off and where words that sound alike part. `k2_dict` takes them out by fol
 from q to s, followed by epsilons from s to d, becomes one arc from q to d with the sum of the scores and the word of
 either. Backwards, because few arcs enter a state that backs off, and many leave the state that it backs off to.
 
-In graphs of `asrpar.graph.make` no arc needs two words: a word is written at the latest on the disambiguation symbol
-behind its last unit, and not before its first; so at most one word falls between one unit and the next.
+An arc of k2's has one word. In HLG none needs two: a word is written at the latest on the disambiguation symbol behind
+its last unit, and not before its first; so at most one falls between one unit and the next. In HCLG with contexts to
+the right words come a phone earlier, and some meet. Then the second waits for the next frame: it is written on its last
+phone at the latest, which no other word ends on, so it has found a place by then.
 """
 
 from array import array
@@ -20,12 +22,14 @@ INF = float("inf")
 # The start state has no arcs into it, so it gets a copy, into which what its epsilons reach is folded forwards.
 START = -1
 
-# (word or 0, cost, to)
-Epsilon = tuple[int, float, int]
-# (to, word or 0) -> cost
-Steps = dict[tuple[int, int], float]
-# (class, word or 0, to) -> cost
-Arcs = dict[tuple[int, int, int], float]
+MOST_WAITING = 10  # words; more come of a graph that has more words than frames
+Words = tuple[int, ...]
+# (words, cost, to)
+Epsilon = tuple[Words, float, int]
+# (to, words) -> cost
+Steps = dict[tuple[int, Words], float]
+# (class, words, to) -> cost
+Arcs = dict[tuple[int, Words, int], float]
 
 
 def k2_dict(fst: kaldifst.StdVectorFst) -> dict[str, torch.Tensor]:
@@ -40,25 +44,32 @@ def k2_dict(fst: kaldifst.StdVectorFst) -> dict[str, torch.Tensor]:
         ``aux_labels`` int32 (num_arcs,): word id, 0 for none, -1 on arcs into the final state.
 
     Raises:
-        DataError: an empty graph, a cycle of epsilons, or two words on one frame.
+        DataError: an empty graph, a cycle of epsilons, or more words than frames to write them on.
     """
     if fst.start < 0:
         raise DataError("the decoding graph is empty")
     closures = _closures(fst)
-    number, queue = {START: 0}, [START]
+    # A state, and the words that wait there.
+    number: dict[tuple[int, Words], int] = {(START, ()): 0}
+    queue = list(number)
     fields, scores, aux = array("i"), array("f"), array("i")
-    for s in queue:
+    for s, waiting in queue:
         arcs, final_cost = _start_arcs(fst, closures) if s == START else (_arcs(fst, s, closures), _final(fst, s))
-        for _, _, d in arcs:
-            if d not in number:
-                number[d] = len(number)
-                queue.append(d)
-        for label, d, word, cost in sorted((label, number[d], word, cost) for (label, word, d), cost in arcs.items()):
-            fields.extend((number[s], d, label))
+        rows = []
+        for (label, words, d), cost in arcs.items():
+            word, there = (0, (d, ())) if not waiting and not words else _one_word(waiting + words, d)
+            if there not in number:
+                number[there] = len(number)
+                queue.append(there)
+            rows.append((label, number[there], word, cost))
+        for label, there, word, cost in sorted(rows):
+            fields.extend((number[s, waiting], there, label))
             scores.append(-cost)
             aux.append(word)
         if final_cost != INF:
-            fields.extend((number[s], -1, -1))
+            if waiting:
+                raise _too_many(waiting)
+            fields.extend((number[s, waiting], -1, -1))
             scores.append(-final_cost)
             aux.append(-1)
     if not aux:
@@ -72,6 +83,18 @@ def k2_dict(fst: kaldifst.StdVectorFst) -> dict[str, torch.Tensor]:
     }
 
 
+def _one_word(words: Words, state: int) -> tuple[int, tuple[int, Words]]:
+    """The word to write now, and the state to go to, with those that wait there."""
+    if len(words) > MOST_WAITING:
+        raise _too_many(words)
+    return words[0], (state, words[1:])
+
+
+def _too_many(words: Words) -> DataError:
+    some = ", ".join(map(str, words[:2]))
+    return DataError(f"the decoding graph writes two words ({some}) on one frame, which k2 cannot hold")
+
+
 def _final(fst: kaldifst.StdVectorFst, state: int) -> float:
     return float(fst.final(state).value)
 
@@ -81,12 +104,12 @@ def _arcs(fst: kaldifst.StdVectorFst, state: int, closures: dict[int, Steps]) ->
     out: Arcs = {}
     for arc in kaldifst.ArcIterator(fst, state):
         if arc.ilabel:
-            label, word, cost, d = arc.ilabel - 1, arc.olabel, float(arc.weight.value), arc.nextstate
+            label, words, cost, d = arc.ilabel - 1, _words(arc.olabel), float(arc.weight.value), arc.nextstate
             if d not in closures:
-                _keep_best(out, (label, word, d), cost)
+                _keep_best(out, (label, words, d), cost)
             else:
-                for (there, w), c in closures[d].items():
-                    _keep_best(out, (label, _one_word(word, w), there), cost + c)
+                for (there, more), c in closures[d].items():
+                    _keep_best(out, (label, words + more, there), cost + c)
     return out
 
 
@@ -94,10 +117,10 @@ def _start_arcs(fst: kaldifst.StdVectorFst, closures: dict[int, Steps]) -> tuple
     """Arcs and final cost of the copy of the start state."""
     out: Arcs = {}
     final_cost = INF
-    for (d, word), cost in closures.get(fst.start, {(fst.start, 0): 0.0}).items():
+    for (d, words), cost in closures.get(fst.start, {(fst.start, ()): 0.0}).items():
         final_cost = min(final_cost, cost + _final(fst, d))
-        for (label, w, there), c in _arcs(fst, d, closures).items():
-            _keep_best(out, (label, _one_word(word, w), there), cost + c)
+        for (label, more, there), c in _arcs(fst, d, closures).items():
+            _keep_best(out, (label, words + more, there), cost + c)
     return out, final_cost
 
 
@@ -105,17 +128,18 @@ def _closures(fst: kaldifst.StdVectorFst) -> dict[int, Steps]:
     """For each state with epsilons: the states (itself included) where one may be before the next frame."""
     epsilons: dict[int, list[Epsilon]] = {}
     for s in kaldifst.StateIterator(fst):
-        found = [(a.olabel, float(a.weight.value), a.nextstate) for a in kaldifst.ArcIterator(fst, s) if not a.ilabel]
+        arcs = kaldifst.ArcIterator(fst, s)
+        found = [(_words(a.olabel), float(a.weight.value), a.nextstate) for a in arcs if not a.ilabel]
         if found:
             epsilons[s] = found
     closures: dict[int, Steps] = {}
     for s in _epsilon_order(epsilons):
         # A state that only passes on by epsilons need not be stopped at.
         stop = fst.num_arcs(s) > len(epsilons[s]) or _final(fst, s) != INF
-        steps: Steps = {(s, 0): 0.0} if stop else {}
-        for word, cost, d in epsilons[s]:
-            for (there, w), c in closures.get(d, {(d, 0): 0.0}).items():
-                _keep_best(steps, (there, _one_word(word, w)), cost + c)
+        steps: Steps = {(s, ()): 0.0} if stop else {}
+        for words, cost, d in epsilons[s]:
+            for (there, more), c in closures.get(d, {(d, ()): 0.0}).items():
+                _keep_best(steps, (there, words + more), cost + c)
         closures[s] = steps
     return closures
 
@@ -142,10 +166,8 @@ def _epsilon_order(epsilons: dict[int, list[Epsilon]]) -> list[int]:
     return order
 
 
-def _one_word(first: int, second: int) -> int:
-    if first and second:
-        raise DataError(f"the decoding graph writes two words ({first}, {second}) on one frame, which k2 cannot hold")
-    return first or second
+def _words(label: int) -> Words:
+    return (label,) if label else ()
 
 
 def _keep_best(table: dict, key: tuple, cost: float) -> None:
