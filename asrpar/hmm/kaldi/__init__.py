@@ -1,0 +1,1 @@
+"""Kaldi's topologies, transition models and trees, read and written without Kaldi."""
