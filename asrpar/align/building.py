@@ -20,7 +20,6 @@ from asrpar.hmm.questions import write_questions
 from asrpar.hmm.relabel import check_relabels, relabel_folder
 from asrpar.hmm.segments import Segments
 from asrpar.hmm.statistics import count
-from asrpar.hmm.transitions import with_counted_loops
 from asrpar.hmm.tree import FILE
 from asrpar.log import get_logger
 from asrpar.train.identity import summary
@@ -56,8 +55,7 @@ def build_tree(
         shift = front_end(store.config)["fbank.frame_shift"]
         ali.check(config.split, shift, summary(store.utterances))
         found = count(_counted(store, segments, ali.subsampling, config.cepstra), config.width)
-        mono = with_counted_loops(ali.tree, segments.values()) if config.count_loops else ali.tree
-        built = build(mono, found, config)
+        built = build(ali.tree, found, config)
         LOG.info(
             "%s: %d leaves of %d roots, gain %.3f a frame",
             output, built.tree.num_pdfs, len(built.tree.roots), built.gain_per_frame,

@@ -24,7 +24,6 @@ class TreeConfig:
         cepstra: statistics are of so many cepstra of the stored filter banks and their differences; 0 for features that
             are none, such as MFCC, as they are.
         variance_floor: least variance of a Gaussian.
-        count_loops: whether loop probabilities of states are counted in the alignment; else they stay what they are.
         split: the set of utterances to count.
     """
 
@@ -37,7 +36,6 @@ class TreeConfig:
     split_silence: bool = False
     cepstra: int = 13
     variance_floor: float = 0.01
-    count_loops: bool = False
     split: str = "train"
 
     def validate(self) -> None:
