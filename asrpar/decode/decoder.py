@@ -1,14 +1,17 @@
 """Log-probabilities to words: an engine, scales in front of it, and behind it what reads words out of its paths."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols
 from asrpar.decode.engines import ENGINES
+from asrpar.decode.lattices.lattice import Lattice
 from asrpar.decode.lexicon import lexicon_of
 from asrpar.decode.scales import DEFAULT_POINT, Scaled, SearchPoint
 from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader
@@ -17,6 +20,19 @@ from asrpar.files.checksums import check_checksums
 from asrpar.graph.folder import MADE_BY, graph_topology
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.lang.symbols import read_symbols
+
+
+@dataclass(frozen=True)
+class _Unscaled:
+    """Takes the scales of a search off its lattices; can be pickled."""
+
+    point: SearchPoint
+    blank: int | None
+    then: Callable[[Lattice], Any] | None
+
+    def __call__(self, lattice: Lattice) -> Any:
+        found = lattice.unscaled(self.point, self.blank)
+        return found if self.then is None else self.then(found)
 
 
 class Decoder:
@@ -47,9 +63,11 @@ class Decoder:
         self.unit = reader.unit
         self.jobs = engine.jobs
         self.files = [*engine.files, *files]
+        self.gives_lattices = engine.gives_lattices
+        self.blank = blank
         # What can be swept: without a blank there is nothing to penalise.
         self.axes = tuple(axis for axis in engine.axes if axis != "blank_penalty" or blank is not None)
-        self._engine, self._reader, self._frame_seconds, self._blank = engine, reader, frame_seconds, blank
+        self._engine, self._reader, self._frame_seconds = engine, reader, frame_seconds
 
     def search(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -63,10 +81,29 @@ class Decoder:
         Raises:
             DataError: log-probabilities or a graph that cannot be used.
         """
-        for _, log_probs in utterances[:1]:
-            check_num_classes(log_probs.shape[1], self.symbols.classes, self.symbols.where)
-        return self._engine.search(
-            Scaled(utterances, self._used(point), self._blank), Search(point.beam, point.lm_scale, point.word_penalty)
+        return self._engine.search(*self._asked(utterances, point))
+
+    def lattices(
+        self,
+        utterances: Sequence[tuple[str, np.ndarray]],
+        point: SearchPoint,
+        lattice_beam: float,
+        then: Callable[[Lattice], Any] | None = None,
+    ) -> list[Any]:
+        """What a search at ``point`` keeps of each utterance, in the order given; costs are those of no scale.
+
+        Args:
+            utterances: see `search`.
+            point: of the search.
+            lattice_beam: how much worse than the best path may be what is kept, counted as beams are.
+            then: what to make of each lattice, where it is; see `SearchEngine.lattices`. Without, the lattices come.
+
+        Raises:
+            ConfigError: the engine gives no lattices. DataError: see `search`.
+        """
+        scaled, asked = self._asked(utterances, point)
+        return self._engine.lattices(
+            scaled, replace(asked, lattice_beam=lattice_beam), _Unscaled(self._used(point), self.blank, then)
         )
 
     def words(self, paths: Sequence[BestPath]) -> dict[str, list[str]]:
@@ -99,6 +136,12 @@ class Decoder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _asked(self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint) -> tuple[Scaled, Search]:
+        for _, log_probs in utterances[:1]:
+            check_num_classes(log_probs.shape[1], self.symbols.classes, self.symbols.where)
+        used = self._used(point)
+        return Scaled(utterances, used, self.blank), Search(used.beam, used.lm_scale, used.word_penalty)
 
     def _used(self, point: SearchPoint) -> SearchPoint:
         return SearchPoint(**{axis: getattr(point, axis) for axis in self.axes})

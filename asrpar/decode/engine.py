@@ -1,14 +1,16 @@
 """What every decoding engine takes and gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asrpar.decode.lattices.lattice import Lattice
 from asrpar.decode.scales import AXES, Scaled
+from asrpar.errors import ConfigError
 from asrpar.rules import need, positive
 
 
@@ -53,11 +55,13 @@ class Search:
         beam: in units of log-probabilities before they were scaled, as are the beams among an engine's settings.
         scale: what the log-probabilities were divided by, and beams are to be.
         word_penalty: added to the graph's cost of each word.
+        lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beam`` is.
     """
 
     beam: float
     scale: float
     word_penalty: float
+    lattice_beam: float = 8.0
 
 
 @dataclass
@@ -103,6 +107,8 @@ class SearchEngine(ABC):
     needs_graph = True
     # Those of `AXES` that change what it finds.
     axes: tuple[str, ...] = AXES
+    # Whether `lattices` does more than refuse.
+    gives_lattices = False
     # Processes that search.
     jobs = 1
     # What it searches; other files, other words.
@@ -118,6 +124,23 @@ class SearchEngine(ABC):
         Raises:
             DataError: a graph that cannot be used.
         """
+
+    def lattices(self, utterances: Scaled, search: Search, then: Callable[[Lattice], Any]) -> list[Any]:
+        """What ``then`` makes of the lattice of each utterance, in the order given.
+
+        The best path of a lattice is that of `search`, where pruning leaves both the same choice. Its acoustic costs
+        are those of the scaled log-probabilities, its graph costs those of the graph without the word penalty.
+
+        Args:
+            utterances: see `search`.
+            search: with the lattice's beam.
+            then: called where the lattice is, perhaps in another process, so it and its results can be pickled: whole
+                lattices of a large set are more than fits in memory.
+
+        Raises:
+            ConfigError: this engine has none. DataError: a graph that cannot be used.
+        """
+        raise ConfigError("this engine gives no lattices: choose another, such as --engine kaldi")
 
     def close(self) -> None:
         """Let go of processes and memory."""

@@ -4,6 +4,7 @@ This module must stay free of torch: each process imports it, and should start i
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ import kaldifst
 import numpy as np
 
 from asrpar.decode.engine import BestPath, Pruning, Search, SearchEngine, Symbols, packs
+from asrpar.decode.lattices.lattice import Lattice
+from asrpar.decode.lattices.openfst import arrays_of
 from asrpar.decode.scales import Scaled
 from asrpar.errors import DataError
 from asrpar.files.paths import check_opens
@@ -43,6 +46,8 @@ class Settings(Pruning):
 class Engine(SearchEngine):
     """Beam search over OpenFst's graph; each process loads the graph once."""
 
+    gives_lattices = True
+
     def __init__(self, settings: Settings, symbols: Symbols, graph: Path, device: str) -> None:
         self.fst = graph_file(graph, "fst")
         self.files = [self.fst]
@@ -54,12 +59,18 @@ class Engine(SearchEngine):
         self._workers = Workers(self.jobs, "spawn", begin=partial(_start, self._searcher))
 
     def search(self, utterances: Scaled, search: Search) -> list[BestPath]:
+        return self._each(utterances, partial(_best, search=search))
+
+    def lattices(self, utterances: Scaled, search: Search, then: Callable[[Lattice], Any]) -> list[Any]:
+        return self._each(utterances, partial(_lattice, search=search, then=then))
+
+    def _each(self, utterances: Scaled, work: "Work") -> list[Any]:
         if self.jobs == 1 or len(utterances) < 2:
-            return [self._searcher.best(utt_id, x, search) for utt_id, x in utterances]
+            return [work(self._searcher, utt_id, x) for utt_id, x in utterances]
         # About eight tasks for each process, longest first, so that all end at nearly the same time.
         tasks = list(packs(utterances.lens, max(1, sum(utterances.lens) // (8 * self.jobs))))
-        futures = [self._workers.submit(_run, [utterances[i] for i in task], search) for task in tasks]
-        found: dict[int, BestPath] = {}
+        futures = [self._workers.submit(_run, work, [utterances[i] for i in task]) for task in tasks]
+        found: dict[int, Any] = {}
         for task, future in zip(tasks, futures, strict=True):
             found.update(zip(task, self._workers.result(future, "decoding"), strict=True))
         return [found[i] for i in range(len(utterances))]
@@ -93,6 +104,27 @@ class Searcher:
             return BestPath.none(utt_id)
         *_, weight = kaldifst.get_linear_symbol_sequence(path)
         return BestPath(utt_id, *_read_path(path), -(weight.value1 + weight.value2), complete)
+
+    def lattice(self, utt_id: str, x: np.ndarray, search: Search) -> Lattice:
+        """The lattice of one utterance; see `SearchEngine.lattices`."""
+        if not len(x):  # of which the library makes no lattice
+            path = self.best(utt_id, x, search)
+            empty = [np.zeros(0)] * 6
+            return Lattice.make(utt_id, 0, empty, np.array([-path.score])) if path.complete else Lattice.none(utt_id)
+        options = kaldi_decoder.LatticeSimpleDecoderConfig(
+            beam=search.beam / search.scale,
+            lattice_beam=min(search.lattice_beam, search.beam) / search.scale,
+            determinize_lattice=False,
+        )
+        decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph(search.word_penalty), options)
+        complete = decoder.decode(kaldi_decoder.DecodableCtc(x))
+        # Where no final state was reached, all are taken for final.
+        found, raw = decoder.get_raw_lattice(True)
+        if not found:
+            return Lattice.none(utt_id, len(x))
+        columns, final, start = arrays_of(raw)
+        columns[4] = columns[4] - search.word_penalty * (columns[3] > 0)
+        return Lattice.make(utt_id, len(x), columns, final, start, complete)
 
     def _graph(self, word_penalty: float) -> Any:
         if 0.0 not in self._graphs:
@@ -157,7 +189,19 @@ def _start(searcher: Searcher) -> None:
     _searcher = searcher
 
 
-def _run(utterances: list[tuple[str, np.ndarray]], search: Search) -> list[BestPath]:
+# What is done with an utterance: its id and its scaled log-probabilities (T, C).
+Work = Callable[[Searcher, str, np.ndarray], Any]
+
+
+def _run(work: Work, utterances: list[tuple[str, np.ndarray]]) -> list[Any]:
     # The graph is read in here, not in _start, so that its errors reach the parent as they are.
     assert _searcher is not None
-    return [_searcher.best(utt_id, x, search) for utt_id, x in utterances]
+    return [work(_searcher, utt_id, x) for utt_id, x in utterances]
+
+
+def _best(searcher: Searcher, utt_id: str, x: np.ndarray, search: Search) -> BestPath:
+    return searcher.best(utt_id, x, search)
+
+
+def _lattice(searcher: Searcher, utt_id: str, x: np.ndarray, search: Search, then: Callable[[Lattice], Any]) -> Any:
+    return then(searcher.lattice(utt_id, x, search))

@@ -1,0 +1,1 @@
+"""Lattices of an engine's search, and what is read out of them."""
