@@ -155,7 +155,8 @@ def synthesize_utterance(
 
     Returns:
         Samples (S,) int16 at ``config.sampling_rate``, and what they are: id, split, speaker, wav (path inside the
-        corpus), text, voice, rate, pitch, noise, snr (dB), level (dB), seconds.
+        corpus), text, voice, rate, pitch, noise, snr (dB), level (dB), seconds, and times: begin and end in seconds of
+        each word.
     """
     rng = np.random.default_rng([config.seed, _number(config, split), index, 0])
     voices = config.splits()[split].voices
@@ -164,7 +165,8 @@ def synthesize_utterance(
     rate, pitch = _pick(rng, config.rates), _pick(rng, config.pitches)
     noise_kind, snr, level = _pick(rng, config.noises), _pick(rng, config.snrs), _pick(rng, config.levels)
 
-    speech = unit_power(_voice_samples(config, rng, words, voice, rate, pitch)) * 10 ** (level / 20)
+    spoken, spans = _voice_samples(config, rng, words, voice, rate, pitch)
+    speech = unit_power(spoken) * 10 ** (level / 20)
     before, after = (round(s * config.sampling_rate) for s in rng.uniform(config.padding_min, config.padding_max, 2))
     speech_power = 10 ** (level / 10)
     speech = np.pad(speech, (before, after))
@@ -195,6 +197,7 @@ def synthesize_utterance(
         "snr": snr,
         "level": level,
         "seconds": len(samples) / config.sampling_rate,
+        "times": [[round(t + before / config.sampling_rate, 4) for t in span] for span in spans],
     }
 
 
@@ -210,24 +213,28 @@ def speak_talkers(config: SyntheticConfig, split: str) -> list[Talker]:
         words = draw_sentence(rng, config.words_max, config.digits_share)
         voice = voices[index % len(voices)]
         rate, pitch = _pick(rng, config.rates), _pick(rng, config.pitches)
-        talkers.append((voice, _voice_samples(config, rng, words, voice, rate, pitch)))
+        talkers.append((voice, _voice_samples(config, rng, words, voice, rate, pitch)[0]))
     return talkers
 
 
 def _voice_samples(
     config: SyntheticConfig, rng: np.random.Generator, words: list[str], voice: str, rate: int, pitch: int
-) -> np.ndarray:
-    """Clean speech (S,) float64 at the corpus's rate, without the silence around it."""
+) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Clean speech (S,) float64 at the corpus's rate, without the silence around it; begin and end of words in it."""
     from scipy.signal import resample_poly
 
-    seed = int(rng.integers(1, 2**31))
-    samples, source_rate = espeak.speak(spoken_text(words), voice, rate=rate, pitch=pitch, seed=seed)
+    seed, text = int(rng.integers(1, 2**31)), spoken_text(words)
+    samples, source_rate, spans = espeak.speak(text, voice, rate=rate, pitch=pitch, seed=seed)
+    if None in spans:
+        raise DataError(f"espeak-ng does not say where the words of '{text}' are with voice '{voice}'")
     common = math.gcd(source_rate, config.sampling_rate)
     speech = resample_poly(samples / 32768.0, config.sampling_rate // common, source_rate // common)
     loud = np.flatnonzero(np.abs(speech) > 0.01 * np.max(np.abs(speech)))
     if len(loud) == 0:
-        raise DataError(f"espeak-ng said nothing for '{spoken_text(words)}' with voice '{voice}'")
-    return speech[loud[0] : loud[-1] + 1]
+        raise DataError(f"espeak-ng said nothing for '{text}' with voice '{voice}'")
+    first, last = loud[0] / config.sampling_rate, (loud[-1] + 1) / config.sampling_rate
+    times = [(np.clip(a / source_rate, first, last), np.clip(b / source_rate, first, last)) for a, b in spans]
+    return speech[loud[0] : loud[-1] + 1], [(float(a - first), float(b - first)) for a, b in times]
 
 
 def _number(config: SyntheticConfig, split: str) -> int:

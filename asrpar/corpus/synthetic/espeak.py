@@ -8,14 +8,17 @@ freshly loaded: its static data then starts from the file. That costs 4 ms.
 import _ctypes
 import ctypes
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from asrpar.corpus.synthetic.events import Event, RawEvent, events_of, word_spans
 from asrpar.errors import DataError
 
 # Values of the enumerations in espeak-ng's speak_lib.h.
 _SYNCHRONOUS_RETRIEVAL = 2
 _DONT_EXIT = 0x8000
+_PHONEME_EVENTS = 1
 _CHARACTERS = 1
 _UTF8_WITH_END_PAUSE = 1 | 0x1000
 _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4, "punctuation": 5, "capitals": 6, "wordgap": 7}
@@ -25,7 +28,7 @@ _DATA_FILES = ("phontab", "phonindex", "phondata", "intonations", "en_dict")
 # Accents that espeak-ng knows by another name than their language code.
 _ALIASES = {"en-gb": "en"}
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(RawEvent))
 
 
 def _paths() -> tuple[str, str]:
@@ -54,7 +57,7 @@ def _load(library: str) -> ctypes.CDLL:
 
 
 def _initialize(lib: ctypes.CDLL, data: str) -> int:
-    rate = lib.espeak_Initialize(_SYNCHRONOUS_RETRIEVAL, 0, data.encode(), _DONT_EXIT)
+    rate = lib.espeak_Initialize(_SYNCHRONOUS_RETRIEVAL, 0, data.encode(), _DONT_EXIT | _PHONEME_EVENTS)
     if rate <= 0:
         raise DataError(
             f"espeak-ng does not start with the data in {data}: pip install --force-reinstall espeakng-loader"
@@ -96,7 +99,21 @@ def check_voice(voice: str) -> None:
         _unload(lib, library)
 
 
-def speak(text: str, voice: str, *, rate: int, pitch: int, seed: int) -> tuple[np.ndarray, int]:
+class Speech(NamedTuple):
+    """What was spoken.
+
+    Attributes:
+        samples: (S,) int16.
+        rate: samples a second, 22050.
+        words: first sample and last + 1 of each word of the text; None where espeak-ng does not say it.
+    """
+
+    samples: np.ndarray
+    rate: int
+    words: list[tuple[int, int] | None]
+
+
+def speak(text: str, voice: str, *, rate: int, pitch: int, seed: int) -> Speech:
     """Speak ``text``.
 
     Args:
@@ -106,19 +123,18 @@ def speak(text: str, voice: str, *, rate: int, pitch: int, seed: int) -> tuple[n
         pitch: 0 to 100; 50 is the voice's own.
         seed: for the library's generator of breath noise.
 
-    Returns:
-        Samples (S,) int16, and their rate in Hz (22050).
-
     Raises:
         DataError: the library is missing, broken, or made no sound.
     """
     library, data = _paths()
     lib = _load(library)
     chunks: list[np.ndarray] = []
+    events: list[Event] = []
 
-    def receive(samples: ctypes.POINTER, count: int, _events: int) -> int:
+    def receive(samples: ctypes.POINTER, count: int, raw: ctypes.POINTER) -> int:
         if samples and count > 0:
             chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        events.extend(events_of(raw))
         return 0
 
     callback = _CALLBACK(receive)  # must outlive the synthesis
@@ -142,7 +158,8 @@ def speak(text: str, voice: str, *, rate: int, pitch: int, seed: int) -> tuple[n
         _unload(lib, library)
     if status != 0 or not chunks:
         raise DataError(f"espeak-ng failed on '{text}' with voice '{voice}' (status {status})")
-    return np.concatenate(chunks), sampling_rate
+    samples = np.concatenate(chunks)
+    return Speech(samples, sampling_rate, word_spans(text, events, len(samples)))
 
 
 def _espeak_name(voice: str) -> str:

@@ -75,6 +75,14 @@ def test_an_utterance_does_not_depend_on_what_was_spoken_before():
     assert forwards == backwards[::-1]
 
 
+def test_words_are_where_espeak_says():
+    speech = espeak.speak("seven two, turn off the kitchen light", "en-us+m3", rate=160, pitch=50, seed=5)
+    seven, two, turn, off, *_ = (np.array(span) / speech.rate for span in speech.words)
+    assert seven[0] == 0 and seven[1] == two[0] == pytest.approx(0.40, abs=0.01)  # the closure of T is T's
+    assert two[1] == pytest.approx(0.73, abs=0.01) and turn[0] == pytest.approx(0.91, abs=0.01)  # a pause is no word's
+    assert turn[1] == off[0] == pytest.approx(1.20, abs=0.01)  # not before the N that espeak-ng joins to the vowel
+
+
 def test_settings_reach_the_speech():
     def length(rate=160, pitch=50, voice="en-us+m1"):
         return espeak.speak("one two three", voice, rate=rate, pitch=pitch, seed=1)[0]
@@ -110,6 +118,9 @@ def test_corpus_files_agree(corpus):
                 assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
                 samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
             assert len(samples) == round(f["seconds"] * 16000) and np.abs(samples).max() < 32767
+            times = np.array(f["times"])
+            assert times.shape == (len(f["text"].split()), 2) and (np.diff(times.ravel()) >= 0).all()
+            assert times[0, 0] > 0 and times[-1, 1] < f["seconds"] and (times[:, 1] - times[:, 0]).min() > 0.05
         speakers[split] = {f["speaker"] for f in mine}
     assert not speakers["train"] & speakers["dev"] and not (speakers["train"] | speakers["dev"]) & speakers["test"]
     assert {f["noise"] for f in facts} == {"white", "pink", "babble"}
