@@ -31,9 +31,12 @@ class Augment:
     def __init__(self, config: AugmentConfig, stride: int = 1) -> None:
         self._config, self._stride = config, stride if config.random_start else 1
 
-    def draw(self, lens: np.ndarray, num_features: int, generator: torch.Generator) -> "Changes":
-        """Draw what will be done to N utterances of ``lens`` (N,) frames."""
-        config = self._config
+    def draw(self, lens: np.ndarray, num_features: int, generator: torch.Generator, views: int = 1) -> "Changes":
+        """Draw what will be done to N utterances of ``lens`` (N,) frames.
+
+        Of several ``views``, one behind the other, each has masks of its own; all show the same frames.
+        """
+        config, lens = self._config, np.tile(lens, views)
 
         def uniform(*shape: int) -> np.ndarray:
             return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
@@ -53,8 +56,8 @@ class Augment:
         shift = np.rint((2 * uniform(count) - 1) * np.maximum(reach - 1, 0))
         # Last, so that the rest is the same with random starts and without.
         first = np.floor(uniform(count) * np.minimum(self._stride, lens)) if self._stride > 1 else np.zeros(count)
-        as_int = [x.astype(np.int64) for x in (starts, widths, lowest, heights, centre, shift, first)]
-        return Changes(*as_int)
+        moved = (np.tile(x[: count // views], views) for x in (centre, shift, first))
+        return Changes(*(x.astype(np.int64) for x in (starts, widths, lowest, heights, *moved)))
 
 
 class Changes:

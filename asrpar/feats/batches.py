@@ -27,8 +27,8 @@ log = get_logger(__name__)
 class Batch:
     """One learner's share of one global batch; N may be 0."""
 
-    features: torch.Tensor  # (N, T, C) float32, 0 after an utterance's end
-    feature_lens: torch.Tensor  # (N,) int64, frames
+    features: torch.Tensor  # (V · N, T, C) float32, 0 after an utterance's end; V views, one behind the other
+    feature_lens: torch.Tensor  # (V · N,) int64, frames
     targets: list[Any]  # of each utterance, as the objective made them; its transcript where there is no objective
     ids: list[str]
     num_frames: int  # of this share's utterances, without padding; `feature_lens` lack those that a random start drops
@@ -39,7 +39,9 @@ class Batch:
 
 
 class MakesTargets(Protocol):
-    """Who knows what utterances' targets are: an `asrpar.nn.objective.Objective`."""
+    """Who knows what utterances' targets are, and how many ``views`` of each a batch is to have, if more than one: an
+    `asrpar.nn.objective.Objective`.
+    """
 
     def targets(self, utterance: Utterance, frames: np.ndarray | None = None) -> Any:
         """The targets of an utterance of which a batch shows ``frames`` (T,); None if it shows all in their order."""
@@ -234,15 +236,18 @@ def collate(
     utterances = [store.utterances[i] for i in indices]
     lens = np.array([u.num_frames for u in utterances], dtype=np.int64)
     num_frames = int(lens.sum())
-    changes = augment.draw(lens, store.num_features, generator) if augment and len(indices) else None
+    # Without augmentation one view would be as the other.
+    views = getattr(objective, "views", 1) if augment else 1
+    changes = augment.draw(lens, store.num_features, generator, views) if augment and len(indices) else None
+    lens = np.tile(lens, views)
     if changes:
         lens -= changes.first
-    batch = np.empty((len(indices), padded(int(lens.max(initial=0))), store.num_features), dtype=np.float32)
+    batch = np.empty((len(lens), padded(int(lens.max(initial=0))), store.num_features), dtype=np.float32)
     targets = []
     for n, (index, utterance) in enumerate(zip(indices, utterances, strict=True)):
         features = store.load(index)
-        batch[n, : lens[n]] = changes.show(n, features) if changes else features
-        batch[n, lens[n] :] = 0.0
+        batch[n :: len(indices), : lens[n]] = changes.show(n, features) if changes else features
+        batch[n :: len(indices), lens[n] :] = 0.0
         shown = changes.frames(n, utterance.num_frames) if changes and objective else None
         targets.append(objective.targets(utterance, shown) if objective else utterance.text)
     if changes:

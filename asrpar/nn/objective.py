@@ -170,6 +170,7 @@ class Objective(ABC, Generic[Targets]):
         of_labels: targets are made from labels of frames, so that batches may show pieces of utterances.
         of_phones: classes are leaves of a phonetic tree, which may be given, and labels of frames may be.
         of_scores: `loss` and `errors` get `AcousticModel.scores` in place of log-probabilities.
+        views: of each utterance in a batch of the training, which differ in what augmentation masks.
         lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
         classes: names of the classes where they are states of phones, not tokens; such as a tree's ``names``.
         tree: digest of the tree that they are of, if they are.
@@ -183,6 +184,7 @@ class Objective(ABC, Generic[Targets]):
     of_labels: ClassVar[bool] = False
     of_phones: ClassVar[bool] = False
     of_scores: ClassVar[bool] = False
+    views: ClassVar[int] = 1
     lacking: ClassVar[str] = "no targets"
     num_classes: int
     classes: tuple[str, ...] = ()
@@ -209,10 +211,11 @@ class Objective(ABC, Generic[Targets]):
         Args:
             output: (N, T', C) log-probabilities, float32; scores in any type where `of_scores`.
             lens: (N,) output frames of each utterance.
-            targets: of each utterance.
+            targets: of each utterance. With several `views` (in training only) there are as many outputs for each, all
+                first views before all second ones.
 
         Returns:
-            The sum () over frames, in nats, and whether each utterance is in it.
+            The sum () over frames of utterances (not of views), in nats, and whether each utterance is in it.
         """
 
     @abstractmethod

@@ -19,7 +19,8 @@ def frames_in(batch: Batch, used: list[bool], objective: Objective) -> int:
     counted = objective.frames_in(batch.targets)
     if counted is not None:
         return counted
-    return sum(n for n, ok in zip(batch.feature_lens.tolist(), used, strict=True) if ok)
+    # More views of the same utterances are no more frames.
+    return sum(n for n, ok in zip(batch.feature_lens[: len(used)].tolist(), used, strict=True) if ok)
 
 
 class AcousticLearner(FlatLearner):
@@ -58,7 +59,7 @@ class AcousticLearner(FlatLearner):
         self.left_out = 0
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, list[bool], Tensor, Tensor]:
-        """Summed loss (), which utterances are in it, the model's output (N, T', C) and its lengths (N,)."""
+        """Summed loss (), which utterances are in it, the model's output (V · N, T', C) and its lengths (V · N,)."""
         features = batch.features.to(self.device, non_blocking=True)
         lens = batch.feature_lens.to(self.device)
         model = self.module.scores if self.objective.of_scores else self.module
