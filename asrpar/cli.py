@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "average": ("asrpar.commands.average", "One model of several epochs: the mean of their weights."),
     "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
     "transcribe": ("asrpar.commands.transcribe", "Recognise recordings of your own with a trained model."),
+    "export": ("asrpar.commands.export", "Write a trained model as ONNX, or as sherpa-onnx loads it."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),
     "study": ("asrpar.commands.study", "Run a grid of simulated trainings and report on it."),
     "compare": ("asrpar.commands.compare", "Tabulate the results of several experiments."),

@@ -41,6 +41,7 @@ ALLOWED = {
     "align": TRAIN,
     "score": TRAIN,
     "decode": TRAIN | {"score"},
+    "export": TRAIN,
     "simulate": TRAIN,
     "study": TRAIN | {"score"},
 }
