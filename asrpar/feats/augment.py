@@ -121,6 +121,15 @@ class Changes:
             utterance[time] = value
             utterance[:frames, frequency] = value
 
+    def masked(self, n: int, features: np.ndarray, fill: float) -> np.ndarray:
+        """What `show` gives of utterance ``n``, (T, C), with its masks: a copy."""
+        features = features.copy()
+        for begin, end in zip(*(x[n] for x in self._time), strict=True):
+            features[max(begin, 0) : max(end, 0)] = fill
+        for begin, end in zip(*(x[n] for x in self._frequency), strict=True):
+            features[:, begin:end] = fill
+        return features
+
 
 def _inside(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
     """Whether each position below ``size`` lies in one of the intervals (N, M): (N, size) bool."""

@@ -2,49 +2,26 @@
 
 import copy
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from asrpar.errors import ConfigError
 from asrpar.feats.augment import Augment, step_generator
+from asrpar.feats.batch import Batch, MakesTargets
 from asrpar.feats.config import BatchConfig
 from asrpar.feats.plan import BatchPlan, padded
+from asrpar.feats.pool import Pools
+from asrpar.feats.pool_plan import PoolPlan
 from asrpar.feats.prefetch import prefetch
 from asrpar.feats.stats import MeanStd
-from asrpar.feats.store import FeatureStore, Utterance
+from asrpar.feats.store import FeatureStore
 from asrpar.log import get_logger
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan", "MakesTargets", "eval_batches"]
 
 log = get_logger(__name__)
-
-
-@dataclass
-class Batch:
-    """One learner's share of one global batch; N may be 0."""
-
-    features: torch.Tensor  # (V · N, T, C) float32, 0 after an utterance's end; V views, one behind the other
-    feature_lens: torch.Tensor  # (V · N,) int64, frames
-    targets: list[Any]  # of each utterance, as the objective made them; its transcript where there is no objective
-    ids: list[str]
-    num_frames: int  # of this share's utterances, without padding; `feature_lens` lack those that a random start drops
-    global_frames: int  # of the whole global batch over all learners, without padding
-    epoch: int
-    step: int  # in the epoch
-    share: int = -1  # in the epoch: step · learners + the learner that it was made for
-
-
-class MakesTargets(Protocol):
-    """Who knows what utterances' targets are, and how many ``views`` of each a batch is to have, if more than one: an
-    `asrpar.nn.objective.Objective`.
-    """
-
-    def targets(self, utterance: Utterance, frames: np.ndarray | None = None) -> Any:
-        """The targets of an utterance of which a batch shows ``frames`` (T,); None if it shows all in their order."""
 
 
 class BatchLoader:
@@ -65,6 +42,7 @@ class BatchLoader:
         augment: bool = True,
         objective: MakesTargets | None = None,
         stride: int = 1,
+        context: tuple[int, int] | None = None,
     ) -> None:
         """Open a split of a FEATS folder.
 
@@ -78,24 +56,32 @@ class BatchLoader:
             augment: as ``config`` says; else not at all.
             objective: makes targets, in the thread that loads; without, transcripts take their place.
             stride: of the model; see `Augment`.
+            context: of the model, where it takes single frames that are spliced already.
 
         Raises:
             MissingInputError, DataError, ConfigError: data or settings that cannot be used.
         """
         self._store = FeatureStore(feats_dir, split, config.cache_mb)
-        self._plan = BatchPlan(self._store.lengths, config, seed, num_learners, rank)
         self._augment = Augment(config.augment, stride) if augment else None
         self._objective = objective
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
+        self._plan = self._plan_for(num_learners, rank)
+        self._pools = None
+        if isinstance(self._plan, PoolPlan):
+            self._pools = Pools(self._store, self._plan, config, seed, self._augment, objective, context)
         # Each step asks for it.
         self._frames = sum(self._store.lengths)
         if rank == 0:
             self._warn_of_size(num_learners)
 
+    def _plan_for(self, num_learners: int, rank: int) -> BatchPlan | PoolPlan:
+        kind = BatchPlan if self._config.pieces == "utterances" else PoolPlan
+        return kind(self._store.lengths, self._config, self._seed, num_learners, rank)
+
     def _warn_of_size(self, num_learners: int) -> None:
         learners = num_learners if self._config.per == "global" else 1
         mean = self._frames / len(self._store.lengths)
-        if self._config.unit == "frames" and self._config.size < learners * mean:
+        if self._pools is None and self._config.unit == "frames" and self._config.size < learners * mean:
             log.warning(
                 "batch.size %d is less than an utterance (%.0f frames on average) for each learner: it counts frames, "
                 "not seconds as Lhotse's max_duration, nor utterances unless batch.unit says so",
@@ -108,7 +94,8 @@ class BatchLoader:
         if num_learners == self._plan.num_learners:
             other._plan = self._plan.of(rank)
         else:
-            other._plan = BatchPlan(self._store.lengths, self._config, self._seed, num_learners, rank)
+            other._plan = self._plan_for(num_learners, rank)
+            other._pools = self._pools and self._pools.of(other._plan)
         other._rank, other._depth = rank, 0
         return other
 
@@ -134,7 +121,7 @@ class BatchLoader:
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch; the same on all learners."""
-        return len(self._plan.epoch(epoch))
+        return self._plan.steps(epoch)
 
     def global_frames(self, epoch: int) -> list[int]:
         """Frames of each step's global batch, over all learners, without padding."""
@@ -153,8 +140,7 @@ class BatchLoader:
 
     def share_frames(self, epoch: int) -> list[int]:
         """Frames of every learner's shares of an epoch, by their numbers: step · learners + rank."""
-        lengths = self._store.lengths
-        return [sum(lengths[i] for i in share) for shares in self._plan.shares(epoch) for share in shares]
+        return self._plan.share_frames(epoch)
 
     def chosen(self, epoch: int, shares: Iterator[tuple[int, int]]) -> Generator[Batch, None, None]:
         """Shares of an epoch, whoever they were made for, as `epoch` gives them.
@@ -166,14 +152,18 @@ class BatchLoader:
         return prefetch(self._load(epoch, shares), min(self._depth, 1))
 
     def _load(self, epoch: int, shares: Iterator[tuple[int, int]]) -> Iterator[Batch]:
-        plan = self._plan.shares(epoch)
         for share, frames in shares:
             step, rank = divmod(share, self._plan.num_learners)
-            generator = step_generator(self._seed, epoch, step, rank) if self._augment else None
-            indices, augment = plan[step][rank], self._augment
-            batch = collate(self._store, indices, frames, epoch, step, self._objective, augment, generator)
+            batch = self._batch(epoch, step, rank, frames)
             batch.share = share
             yield batch
+
+    def _batch(self, epoch: int, step: int, rank: int, frames: int) -> Batch:
+        if self._pools is not None:
+            return self._pools.batch(epoch, step, rank, frames)
+        generator = step_generator(self._seed, epoch, step, rank) if self._augment else None
+        indices = self._plan.shares(epoch)[step][rank]
+        return collate(self._store, indices, frames, epoch, step, self._objective, self._augment, generator)
 
 
 def eval_batches(

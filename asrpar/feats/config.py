@@ -127,17 +127,29 @@ class BatchConfig:
     """How utterances are put into batches and dealt to learners.
 
     Attributes:
-        unit: what `size` counts: frames (without padding) | utterances.
+        pieces: what a batch is put together from. utterances: whole ones, of like lengths | windows: utterances are cut
+            into windows without overlap, and those of many utterances are shuffled | frames: single frames of many
+            utterances, each with the context that the model asks for; for feed-forward models. The last two need
+            labels of frames.
+        window: frames of a window.
+        context: frames before and after a window that are shown with it and are in no loss, such as [10, 10].
+        pool_frames: frames of utterances among which windows or frames are shuffled, the same ones on all learners. Two
+            such pools may be in memory.
+        unit: what `size` counts: frames (without padding) | utterances | windows.
         size: frames or utterances of a batch; see unit and per.
         per: global: `size` over all learners, whatever their number | learner: `size` for each.
         deal: equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready |
             auto: on_demand where learners go at their own pace.
         max_frames_per_learner: with padding to the longest utterance; bounds memory. 0: no bound.
-        num_buckets: groups of like length from which batches are drawn.
+        num_buckets: groups of like length from which batches of utterances are drawn.
         cache_mb: normalised features kept in memory by each learner.
         prefetch: batches made ahead of the trainer.
     """
 
+    pieces: str = "utterances"
+    window: int = 21
+    context: list[int] = field(default_factory=lambda: [0, 0])
+    pool_frames: int = 500000
     unit: str = "frames"
     size: int = 20000
     per: str = "global"
@@ -149,8 +161,19 @@ class BatchConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def validate(self) -> None:
-        one_of(self, "unit", ("frames", "utterances"))
+        one_of(self, "pieces", ("utterances", "windows", "frames"))
+        one_of(self, "unit", ("frames", "utterances", "windows"))
+        need(
+            self, "unit", self.unit in ("frames", self.pieces), f"cannot count {self.unit} where pieces: {self.pieces}"
+        )
+        pair = len(self.context) == 2 and min(self.context) >= 0
+        need(self, "context", pair, "must be two numbers of frames, before and after")
         one_of(self, "per", ("global", "learner"))
         one_of(self, "deal", ("auto", "equal", "on_demand"))
-        at_least(self, 1, "size", "num_buckets", "prefetch")
+        at_least(self, 1, "size", "window", "pool_frames", "num_buckets", "prefetch")
         not_negative(self, "max_frames_per_learner", "cache_mb")
+
+    @property
+    def piece_frames(self) -> int:
+        """Frames of a window, or 1."""
+        return self.window if self.pieces == "windows" else 1

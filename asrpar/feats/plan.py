@@ -78,6 +78,10 @@ class BatchPlan:
         """How many learners share each global batch."""
         return self._num_learners
 
+    def steps(self, epoch: int) -> int:
+        """Steps of an epoch."""
+        return len(self.shares(epoch))
+
     def epoch(self, epoch: int) -> list[list[int]]:
         """For each step of ``epoch`` the utterances (indices into ``lengths``) of this learner; may be empty."""
         return [shares[self._rank] for shares in self.shares(epoch)]
@@ -89,6 +93,11 @@ class BatchPlan:
     def global_frames(self, epoch: int) -> list[int]:
         """For each step of ``epoch`` the frames of the whole global batch, without padding."""
         return self._make(epoch)[1]
+
+    def share_frames(self, epoch: int) -> list[int]:
+        """Frames of every learner's shares of an epoch, by their numbers: step · learners + rank."""
+        lengths = self._lengths.tolist()
+        return [sum(lengths[i] for i in share) for shares in self.shares(epoch) for share in shares]
 
     def _make(self, epoch: int) -> tuple[list[list[list[int]]], list[int]]:
         if epoch not in self._made:

@@ -11,6 +11,7 @@ import numpy as np
 
 from asrpar.corpus.matrices import damage
 from asrpar.errors import AsrparError, DataError
+from asrpar.feats.augment import Changes
 from asrpar.feats.config import read_settings
 from asrpar.feats.stats import MeanStd, Normalizer
 from asrpar.feats.storages import read_stored
@@ -132,6 +133,16 @@ class FeatureStore(StoredFeatures):
                 self._room -= features.nbytes
                 self._cache[index] = features
         return features
+
+    def changed(self, index: int, changes: Changes | None, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """An utterance as `load` gives it, with the ``n``-th ``changes``; and what `Changes.frames` says of them."""
+        features = self.load(index)
+        if changes is None:
+            return features, None
+        shown = changes.show(n, features)
+        # Normalised features have mean 0; others are masked with the mean of the utterance.
+        fill = float(shown.mean()) if self.config.normalize == "none" else 0.0
+        return changes.masked(n, shown, fill), changes.frames(n, len(features))
 
 
 def _read_cuts(path: Path) -> list[Utterance]:

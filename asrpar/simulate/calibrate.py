@@ -26,7 +26,7 @@ from asrpar.train.build import make_learner, pick_device
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.fit import check_set
 from asrpar.train.learner import AcousticLearner
-from asrpar.train.objective import make_objective, subsampling
+from asrpar.train.objective import context, make_objective, subsampling
 from asrpar.train.precision import decide_autocast
 
 log = get_logger(__name__)
@@ -135,6 +135,7 @@ def loader_of(config: TrainConfig, comm: Comm, objective: Objective, size: int) 
         rank=comm.rank,
         objective=objective,
         stride=subsampling(config),
+        context=context(config) if config.batch.pieces == "frames" else None,
     )
 
 

@@ -29,7 +29,7 @@ from asrpar.train.fit import check_set
 from asrpar.train.identity import Identity
 from asrpar.train.labels import check_alignments, frame_labels, open_alignments
 from asrpar.train.learner import AcousticLearner
-from asrpar.train.objective import make_objective, subsampling
+from asrpar.train.objective import context, make_objective, subsampling
 from asrpar.train.optimizers import OPTIMIZERS
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
@@ -165,6 +165,7 @@ def make_loader(config: TrainConfig, objective: Objective, workers: int, rank: i
         rank=min(rank, workers - 1),
         objective=objective,
         stride=subsampling(config),
+        context=context(config) if config.batch.pieces == "frames" else None,
     )
     require_file(feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
     return loader

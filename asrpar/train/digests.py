@@ -11,6 +11,8 @@ from asrpar.train.config import FREE_ON_RESUME, TrainConfig
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
 NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "data.tree", "warm_start_epochs")
+# The same, of settings with which others mean nothing.
+NEUTRAL = {"batch.pieces": "utterances", "batch.window": 21, "batch.context": [0, 0], "batch.pool_frames": 500000}
 
 
 def leaves(config: TrainConfig) -> dict[str, Any]:
@@ -24,6 +26,8 @@ def leaves(config: TrainConfig) -> dict[str, Any]:
             if path in FREE_ON_RESUME or (prefix in chosen and key != chosen[prefix]):
                 continue
             if (key in NEUTRAL_AT_ZERO or path in NEUTRAL_AT_ZERO) and not value:
+                continue
+            if path in NEUTRAL and value == NEUTRAL[path]:
                 continue
             found |= walk(value, f"{path}.") if isinstance(value, dict) else {path: value}
         return found

@@ -1,9 +1,11 @@
 """The objective of a training: its loss, and what targets are made from."""
 
+import torch
+
 from asrpar.errors import ConfigError
 from asrpar.lang.lang import Lang
 from asrpar.nn.losses import LOSSES
-from asrpar.nn.models import MODELS
+from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import FrameLabels, Objective, Sources, Transcripts
 from asrpar.train.config import TrainConfig
 from asrpar.train.labels import frame_labels, open_alignments
@@ -36,6 +38,14 @@ class LangTranscripts(Transcripts):
 def subsampling(config: TrainConfig) -> int:
     """Input frames for each output frame of the model."""
     return MODELS.of(config).subsampling
+
+
+def context(config: TrainConfig) -> tuple[int, int] | None:
+    """Frames before and after each that the model takes spliced, too; None if it does not. See `AcousticModel`."""
+    # A model without memory, whose random weights nobody draws.
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        module = build_model(config.model, MODELS.of(config), 80, 2)
+    return getattr(module, "context", None)
 
 
 def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None = None) -> Objective:
