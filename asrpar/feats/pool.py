@@ -18,7 +18,7 @@ from asrpar.feats.store import FeatureStore
 MIXED, NONE = "frames of many utterances", -1
 
 
-class Pool:
+class UtterancePool:
     """Utterances one after the other, each with its outermost frames repeated on both sides.
 
     Attributes:
@@ -91,7 +91,7 @@ class Pools:
         self.before, self.after = context if self.single else config.context
         self.store, self.plan, self.window, self.seed = store, plan, config.piece_frames, seed
         self.augment, self.objective = augment, objective
-        self._pools: dict[tuple[int, int], Pool] = {}
+        self._pools: dict[tuple[int, int], UtterancePool] = {}
         self._labels: dict[tuple[int, int], np.ndarray] = {}
 
     def of(self, plan: PoolPlan) -> "Pools":
@@ -163,7 +163,7 @@ class Pools:
         frames[self.before : self.before + last - first] = own if shown is None else shown[own]
         return self.objective.targets(utterance, frames)
 
-    def _pool(self, epoch: int, number: int) -> Pool:
+    def _pool(self, epoch: int, number: int) -> UtterancePool:
         key = (epoch, number)
         if key not in self._pools:
             # Learners that go at their own pace are in two pools for a while.
@@ -173,7 +173,7 @@ class Pools:
             # As if it were a step of nobody's.
             generator = step_generator(self.seed, epoch, number, -1) if self.augment else None
             utterances = self.plan.utterances(epoch, number).tolist()
-            self._pools[key] = Pool(self.store, utterances, self.before, self.after, self.augment, generator)
+            self._pools[key] = UtterancePool(self.store, utterances, self.before, self.after, self.augment, generator)
         return self._pools[key]
 
     def _pool_labels(self, epoch: int, number: int) -> np.ndarray:
