@@ -154,7 +154,7 @@ class Pools:
             targets.append(self._window_targets(pool, place, first, last))
         return batch, lens, targets, ids
 
-    def _window_targets(self, pool: Pool, place: int, first: int, last: int) -> Any:
+    def _window_targets(self, pool: UtterancePool, place: int, first: int, last: int) -> Any:
         utterance, shown = pool.utterances[place], pool.shown[place]
         if self.objective is None:
             return utterance.text
