@@ -22,6 +22,10 @@ class DecodeConfig:
         word_penalties: added to the graph's cost of each word.
         blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
             those that delete.
+        search: how the grid is searched on the dev set: ``lattice`` searches each utterance at most three times and
+            looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``exhaustive``
+            searches at each point, as do grids of three points, and engines without lattices.
+        lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are.
         max_frames: input frames in a batch of the acoustic model.
         device: auto, cpu or cuda.
     """
@@ -40,6 +44,8 @@ class DecodeConfig:
     beams: list[float] = field(default_factory=lambda: [16.0])
     word_penalties: list[float] = field(default_factory=lambda: [0.0])
     blank_penalties: list[float] = field(default_factory=lambda: [0.0])
+    search: str = "lattice"
+    lattice_beam: float = 8.0
     max_frames: int = 20000
     device: str = "auto"
 
@@ -51,7 +57,8 @@ class DecodeConfig:
             need(self, name, all(0 < v < math.inf for v in getattr(self, name)), "must have values above 0, and finite")
         for name in ("word_penalties", "blank_penalties"):
             need(self, name, all(map(math.isfinite, getattr(self, name))), "must have finite values")
-        positive(self, "max_frames")
+        one_of(self, "search", ("lattice", "exhaustive"))
+        positive(self, "max_frames", "lattice_beam")
 
 
 @dataclass

@@ -16,6 +16,7 @@ from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import Decoder
 from asrpar.decode.earlier import check_free, earlier_choice, features_of, made_with
 from asrpar.decode.output import write_decoded
+from asrpar.decode.rescaling import sweep_lattices
 from asrpar.decode.scales import SearchPoint
 from asrpar.decode.sweep import SweepResult, grid, sweep
 from asrpar.decode.words import Hypothesis
@@ -28,6 +29,8 @@ from asrpar.score.folders import results_folder
 
 LOG = get_logger(__name__)
 
+# What `sweep_lattices` needs at most: grids of so many points are searched point by point.
+MOST_SEARCHES = 3
 # Errors of the words of utterances against reference texts: at least "errors" and "wer".
 CountErrors = Callable[[Mapping[str, Sequence[str]], Mapping[str, str]], dict[str, float]]
 
@@ -88,7 +91,7 @@ def decode_sets(
         facts |= {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash(), **told}
         swept = None
         if dev is not None:
-            swept = _sweep(job, decoder, dev, points, count_errors, facts)
+            swept = _sweep(job, decoder, config, dev, points, count_errors, facts)
             points = [swept.point]
         for name in sets:
             if name != dev:
@@ -117,17 +120,33 @@ def _points(
 def _sweep(
     job: Job,
     decoder: Decoder,
+    config: DecodeConfig,
     dev: str,
     points: Sequence[SearchPoint],
     count_errors: CountErrors,
     facts: Mapping[str, Any],
 ) -> SweepResult:
     output, warnings = _acoustic(job, dev)
-    swept = sweep(decoder, output.log_probs, points, lambda words: count_errors(words, output.texts))
+
+    def count(words: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        return count_errors(words, output.texts)
+
+    start = time.perf_counter()
+    if config.search == "lattice" and decoder.gives_lattices and len(points) > MOST_SEARCHES:
+        swept = sweep_lattices(decoder, output.log_probs, points, count, config.lattice_beam)
+        how: dict[str, Any] = {"search": "lattice", "lattice_beam": config.lattice_beam}
+    else:
+        swept = sweep(decoder, output.log_probs, points, count)
+        how = {"search": "exhaustive"}
+    how |= {"dev_searches": swept.searches, "sweep_seconds": round(time.perf_counter() - start, 3)}
+    swept.notes = how
     for warning in swept.warnings:
         LOG.warning("%s: %s", dev, warning)
     if len(points) > 1:
-        LOG.info("chosen on %s out of %d settings: %s", dev, len(points), _describe(swept.point))
+        LOG.info(
+            "chosen on %s out of %d settings in %d searches: %s",
+            dev, len(points), swept.searches, _describe(swept.point),
+        )  # fmt: skip
     _write(job, decoder, Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings), swept, facts)
     return swept
 
@@ -194,6 +213,7 @@ def _write(job: Job, decoder: Decoder, found: Searched, swept: SweepResult | Non
         "real_time_factor": round(ratio(output.seconds + found.seconds, audio), 6),
         "warnings": warnings + (swept.warnings if swept else []),
         "dev_sweep": swept.table if swept else [],
+        **(swept.notes if swept else {}),
         **facts,
         **features_of(job.feats, name),
     }

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +28,25 @@ CountErrors = Callable[[Mapping[str, Sequence[str]]], dict[str, float]]
 
 @dataclass
 class SweepResult:
-    """The chosen point, its hypotheses, the seconds they took, a table row for each point, and warnings."""
+    """What was chosen, and how.
+
+    Attributes:
+        point: the chosen one.
+        hypotheses: at it.
+        seconds: that these took.
+        table: a row for each point.
+        warnings: what is odd about the choice.
+        searches: of each utterance.
+        notes: facts on the search for ``decode.json``.
+    """
 
     point: SearchPoint
     hypotheses: list[Hypothesis]
     seconds: float
     table: list[dict[str, float]]
     warnings: list[str]
+    searches: int
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def grid(config: DecodeConfig, axes: Sequence[str]) -> list[SearchPoint]:
@@ -63,7 +76,7 @@ def sweep(
     start = time.perf_counter()
     hypotheses = decoder.hypotheses(found[best], points[best])
     seconds[best] += time.perf_counter() - start
-    return SweepResult(points[best], hypotheses, seconds[best], table, _edges(points, table, best))
+    return SweepResult(points[best], hypotheses, seconds[best], table, edges(points, table, best), len(points))
 
 
 def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
@@ -85,7 +98,8 @@ def choose(points: Sequence[SearchPoint], errors: Sequence[int]) -> int:
     return tied[len(tied) // 2]
 
 
-def _edges(points: Sequence[SearchPoint], table: Sequence[dict[str, float]], best: int) -> list[str]:
+def edges(points: Sequence[SearchPoint], table: Sequence[dict[str, float]], best: int) -> list[str]:
+    """Warnings where the point that was chosen lies at an edge of the grid."""
     warnings = []
     for name, key in LISTS.items():
         if name == "beam":  # a wider one costs time
