@@ -35,6 +35,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare-manifests": ("asrpar.commands.prepare_manifests", "Stage 1: make Lhotse manifests of a corpus."),
     "import-kaldi": ("asrpar.commands.kaldi", "Make manifests from a Kaldi data folder."),
     "export-kaldi": ("asrpar.commands.kaldi", "Write manifests as a Kaldi data folder."),
+    "import-kaldi-ali": (
+        "asrpar.commands.kaldi_ali",
+        "Stage 4 with Kaldi's alignments: labels, tree, transition model.",
+    ),
+    "export-kaldi-ali": ("asrpar.commands.kaldi_ali", "Write an alignment, its tree and transition model for Kaldi."),
     "validate-data": ("asrpar.commands.validate_data", "Check a Kaldi data folder or a set of manifests."),
     "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),

@@ -35,6 +35,7 @@ class Aligned:
         text: transcript, for people.
         speaker: likewise.
         seconds: where the utterance ends; 0 for the end of its last frame.
+        classes: pdf class of each frame (T,), where the tree's pdfs do not tell it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Aligned:
     text: str = ""
     speaker: str = ""
     seconds: float = 0.0
+    classes: np.ndarray | None = None
 
 
 class _GrowingArray:
@@ -76,7 +78,7 @@ class SetWriter:
 
     def __init__(self, folder: Path, final: Path, name: str, tree: Tree, info: AlignmentInfo) -> None:
         self._folder, self._name, self._tree, self._seconds = folder, name, tree, info.frame_shift * info.subsampling
-        self._pdfs, self._phones = _GrowingArray(folder / f"pdfs_{name}.npy"), None
+        self._pdfs, self._phones, self._classes = _GrowingArray(folder / f"pdfs_{name}.npy"), None, None
         self._manifest = gzip.open(folder / f"supervisions_{name}.jsonl.gz", "wt", encoding="utf-8")  # noqa: SIM115
         self._array = str(final / f"pdfs_{name}.npy")
         self._left_out: list[tuple[str, str]] = []
@@ -108,6 +110,10 @@ class SetWriter:
                 self._phones = _GrowingArray(self._folder / f"phones_{self._name}.npy", (3,))
             self._phones.add(phones)
             entry["alignment"] = self._times(phones, utterance.words, end)
+            if utterance.classes is not None:
+                if self._classes is None:
+                    self._classes = _GrowingArray(self._folder / f"classes_{self._name}.npy")
+                self._classes.add(utterance.classes)
         array = {"storage_type": STORAGE, "storage_path": self._array, "storage_key": f"{first}:{len(pdfs)}"}
         array["shape"] = [len(pdfs)]
         entry["custom"] = {"pdfs": {"array": array, "temporal_dim": 0, "frame_shift": self._seconds, "start": 0.0}}
@@ -140,8 +146,9 @@ class SetWriter:
     ) -> None:
         self._manifest.close()
         self._pdfs.close()
-        if self._phones is not None:
-            self._phones.close()
+        for array in (self._phones, self._classes):
+            if array is not None:
+                array.close()
         (self._folder / f"counts_{self._name}.txt").write_text(f"[ {' '.join(map(str, self.counts))} ]\n")
         lines = "".join(f"{name} {reason}\n" for name, reason in self._left_out)
         (self._folder / f"left_out_{self._name}.txt").write_text(lines, encoding="utf-8")

@@ -4,6 +4,7 @@
     ali.yaml                     method and settings, frame shift, what was aligned (`AlignmentInfo`)
     pdfs_SET.npy                 (frames of all utterances,) int32, memory-mapped
     phones_SET.npy               (phones of all utterances, 3) int32: phone, its frames, number of its word or -1
+    classes_SET.npy              (frames of all utterances,) int32 pdf classes, where pdfs do not tell them
     supervisions_SET.jsonl.gz    Lhotse supervisions: times of words and phones, and the pdfs as temporal arrays
     counts_SET.txt               how often each pdf is used, as Kaldi writes a vector
     left_out_SET.txt             utterances without alignment, each with the reason
@@ -108,6 +109,10 @@ class _Set:
             self.pdfs = np.load(folder / f"pdfs_{name}.npy", mmap_mode="r", allow_pickle=False)
             phones_file = folder / f"phones_{name}.npy"
             self.phones = np.load(phones_file, mmap_mode="r", allow_pickle=False) if phones_file.exists() else None
+            class_file = folder / f"classes_{name}.npy"
+            self.classes = np.load(class_file, mmap_mode="r", allow_pickle=False) if class_file.exists() else None
+            if self.classes is not None and self.classes.shape != self.pdfs.shape:
+                raise ValueError(f"classes_{name}.npy has other frames than pdfs_{name}.npy")
             if self.pdfs.ndim != 1 or self.pdfs.dtype != np.int32:
                 raise ValueError(f"pdfs_{name}.npy is no vector of int32")
             if sum(count for _, count in self.frames.values()) != len(self.pdfs):
@@ -144,10 +149,14 @@ class _SegmentsOf(Mapping[str, Segments]):
     def __init__(self, found: _Set, tree: Tree) -> None:
         self._found, self._pdfs = found, _Slices(found.pdfs, found.frames)
         self._rows = _Slices(found.phones, found.rows)
-        self._class_of = np.array([tree.class_of(pdf) for pdf in range(tree.num_pdfs)], np.uint8)
+        self._classes = None if found.classes is None else _Slices(found.classes, found.frames)
+        classes = [tree.class_of(pdf) for pdf in range(tree.num_pdfs)] if found.classes is None else ()
+        self._class_of = np.array(classes, np.uint8)
 
     def __getitem__(self, utterance: str) -> Segments:
         rows = self._rows[utterance]
+        if self._classes is not None:
+            return Segments(rows[:, 0], rows[:, 1], self._classes[utterance].astype(np.uint8))
         return Segments(rows[:, 0], rows[:, 1], self._class_of[self._pdfs[utterance]])
 
     def __iter__(self) -> Iterator[str]:

@@ -47,6 +47,14 @@ def splits(node: Node) -> Iterator[Split]:
             stack += [here.no, here.yes]
 
 
+def renamed(node: Node, new: Sequence[int]) -> Node:
+    """The node with phone ``new[p]`` for each phone p."""
+    if not isinstance(node, Split):
+        return node
+    phones = frozenset(new[p] for p in node.phones)
+    return Split(node.position, phones, renamed(node.yes, new), renamed(node.no, new))
+
+
 class Forest:
     """Trees as arrays, for many windows at once.
 

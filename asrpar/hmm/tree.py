@@ -9,8 +9,8 @@ import numpy as np
 
 from asrpar.errors import DataError
 from asrpar.files.replacing import replacing_text
-from asrpar.hmm.nodes import Forest, Node, leaves, splits
-from asrpar.hmm.phones import Phones
+from asrpar.hmm.nodes import Forest, Node, leaves, renamed, splits
+from asrpar.hmm.phones import NO_PHONE, Phones
 from asrpar.hmm.topologies.contract import State, StateTopology, pdf_classes
 from asrpar.hmm.tree_text import TreeText, read_tree_text, tree_lines
 
@@ -94,6 +94,20 @@ class Tree:
     def with_states(self, states: Sequence[tuple[State, ...]]) -> "Tree":
         """The same tree with other states, such as those with estimated loop probabilities."""
         return Tree(self.phones, self.topology, self.width, states, self.roots)
+
+    def with_phones(self, phones: Phones) -> "Tree":
+        """The same tree with phones of the same names in another order; pdfs keep their numbers.
+
+        Raises:
+            DataError: other names.
+        """
+        if sorted(phones.names) != sorted(self.phones.names):
+            odd = sorted(set(phones.names) ^ set(self.phones.names))
+            raise DataError(f"other phones than the tree's: {' '.join(odd[:8])}")
+        new = [NO_PHONE, *(phones.id(name) for name in self.phones.names)]
+        states = [self.states(self.phones.id(name)) for name in phones.names]
+        roots = {(new[p], k): renamed(root, new) for (p, k), root in self.roots.items()}
+        return Tree(phones, self.topology, self.width, states, roots)
 
     def pdf(self, window: Sequence[int], pdf_class: int) -> int:
         """The class of frames of a window's middle phone.

@@ -148,19 +148,28 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         yield from _read_scp(path)
         return
     with path.open("rb") as file:
-        while True:
-            try:
-                key = matio.read_token(file)
-            except UnicodeDecodeError as e:
-                raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})") from e
-            if key is None:
-                return
-            key = key.strip()  # an entry in text form ends with a line break
-            if not key:
-                if file.read(1) == b"":
-                    return
-                raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})")
-            yield key, _read_array(file, path, key)
+        while (key := read_key(file, path)) is not None:
+            yield key, read_array_at(file, path, key)
+
+
+def read_key(file: BinaryIO, path: Path) -> str | None:
+    """The id of the next entry of an open archive, called ``path`` in messages; None at its end.
+
+    Raises:
+        DataError: there is no id.
+    """
+    try:
+        key = matio.read_token(file)
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})") from e
+    if key is None:
+        return None
+    key = key.strip()  # an entry in text form ends with a line break
+    if not key:
+        if file.read(1) == b"":
+            return None
+        raise DataError(f"{path} is damaged or no Kaldi archive (at byte {file.tell()})")
+    return key
 
 
 def read_scp(path: str | Path) -> dict[str, tuple[str, int]]:
@@ -202,7 +211,7 @@ def read_matrix(key: str, archive: str, offset: int) -> np.ndarray:
     """
     with open(archive, "rb") as file:
         file.seek(offset)
-        array = _as_matrix(key, _read_array(file, Path(archive), key), Path(archive))
+        array = _as_matrix(key, read_array_at(file, Path(archive), key), Path(archive))
     fault = damage(array)
     if fault:
         raise DataError(f"{archive}: {key} {fault}")
@@ -218,13 +227,18 @@ def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                     file.close()
                 name, file = archive, open(archive, "rb")  # noqa: SIM115 - kept open over many lines
             file.seek(offset)
-            yield key, _read_array(file, path, key)
+            yield key, read_array_at(file, path, key)
     finally:
         if file:
             file.close()
 
 
-def _read_array(file: BinaryIO, path: Path, key: str) -> np.ndarray:
+def read_array_at(file: BinaryIO, path: Path, key: str) -> np.ndarray:
+    """The matrix or vector of entry ``key`` of an open archive, called ``path`` in messages.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
     begin = file.read(5)
     file.seek(-len(begin), os.SEEK_CUR)
     if not (begin.startswith(b"\0B") or re.match(rb"\s*\[", begin)):

@@ -1,0 +1,1 @@
+"""Alignments from Kaldi and for it."""
