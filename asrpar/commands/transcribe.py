@@ -1,6 +1,6 @@
 """``asrpar transcribe``: recordings of one's own."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -82,23 +82,24 @@ def command(
         raise ConfigError(f"the {named[-1]} engine needs --graph")
     wanted = overrides if graph or named else choosing(overrides, "engine", "greedy")
     given = load_config(GivenConfig, config_path, (*wanted, *jobs_of_engines(jobs)))
-    config = given.filled()
     checkpoint = model_file(Path(exp), model)
 
-    from asrpar.decode.acoustic import device_of
+    from asrpar.decode.acoustic import device_of, likelihoods
     from asrpar.decode.decoder import make_decoder
     from asrpar.decode.engine import Symbols
     from asrpar.decode.match import check_units
     from asrpar.decode.transcribe import names_of, transcribe
     from asrpar.feats.recording import FrontEnd
     from asrpar.log import setup_logging
+    from asrpar.score.origin import origin
     from asrpar.train.model_io import load_acoustic_model
 
     log = setup_logging()
     names = names_of(paths, one_field=form != "text")
-    device = device_of(config.device)
+    device = device_of(given.device)
     module, facts = load_acoustic_model(checkpoint)
-    module.to(device)
+    searched = likelihoods(module, facts, given.prior_scale).to(device)
+    config = given.filled(facts["log_priors"] is not None)
     identity = _known(facts["identity"], checkpoint)
     front_end = FrontEnd(identity.features, identity.mean_std, resample, channel, max_seconds)
     if identity.features["normalize"] == "speaker":
@@ -108,12 +109,13 @@ def command(
     language = Path(lang) if lang else None
     folder = Path(graph) if graph else None
     with make_decoder(config, folder, seconds, language, device, units, facts["blank"]) as decoder:
-        check_units(identity, checkpoint, decoder.symbols.classes, decoder.symbols.where)
-        point, why = _point(given, decoder, Path(exp), checkpoint, folder)
+        check_units(identity, checkpoint, decoder.symbols)
+        priors = {"prior_scale": given.prior_scale} if searched is not module else {}
+        point, why = _point(given, decoder, {**origin(checkpoint, Path(exp)), **priors}, Path(exp), folder)
         log.info("%s: %s", why, ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes))
         if decoder.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
-        found = transcribe(module, front_end, decoder, point, dict(zip(names, paths, strict=True)), device)
+        found = transcribe(searched, front_end, decoder, point, dict(zip(names, paths, strict=True)), device)
         with _out(output) as write:
             for line in _lines(found, form):
                 write(line)
@@ -137,7 +139,7 @@ def _spare(audio: list[Path], output: str | None) -> None:
 
 
 def _point(
-    given: "GivenConfig", decoder: "Decoder", exp: Path, model: Path, graph: Path | None
+    given: "GivenConfig", decoder: "Decoder", model: Mapping[str, Any], exp: Path, graph: Path | None
 ) -> tuple["SearchPoint", str]:
     """LM scale, beam and penalties, and where they come from.
 
@@ -145,12 +147,11 @@ def _point(
     """
     from asrpar.decode.earlier import earlier_choice, made_with
     from asrpar.decode.sweep import LISTS, grid
-    from asrpar.score.origin import origin
 
     lists = {axis: getattr(given, LISTS[axis]) for axis in decoder.axes}
     one = {name: values[0] for name, values in lists.items() if len(set(values)) == 1}
     several = {name: values for name, values in lists.items() if len(set(values)) > 1}
-    facts = {**origin(model, exp), **made_with(decoder, graph)}
+    facts = {**model, **made_with(decoder, graph)}
     choice = None
     if len(one) < len(lists):
         choice = earlier_choice(exp, facts, lambda p: all(getattr(p, name) in v for name, v in several.items()))

@@ -1,7 +1,7 @@
 """Log-probabilities of a set from the acoustic model."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,32 @@ class AcousticOutput:
     input_frames: int = 0
     seconds: float = 0.0
     unusable: list[str] = field(default_factory=list)
+
+
+class Likelihoods(torch.nn.Module):
+    """A model whose log-probabilities are divided by the classes' priors: scaled likelihoods, up to a factor a frame.
+
+    Args:
+        module: gives log-probabilities.
+        log_priors: (C,) of its classes.
+        scale: how much of them is taken off.
+    """
+
+    def __init__(self, module: torch.nn.Module, log_priors: torch.Tensor, scale: float) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("taken", scale * log_priors.float())
+
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As the model's own."""
+        log_probs, lens = self.module(features, lens)
+        return log_probs.float() - self.taken, lens
+
+
+def likelihoods(module: torch.nn.Module, facts: Mapping[str, Any], scale: float) -> torch.nn.Module:
+    """What is to be searched: the model itself, or without the priors that ``facts`` of its file have."""
+    priors = facts.get("log_priors")
+    return module if priors is None else Likelihoods(module, priors, scale).eval()
 
 
 def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cpu") -> AcousticOutput:

@@ -1,11 +1,17 @@
 """Settings of the decoding stage."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from asrpar.decode.engines import ENGINES
-from asrpar.rules import need, one_of, positive
+from asrpar.rules import need, not_negative, one_of, positive
+
+# What is tried where nothing is set, for models without priors (CTC, LF-MMI) and with them. The scores of these are of
+# single frames; neighbours are far from independent, and together count for too much.
+LM_SCALES = {False: (0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4), True: (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)}
+BEAMS = {False: (16.0,), True: (80.0,)}
+LATTICE_BEAM = {False: 8.0, True: 40.0}
 
 
 @dataclass
@@ -17,15 +23,19 @@ class DecodeConfig:
     Attributes:
         engine: what searches: ``kaldi`` (kaldi-decoder), ``k2``, or ``greedy`` without a graph.
         engines: settings of engines by name, such as ``{kaldi: {max_active: 7000}}``.
-        lm_scales: factors of the graph's log-probabilities relative to the acoustic ones.
-        beams: counted in acoustic log-probability, so that a search costs about as much at one LM scale as at another.
+        lm_scales: factors of the graph's log-probabilities relative to the acoustic ones; empty: from 0.3 to 2.4, for
+            models with priors (loss frame_ce) from 1 to 10.
+        beams: counted in acoustic log-probability, so that a search costs about as much at one LM scale as at another;
+            empty: 16, for models with priors 80.
         word_penalties: added to the graph's cost of each word.
         blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
             those that delete.
         search: how the grid is searched on the dev set: ``lattice`` searches each utterance at most three times and
             looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``exhaustive``
             searches at each point, as do grids of three points, and engines without lattices.
-        lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are.
+        lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are; null: 8,
+            for models with priors 40.
+        prior_scale: how much of the log-priors is taken from the log-probabilities of models that have them.
         max_frames: input frames in a batch of the acoustic model.
         device: auto, cpu or cuda.
     """
@@ -40,25 +50,35 @@ class DecodeConfig:
 
     engine: str = field(default="kaldi", metadata=ENGINES.chosen)
     engines: dict[str, Any] = field(default_factory=dict)
-    lm_scales: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4])
-    beams: list[float] = field(default_factory=lambda: [16.0])
+    lm_scales: list[float] = field(default_factory=list)
+    beams: list[float] = field(default_factory=list)
     word_penalties: list[float] = field(default_factory=lambda: [0.0])
     blank_penalties: list[float] = field(default_factory=lambda: [0.0])
     search: str = "lattice"
-    lattice_beam: float = 8.0
+    lattice_beam: float | None = None
+    prior_scale: float = 1.0
     max_frames: int = 20000
     device: str = "auto"
 
     def validate(self) -> None:
         one_of(self, "device", ("auto", "cpu", "cuda"))
-        for name in ("lm_scales", "beams", "word_penalties", "blank_penalties"):
+        for name in ("word_penalties", "blank_penalties"):
             need(self, name, bool(getattr(self, name)), "must have at least one value")
         for name in ("lm_scales", "beams"):
             need(self, name, all(0 < v < math.inf for v in getattr(self, name)), "must have values above 0, and finite")
         for name in ("word_penalties", "blank_penalties"):
             need(self, name, all(map(math.isfinite, getattr(self, name))), "must have finite values")
         one_of(self, "search", ("lattice", "exhaustive"))
-        positive(self, "max_frames", "lattice_beam")
+        positive(self, "max_frames")
+        if self.lattice_beam is not None:
+            positive(self, "lattice_beam")
+        not_negative(self, "prior_scale")
+
+    def of_model(self, priors: bool) -> "DecodeConfig":
+        """With what suits a model that has ``priors``, or has none, where nothing is set."""
+        scales, beams = self.lm_scales or list(LM_SCALES[priors]), self.beams or list(BEAMS[priors])
+        lattice_beam = LATTICE_BEAM[priors] if self.lattice_beam is None else self.lattice_beam
+        return replace(self, lm_scales=scales, beams=beams, lattice_beam=lattice_beam)
 
 
 @dataclass
@@ -73,6 +93,6 @@ class GivenConfig(DecodeConfig):
     def validate(self) -> None:
         self.filled().validate()
 
-    def filled(self) -> DecodeConfig:
-        """With the defaults in the place of what is not given."""
-        return DecodeConfig(**{name: value for name, value in vars(self).items() if value != []})
+    def filled(self, priors: bool = False) -> DecodeConfig:
+        """With the defaults, of models with ``priors`` or without, in the place of what is not given."""
+        return DecodeConfig(**{name: value for name, value in vars(self).items() if value != []}).of_model(priors)

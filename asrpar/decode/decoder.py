@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from asrpar.decode.config import DecodeConfig
 from asrpar.decode.engine import BestPath, Search, SearchEngine, Symbols
 from asrpar.decode.engines import ENGINES
 from asrpar.decode.lattices.lattice import Lattice
-from asrpar.decode.lexicon import lexicon_of
+from asrpar.decode.lexicon import lexicon_of, phone_lexicon_of
+from asrpar.decode.phones import PhoneRuns
 from asrpar.decode.scales import DEFAULT_POINT, Scaled, SearchPoint
+from asrpar.decode.times import token_runs
 from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import check_checksums
-from asrpar.graph.folder import MADE_BY, graph_topology
+from asrpar.graph.folder import MADE_BY, TREE, graph_topology, graph_tree
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.lang.symbols import read_symbols
 
@@ -183,9 +186,8 @@ def make_decoder(
         if graph is None:
             raise ConfigError(f"the {config.engine} engine needs --graph; --engine greedy decodes without one")
         check_blank(blank, graph)
-        symbols = Symbols(read_classes(graph / "tokens.txt"), graph / "tokens.txt", read_words(graph))
-        reader: Reader = GraphReader(symbols.words, lexicon_of(lang, symbols.classes), blank)
-        files = [graph / "words.txt", graph / "tokens.txt"]
+        symbols, reader = _of_graph(graph, lang, blank)
+        files = [graph / "words.txt", symbols.where]
     else:
         symbols = units or _units(config.engine, lang or graph)
         files = [] if units else [symbols.where]
@@ -193,6 +195,16 @@ def make_decoder(
     settings = ENGINES.settings(config.engine, config.engines)
     engine = kind(settings, symbols, graph, device)
     return Decoder(config.engine, engine, symbols, reader, frame_seconds, blank, files)
+
+
+def _of_graph(graph: Path, lang: Path | None, blank: int | None) -> tuple[Symbols, Reader]:
+    """The classes and words of a graph, and what reads words out of its paths."""
+    tree = graph_tree(graph)
+    if tree is None:
+        symbols = Symbols(read_classes(graph / "tokens.txt"), graph / "tokens.txt", read_words(graph))
+        return symbols, GraphReader(symbols.words, lexicon_of(lang, symbols.classes), partial(token_runs, blank=blank))
+    symbols = Symbols(tree.names, graph / TREE, read_words(graph), tree.digest)
+    return symbols, GraphReader(symbols.words, phone_lexicon_of(lang, tree.phones), PhoneRuns(tree))
 
 
 def _units(engine: str, folder: Path | None) -> Symbols:
@@ -224,7 +236,7 @@ def check_blank(blank: int | None, graph: Path) -> None:
         here, there = ("has no blank class" if x is None else f"has class {x} for blank" for x in (blank, found))
         raise DataError(
             f"the model {here}, but {graph} was made with the topology {name}, which {there}: make a graph with the "
-            "topology of the model's loss (asrpar make-graph, stage 5)"
+            "topology of the model's loss, or with the tree of its alignment (asrpar make-graph, stage 5)"
         )
 
 
@@ -232,6 +244,6 @@ def check_num_classes(found: int, classes: Sequence[str], where: str | Path) -> 
     """Raise `DataError` unless a model with ``found`` classes can be decoded with ``classes``."""
     if found != len(classes):
         raise DataError(
-            f"the model has {found} classes, but {where} has {len(classes)} tokens: "
-            "decode with the graph of the language folder that the model was trained with"
+            f"the model has {found} classes, but {where} has {len(classes)} tokens or pdfs: decode with the graph of "
+            "the language folder, or of the tree, that the model was trained with"
         )

@@ -14,6 +14,9 @@ from asrpar.files.json_files import read_json_if_any
 from asrpar.files.paths import entries
 from asrpar.score.folders import results_folder
 
+# A choice that was made for others is none.
+CHOSEN_FOR = ("engine", "graph_sha256", "model_sha256", "prior_scale")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -93,7 +96,7 @@ def earlier_choice(
     """
     found: dict[tuple[bool, bool], dict[SearchPoint, Choice]] = {}
     for folder, before in _decoded(exp):
-        same = all(before.get(key) == facts.get(key) for key in ("engine", "graph_sha256", "model_sha256"))
+        same = all(before.get(key) == facts.get(key) for key in CHOSEN_FOR)
         if not same or not before.get("chosen_on"):
             continue
         values = {f.name: before[f.name] for f in fields(SearchPoint) if f.name in before}

@@ -40,11 +40,13 @@ class Symbols:
         classes: symbol of each class of the model.
         where: the file that they come from.
         words: of the graph by id; empty without a graph.
+        tree: digest of the tree whose leaves the classes are; empty where they are units.
     """
 
     classes: list[str]
     where: Path
     words: list[str] = field(default_factory=list)
+    tree: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrpar.decode.acoustic import device_of
+from asrpar.decode.acoustic import device_of, likelihoods
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import check_num_classes, make_decoder
 from asrpar.decode.match import check_features, check_units
@@ -45,7 +45,9 @@ def decode_experiment(
     """
     device = device_of(config.device)
     module, facts = load_acoustic_model(given.model)
-    module.to(device)
+    priors = facts["log_priors"] is not None
+    config = config.of_model(priors)
+    searched = likelihoods(module, facts, config.prior_scale).to(device)
     identity, settings = facts["identity"], feature_settings(given.feats)
     check_features(identity, given.model, given.feats, settings)
     mean_std = identity.mean_std if identity is not None else None
@@ -59,15 +61,20 @@ def decode_experiment(
         symbols = decoder.symbols
         if "num_classes" in facts:
             check_num_classes(facts["num_classes"], symbols.classes, symbols.where)
-        check_units(identity, given.model, symbols.classes, symbols.where)
+        check_units(identity, given.model, symbols)
         job = Job(
             given.exp,
-            module,
+            searched,
             device,
             lambda name: batches(given.feats, name, config.max_frames, facts["num_features"], mean_std),
             reference_of(decoder.unit, given.lang),
             shift,
-            {"model": str(given.model), **origin(given.model, given.exp), "device": device},
+            {
+                "model": str(given.model),
+                **origin(given.model, given.exp),
+                "device": device,
+                **({"prior_scale": config.prior_scale} if priors else {}),
+            },
             given.graph,
             given.feats,
             suffix,

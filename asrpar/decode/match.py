@@ -1,8 +1,8 @@
 """Whether a model, features and units belong together."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from asrpar.decode.engine import Symbols
 from asrpar.errors import DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.front_end import front_end
@@ -39,11 +39,17 @@ def check_features(identity: Identity | None, model: Path, feats: Path, config: 
         )
 
 
-def check_units(identity: Identity | None, model: Path, units: Sequence[str], where: Path) -> None:
-    """Raise `DataError` if ``units``, the symbols in the file ``where``, are not the model's in the same order."""
-    changed = identity.other_units(units) if identity is not None else []
+def check_units(identity: Identity | None, model: Path, symbols: Symbols) -> None:
+    """Raise `DataError` if classes are not the model's in the same order, or leaves of another tree."""
+    changed = identity.other_units(symbols.classes) if identity is not None else []
     if changed:
+        folder = "tree" if symbols.tree else "language folder"
         raise DataError(
-            f"{where} has other units than {model} was trained with ({'; '.join(changed)}): decode with the graph of "
-            "the language folder of its training"
+            f"{symbols.where} has other units than {model} was trained with ({'; '.join(changed)}): decode with the "
+            f"graph of the {folder} of its training"
+        )
+    if identity is not None and symbols.tree and symbols.tree != identity.tree:
+        raise DataError(
+            f"{symbols.where} has other questions or states than the tree that {model} was trained with: make the "
+            "graph with the tree of its alignment (asrpar make-graph --tree, stage 5)"
         )

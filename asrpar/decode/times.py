@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from asrpar.decode.lexicon import SILENCE_WORD, Lexicon
 
+# Units one after the other: (token, first frame, last frame + 1).
+Runs = list[tuple[int, int, int]]
 
-def token_runs(alignment: Sequence[int], blank: int | None) -> list[tuple[int, int, int]]:
+
+def token_runs(alignment: Sequence[int], blank: int | None) -> Runs:
     """Collapse classes per frame into (token, first frame, last frame + 1), leaving out the blank if there is one."""
-    runs: list[tuple[int, int, int]] = []
+    runs: Runs = []
     previous = blank
     for t, token in enumerate(alignment):
         if token != blank and token == previous:
@@ -19,11 +22,7 @@ def token_runs(alignment: Sequence[int], blank: int | None) -> list[tuple[int, i
 
 
 def word_spans(
-    alignment: Sequence[int],
-    words: Sequence[str],
-    emitted: Sequence[int],
-    lexicon: Lexicon | None,
-    blank: int | None,
+    runs: Runs, words: Sequence[str], emitted: Sequence[int], lexicon: Lexicon | None
 ) -> list[tuple[int, int]]:
     """First frame and last frame + 1 of each word.
 
@@ -33,13 +32,11 @@ def word_spans(
     word is where its last token was seen, not where its sound ends.
 
     Args:
-        alignment: class of each frame.
+        runs: units of the path, such as those of `token_runs`.
         words: words of the path.
         emitted: frame at which the path carries each word's label, not decreasing.
-        lexicon: pronunciations of each word, as tuples of classes.
-        blank: the class that belongs to no token; None if each does to one.
+        lexicon: pronunciations of each word, as tuples of units.
     """
-    runs = token_runs(alignment, blank)
     owners = _cut_by_lexicon([r[0] for r in runs], words, lexicon) if lexicon else None
     if owners is None:
         owners = []

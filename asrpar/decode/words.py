@@ -1,12 +1,12 @@
 """Words, their times and their scores out of best paths."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from asrpar.decode.engine import BestPath
 from asrpar.decode.lexicon import Lexicon
-from asrpar.decode.times import token_runs, word_spans
+from asrpar.decode.times import Runs, token_runs, word_spans
 from asrpar.lang.units.contract import WORD_START
 
 
@@ -48,17 +48,17 @@ class GraphReader(Reader):
     Args:
         words: of the graph by id.
         lexicon: makes their times exact.
-        blank: the model's blank class, if it has one.
+        runs: units along a path of classes, with their frames.
     """
 
-    def __init__(self, words: Sequence[str], lexicon: Lexicon | None, blank: int | None) -> None:
-        self._words, self._lexicon, self._blank = words, lexicon, blank
+    def __init__(self, words: Sequence[str], lexicon: Lexicon | None, runs: Callable[[Sequence[int]], Runs]) -> None:
+        self._words, self._lexicon, self._runs = words, lexicon, runs
 
     def words(self, path: BestPath) -> list[str]:
         return [self._words[w] for w in path.words]
 
     def spans(self, path: BestPath) -> list[tuple[int, int]]:
-        return word_spans(path.classes.tolist(), self.words(path), path.emitted, self._lexicon, self._blank)
+        return word_spans(self._runs(path.classes.tolist()), self.words(path), path.emitted, self._lexicon)
 
 
 class UnitReader(Reader):

@@ -65,8 +65,8 @@ def graph_tree(folder: Path) -> Tree | None:
         DataError: a graph.yaml that does not say what the graph is, or a damaged tree.
         MissingInputError: the tree is not there.
     """
-    if graph_name(folder) != HCLG:
-        return None
+    if graph_name(folder) != HCLG or ((folder / "tokens.txt").is_file() and not (folder / TREE).exists()):
+        return None  # also of others' graphs, of which only names of classes are known
     require_file(folder / TREE, MADE_BY)
     return Tree.read(folder)
 

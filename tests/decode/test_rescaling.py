@@ -85,7 +85,7 @@ def test_narrow_lattices_end_with_words_of_the_engine_itself(graph, one_job, utt
 
 
 def test_processes_change_nothing(graph, one_job, utterances):
-    points = grid(DecodeConfig(lm_scales=[0.3, 1.0, 3.0], blank_penalties=[0, 2]), AXES)
+    points = grid(DecodeConfig(lm_scales=[0.3, 1.0, 3.0], blank_penalties=[0, 2], beams=[16.0]), AXES)
     count = errors_against({u: [] for u, _ in utterances})
     results = []
     for jobs in (1, 2):
@@ -96,6 +96,6 @@ def test_processes_change_nothing(graph, one_job, utterances):
 
 
 def test_the_middle_of_a_grid():
-    points = grid(DecodeConfig(lm_scales=[0.1, 0.5, 2.0], blank_penalties=[0, 1, 2, 3]), AXES)
+    points = grid(DecodeConfig(lm_scales=[0.1, 0.5, 2.0], blank_penalties=[0, 1, 2, 3], beams=[16.0]), AXES)
     assert points[middle(points)] == SearchPoint(0.5, blank_penalty=2)
     assert middle(points[:1]) == 0

@@ -58,7 +58,7 @@ def test_sweep_chooses_on_errors(graph, one_job, noise):
     ("change", "message"),
     [
         ({"device": "cup"}, "did you mean 'cpu'"),
-        ({"lm_scales": []}, "at least one value"),
+        ({"word_penalties": []}, "at least one value"),
         ({"lm_scales": [0.0]}, "above 0"),
         ({"beams": [float("nan")]}, "above 0"),
     ],
