@@ -46,7 +46,10 @@ def import_tree(context: ContextDependency, model: TransitionModel, phones: Phon
             "states of %s do not go from left to right, one by one, as those of graphs made here do: the classes of "
             "frames are kept, other ways through the states are not", " ".join(bent[:8]),
         )  # fmt: skip
-    tree = Tree(phones, TOPOLOGY, context.width, states, roots)
+    try:
+        tree = Tree(phones, TOPOLOGY, context.width, states, roots)
+    except DataError as e:
+        raise DataError(f"{where}: {e}") from e
     if tree.num_pdfs != model.num_pdfs or not _agree(tree, model):
         raise DataError(
             f"{where}: the tree has {tree.num_pdfs} pdfs, and the model {model.num_pdfs}, or others for the same "
