@@ -1,6 +1,6 @@
 """Run under mpirun: every strategy trains, stops within an epoch, and goes on.
 
-    every_strategy.py FEATS LANG EXP STRATEGY[:KEY=VALUE...]...
+    every_strategy.py FEATS LANG EXP [--set=KEY=VALUE]... STRATEGY[:KEY=VALUE...]...
 
 Where learners go in lockstep the resumed run must end bit-identically; where they do not, it must use all data and end
 with one model on all ranks. Exits 1 on the first failure.
@@ -18,6 +18,8 @@ from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import train
 
 feats, lang, out = sys.argv[1:4]
+given = [a.removeprefix("--set=") for a in sys.argv[4:] if a.startswith("--set=")]
+names = [a for a in sys.argv[4:] if not a.startswith("--set=")]
 comm = world()
 
 
@@ -28,14 +30,14 @@ def run(spec: str, exp: Path, *sets: str) -> dict:
         f"exp={exp}", f"data.feats={feats}", f"data.lang={lang}", f"strategy={name}", "threads=1", "epochs=2",
         "device=cpu", "models.tdnn.channels=16", "models.tdnn.dilations=[1]", "models.tdnn.conv_maps=4",
         "batch.size=1000", "checkpoint.every_steps=3", "optimizers.adamw.lr=0.01", "checkpoint.keep=100",
-        "ema.enabled=true", "watchdog.timeout_seconds=60", *sets,
+        "ema.enabled=true", "watchdog.timeout_seconds=60", *given, *sets,
     ]  # fmt: skip
     assert train(load_config(TrainConfig, None, settings), comm) == 0
     comm.barrier()
     return json.loads((exp / "train.json").read_text())
 
 
-for name in sys.argv[4:]:
+for name in names:
     whole = run(name, Path(out) / f"{name}-whole")
     exp = Path(out) / f"{name}-parts"
     run(name, exp, "stop_after_epochs=1")
