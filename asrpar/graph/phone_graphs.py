@@ -4,12 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from torch import Tensor
-
 from asrpar.errors import ConfigError
 from asrpar.graph.denominator import Hmm, denominator
 from asrpar.graph.numerator import choices, numerator
-from asrpar.hmm.search import NetBatch, log_sum
 from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 from asrpar.lm.phones import Choice, estimate_phone_lm
@@ -68,8 +65,3 @@ class PhoneGraphs:
         """
         spoken = self._choices(text)
         return None if spoken is None else numerator(spoken, self.lm, self._tree, self._max_nodes)
-
-    @staticmethod
-    def log_sums(hmms: Sequence[Hmm], scores: Tensor, lens: Tensor) -> Tensor:
-        """(N,) logarithms of the sums over the paths of each HMM; see `asrpar.hmm.search.log_sum`."""
-        return log_sum(NetBatch([hmm.net for hmm in hmms], scores.device, scores.dtype), scores, lens)

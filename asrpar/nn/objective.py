@@ -1,7 +1,7 @@
 """The contract of losses: what a model is trained towards, and what that is made from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -113,15 +113,6 @@ class PhoneGraphs(Protocol):
 
     def numerator(self, text: str) -> Numerator | None:
         """All ways to speak a transcript that the denominator allows, with its weights; None if there are none."""
-
-    def log_sums(self, hmms: Sequence[Numerator], scores: Tensor, lens: Tensor) -> Tensor:
-        """(N,) logarithms of the sums over the paths of each utterance's own HMM, to differentiate by ``scores``.
-
-        Args:
-            hmms: of N utterances, each with a path of so many frames.
-            scores: (N, T, C) log-likelihoods of classes.
-            lens: (N,) frames of each; what is behind them does not matter.
-        """
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import torch
 
 from asrpar.graph.denominator import denominator
 from asrpar.hmm.phones import Phones
-from asrpar.hmm.search import NetBatch, log_sum
+from asrpar.hmm.search import Net, NetBatch, log_sum
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.hmm.tree import Tree
 from asrpar.lm.phones import PhoneLm, estimate_phone_lm
-from asrpar.nn.log_sum import SharedHmm
+from asrpar.nn.log_sum import OwnHmms, SharedHmm
 
 A, B, SIL = 1, 2, 3
 TREE = Tree.monophone(Phones.with_silence(["a", "b"]), TOPOLOGIES.load("chain")(TOPOLOGIES.settings("chain")))
@@ -62,7 +62,7 @@ def test_occupations_by_hand():
 
 def test_a_leak_by_hand():
     leaky = shared(leak=0.1)
-    assert leaky.leaks_to[:, 0].tolist() == pytest.approx([0.2472728, 0.3436363, 0.1718182, 0.2372729], abs=1e-6)
+    assert leaky._leaks_to[:, 0].tolist() == pytest.approx([0.2472728, 0.3436363, 0.1718182, 0.2372729], abs=1e-6)
     sums = leaky.log_sum(torch.zeros(1, 2, CLASSES, dtype=torch.float64), torch.tensor([2]))
     assert sums.exp().item() == pytest.approx(0.1498385844, abs=1e-9)
 
@@ -83,15 +83,27 @@ def test_gradients(leak):
     assert torch.autograd.gradcheck(lambda x: one.log_sum(x, lens), (scores,))
 
 
-def test_it_agrees_with_the_sum_in_the_logarithmic_domain():
+def net(hmm):
+    """The same HMM as it is aligned with, in the logarithmic domain."""
+    ends = [{n: float(x) for n, x in enumerate(each) if np.isfinite(x)} for each in (hmm.initial, hmm.final)]
+    return Net.of_arcs(hmm.pdfs, list(zip(hmm.sources, hmm.targets, hmm.log_probs, strict=True)), *ends)
+
+
+@pytest.mark.parametrize("kind", ["shared", "own"])
+def test_it_agrees_with_the_sum_in_the_logarithmic_domain(kind):
     torch.manual_seed(3)
-    hmm, lens = denominator(richer(), TREE, 1000), torch.tensor([40, 33])
+    hmm, other, lens = denominator(richer(), TREE, 1000), denominator(BIGRAM, TREE, 1000), torch.tensor([40, 33])
     scores = (8 * torch.randn(2, 40, CLASSES)).requires_grad_()
-    ours = SharedHmm(hmm, CLASSES).log_sum(scores, lens)
-    grad = torch.autograd.grad(ours.sum(), scores)[0]
+    if kind == "shared":
+        ours, hmms = SharedHmm(hmm, CLASSES), [hmm, hmm]
+    else:
+        ours, hmms = OwnHmms([hmm, other], CLASSES), [hmm, other]
+        scores.data[1, :, SIL * 2 - 2 :] += 2000.0  # silence, which the other one does not have
+    sums = ours.log_sum(scores, lens)
+    grad = torch.autograd.grad(sums.sum(), scores)[0]
     double = scores.detach().double().requires_grad_()
-    theirs = log_sum(NetBatch([hmm.net] * 2, dtype=torch.float64), double, lens)
-    torch.testing.assert_close(ours.double(), theirs, rtol=1e-6, atol=1e-5)
+    theirs = log_sum(NetBatch([net(h) for h in hmms], dtype=torch.float64), double, lens)
+    torch.testing.assert_close(sums.double(), theirs, rtol=1e-6, atol=1e-5)
     torch.testing.assert_close(grad.double(), torch.autograd.grad(theirs.sum(), double)[0], rtol=1e-4, atol=1e-6)
 
 
@@ -127,6 +139,20 @@ def test_float32_is_enough_where_scores_are_large():
     torch.testing.assert_close(
         single.double(), shared(richer(), 1e-5).log_sum(scores.double(), lens), rtol=1e-6, atol=0
     )
+
+
+@pytest.mark.parametrize("kind", ["shared", "own"])
+def test_a_sum_of_which_nothing_is_left_has_no_gradient(kind):
+    hmm = denominator(BIGRAM, TREE, 1000)
+    ours = SharedHmm(hmm, CLASSES) if kind == "shared" else OwnHmms([hmm, hmm], CLASSES)
+    scores = torch.zeros(2, 9, CLASSES)
+    scores[0, :, 2] = 3000.0  # of the first frames of b, which do not follow each other
+    scores.requires_grad_()
+    sums = ours.log_sum(scores, torch.tensor([9, 9]))
+    sums[1].backward(retain_graph=True)
+    assert not sums[0].isfinite() and sums[1].isfinite() and scores.grad.isfinite().all()
+    sums[0].backward()
+    assert not scores.grad[0].any() and scores.grad[1].any()
 
 
 def test_phones_of_best_paths():

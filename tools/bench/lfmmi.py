@@ -22,6 +22,7 @@ from asrpar.config import from_values
 from asrpar.feats.store import StoredFeatures
 from asrpar.lang.lang import Lang
 from asrpar.nn.frontend import output_frames
+from asrpar.nn.log_sum import OwnHmms
 from asrpar.nn.losses.lfmmi import Loss, Settings
 from asrpar.nn.objective import Sources
 from asrpar.train.config import DataConfig
@@ -119,7 +120,7 @@ def main() -> None:
     if settings.implementation == "torch":
         parts = {
             "denominator": lambda: loss.denominator(scores).log_sum(scores, lens),
-            "numerators": lambda: loss.graphs.log_sums(hmms, scores, lens),
+            "numerators": lambda: OwnHmms(hmms, loss.num_classes, args.device).log_sum(scores, lens),
         }
         for name, part in parts.items():
             result[name] |= measured(part, scores, args.device, args.repeat)

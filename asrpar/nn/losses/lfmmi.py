@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError
-from asrpar.nn.log_sum import SharedHmm
+from asrpar.nn.log_sum import OwnHmms, SharedHmm
 from asrpar.nn.losses import frame_ce
 from asrpar.nn.objective import Misfit, Numerator, Objective, Sources, Spoken
 from asrpar.rules import at_least, need, not_negative, one_of
@@ -54,6 +54,9 @@ def importable_k2() -> None:
         raise ConfigError(
             f"implementation is k2, which cannot be imported ({e}): tools/install_k2.sh installs it, or use torch"
         ) from e
+
+
+NO_LABELS = np.empty(0, np.int64)
 
 
 @dataclass
@@ -115,18 +118,23 @@ class Loss(Objective[Said]):
         used = [s.hmm is not None and s.hmm.fewest_frames <= n for s, n in zip(targets, lens.tolist(), strict=True)]
         if not any(used):
             return output.sum() * 0.0, used
-        rows = torch.tensor([n for n, ok in enumerate(used) if ok], device=output.device)
+        fitting = [n for n, ok in enumerate(used) if ok]
+        said, rows = [targets[n] for n in fitting], torch.tensor(fitting, device=output.device)
         scores, lens = output.index_select(0, rows), lens.to(output.device)[rows]
-        said = [s for s, ok in zip(targets, used, strict=True) if ok]
-        if scores.dtype != torch.float64:
-            scores = scores.float()
+        scores = scores if scores.dtype == torch.float64 else scores.float()
         denominators, numerators = self.log_sums(scores, lens, [s.hmm for s in said])
-        total = (denominators - numerators).sum()
+        # Where nothing is left of a transcript beside what is heard, something else was spoken; but scores that are no
+        # numbers are to be noticed.
+        heard = numerators.isfinite() | ~scores.isfinite().all()
+        total = torch.where(heard, denominators - numerators, 0.0).sum()
         if self.settings.l2:
-            inside = torch.arange(scores.shape[1], device=scores.device) < lens[:, None]
+            inside = (torch.arange(scores.shape[1], device=scores.device) < lens[:, None]) & heard[:, None]
             total = total + self.settings.l2 * scores[inside].square().sum()
+        for n, ok in zip(fitting, heard.tolist(), strict=True):
+            used[n] = ok
         if self.frames:
-            total = total + self.settings.cross_entropy * self.frames.loss(scores, lens, [s.labels for s in said])[0]
+            labels = [targets[n].labels if used[n] else NO_LABELS for n in fitting]
+            total = total + self.settings.cross_entropy * self.frames.loss(scores, lens, labels)[0]
         return total, used
 
     def log_sums(self, scores: Tensor, lens: Tensor, hmms: list[Numerator]) -> tuple[Tensor, Tensor]:
@@ -143,7 +151,8 @@ class Loss(Objective[Said]):
             count = len(hmms)
             both = log_sums([self.graphs.denominator] * count + hmms, scores, lens, [*range(count)] * 2)
             return both[:count], both[count:]
-        return self.denominator(scores).log_sum(scores, lens), self.graphs.log_sums(hmms, scores, lens)
+        own = OwnHmms(hmms, self.num_classes, scores.device)
+        return self.denominator(scores).log_sum(scores, lens), own.log_sum(scores, lens)
 
     def denominator(self, scores: Tensor) -> SharedHmm:
         """The denominator as it computes with such scores."""

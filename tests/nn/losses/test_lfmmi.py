@@ -92,6 +92,22 @@ def test_padding_and_utterances_without_a_loss_change_nothing(lang):
     nothing.backward()
 
 
+def test_a_transcript_that_was_not_spoken_is_left_out_but_not_what_is_no_number(lang):
+    loss = lfmmi(lang, l2=1e-3)
+    targets, lens = said(loss, "THE CAT", "A DOG"), torch.tensor([40, 20])
+    scores = drawn(loss, 2, 40).detach()
+    sil = loss.classes.index("SIL.0")
+    scores[0, :, sil : sil + 2] += 200.0
+    scores.requires_grad_()
+    value, used = loss.loss(scores, lens, targets)
+    value.backward()
+    alone = loss.loss(scores[1:], lens[1:], targets[1:])[0]
+    assert used == [False, True] and not scores.grad[0].any() and value.item() == pytest.approx(alone.item())
+    broken = scores.detach().clone()
+    broken[1, 3, 0] = torch.nan
+    assert not loss.loss(broken, lens, targets)[0].isfinite()
+
+
 def test_half_precision_scores_are_summed_in_single(lang):
     loss = lfmmi(lang, leak=1e-5)
     scores, lens, targets = drawn(loss, 1, 20).detach().bfloat16(), torch.tensor([20]), said(loss, "THE CAT")
