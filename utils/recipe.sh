@@ -42,7 +42,7 @@ begin_recipe() {
   data_dir=$(absolute "${data_dir:-$exp_dir/data}")
   [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")
   [[ ${config:?} == conf/* ]] || config=$(absolute "$config")
-  [[ ${decode_config:=conf/decode.yaml} == conf/* ]] || decode_config=$(absolute "$decode_config")
+  [[ -z ${decode_config:-} || $decode_config == conf/* ]] || decode_config=$(absolute "$decode_config")
   cd "${here:?}" || exit 1
   for item in model loss strategy; do
     check_choice "$item" "${!item}"
@@ -51,9 +51,52 @@ begin_recipe() {
   if [[ -z ${train_cmd:-} && $stage -le 6 && $stop_stage -ge 6 && $learners -gt $(env -u OMP_NUM_THREADS nproc) ]]; then
     launch --dry-run -- train >/dev/null # refuses too many learners now, not after the stages before
   fi
-  name=${name:-${model:+${model}_}${loss:+${loss}_}${strategy:?}_n${learners}_seed$(setting seed 0)}
+  name=${name:-${model:+${model}_}${loss:+${loss}_}${tree:+${tree}_}${strategy:?}_n${learners}_seed$(setting seed 0)}
   exp=$exp_dir/$name
+  name_places
   started=$SECONDS last_stage=''
+}
+
+# name_places: what depends on the loss (kind), on its tree and on the language model: the folders of the language, of
+# the alignment and of the graph, and the settings of the decoding.
+name_places() {
+  [[ ${lm:=} =~ ^[A-Za-z0-9_.-]*$ && ${tree:=} =~ ^[A-Za-z0-9_.-]*$ ]] || die "--lm $lm, --tree $tree: expected names"
+  # shellcheck disable=SC2034 # stage 3 of recipes uses lang_options
+  lang_options=(--config conf/lang.yaml ${lm:+--config "conf/lang_$lm.yaml"}) lang_dir=$data_dir/lang${lm:+_$lm}
+  [[ -z $lm || -f conf/lang_$lm.yaml ]] || die "--lm $lm: there is no $here/conf/lang_$lm.yaml"
+  kind=$(kind_of_loss)
+  graph_dir=$data_dir/graph ali_dir='' tree_of_graph=''
+  case $kind in
+    frame_ce)
+      [[ ${tree:=cd} == mono ]] || need "conf/trees/$tree.yaml" "--tree mono is without contexts" "settings of the tree"
+      ali_dir=$(setting data.ali "$data_dir/ali_$tree")
+      graph_dir+=_$tree tree_of_graph=$ali_dir
+      ;;
+    lfmmi)
+      [[ -z $tree ]] || die "--tree $tree: lfmmi has no tree, unless with --set data.tree=PATH"
+      ali_dir=$(setting data.ali '')
+      graph_dir+=_lfmmi tree_of_graph=$(setting data.tree "$ali_dir")
+      ;;
+    *) [[ -z $tree ]] || die "--tree $tree: only models that are trained on states of phones have one (--loss frame_ce)" ;;
+  esac
+  graph_dir+=${lm:+_$lm}
+  # What suits models with states of phones, asrpar knows by itself.
+  if [[ -z ${decode_config:-} ]]; then
+    case $kind in
+      frame_ce | lfmmi) decode_config=conf/decode_$kind.yaml ;;
+      *) decode_config=conf/decode.yaml ;;
+    esac
+    [[ -f $decode_config ]] || decode_config=''
+  fi
+}
+
+# kind_of_loss: the loss that --loss or the settings of the training choose, whatever a file of it is called.
+kind_of_loss() {
+  local file kind=''
+  file=$(settings_of loss "${loss:-}")
+  [[ -n $file || -n ${loss:-} ]] || file=$config
+  [[ -z $file || ! -f $file ]] || kind=$(sed -n "s/^loss: *\([a-z][a-z0-9_]*\).*/\1/p" "$file")
+  printf '%s\n' "${kind:-${loss:-ctc}}"
 }
 
 # settings_of KIND NAME: the file of conf/models, conf/losses or conf/strategies, if there is one.
@@ -108,16 +151,45 @@ launch() {
   ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch "${options[@]}" "$@"
 }
 
-# no_alignment: stage 4 of a recipe whose models need neither alignments nor a phonetic decision tree.
-no_alignment() {
-  log "nothing to do: this recipe has no hybrid model, which alone needs alignments and a tree"
+# align_data: stage 4, an alignment of monophone states and, unless --tree is mono, a tree with the labels of its leaves.
+align_data() {
+  local options=()
+  if [[ $kind != frame_ce ]]; then
+    log "nothing to do: the loss $kind needs no alignment (frame_ce does)"
+    return
+  elif [[ -n $(setting data.ali '') ]]; then
+    need "$ali_dir/ali.yaml" "--set data.ali names the folder of an alignment" "the alignment"
+    log "nothing to do: the alignment is given, $ali_dir"
+    return
+  fi
+  need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
+  need "$lang_dir/tokens.txt" 3 "units"
+  [[ ! -f conf/align.yaml ]] || options=(--config conf/align.yaml)
+  asrpar align ${options[@]+"${options[@]}"} --feats "$data_dir/feats" --lang "$lang_dir" --output "$data_dir/ali_mono"
+  [[ $tree == mono ]] || asrpar build-tree --config "conf/trees/$tree.yaml" --ali "$data_dir/ali_mono" \
+    --feats "$data_dir/feats" --output "$ali_dir"
+}
+
+# make_graph: stage 5, of units (HLG), or of phones in context (HCLG) with the tree of the alignment, or with the two
+# classes that lfmmi has for each phone.
+make_graph() {
+  local options=()
+  need "$lang_dir/tokens.txt" 3 "units"
+  if [[ -n $tree_of_graph ]]; then
+    need "$tree_of_graph" 4 "the tree"
+    options=(--tree "$tree_of_graph")
+  elif [[ $kind == lfmmi ]]; then
+    options=(--set topology=chain)
+  fi
+  asrpar make-graph --lang "$lang_dir" --output "$graph_dir" ${options[@]+"${options[@]}"}
 }
 
 # train_model: stage 6, with the settings of $config, then those that conf/ has for the model, the loss and the strategy,
 # then of --set.
 train_model() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
-  need "$data_dir/lang/tokens.txt" 3 "units"
+  need "$lang_dir/tokens.txt" 3 "units"
+  [[ -z $ali_dir ]] || need "$ali_dir/ali.yaml" 4 "the alignment"
   local options=(--config "$config") item file
   for item in model loss strategy; do
     file=$(settings_of "$item" "${!item}")
@@ -131,36 +203,37 @@ train_model() {
     options+=(--set "$item")
   done
   launch --log-dir "$exp/log" -- train "${options[@]}" --strategy "$strategy" \
-    --set "exp=$exp" --set "data.feats=$data_dir/feats" --set "data.lang=$data_dir/lang"
+    --set "exp=$exp" --set "data.feats=$data_dir/feats" --set "data.lang=$lang_dir" ${ali_dir:+--set "data.ali=$ali_dir"}
 }
 
 # decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them.
 decode_sets() {
   need "$exp/final.pt" 6 "the trained model"
-  need "$data_dir/graph/graph.yaml" 5 "the decoding graph"
+  need "$graph_dir/graph.yaml" 5 "the decoding graph"
   local tests
   tests=$(IFS=, && echo "${*:2}")
-  asrpar decode --config "$decode_config" --exp "$exp" --feats "$data_dir/feats" --graph "$data_dir/graph" \
-    --lang "$data_dir/lang" --dev "$1" --test "$tests"
+  asrpar decode ${decode_config:+--config "$decode_config"} --exp "$exp" --feats "$data_dir/feats" \
+    --graph "$graph_dir" --lang "$lang_dir" --dev "$1" --test "$tests" ${lm:+--suffix "$lm"}
 }
 
 # score_sets SET...: stage 8. The references are those of stage 1: what was dropped since then counts as deleted.
 score_sets() {
   local set
   for set in "$@"; do
-    need "$exp/decode_$set/hyp.trn" 7 "hypotheses"
+    need "$exp/decode_$set${lm:+_$lm}/hyp.trn" 7 "hypotheses"
   done
   # Together, so that each line names its set.
-  asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests"
+  asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests" \
+    ${lm:+--suffix "$lm"}
 }
 
 # train_and_score DEV TEST...: stages 4 to 8 of a recipe that needs nothing of its own there, and where the results lie.
 train_and_score() {
   if begin_stage 4 "alignment and tree"; then
-    no_alignment
+    align_data
   fi
   if begin_stage 5 "decoding graph"; then
-    asrpar make-graph --lang "$data_dir/lang" --output "$data_dir/graph"
+    make_graph
   fi
   if begin_stage 6 "training, $strategy on $learners learner(s)"; then
     train_model
@@ -176,7 +249,7 @@ train_and_score() {
 
 # end_recipe SET: where the results lie, or how far this run went.
 end_recipe() {
-  local seconds=$((SECONDS - started)) wer=$exp/decode_$1/wer.json
+  local seconds=$((SECONDS - started)) wer=$exp/decode_$1${lm:+_$lm}/wer.json
   if [[ $last_stage == 8 && -e $wer ]]; then
     log "done after $seconds s; WER of ${strategy} on ${learners} learner(s): $wer"
   elif [[ -n $last_stage ]]; then

@@ -7,10 +7,12 @@ exp_dir=${here:?}/exp      # everything that this run makes goes here
 data_dir=               # manifests, features, language and graph; default EXP_DIR/data
 model=                  # acoustic model: a file of conf/models, or a name (asrpar help settings models); default that of --config
 loss=                   # what it is trained towards: a file of conf/losses, or a name; default that of --config
+tree=                   # of hybrid models (--loss frame_ce): a file of conf/trees, default cd; mono: no contexts
+lm=                     # another language model: conf/lang_LM.yaml after conf/lang.yaml; results then go to decode_SET_LM
 strategy=ssgd           # parallel algorithm, see docs/parallel.md; conf/strategies/STRATEGY.yaml has its settings
 learners=2              # MPI ranks
 oversubscribe=false     # true: more than two learners a core
 config=conf/train.yaml  # settings of the training, before those of the model, loss and strategy
-decode_config=conf/decode.yaml  # settings of the decoding, and the LM scales and beams to choose from
+decode_config=          # settings of the decoding, and the LM scales and beams to choose from; default conf/decode.yaml, for CTC
 name=                   # of the experiment; default [MODEL_][LOSS_]STRATEGY_nLEARNERS_seedSEED
 sets=()                 # override one setting of the training, such as seed=3; may be repeated

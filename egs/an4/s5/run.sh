@@ -26,8 +26,8 @@ fi
 
 # The lexicon is the corpus's; the LM sees training transcripts only.
 if begin_stage 3 "language"; then
-  asrpar prepare-lang --config conf/lang.yaml --manifests "$data_dir/manifests" --corpus-dir "$corpus_dir" \
-    --output "$data_dir/lang"
+  asrpar prepare-lang "${lang_options[@]}" --manifests "$data_dir/manifests" --corpus-dir "$corpus_dir" \
+    --output "$lang_dir"
 fi
 
 train_and_score dev test # stages 4 to 8

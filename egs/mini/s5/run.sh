@@ -25,8 +25,8 @@ if begin_stage 2 "features"; then
 fi
 
 if begin_stage 3 "language"; then
-  asrpar prepare-lang --config conf/lang.yaml --manifests "$data_dir/manifests" --corpus-dir "$corpus_dir" \
-    --output "$data_dir/lang"
+  asrpar prepare-lang "${lang_options[@]}" --manifests "$data_dir/manifests" --corpus-dir "$corpus_dir" \
+    --output "$lang_dir"
 fi
 
 train_and_score dev test # stages 4 to 8

@@ -31,8 +31,8 @@ fi
 
 if begin_stage 3 "language"; then
   need "$cmudict" 0 "the pronouncing dictionary"
-  asrpar prepare-lang --config conf/lang.yaml --set "unit_settings.phones.lexicon=$cmudict" \
-    --manifests "$data_dir/manifests" --output "$data_dir/lang"
+  asrpar prepare-lang "${lang_options[@]}" --set "unit_settings.phones.lexicon=$cmudict" \
+    --manifests "$data_dir/manifests" --output "$lang_dir"
 fi
 
 train_and_score dev test # stages 4 to 8

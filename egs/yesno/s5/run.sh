@@ -26,7 +26,7 @@ fi
 
 # Two words of two and three phones, as in conf/lexicon.txt.
 if begin_stage 3 "language"; then
-  asrpar prepare-lang --config conf/lang.yaml --manifests "$data_dir/manifests" --output "$data_dir/lang"
+  asrpar prepare-lang "${lang_options[@]}" --manifests "$data_dir/manifests" --output "$lang_dir"
 fi
 
 train_and_score dev test # stages 4 to 8
