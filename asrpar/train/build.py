@@ -22,6 +22,7 @@ from asrpar.parallel.faults import with_faults
 from asrpar.parallel.record import Recording, witnessed
 from asrpar.parallel.strategies import make_strategy
 from asrpar.train.checkpoint import Checkpoints
+from asrpar.train.compiling import check_compiler
 from asrpar.train.config import TrainConfig
 from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import EqualShares, Intervals
@@ -180,6 +181,8 @@ def make_learner(
     kind: Callable[..., AcousticLearner] = AcousticLearner,
 ) -> AcousticLearner:
     """The model of one rank, and its learner of some ``kind``. Collective."""
+    if config.compile:
+        check_compiler(device)
     settings = MODELS.of(config)
     module = build_model(config.model, settings, num_features, objective.num_classes).to(device)
     return kind(
@@ -190,6 +193,7 @@ def make_learner(
         autocast=config.autocast == "bf16",
         max_nonfinite=config.max_nonfinite,
         zeros=comm.zeros,
+        compiled=config.compile,
     )
 
 

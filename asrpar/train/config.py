@@ -147,6 +147,8 @@ class TrainConfig:
         epochs: passes over the training set.
         autocast: ``none`` (fp32), ``bf16``, or ``auto``: bf16 where all learners gain by it (GPUs that have it and CPUs
             with AMX unless ``blstm``), else none. ``config.yaml`` has what was chosen.
+        compile: train with the model as torch.compile makes it, for the first eight shapes of batches; others, and the
+            dev set, go on without. For windows and frames, which have few shapes; measure whether it gains.
         device: ``auto``, ``cpu`` or ``cuda``.
         transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for
             each learner) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
@@ -213,6 +215,7 @@ class TrainConfig:
     warm_start_epochs: int = 0
     epochs: int = 10
     autocast: str = "auto"
+    compile: bool = False
     device: str = "auto"
     transport: str = "mpi"
     threads: int = 0

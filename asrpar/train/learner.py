@@ -34,9 +34,10 @@ class AcousticLearner(FlatLearner):
         autocast: compute in bfloat16 where that is safe; weights and gradients stay float32.
         max_nonfinite: raise after so many gradients that were not finite.
         zeros: `Comm.zeros` of all learners; None for one that is alone.
+        compiled: train with the model as torch.compile makes it, for each of the first few shapes of batches.
 
     Attributes:
-        loss_sum, loss_frames, left_out: counters of this rank since the last `take_tally`.
+        left_out: utterances that were in no loss, since the last `take_tally`; so are `loss_sum` and `loss_frames`.
     """
 
     advice = "lower the optimizer's lr, set its clip_norm, or look for broken utterances with asrpar validate-data"
@@ -51,18 +52,48 @@ class AcousticLearner(FlatLearner):
         autocast: bool,
         max_nonfinite: int,
         zeros: Callable[[int, Tensor], Tensor] | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__(module, optimizer, zeros=zeros, clip_norm=clip_norm, max_nonfinite=max_nonfinite)
         self.objective = objective
-        self.autocast = autocast
-        self.loss_sum = self.loss_frames = 0.0
+        self.autocast, self.compiled = autocast, compiled
+        self._compiled: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+        self._loss_sum = self._loss_frames = 0.0
+        self._untold: tuple[Tensor, int] | None = None
         self.left_out = 0
+
+    @property
+    def loss_sum(self) -> float:
+        """In nats, of batches whose loss was finite."""
+        self._tell()
+        return self._loss_sum
+
+    @property
+    def loss_frames(self) -> float:
+        """Frames of those batches that count in their loss."""
+        self._tell()
+        return self._loss_frames
+
+    def _tell(self) -> None:
+        """Add the newest batch's loss to the sum; reading it where it is computed would make a GPU's host wait."""
+        if self._untold is None:
+            return
+        (loss, frames), self._untold = self._untold, None
+        value = loss.item()
+        if value - value == 0:  # finite
+            self._loss_sum += value
+            self._loss_frames += frames
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, list[bool], Tensor, Tensor]:
         """Summed loss (), which utterances are in it, the model's output (V · N, T', C) and its lengths (V · N,)."""
         features = batch.features.to(self.device, non_blocking=True)
         lens = batch.feature_lens.to(self.device)
         model = self.module.scores if self.objective.of_scores else self.module
+        if self.compiled and self.module.training:
+            if self._compiled is None:
+                # Not for any shape at once: what inductor of torch 2.13 makes for that fails on CPUs.
+                self._compiled = torch.compile(model, dynamic=False)
+            model = self._compiled
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             output, out_lens = model(features, lens)
         loss, used = self.objective.loss(output, out_lens, batch.targets)
@@ -75,11 +106,9 @@ class AcousticLearner(FlatLearner):
         self.module.train()
         loss, used, _, _ = self.batch_loss(batch)
         loss.backward()
-        value = loss.item()
+        self._tell()
+        self._untold = loss.detach(), frames_in(batch, used, self.objective)
         self.left_out += used.count(False)
-        if value - value == 0:  # finite
-            self.loss_sum += value
-            self.loss_frames += frames_in(batch, used, self.objective)
         counted = self.objective.frames_in(batch.targets)
         # None would look like the end of the data.
         return float(batch.num_frames if counted is None else max(counted, 1))
@@ -96,7 +125,7 @@ class AcousticLearner(FlatLearner):
     def take_tally(self) -> list[float]:
         """[summed loss, frames, utterances left out] since the last call."""
         tally = [self.loss_sum, self.loss_frames, float(self.left_out)]
-        self.loss_sum = self.loss_frames = 0.0
+        self._loss_sum = self._loss_frames = 0.0
         self.left_out = 0
         return tally
 
@@ -106,4 +135,5 @@ class AcousticLearner(FlatLearner):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.loss_sum, self.loss_frames, self.left_out = state["counters"][2:]
+        self._untold = None
+        self._loss_sum, self._loss_frames, self.left_out = state["counters"][2:]

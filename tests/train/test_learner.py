@@ -1,6 +1,7 @@
 """A learner's vectors: whatever memory they are in, the same training."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,11 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from asrpar.errors import ConfigError
 from asrpar.feats import Batch
 from asrpar.nn.losses.ctc import Loss, Settings
 from asrpar.nn.objective import Sources
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.strategies import make_strategy, settings_class
+from asrpar.train.compiling import check_compiler
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.optimizers import OPTIMIZERS, adamw
 
@@ -65,6 +68,50 @@ def test_a_gradient_is_the_mean_over_the_frames_that_the_objective_counts():
     counts[0] = 0
     assert one.compute(batch) == 1 and one.loss_frames == 4
     assert one.compute(None) == 0
+
+
+def test_losses_are_told_of_batches_with_finite_ones():
+    one = learner(partial(adamw.make, adamw.Settings(lr=0.1)))
+    batch = Batch(torch.randn(1, 9, 4), torch.tensor([9]), [[[1, 2]]], ["u1"], 9, 9, 0, 0)
+    one.compute(batch)
+    first, again = one.loss_sum, one.loss_sum
+    assert first == again > 0 and one.loss_frames == 9
+    one.compute(batch)
+    one.compute(replace(batch, features=batch.features * torch.nan))
+    assert one.state_dict()["counters"][2:] == [2 * first, 18, 0]
+    one.compute(batch)
+    other = learner(partial(adamw.make, adamw.Settings(lr=0.1)))
+    other.compute(batch)
+    other.load_state_dict(deepcopy(one.state_dict()))
+    assert other.take_tally() == one.take_tally() == [3 * first, 27, 0]
+    assert one.take_tally() == [0, 0, 0]
+
+
+def test_a_compiled_model_trains_as_it_would_without(monkeypatch):
+    # The compiler itself takes half a minute; what it is given is what counts here.
+    seen = []
+    backend = lambda graph, inputs: seen.append(graph) or graph.forward  # noqa: E731
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    plain, compiled = (learner(partial(adamw.make, adamw.Settings(lr=0.1))) for _ in range(2))
+    compiled.compiled = True
+    for frames in (9, 9, 7):
+        batch = Batch(torch.randn(1, frames, 4), torch.tensor([frames]), [[[1, 2]]], ["u1"], frames, frames, 0, 0)
+        for one in (plain, compiled):
+            one.apply(one.compute(batch))
+        assert torch.equal(plain.weights, compiled.weights)
+    compiled.module.eval()
+    compiled.batch_loss(replace(batch, features=torch.randn(1, 5, 4), feature_lens=torch.tensor([5])))
+    assert len(seen) == 2
+
+
+def test_a_machine_without_a_compiler_is_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv("CXX", raising=False)
+    (tmp_path / "g++").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check_compiler(torch.device("cpu"))
+    (tmp_path / "g++").unlink()
+    with pytest.raises(ConfigError, match=r"compile is true, but there is no C\+\+ compiler g\+\+"):
+        check_compiler(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
