@@ -231,11 +231,16 @@ def read_classes(path: str | Path) -> list[str]:
 
 def check_blank(blank: int | None, graph: Path) -> None:
     """Raise `DataError` unless the graph's topology, if it says which it is, has the model's blank class, or none."""
-    name = graph_topology(graph)
-    if name is not None and (found := TOPOLOGIES.load(name).blank) != blank:
+    if graph_tree(graph) is not None:
+        made, found = "a tree", None  # of states that perhaps no topology here has
+    elif name := graph_topology(graph):
+        made, found = f"the topology {name}", TOPOLOGIES.load(name).blank
+    else:
+        return
+    if found != blank:
         here, there = ("has no blank class" if x is None else f"has class {x} for blank" for x in (blank, found))
         raise DataError(
-            f"the model {here}, but {graph} was made with the topology {name}, which {there}: make a graph with the "
+            f"the model {here}, but {graph} was made with {made}, which {there}: make a graph with the "
             "topology of the model's loss, or with the tree of its alignment (asrpar make-graph, stage 5)"
         )
 

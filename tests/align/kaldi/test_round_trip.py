@@ -11,6 +11,9 @@ from asrpar.cli import main
 from asrpar.config import load_config
 from asrpar.corpus.kaldi.ark import read_matrices
 from asrpar.corpus.kaldi.labels import read_labels
+from asrpar.decode.config import DecodeConfig
+from asrpar.decode.decoder import make_decoder
+from asrpar.errors import DataError
 from asrpar.feats.store import StoredFeatures
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.segments import relabel
@@ -107,6 +110,16 @@ def test_a_model_trains_on_it(system, tmp_path):
     assert module.output.out_features == 12 and facts["identity"].tree == ali.tree.digest
     counts = ali.counts()
     assert facts["log_priors"].numpy() == pytest.approx(np.log((counts + 1) / (counts.sum() + 12)), abs=1e-5)
+
+
+def test_a_graph_of_the_tree_goes_with_such_a_model(system, tmp_path):
+    folder, _ = system
+    graph = tmp_path / "graph"
+    assert run("make-graph", "--lang", folder / "lang", "--tree", folder / "ali", "--output", graph) == 0
+    with make_decoder(DecodeConfig(), graph, 1.0, blank=None) as decoder:
+        assert decoder.axes
+    with pytest.raises(DataError, match=r"the model has class 0 for blank, but .* was made with a tree"):
+        make_decoder(DecodeConfig(), graph, 1.0, blank=0)
 
 
 def test_what_goes_out_is_what_came_in(system, tmp_path):
