@@ -17,7 +17,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "features": ("asrpar.feats.config.FeatureConfig", "`asrpar extract-features`, `conf/feats.yaml`"),
     "lang": ("asrpar.lang.config.LangConfig", "`asrpar prepare-lang`, `conf/lang.yaml`"),
     "align": ("asrpar.align.config.AlignConfig", "`asrpar align`, `conf/align.yaml`"),
-    "tree": ("asrpar.hmm.config.TreeConfig", "`asrpar build-tree`, `conf/tree.yaml`"),
+    "tree": ("asrpar.hmm.config.TreeConfig", "`asrpar build-tree`, `conf/trees/NAME.yaml`"),
     "graph": ("asrpar.graph.config.GraphConfig", "`asrpar make-graph`"),
     "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
     "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),

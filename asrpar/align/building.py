@@ -20,7 +20,7 @@ from asrpar.hmm.questions import write_questions
 from asrpar.hmm.relabel import check_relabels, relabel_folder
 from asrpar.hmm.segments import Segments
 from asrpar.hmm.statistics import count
-from asrpar.hmm.tree import FILE
+from asrpar.hmm.tree import FILE, Tree
 from asrpar.log import get_logger
 from asrpar.train.identity import summary
 
@@ -45,8 +45,7 @@ def build_tree(
     """
     check(config)
     output = Path(output)
-    if output.resolve() == Path(ali_dir).resolve():
-        raise DataError(f"{output} is the alignment itself: choose another folder for the tree")
+    _other_folder(ali_dir, output)
     with reading(ali_dir), reading(feats_dir), alone_with(output):
         ali = Alignments.open(ali_dir)
         check_relabels(ali, ali.tree)
@@ -70,6 +69,27 @@ def build_tree(
                 beside(fresh)
         else:
             relabel_folder(ali, built.tree, output, {"tree": asdict(config)}, beside)
+
+
+def label_with(tree: str | Path, ali_dir: str | Path, output: str | Path) -> None:
+    """Write the alignment with the labels of a tree that there is.
+
+    Args:
+        tree: tree.txt, or a folder with one.
+        ali_dir: an alignment whose phones are known.
+        output: ALI folder; it takes the place of an older one when it is whole.
+
+    Raises:
+        MissingInputError, DataError: files that are not there or are damaged, or a tree of other phones or states.
+    """
+    _other_folder(ali_dir, output)
+    with reading(ali_dir), alone_with(output):
+        relabel_folder(Alignments.open(ali_dir), Tree.read(tree), output)
+
+
+def _other_folder(ali_dir: str | Path, output: str | Path) -> None:
+    if Path(output).resolve() == Path(ali_dir).resolve():
+        raise DataError(f"{output} is the alignment itself: choose another folder for the tree")
 
 
 def _counted(

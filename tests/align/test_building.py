@@ -18,8 +18,12 @@ M, S, AA, SIL = PHONES.ids
 MEANS = {M: 0.0, S: 20.0, AA: -30.0, SIL: 60.0}
 
 
+def topology(name):
+    return TOPOLOGIES.load(name)(TOPOLOGIES.settings(name))
+
+
 def mono(name="three_state"):
-    return Tree.monophone(PHONES, TOPOLOGIES.load(name)(TOPOLOGIES.settings(name)))
+    return Tree.monophone(PHONES, topology(name))
 
 
 def speech(seed, number, subsampling=1, classes=3):
@@ -99,6 +103,25 @@ def test_the_tree_alone_and_questions_of_ones_own(data, tmp_path):
     assert (tmp_path / "tree" / "questions.txt").read_text() == "M\n"
     tree = Tree.read(tmp_path / "tree")
     assert tree.width == 2 and {root.phones for root in (tree.roots[AA, k] for k in range(3))} == {frozenset({M})}
+
+
+def test_labels_of_a_tree_that_there_is(data, tmp_path, capsys):
+    assert build(data, tmp_path / "cd") == 0
+    options = ["build-tree", "--ali", str(data / "ali"), "--output", str(tmp_path / "again")]
+    assert run([*options, "--tree", str(tmp_path / "cd")]) == 0
+    made, again = (Alignments.open(tmp_path / name) for name in ("cd", "again"))
+    assert again.tree.digest == made.tree.digest and again.sets == made.sets
+    assert all(np.array_equal(again.labels("dev")[name], labels) for name, labels in made.labels("dev").items())
+    mono("chain").write(tmp_path / "chain.txt")
+    Tree.monophone(Phones.with_silence(["M", "S"]), topology("three_state")).write(tmp_path / "other.txt")
+    for more, message in [
+        (["--tree", str(tmp_path / "chain.txt")], "the tree is of topology chain"),
+        (["--tree", str(tmp_path / "other.txt")], "the tree has other phones than"),
+        (["--tree", str(tmp_path / "cd"), "--tree-only"], "--tree builds no tree"),
+        ([], "give --feats"),
+    ]:
+        assert run([*options, *more]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_labels_of_every_third_frame(tmp_path):
