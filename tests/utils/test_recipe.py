@@ -99,6 +99,28 @@ def test_model_loss_and_strategy_are_files_or_names(toy_recipe, tmp_path):
     assert "conf/models/tdnn.yaml chooses the model cldnn: give it another name than tdnn" in done.stderr
 
 
+def test_places_depend_on_loss_tree_and_language_model(toy_recipe, tmp_path):
+    conf, data = tmp_path / "egs/toy/s5/conf", tmp_path / "egs/toy/s5/exp/data"
+    (conf / "trees").mkdir()
+    for name in ("lang_small", "trees/cd", "trees/big"):
+        (conf / f"{name}.yaml").touch()
+
+    def lang_and_ali(*args):
+        _, said = toy_recipe(*args)
+        return [word.partition("=")[2] for word in said if "data.lang=" in word or "data.ali=" in word]
+
+    assert lang_and_ali() == [f"{data}/lang"]
+    assert lang_and_ali("--lm", "small", "--loss", "lfmmi") == [f"{data}/lang_small"]
+    assert lang_and_ali("--loss", "frame_ce") == [f"{data}/lang", f"{data}/ali_cd"]
+    assert lang_and_ali("--loss", "frame_ce", "--tree", "mono") == [f"{data}/lang", f"{data}/ali_mono"]
+    _, said = toy_recipe("--loss", "frame_ce", "--tree", "big")
+    assert any(word.endswith("exp/frame_ce_big_ssgd_n2_seed0") for word in said)
+    # A given alignment is the one; and what settings choose counts as what --loss does.
+    assert lang_and_ali("--loss", "frame_ce", "--set", "data.ali=/x")[-1] == "/x"
+    (conf / "train.yaml").write_text("epochs: 1\nloss: frame_ce  # hybrid\n")
+    assert lang_and_ali()[-1] == f"{data}/ali_cd"
+
+
 def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
     command = ["bash", repo / "utils/run_strategies.sh", "--runs", "ssgd:0 bmuf", repo / "egs/mini/s5", "--exp-dir"]
     done = subprocess.run([*map(str, command), str(tmp_path / "exp")], capture_output=True, text=True)
