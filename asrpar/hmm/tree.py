@@ -184,17 +184,16 @@ class Tree:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that labels depend on: phones, pdf classes and trees, but not of loop probabilities."""
+        """Of all that labels depend on: phones, pdf classes and trees, but not of loops, or of the topology's name."""
         bare = [tuple(state._replace(loop=0.5) for state in own) for own in self._states]
-        return hashlib.sha256("".join(f"{x}\n" for x in self._lines(bare)).encode()).hexdigest()
+        lines = tree_lines(TreeText(self.phones, "any", self.width, bare, self.roots))
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
     def write(self, path: str | Path) -> None:
         """Write ``tree.txt``, which `read` reads and people can, too."""
         with replacing_text(path) as file:
-            file.writelines(f"{line}\n" for line in self._lines(self._states))
-
-    def _lines(self, states: Sequence[tuple[State, ...]]) -> list[str]:
-        return tree_lines(TreeText(self.phones, self.topology, self.width, list(states), self.roots))
+            text = TreeText(self.phones, self.topology, self.width, list(self._states), self.roots)
+            file.writelines(f"{line}\n" for line in tree_lines(text))
 
     @classmethod
     def read(cls, path: str | Path) -> "Tree":

@@ -74,6 +74,8 @@ def test_digests_are_of_what_labels_depend_on():
     other = tree.with_states([tuple(s._replace(loop=0.9) for s in tree.states(p)) for p in PHONES.ids])
     assert other.digest == tree.digest and other.states(1)[0].loop == 0.9
     assert Tree.monophone(PHONES, topology("chain")).digest != tree.digest
+    states = [tree.states(p) for p in PHONES.ids]
+    assert Tree(PHONES, "kaldi", 3, states, tree.roots).digest == tree.digest
 
 
 @pytest.mark.parametrize(
