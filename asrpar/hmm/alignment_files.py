@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from asrpar.config import save_config
-from asrpar.errors import DataError
+from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import write_checksums
 from asrpar.files.replacing import replacing_folder
 from asrpar.hmm.alignments import INFO, NO_WORD, AlignmentInfo
@@ -185,8 +185,13 @@ def writing_alignments(folder: str | Path, tree: Tree, info: AlignmentInfo) -> I
         folder: where it is to be; hold it with `asrpar.files.lock.alone`.
         tree: whose pdfs are written.
         info: for ali.yaml; ``sets`` is filled here.
+
+    Raises:
+        ConfigError: ``folder`` holds something else.
     """
     final = Path(folder).resolve()
+    if final.exists() and not (final / INFO).is_file() and (final.is_file() or any(final.iterdir())):
+        raise ConfigError(f"{folder} exists and is no alignment: give another folder, or remove it")
     with replacing_folder(final) as fresh:
         writer = AlignmentsWriter(fresh, final, tree, info)
         yield writer

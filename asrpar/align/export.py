@@ -1,0 +1,52 @@
+"""An ALI folder in the forms of others."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrpar.align.formats import FORMATS
+from asrpar.errors import ConfigError, DataError
+from asrpar.files.paths import entries
+from asrpar.files.replacing import replacing_folder
+from asrpar.hmm.alignments import Alignments
+from asrpar.log import get_logger
+
+LOG = get_logger(__name__)
+OWN = re.compile(r"(words|phones)_.+\.ctm|(pdf|phone)_.+\.(ark|scp)|phones\.txt|textgrid_.+")
+
+
+def export_alignment(ali: Path, output: Path, formats: Sequence[str], sets: Sequence[str] = ()) -> None:
+    """Write an alignment into a new folder.
+
+    Args:
+        ali: ALI folder.
+        output: replaced if it is there, and was written by this.
+        formats: names.
+        sets: of these; without, of all.
+
+    Raises:
+        ConfigError: an unknown format, or ``output`` holds something else.
+        DataError: an unknown set, or an alignment without phones for a format that needs them.
+    """
+    _check_free(output)
+    found = Alignments.open(ali)
+    made = {name: FORMATS.load(name)(output.resolve()) for name in formats}
+    for name in sets or found.sets:
+        if found.segments(name) is None and (needing := [f for f, one in made.items() if one.needs_phones]):
+            raise DataError(
+                f"{ali} has labels of frames of {name}, but no phones, as of an imported alignment: there is no "
+                f"{' and no '.join(needing)} of it"
+            )
+    with replacing_folder(output) as fresh:
+        for name in sets or found.sets:
+            utterances = sorted(found.utterances(name), key=lambda u: u.id)
+            for one in made.values():
+                one.write(fresh, name, utterances, found.tree)
+            LOG.info("%s: %d utterances of %s as %s", output, len(utterances), name, ", ".join(made))
+
+
+def _check_free(output: Path) -> None:
+    """Raise `ConfigError` if a folder holds anything but what is written here."""
+    others = [p.name for p in entries(output, "*") if not OWN.fullmatch(p.name)]
+    if others:
+        raise ConfigError(f"--output {output} holds something else ({others[0]}): give another folder")
