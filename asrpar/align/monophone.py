@@ -121,8 +121,8 @@ def gaussian_rounds(
     most: int,
     limit: float,
     wrap: Callable[[Scorer, int], Scorer] = lambda scorer, _: scorer,
-) -> None:
-    """Gaussians on labels, an alignment with them, Gaussians on that, and so on.
+) -> Gaussians:
+    """Gaussians on labels, an alignment with them, Gaussians on that, and so on; the last ones.
 
     Args:
         rounds: what to align.
@@ -136,9 +136,10 @@ def gaussian_rounds(
     for number in range(1, most + 1):
         scorer = Gaussians.estimate(known, labels, rounds.tree.num_pdfs, count)
         if rounds.align(wrap(scorer, number), f"Gaussians, round {number}") < limit:
-            return
+            return scorer
         labels = rounds.labels
     LOG.warning("after %d rounds of Gaussians still more than %.2g %% of the frames change", most, 100 * limit)
+    return scorer
 
 
 def network_rounds(rounds: Rounds, settings: NetworkSettings, most: int, epochs: int) -> Network:

@@ -75,7 +75,7 @@ class Method(Base):
         for item in rounds.items:
             if found := spikes.get(item.utterance.id):
                 labels[item.utterance.id] = spike_labels(item, found, hmms, reach)
-        gaussian_rounds(
+        gaussians = gaussian_rounds(
             rounds, labels, s.cepstra, s.rounds, s.changed, lambda scorer, _: AtSpikes(scorer, spikes, tree, s.penalty)
         )
-        return network_rounds(rounds, s.network, s.network_rounds, s.epochs)
+        return network_rounds(rounds, s.network, s.network_rounds, s.epochs) if s.network_rounds else gaussians

@@ -24,7 +24,7 @@ class Settings:
         cepstra: that the Gaussians see, with their differences; made from the stored filter banks.
         rounds: of Gaussians at most.
         changed: stop them when a smaller share of the frames changes.
-        network_rounds: times that the network is trained, and aligns.
+        network_rounds: times that the network is trained, and aligns; 0 leaves the alignment to the Gaussians.
         epochs: of training in each of these.
         frames: to estimate on, at most: of larger corpora utterances are drawn at random.
         copies: estimate on copies at other speeds, too; they are aligned in any case.
@@ -41,7 +41,8 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def validate(self) -> None:
-        at_least(self, 1, "cepstra", "rounds", "network_rounds", "epochs", "frames")
+        at_least(self, 1, "cepstra", "rounds", "epochs", "frames")
+        at_least(self, 0, "network_rounds")
         fraction(self, "changed")
 
 
@@ -54,5 +55,5 @@ class Method(Base):
     def fit(self, train: AlignSet, hmms: UtteranceHmms) -> Scorer:
         s, config = self.settings, self.given.config
         rounds = Rounds(self.given, train, chosen(train, s.frames, s.copies, config.seed), hmms.tree)
-        gaussian_rounds(rounds, equal_labels(rounds.items, hmms), s.cepstra, s.rounds, s.changed)
-        return network_rounds(rounds, s.network, s.network_rounds, s.epochs)
+        gaussians = gaussian_rounds(rounds, equal_labels(rounds.items, hmms), s.cepstra, s.rounds, s.changed)
+        return network_rounds(rounds, s.network, s.network_rounds, s.epochs) if s.network_rounds else gaussians

@@ -159,7 +159,7 @@ def speak(text: str, voice: str, *, rate: int, pitch: int, seed: int) -> Speech:
     if status != 0 or not chunks:
         raise DataError(f"espeak-ng failed on '{text}' with voice '{voice}' (status {status})")
     samples = np.concatenate(chunks)
-    return Speech(samples, sampling_rate, word_spans(text, events, len(samples)))
+    return Speech(samples, sampling_rate, word_spans(text, events, len(samples), sampling_rate))
 
 
 def _espeak_name(voice: str) -> str:

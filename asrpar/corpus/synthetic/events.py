@@ -10,6 +10,8 @@ _WORD = 1
 _PHONEME = 7
 # Phonemes that begin with it are pauses.
 _PAUSE = b"_"
+# Seconds of silence that espeak-ng leaves before a fricative, at most; a longer one is the closure of a plosive.
+GAP = 0.02
 
 
 class RawEvent(ctypes.Structure):
@@ -51,16 +53,18 @@ def events_of(raw: "ctypes.Array[RawEvent]") -> Iterator[Event]:
         number += 1
 
 
-def word_spans(text: str, events: list[Event], samples: int) -> list[tuple[int, int] | None]:
+def word_spans(text: str, events: list[Event], samples: int, rate: int) -> list[tuple[int, int] | None]:
     """First sample and last sample + 1 of each word of ``text``, parted by blanks; None where espeak-ng says nothing.
 
-    A word begins where espeak-ng says so, which is before the closure of a plosive, except that phonemes of the word
-    before it, which may come later, still belong to that. It ends where the next one or a pause begins.
+    A word begins with its first phoneme, or before that, where espeak-ng says that the word begins, with the closure of
+    a plosive. It ends where espeak-ng says that the next one begins, or a pause, or with its last phoneme where that
+    is later: a consonant may be joined to the vowel behind it.
 
     Args:
         text: in ASCII, with one blank between words.
         events: in the order in which they came.
         samples: of the speech.
+        rate: samples a second.
     """
     words, at = text.split(" "), 1
     number_at = {}
@@ -82,15 +86,17 @@ def word_spans(text: str, events: list[Event], samples: int) -> list[tuple[int, 
         else:
             first_phoneme.setdefault(number, sample)
             last_phoneme[number] = sample
-    for number in sorted(starts):
-        if last_phoneme.get(number - 1, -1) >= starts[number]:
-            starts[number] = max(starts[number], first_phoneme.get(number, starts[number]))
     found: list[tuple[int, int] | None] = []
     for number in range(len(words)):
-        start = starts.get(number)
-        if start is None or number not in first_phoneme:
+        if number not in starts or number not in first_phoneme:
             found.append(None)
             continue
-        behind = [starts.get(number + 1), *(p for p in pauses if p > last_phoneme[number])]
-        found.append((start, min((b for b in behind if b is not None), default=samples)))
+        sounds, said = first_phoneme[number], starts[number]
+        joined = last_phoneme.get(number - 1, -1) >= said
+        start = sounds if joined or sounds - said < GAP * rate else said
+        behind = [p for p in pauses if p > last_phoneme[number]]
+        if number + 1 in starts:
+            later = last_phoneme[number] >= starts[number + 1]
+            behind.append(first_phoneme.get(number + 1, samples) if later else starts[number + 1])
+        found.append((start, min(behind, default=samples)))
     return found
