@@ -20,16 +20,22 @@ def clean(tmp_path_factory):
     return folder
 
 
-def align_options(folder, output, *more):
-    """Options of ``asrpar align`` on a folder as `clean`."""
-    return ["align", "--feats", folder / "feats", "--lang", folder / "lang", "--output", output, *more]
+@pytest.fixture(scope="session")
+def align(clean):
+    """Align `clean` into ``output`` with more options, as a command of its own."""
+
+    def run(output, *more, check=True):
+        folders = ["--feats", clean / "feats", "--lang", clean / "lang", "--output", output]
+        return asrpar("align", *folders, *more, check=check)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def flat(clean, tmp_path_factory):
+def flat(align, tmp_path_factory):
     """The ALI folder of a flat start on `clean`."""
     output = tmp_path_factory.mktemp("flat") / "ali"
-    asrpar(*align_options(clean, output))
+    align(output)
     return output
 
 

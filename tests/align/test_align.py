@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import align_options
-from minidata import asrpar
 
 from asrpar.align.agreement import agreement, word_times
 from asrpar.feats.store import FeatureStore
@@ -30,9 +28,9 @@ def test_everything_is_there(clean, flat):
     assert (flat / "left_out_train.txt").read_text() == ""
 
 
-def test_the_same_seed_gives_the_same_bytes(clean, flat, tmp_path):
-    asrpar(*align_options(clean, tmp_path / "again"))
-    asrpar(*align_options(clean, tmp_path / "other", "--set=seed=2"))
+def test_the_same_seed_gives_the_same_bytes(align, flat, tmp_path):
+    align(tmp_path / "again")
+    align(tmp_path / "other", "--set=seed=2")
     names = ["tree.txt", "pdfs_train.npy", "phones_dev.npy"]
     assert all((flat / n).read_bytes() == (tmp_path / "again" / n).read_bytes() for n in names)
     one, two = (word_times(Alignments.open(f), "train") for f in (flat, tmp_path / "other"))
@@ -40,16 +38,16 @@ def test_the_same_seed_gives_the_same_bytes(clean, flat, tmp_path):
     assert agreement(one, two).both_within(0.05) > 0.8
 
 
-def test_full_sum(clean, true_times, tmp_path):
+def test_full_sum(align, true_times, tmp_path):
     more = ["--method=full_sum", "--set=methods.full_sum.epochs=8", "--set=methods.full_sum.batch_frames=500"]
-    done = asrpar(*align_options(clean, tmp_path / "ali", "--sets=train", *more))
+    done = align(tmp_path / "ali", "--sets=train", *more)
     assert "full sum, epoch 8" in done.stderr
     found = agreement(word_times(Alignments.open(tmp_path / "ali"), "train"), true_times)
     assert found.median_error <= 0.1  # softer bounds
 
 
-def test_one_state_a_phone_at_thirty_milliseconds(clean, flat, tmp_path):
-    asrpar(*align_options(clean, tmp_path / "ali", "--sets=train", "--set=topology=one_state"))
+def test_one_state_a_phone_at_thirty_milliseconds(align, flat, tmp_path):
+    align(tmp_path / "ali", "--sets=train", "--set=topology=one_state")
     ali = Alignments.open(tmp_path / "ali")
     assert ali.num_pdfs == len(ali.tree.phones)
     both = agreement(word_times(ali, "train"), word_times(Alignments.open(flat), "train"))
@@ -68,18 +66,18 @@ def test_one_state_a_phone_at_thirty_milliseconds(clean, flat, tmp_path):
         (["--set=methods.flat.network.hiden=2"], "methods.flat.network.hidden"),
     ],
 )
-def test_mistakes_are_one_line(clean, tmp_path, more, message):
+def test_mistakes_are_one_line(align, tmp_path, more, message):
     quick = ["--set=methods.flat.rounds=1", "--set=methods.flat.network_rounds=0"]
-    done = asrpar(*align_options(clean, tmp_path / "ali", *quick, *more), check=False)
+    done = align(tmp_path / "ali", *quick, *more, check=False)
     assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "ali").exists()
 
 
-def test_a_folder_of_something_else_is_not_replaced(clean, tmp_path):
+def test_a_folder_of_something_else_is_not_replaced(align, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     quick = ["--set=methods.flat.rounds=1", "--set=methods.flat.network_rounds=0", "--sets=dev"]
-    done = asrpar(*align_options(clean, tmp_path / "mine", *quick), check=False)
+    done = align(tmp_path / "mine", *quick, check=False)
     assert "exists and is no alignment" in done.stderr and (tmp_path / "mine" / "thesis.txt").exists()
 
 
