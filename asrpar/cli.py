@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
     "align": ("asrpar.commands.align", "Stage 4 of hybrid models: which state each frame belongs to."),
-    "export-alignment": ("asrpar.commands.export_alignment", "Alignments as CTM, TextGrid or Kaldi's archives."),
+    "export-alignment": ("asrpar.commands.export_alignment", "Times of words and phones as CTM or TextGrid."),
     "build-tree": (
         "asrpar.commands.build_tree",
         "Stage 4: tie states of phones in context, and label an alignment anew.",

@@ -1,4 +1,4 @@
-"""An ALI folder in the forms of others."""
+"""Times of words and phones in the forms of others; `asrpar.align.kaldi` writes labels of frames for Kaldi."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from asrpar.hmm.alignments import Alignments
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
-OWN = re.compile(r"(words|phones)_.+\.ctm|(pdf|phone)_.+\.(ark|scp)|phones\.txt|textgrid_.+")
+OWN = re.compile(r"(words|phones)_.+\.ctm|textgrid_.+")
 
 
 def export_alignment(ali: Path, output: Path, formats: Sequence[str], sets: Sequence[str] = ()) -> None:
@@ -26,16 +26,16 @@ def export_alignment(ali: Path, output: Path, formats: Sequence[str], sets: Sequ
 
     Raises:
         ConfigError: an unknown format, or ``output`` holds something else.
-        DataError: an unknown set, or an alignment without phones for a format that needs them.
+        DataError: an unknown set, or an alignment without phones.
     """
     _check_free(output)
     found = Alignments.open(ali)
-    made = {name: FORMATS.load(name)(output.resolve()) for name in formats}
+    made = {name: FORMATS.load(name)() for name in formats}
     for name in sets or found.sets:
-        if found.segments(name) is None and (needing := [f for f, one in made.items() if one.needs_phones]):
+        if found.segments(name) is None:
             raise DataError(
                 f"{ali} has labels of frames of {name}, but no phones, as of an imported alignment: there is no "
-                f"{' and no '.join(needing)} of it"
+                f"{' and no '.join(formats)} of it"
             )
     with replacing_folder(output) as fresh:
         for name in sets or found.sets:

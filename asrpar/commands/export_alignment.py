@@ -10,12 +10,10 @@ from asrpar.errors import ConfigError
 @click.command("export-alignment")
 @click.option("--ali", required=True, metavar="DIR", help="Alignment of stage 4.")
 @click.option("--output", required=True, metavar="DIR", help="Folder for the files; one that is there is replaced.")
-@click.option(
-    "--format", "formats", default="ctm", show_default=True, help="ctm, kaldi, textgrid; several with commas."
-)
+@click.option("--format", "formats", default="ctm", show_default=True, help="ctm or textgrid; several with commas.")
 @click.option("--sets", default="", help="Sets, separated by commas; all if not given.")
 def command(ali: str, output: str, formats: str, sets: str) -> None:
-    """Write an alignment as CTM, as Praat's TextGrid, or as Kaldi's archives."""
+    """Write times of words and phones as CTM, or as TextGrid of Praat. For Kaldi: export-kaldi-ali."""
     from asrpar.align.export import export_alignment
     from asrpar.align.formats import FORMATS
     from asrpar.files.lock import alone_with

@@ -1,4 +1,3 @@
-import kaldiio
 import numpy as np
 import pytest
 from minidata import asrpar
@@ -10,7 +9,7 @@ from asrpar.hmm.alignments import AlignmentInfo, Alignments
 @pytest.fixture(scope="module")
 def exported(flat, tmp_path_factory):
     output = tmp_path_factory.mktemp("exported") / "out"
-    asrpar("export-alignment", "--ali", flat, "--output", output, "--format", "ctm,kaldi,textgrid", "--sets", "dev")
+    asrpar("export-alignment", "--ali", flat, "--output", output, "--format", "ctm,textgrid", "--sets", "dev")
     return output
 
 
@@ -20,20 +19,6 @@ def test_ctm_has_each_word_and_phone(flat, exported):
         lines = [line.split() for line in (exported / f"{kind}_dev.ctm").read_text().splitlines()]
         wanted = [(u.id, symbol, start) for u in utterances for symbol, start, _ in getattr(u, kind)]
         assert [(x[0], x[4], float(x[2])) for x in lines] == [(u, s, pytest.approx(t, abs=6e-4)) for u, s, t in wanted]
-
-
-def test_kaldi_reads_the_archives(flat, exported):
-    ali = Alignments.open(flat)
-    labels, segments = ali.labels("dev"), ali.segments("dev")
-    pdfs = kaldiio.load_scp(str(exported / "pdf_dev.scp"))
-    phones = kaldiio.load_scp(str(exported / "phone_dev.scp"))
-    assert sorted(pdfs) == sorted(labels) == sorted(phones)
-    for utterance in labels:
-        assert pdfs[utterance].dtype == np.int32 and np.array_equal(pdfs[utterance], labels[utterance])
-        own = segments[utterance]
-        assert np.array_equal(phones[utterance], np.repeat(own.phones, own.lengths))
-    table = dict(line.split() for line in (exported / "phones.txt").read_text().splitlines())
-    assert table["<eps>"] == "0" and table["SIL"] == str(len(ali.tree.phones))
 
 
 def test_text_grids_have_no_gaps(flat, exported):
@@ -60,12 +45,9 @@ def test_what_is_there_already_stays(flat, tmp_path):
     assert "textgrid" in done.stderr and done.returncode == 1
 
 
-def test_labels_without_phones_are_kaldis_only(flat, tmp_path):
+def test_labels_without_phones_have_no_times(flat, tmp_path):
     tree = Alignments.open(flat).tree
     with writing_alignments(tmp_path / "ali", tree, AlignmentInfo("imported")) as out, out.split("train") as train:
         train.add(Aligned("u", np.array([0, 1, 2])))
-    options = ["export-alignment", "--ali", tmp_path / "ali", "--output", tmp_path / "out"]
-    done = asrpar(*options, check=False)
+    done = asrpar("export-alignment", "--ali", tmp_path / "ali", "--output", tmp_path / "out", check=False)
     assert "no phones, as of an imported alignment: there is no ctm of it" in done.stderr
-    asrpar(*options, "--format", "kaldi")
-    assert kaldiio.load_scp(str(tmp_path / "out" / "pdf_train.scp"))["u"].tolist() == [0, 1, 2]

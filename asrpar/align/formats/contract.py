@@ -3,26 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from asrpar.hmm.alignments import AlignedUtterance
 from asrpar.hmm.tree import Tree
 
 
 class AlignmentFormat(ABC):
-    """Writes the alignment of a set. A page of `asrpar.align.formats` has one as ``Format``.
-
-    Attributes:
-        needs_phones: labels of frames alone are not enough.
-
-    Args:
-        final: what the folder of all files will be called when they are whole.
-    """
-
-    needs_phones: ClassVar[bool] = True
-
-    def __init__(self, final: Path) -> None:
-        self.final = final
+    """Writes the alignment of a set. A page of `asrpar.align.formats` has one as ``Format``."""
 
     @abstractmethod
     def write(self, folder: Path, name: str, utterances: Sequence[AlignedUtterance], tree: Tree) -> None:
