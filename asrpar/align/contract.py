@@ -11,6 +11,7 @@ from torch import Tensor
 
 from asrpar.align.config import AlignConfig
 from asrpar.align.data import AlignSet, Item
+from asrpar.feats.config import InputConfig
 from asrpar.feats.stats import MeanStd
 from asrpar.graph.utterance import UtteranceHmms
 from asrpar.hmm.tree import Tree
@@ -68,6 +69,7 @@ class Method(ABC):
     Attributes:
         needs_exp: it starts from a trained model.
         mean_std: global statistics to normalise features with; None for those of the FEATS folder.
+        inputs: what the model sees of the features; None for the features themselves.
         subsampling: feature frames for each label.
 
     Args:
@@ -80,6 +82,7 @@ class Method(ABC):
 
     needs_exp: bool = False
     mean_std: MeanStd | None = None
+    inputs: InputConfig | None = None
     subsampling: int = 1
 
     def __init__(self, settings: Any, given: Given) -> None:

@@ -63,7 +63,7 @@ def align(given: Given, output: Path, sets: Sequence[str]) -> None:
 
 
 def _set(given: Given, method: Method, hmms: UtteranceHmms, name: str, output: Path) -> AlignSet:
-    store = FeatureStore(given.feats, name, CACHE_MB, method.mean_std)
+    store = FeatureStore(given.feats, name, CACHE_MB, method.mean_std, method.inputs)
     one = AlignSet(store, hmms, method.subsampling)
     one.check(given.config.max_left_out, str(output / f"left_out_{name}.txt"))
     return one

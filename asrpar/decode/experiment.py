@@ -51,6 +51,7 @@ def decode_experiment(
     identity, settings = facts["identity"], feature_settings(given.feats)
     check_features(identity, given.model, given.feats, settings)
     mean_std = identity.mean_std if identity is not None else None
+    inputs = identity.input_config if identity is not None else None
     # 0.01 s is Lhotse's default, which a configuration may leave out.
     shift = float(settings.fbank.get("frame_shift", 0.01))
     seconds = shift * module.subsampling
@@ -66,7 +67,7 @@ def decode_experiment(
             given.exp,
             searched,
             device,
-            lambda name: batches(given.feats, name, config.max_frames, facts["num_features"], mean_std),
+            lambda name: batches(given.feats, name, config.max_frames, facts["num_features"], mean_std, inputs),
             reference_of(decoder.unit, given.lang),
             shift,
             {

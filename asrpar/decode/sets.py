@@ -7,7 +7,7 @@ from torch import Tensor
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.feats import Batch, eval_batches
-from asrpar.feats.config import FeatureConfig, read_settings
+from asrpar.feats.config import FeatureConfig, InputConfig, read_settings
 from asrpar.files.paths import entries, require_file
 
 
@@ -28,7 +28,12 @@ def feature_settings(feats: Path) -> FeatureConfig:
 
 
 def batches(
-    feats: Path, name: str, max_frames: int, width: int, mean_std: tuple[Tensor, Tensor] | None
+    feats: Path,
+    name: str,
+    max_frames: int,
+    width: int,
+    mean_std: tuple[Tensor, Tensor] | None,
+    inputs: InputConfig | None = None,
 ) -> Iterator[Batch]:
     """The batches of a set.
 
@@ -38,11 +43,13 @@ def batches(
         max_frames: in a batch.
         width: features a frame, as the model was trained with.
         mean_std: the model's statistics; None, of models of earlier versions, for those of the folder.
+        inputs: what the model sees of the features.
 
     Raises:
         DataError: features of another width.
+        MissingInputError: the set has no such streams as the model was trained with.
     """
-    for batch in eval_batches(feats, name, max_frames=max_frames, mean_std=mean_std):
+    for batch in eval_batches(feats, name, max_frames=max_frames, mean_std=mean_std, inputs=inputs):
         found = batch.features.shape[2]
         if found != width:
             raise DataError(

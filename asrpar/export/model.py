@@ -102,12 +102,17 @@ def load_trained(path: Path, normalize: str | None = None) -> Trained:
 
     Raises:
         DataError: a model of an early version, or of features that Kaldi made.
-        ConfigError: another ``normalize``.
+        ConfigError: another ``normalize``, or a model that sees more than features.
     """
     module, facts = load_acoustic_model(path)
     identity = facts["identity"]
     if identity is None:
         raise DataError(f"{path}, of an earlier version, does not know its features and units: train again")
+    if identity.inputs:
+        raise ConfigError(
+            f"{path} was trained with input settings (differences, streams or neighbours), which an exported model "
+            "would not make: train without them"
+        )
     kind = identity.features["normalize"]
     if normalize is not None and (normalize, kind) not in (("utterance", "speaker"), (kind, kind)):
         raise ConfigError(

@@ -10,7 +10,7 @@ import torch
 from asrpar.errors import ConfigError
 from asrpar.feats.augment import Augment, step_generator
 from asrpar.feats.batch import Batch, MakesTargets
-from asrpar.feats.config import BatchConfig
+from asrpar.feats.config import BatchConfig, InputConfig
 from asrpar.feats.plan import BatchPlan, padded
 from asrpar.feats.pool import Pools
 from asrpar.feats.pool_plan import PoolPlan
@@ -43,6 +43,7 @@ class BatchLoader:
         objective: MakesTargets | None = None,
         stride: int = 1,
         context: tuple[int, int] | None = None,
+        inputs: InputConfig | None = None,
     ) -> None:
         """Open a split of a FEATS folder.
 
@@ -57,11 +58,12 @@ class BatchLoader:
             objective: makes targets, in the thread that loads; without, transcripts take their place.
             stride: of the model; see `Augment`.
             context: of the model, where it takes single frames that are spliced already.
+            inputs: what the model sees of the features.
 
         Raises:
             MissingInputError, DataError, ConfigError: data or settings that cannot be used.
         """
-        self._store = FeatureStore(feats_dir, split, config.cache_mb)
+        self._store = FeatureStore(feats_dir, split, config.cache_mb, inputs=inputs)
         self._augment = Augment(config.augment, stride) if augment else None
         self._objective = objective
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
@@ -174,6 +176,7 @@ def eval_batches(
     rank: int = 0,
     mean_std: MeanStd | None = None,
     objective: MakesTargets | None = None,
+    inputs: InputConfig | None = None,
 ) -> Iterator[Batch]:
     """Batches for measuring: sorted by falling length, no augmentation, each utterance once over all learners.
 
@@ -186,10 +189,11 @@ def eval_batches(
         rank: this learner.
         mean_std: global statistics of a model, to normalise with instead of the folder's own.
         objective: makes targets; without, transcripts take their place.
+        inputs: what the model sees of the features.
     """
     if max_frames < 1 or not 0 <= rank < num_learners:
         raise ConfigError(f"eval_batches: max_frames {max_frames}, rank {rank} of {num_learners} learners")
-    store = FeatureStore(feats_dir, split, mean_std=mean_std)
+    store = FeatureStore(feats_dir, split, mean_std=mean_std, inputs=inputs)
     lengths = store.lengths
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], store.utterances[i].id)):
@@ -228,19 +232,23 @@ def collate(
     num_frames = int(lens.sum())
     # Without augmentation one view would be as the other.
     views = getattr(objective, "views", 1) if augment else 1
-    changes = augment.draw(lens, store.num_features, generator, views) if augment and len(indices) else None
+    changes = augment.draw(lens, store.num_static, generator, views) if augment and len(indices) else None
     lens = np.tile(lens, views)
     if changes:
         lens -= changes.first
     batch = np.empty((len(lens), padded(int(lens.max(initial=0))), store.num_features), dtype=np.float32)
     targets = []
     for n, (index, utterance) in enumerate(zip(indices, utterances, strict=True)):
-        features = store.load(index)
-        batch[n :: len(indices), : lens[n]] = changes.show(n, features) if changes else features
+        for row in range(n, len(lens), len(indices)):
+            if changes and not store.inputs:
+                batch[row, : lens[n]] = changes.show(n, store.load(index))
+            else:
+                # Differences are those of what is masked, and other streams have no bands of frequency.
+                batch[row, : lens[n]] = store.changed(index, changes, row)[0]
         batch[n :: len(indices), lens[n] :] = 0.0
         shown = changes.frames(n, utterance.num_frames) if changes and objective else None
         targets.append(objective.targets(utterance, shown) if objective else utterance.text)
-    if changes:
+    if changes and not store.inputs:
         # Normalised features have mean 0; others are masked with the mean of the utterance.
         raw = store.config.normalize == "none"
         fill = np.array([batch[n, :t].mean() for n, t in enumerate(lens)]) if raw else None

@@ -24,9 +24,13 @@ def cepstra(features: np.ndarray, count: int = 13) -> np.ndarray:
 
 def deltas(features: np.ndarray, window: int = WINDOW) -> np.ndarray:
     """The slope of each feature (T, C) over 2 ``window`` + 1 frames; the outermost frames are repeated outside."""
-    padded = np.pad(features, ((window, window), (0, 0)), mode="edge")
-    frames = len(features)
-    slope = np.zeros_like(features)
+    return slopes(np.pad(features, ((window, window), (0, 0)), mode="edge"), window)
+
+
+def slopes(padded: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """The slope at each frame that has ``window`` others on both sides: (T + 2 window, C) -> (T, C)."""
+    frames = len(padded) - 2 * window
+    slope = np.zeros((frames, padded.shape[1]), padded.dtype)
     for n in range(1, window + 1):
         slope += n * (padded[window + n : window + n + frames] - padded[window - n : window - n + frames])
     return slope / (2 * sum(n * n for n in range(1, window + 1)))

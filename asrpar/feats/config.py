@@ -177,3 +177,63 @@ class BatchConfig:
     def piece_frames(self) -> int:
         """Frames of a window, or 1."""
         return self.window if self.pieces == "windows" else 1
+
+
+@dataclass
+class StreamConfig:
+    """More inputs from Kaldi's archives, beside the features of stage 2.
+
+    Attributes:
+        scp: index of the archive, ``{set}`` in it stands for the name of the set. An entry is a matrix with a row for
+            each frame (fMLLR), a matrix with a row for every `period` frames (online i-vectors), or a vector; it is
+            called as the utterance, or else as its speaker.
+        period: frames for each row of a matrix.
+    """
+
+    scp: str = ""
+    period: int = 1
+
+    def validate(self) -> None:
+        need(self, "scp", bool(self.scp), "must name a file, such as exp/ivectors/{set}/ivectors.scp")
+        at_least(self, 1, "period")
+
+
+@dataclass
+class InputConfig:
+    """What a model sees of the features, in the order of Kaldi's tools: normalised, then these.
+
+    Attributes:
+        deltas: orders of differences behind the features: 1 appends their slopes, 2 those of the slopes, too.
+        delta_window: frames to each side that a slope is taken over.
+        streams: more inputs by name, such as ``{ivectors: {scp: exp/ivectors/{set}.scp, period: 10}}``: those with a
+            row for each frame are appended behind the differences, those of many frames or of an utterance behind all.
+        splice: frames before and after each that are shown with it, such as [4, 4], for models that do not do so; with
+            their differences and streams of frames.
+    """
+
+    deltas: int = 0
+    delta_window: int = 2
+    streams: dict[str, Any] = field(default_factory=dict)
+    splice: list[int] = field(default_factory=lambda: [0, 0])
+
+    def validate(self) -> None:
+        need(self, "deltas", 0 <= self.deltas <= 2, "must be 0, 1 or 2")
+        at_least(self, 1, "delta_window")
+        pair = len(self.splice) == 2 and min(self.splice) >= 0
+        need(self, "splice", pair, "must be two numbers of frames, before and after")
+        self.of_streams()
+
+    def of_streams(self) -> dict[str, StreamConfig]:
+        """The streams by name. Raises `ConfigError` for settings that cannot be."""
+        found = {}
+        for name, values in self.streams.items():
+            if not isinstance(values, dict):
+                raise ConfigError(f"streams.{name} is {values!r}: it must have a key scp")
+            found[name] = from_values(StreamConfig, values, f"streams.{name}.")
+            check(found[name], f"streams.{name}.")
+        return found
+
+    @property
+    def plain(self) -> bool:
+        """Whether a model sees the features as they are."""
+        return not (self.deltas or self.streams or any(self.splice))

@@ -40,7 +40,7 @@ class UtterancePool:
         """Load ``utterances``, indices of ``store``, with ``before`` and ``after`` repetitions at their ends."""
         self.utterances = [store.utterances[i] for i in utterances]
         lens = np.array([u.num_frames for u in self.utterances], dtype=np.int64)
-        changes = augment.draw(lens, store.num_features, generator) if augment else None
+        changes = augment.draw(lens, store.num_static, generator) if augment else None
         self.lengths = lens - changes.first if changes else lens
         self.begins = np.cumsum(self.lengths + before + after) - self.lengths - after
         self.frames = np.empty((int(self.begins[-1] + self.lengths[-1]) + after, store.num_features), np.float32)

@@ -12,7 +12,8 @@ import numpy as np
 from asrpar.corpus.matrices import damage
 from asrpar.errors import AsrparError, DataError
 from asrpar.feats.augment import Changes
-from asrpar.feats.config import read_settings
+from asrpar.feats.config import InputConfig, read_settings
+from asrpar.feats.inputs import inputs_of
 from asrpar.feats.stats import MeanStd, Normalizer
 from asrpar.feats.storages import read_stored
 from asrpar.files.paths import check_opens, require_file
@@ -97,7 +98,14 @@ class FeatureStore(StoredFeatures):
     disk each time: every epoch uses each utterance once, so replacing cached ones would never gain anything.
     """
 
-    def __init__(self, feats_dir: str | Path, split: str, cache_mb: int = 0, mean_std: MeanStd | None = None) -> None:
+    def __init__(
+        self,
+        feats_dir: str | Path,
+        split: str,
+        cache_mb: int = 0,
+        mean_std: MeanStd | None = None,
+        inputs: InputConfig | None = None,
+    ) -> None:
         """Read the split's cuts. Raises MissingInputError or DataError.
 
         Args:
@@ -105,12 +113,14 @@ class FeatureStore(StoredFeatures):
             split: name of a set.
             cache_mb: room for features that are kept.
             mean_std: global statistics to normalise with instead of the folder's own.
+            inputs: what a model sees of the features; None for the features themselves.
         """
         super().__init__(feats_dir, split)
         feats_dir = Path(feats_dir)
         require_file(feats_dir / "feats.yaml", MADE_BY)
         self.config = read_settings(feats_dir)
         self._normalize = Normalizer(feats_dir, split, self.config.normalize, mean_std)
+        self.inputs = inputs_of(inputs, split)
         self._cache: dict[int, np.ndarray] = {}
         self._room = cache_mb * 2**20
 
@@ -120,11 +130,24 @@ class FeatureStore(StoredFeatures):
         return [u.num_frames for u in self.utterances]
 
     @property
-    def num_features(self) -> int:
-        """Features of a frame."""
+    def num_static(self) -> int:
+        """Features of a frame, as they are stored."""
         return self.utterances[0].num_features
 
+    @property
+    def num_features(self) -> int:
+        """What a model sees of a frame."""
+        return self.inputs.width(self.num_static) if self.inputs else self.num_static
+
     def load(self, index: int) -> np.ndarray:
+        """What a model sees of one utterance, (T, C) float32: its normalised features, unless there are more `inputs`.
+
+        Must not be changed by the caller.
+        """
+        features = self.static(index)
+        return self.inputs(features, self.utterances[index]) if self.inputs else features
+
+    def static(self, index: int) -> np.ndarray:
         """Normalised features (T, C) float32 of one utterance; must not be changed by the caller."""
         features = self._cache.get(index)
         if features is None:
@@ -136,13 +159,14 @@ class FeatureStore(StoredFeatures):
 
     def changed(self, index: int, changes: Changes | None, n: int) -> tuple[np.ndarray, np.ndarray | None]:
         """An utterance as `load` gives it, with the ``n``-th ``changes``; and what `Changes.frames` says of them."""
-        features = self.load(index)
         if changes is None:
-            return features, None
+            return self.load(index), None
+        features, utterance = self.static(index), self.utterances[index]
         shown = changes.show(n, features)
         # Normalised features have mean 0; others are masked with the mean of the utterance.
         fill = float(shown.mean()) if self.config.normalize == "none" else 0.0
-        return changes.masked(n, shown, fill), changes.frames(n, len(features))
+        masked, frames = changes.masked(n, shown, fill), changes.frames(n, utterance.num_frames)
+        return (self.inputs(masked, utterance, frames) if self.inputs else masked), frames
 
 
 def _read_cuts(path: Path) -> list[Utterance]:

@@ -136,6 +136,7 @@ def loader_of(config: TrainConfig, comm: Comm, objective: Objective, size: int) 
         objective=objective,
         stride=subsampling(config),
         context=context(config) if config.batch.pieces == "frames" else None,
+        inputs=config.input,
     )
 
 

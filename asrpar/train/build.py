@@ -72,12 +72,17 @@ class Parts:
     def examine(self, loader: BatchLoader, comm: Comm) -> Identity:
         """What is trained on, after a look whether a loss can be computed of it."""
         data = self.config.data
-        stores = [loader.store] + ([FeatureStore(data.feats, data.dev)] if data.dev != data.train else [])
+        stores = [loader.store]
+        if data.dev != data.train:
+            stores.append(FeatureStore(data.feats, data.dev, inputs=self.config.input))
         if self.alignments is not None:
             check_alignments(self.alignments, data, self.lang, stores)
         for store in stores:
+            if store.inputs:
+                store.inputs.check(store.utterances)
             check_set(store.utterances, store.split, self.objective, self.lang, self.config, comm.rank == 0)
         found = Identity.of(data, self.lang, stores, self.alignments)
+        found.inputs = loader.store.inputs.state() if loader.store.inputs else {}
         found.classes, found.tree = list(self.objective.classes), self.objective.tree
         return found
 
@@ -167,6 +172,7 @@ def make_loader(config: TrainConfig, objective: Objective, workers: int, rank: i
         objective=objective,
         stride=subsampling(config),
         context=context(config) if config.batch.pieces == "frames" else None,
+        inputs=config.input,
     )
     require_file(feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
     return loader

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
-from asrpar.feats.config import BatchConfig
+from asrpar.feats.config import BatchConfig, InputConfig
 from asrpar.nn.losses import LOSSES
 from asrpar.nn.models import MODELS
 from asrpar.parallel.compress import COMPRESSIONS
@@ -192,6 +192,7 @@ class TrainConfig:
     exp: str = ""
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
+    input: InputConfig = field(default_factory=InputConfig)
     model: str = field(default="tdnn", metadata=MODELS.chosen)
     models: dict[str, Any] = field(default_factory=dict)
     loss: str = field(default="ctc", metadata=LOSSES.chosen)

@@ -35,11 +35,13 @@ class DevSet:
     def __init__(self, config: TrainConfig, learner: AcousticLearner, beat: Callable[[], None]) -> None:
         self.feats, self.split = Path(config.data.feats), config.data.dev
         self.max_frames, self.learner, self.beat = config.dev_max_frames, learner, beat
+        self.inputs = config.input
 
     def evaluate(self, weights: Tensor, comm: Comm) -> Evaluation:
         """Evaluate the model ``weights`` (P,); all ranks call it, and all get the same result."""
         self.learner.module.eval()
         share = {"num_learners": comm.size, "rank": comm.rank, "objective": self.learner.objective}
+        share["inputs"] = self.inputs
         batches = eval_batches(self.feats, self.split, self.max_frames, **share)
         with weights_of(self.learner, weights):
             totals = tally(self.learner, batches, self.beat)

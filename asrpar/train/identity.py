@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from asrpar.config import from_values
 from asrpar.errors import DataError
+from asrpar.feats.config import InputConfig
 from asrpar.feats.front_end import changes, front_end
 from asrpar.feats.stats import load_stats
 from asrpar.feats.store import FeatureStore, Utterance
@@ -41,6 +43,7 @@ class Identity:
             each; empty without.
         classes: names of its classes where these are the leaves of a tree; empty if they are the units.
         tree: digest of that tree.
+        inputs: what it sees of the features (`asrpar.feats.inputs.Inputs.state`); empty where that is they themselves.
     """
 
     features: dict[str, Any]
@@ -53,6 +56,7 @@ class Identity:
     alignment: dict[str, Any] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     tree: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -100,6 +104,11 @@ class Identity:
         return digest(self.features, self.unit_kind, self.units, self.pronunciations, self.data, *labels)
 
     @property
+    def input_config(self) -> InputConfig | None:
+        """The settings of `inputs`; None without."""
+        return from_values(InputConfig, self.inputs["settings"], "inputs: ") if self.inputs else None
+
+    @property
     def class_names(self) -> list[str]:
         """Of the model's classes: what the decoding graph must have, in the same order."""
         return self.classes or self.units
@@ -107,6 +116,14 @@ class Identity:
     def other_features(self, features: dict[str, Any]) -> list[str]:
         """How features (see `front_end`) differ from those that the model was trained with."""
         return changes(self.features, features, rounding=False)
+
+    def other_inputs(self, now: "Identity") -> list[str]:
+        """How what another training sees of the features differs; where streams lie makes no difference."""
+        before, after = (one.input_config or InputConfig() for one in (self, now))
+        found = [key for key in ("deltas", "delta_window", "splice") if getattr(before, key) != getattr(after, key)]
+        told = [f"input.{key}: {getattr(before, key)} -> {getattr(after, key)}" for key in found]
+        widths = [one.inputs.get("widths", {}) for one in (self, now)]
+        return told if widths[0] == widths[1] else [*told, f"input.streams: {widths[0]} -> {widths[1]}"]
 
     def other_units(self, units: Sequence[str]) -> list[str]:
         """How units, or leaves of a tree, differ from the model's classes."""

@@ -158,7 +158,9 @@ def initial_weights(path: str | Path, shapes: list[Size], identity: Identity) ->
     before, parameters = facts["identity"], list(module.parameters())
     if before is None:
         log.warning("init_from: %s, of an earlier version, does not say which features and units it is for", path)
-    elif changed := before.other_features(identity.features) + before.other_classes(identity):
+    elif changed := (
+        before.other_features(identity.features) + before.other_inputs(identity) + before.other_classes(identity)
+    ):
         raise ConfigError(
             f"init_from: {path} was trained with other features or units than these ({'; '.join(changed)}): "
             "give both the same"

@@ -58,6 +58,11 @@ class Method(Base):
             )
         identity = self.facts["identity"]
         self.mean_std = identity.mean_std if identity is not None else None
+        if identity is not None and identity.inputs:
+            raise ConfigError(
+                f"{given.model} was trained with input settings (differences, streams or neighbours), but spikes are "
+                "looked for in the features that Gaussians see: train a CTC model without them"
+            )
 
     def tree(self) -> Tree:
         return monophone_tree(self.given)

@@ -45,6 +45,7 @@ class Method(Base):
             )
         identity = self.facts["identity"]
         self.mean_std = identity.mean_std if identity is not None else None
+        self.inputs = identity.input_config if identity is not None else None
         self.subsampling = self.module.subsampling
 
     def tree(self) -> Tree:
