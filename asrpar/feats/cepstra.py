@@ -12,12 +12,13 @@ def cepstra(features: np.ndarray, count: int = 13) -> np.ndarray:
 
     Args:
         features: log energies (T, C), normalised or not.
-        count: of cepstra, the mean of the energies included; 0 gives the features themselves in their place.
+        count: of cepstra, the mean of the energies included, C at most; 0 gives the features themselves in their place.
 
     Returns:
         (T, 3 count), or (T, 3 C).
     """
-    static = features @ _dct(features.shape[1], count) if count else features
+    width = features.shape[1]
+    static = features @ _dct(width, min(count, width)) if count else features
     first = deltas(static)
     return np.concatenate([static, first, deltas(first)], axis=1)
 

@@ -55,7 +55,8 @@ def build(mono: Tree, statistics: Statistics, config: TreeConfig) -> Built:
             f"leaves is {config.leaves}, but {len(phones)} phones have {len(roots)} states with a leaf each: ask for "
             f"at least {len(roots)}, or take the monophone tree as it is"
         )
-    parts = {key: statistics.of(*key) for key in roots}
+    heard = statistics.by_root()
+    parts = {key: heard.get(key, statistics.nothing) for key in roots}
     unheard = [key for key, part in parts.items() if not len(part.keys)]
     if unheard:
         LOG.warning(

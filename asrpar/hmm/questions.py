@@ -29,19 +29,21 @@ def clustered(statistics: Statistics, tree: Tree, floor: float) -> list[Question
     """
     phones = tree.phones
     speech = [p for p in phones.ids if not phones.is_silence(p)]
-    rows = np.stack([_middle(statistics, tree, p) for p in speech]) if speech else np.zeros((0, 1))
-    heard = [i for i in range(len(speech)) if rows[i, 0] > 0]
-    sets = [frozenset({speech[i]}) for i in heard]
-    for i, j, _ in merges(rows[heard], [0] * len(heard), floor):
+    parts = statistics.by_root()
+    middle = {p: parts.get((p, _middle_class(tree, p)), statistics.nothing) for p in speech}
+    heard = [p for p in speech if len(middle[p].keys)]
+    rows = np.array([middle[p].rows.sum(axis=0) for p in heard])
+    sets = [frozenset({p}) for p in heard]
+    for i, j, _ in merges(rows, [0] * len(heard), floor):
         sets.append(sets[i] | sets[j])
     every = [frozenset({p}) for p in phones.ids] + sets[len(heard) :]
     every += [frozenset({NO_PHONE}), frozenset({NO_PHONE, *phones.silences})]
     return list(dict.fromkeys(every))
 
 
-def _middle(statistics: Statistics, tree: Tree, phone: int) -> np.ndarray:
+def _middle_class(tree: Tree, phone: int) -> int:
     states = tree.states(phone)
-    return statistics.of(phone, states[len(states) // 2].first).rows.sum(axis=0)
+    return states[len(states) // 2].first
 
 
 def read_questions(path: str | Path, phones: Phones) -> list[Question]:

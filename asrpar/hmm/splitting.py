@@ -160,7 +160,7 @@ def grow(
         asked = member[best.question, leaf.part.keys[:, best.position]]
         yes, no = (_part(leaf, asked), _part(leaf, ~asked))
         leaf.split = (best, yes, no)
-        leaf.part = Statistics(leaf.part.width, leaf.part.keys[:0], leaf.part.rows[:0])  # held by the two
+        leaf.part = leaf.part.nothing  # held by the two
         made.gains.append(best.gain)
         count += 1
         look(yes)

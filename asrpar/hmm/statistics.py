@@ -63,13 +63,22 @@ class Statistics:
         """All that were counted."""
         return float(self.rows[:, 0].sum())
 
-    def of(self, phone: int, pdf_class: int | None = None) -> "Statistics":
-        """The part of a phone, and of one pdf class."""
+    def by_root(self) -> dict[tuple[int, int], "Statistics"]:
+        """Parts by (phone, pdf class), of those that occur."""
         central = 0 if self.width == 1 else 1
-        wanted = self.keys[:, central] == phone
-        if pdf_class is not None:
-            wanted &= self.keys[:, -1] == pdf_class
-        return Statistics(self.width, self.keys[wanted], self.rows[wanted])
+        order = np.lexsort([self.keys[:, -1], self.keys[:, central]])
+        roots = self.keys[order][:, [central, -1]]
+        begins = np.flatnonzero(np.append(True, (roots[1:] != roots[:-1]).any(axis=1))) if len(roots) else ()
+        parts = np.split(order, begins[1:]) if len(roots) else []
+        return {
+            (int(phone), int(k)): Statistics(self.width, self.keys[part], self.rows[part])
+            for (phone, k), part in zip(roots[begins], parts, strict=True)
+        }
+
+    @property
+    def nothing(self) -> "Statistics":
+        """Of no frames, with windows and features of the same sizes."""
+        return Statistics(self.width, self.keys[:0], self.rows[:0])
 
     def save(self, path: str | Path) -> None:
         """Write a shard as a numpy archive."""

@@ -12,6 +12,12 @@ def test_a_cosine_is_one_cepstrum_and_a_constant_the_first():
     assert found[1, :13] == pytest.approx(np.sqrt(20) * np.eye(13)[0], abs=1e-5)
 
 
+def test_no_more_cepstra_than_energies():
+    energies = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    assert cepstra(energies, 13).shape == (5, 12)
+    assert np.linalg.norm(cepstra(energies, 13)[:, :4]) == pytest.approx(np.linalg.norm(energies), abs=1e-5)
+
+
 def test_differences_are_slopes():
     line = np.arange(8.0)[:, None] * 3
     assert deltas(line)[2:-2, 0] == pytest.approx(3)

@@ -30,6 +30,16 @@ def test_statistics_are_sums_over_frames_of_equal_context(width):
     assert found.frames == sum(len(s.classes) for s, _ in utterances())
 
 
+def test_parts_of_roots():
+    whole = count(utterances(), 3)
+    parts = whole.by_root()
+    assert sum(len(part.keys) for part in parts.values()) == len(whole.keys) and list(parts) == sorted(parts)
+    for (phone, k), part in parts.items():
+        wanted = (whole.keys[:, 1] == phone) & (whole.keys[:, 3] == k)
+        assert np.array_equal(part.keys, whole.keys[wanted]) and np.array_equal(part.rows, whole.rows[wanted])
+    assert whole.nothing.by_root() == {} and whole.nothing.frames == 0
+
+
 def test_shards_add_up_and_memory_is_bounded(tmp_path):
     whole = count(utterances(), 3)
     counter = Counter(3, frames_at_once=10)
