@@ -9,9 +9,12 @@ from asrpar.rules import need, not_negative, one_of, positive
 
 # What is tried where nothing is set, for models without priors (CTC, LF-MMI) and with them. The scores of these are of
 # single frames; neighbours are far from independent, and together count for too much.
-LM_SCALES = {False: (0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4), True: (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)}
-BEAMS = {False: (16.0,), True: (80.0,)}
-LATTICE_BEAM = {False: 8.0, True: 40.0}
+LM_SCALES = {
+    False: (0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4),
+    True: (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0),
+}
+BEAMS = {False: (16.0,), True: (100.0,)}
+LATTICE_BEAM = {False: 8.0, True: 60.0}
 
 
 @dataclass
@@ -24,9 +27,9 @@ class DecodeConfig:
         engine: what searches: ``kaldi`` (kaldi-decoder), ``k2``, or ``greedy`` without a graph.
         engines: settings of engines by name, such as ``{kaldi: {max_active: 7000}}``.
         lm_scales: factors of the graph's log-probabilities relative to the acoustic ones; empty: from 0.3 to 2.4, for
-            models with priors (loss frame_ce) from 1 to 10.
+            models with priors (loss frame_ce) from 2 to 15.
         beams: counted in acoustic log-probability, so that a search costs about as much at one LM scale as at another;
-            empty: 16, for models with priors 80.
+            empty: 16, for models with priors 100.
         word_penalties: added to the graph's cost of each word.
         blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
             those that delete.
@@ -34,7 +37,7 @@ class DecodeConfig:
             looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``exhaustive``
             searches at each point, as do grids of three points, and engines without lattices.
         lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are; null: 8,
-            for models with priors 40.
+            for models with priors 60.
         prior_scale: how much of the log-priors is taken from the log-probabilities of models that have them.
         max_frames: input frames in a batch of the acoustic model.
         device: auto, cpu or cuda.

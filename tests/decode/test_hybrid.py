@@ -141,8 +141,8 @@ def test_priors():
 
 def test_scales_and_beams_fit_the_model():
     given = DecodeConfig(beams=[9.0])
-    assert given.of_model(True).lm_scales[-1] == 10.0 and given.of_model(False).lm_scales[-1] == 2.4
-    assert given.of_model(True).beams == [9.0] and DecodeConfig().of_model(True).beams == [80.0]
+    assert given.of_model(True).lm_scales[-1] == 15.0 and given.of_model(False).lm_scales[-1] == 2.4
+    assert given.of_model(True).beams == [9.0] and DecodeConfig().of_model(True).beams == [100.0]
     assert DecodeConfig(lm_scales=[0.3]).of_model(True).lm_scales == [0.3]
     assert GivenConfig(beams=[7.0]).filled(True) == DecodeConfig(beams=[7.0]).of_model(True)
 
@@ -181,7 +181,9 @@ def test_what_does_not_belong_together(data, graphs, hybrid, exp):
             run("decode", *places, *SMALL, *more)
 
     decode(hybrid, data / "graph", "the model has no blank class, but .* topology ctc, .* class 0 for blank")
-    decode(exp, graphs / "three_state", "the model has class 0 for blank, but .* three_state, which has no blank class")
+    decode(
+        exp, graphs / "three_state", "the model has class 0 for blank, but .* was made with a tree, which has no blank"
+    )
     decode(hybrid, graphs / "chain", "the model has 18 classes, but .*tree.txt has 12 tokens or pdfs")
     own = graph_tree(graphs / "contexts")
     other = split(own, graphs / "other.txt", frozenset({0, 3}))
