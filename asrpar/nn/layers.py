@@ -18,8 +18,15 @@ from asrpar.nn.frontend import frame_mask
 warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
 
 
+def traced() -> bool:
+    """Whether somebody is looking on who would take a branch for the only one."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
 def flip_by_length(x: Tensor, lens: Tensor) -> Tensor:
     """Reverse each sequence of (N, T, C) within its own length; padding stays at the end. Its own inverse."""
+    if lens.device.type == "cpu" and not traced() and bool((lens == x.shape[1]).all()):
+        return x.flip(1)  # four times as fast
     t = torch.arange(x.shape[1], device=x.device)
     index = torch.where(t < lens[:, None], lens[:, None] - 1 - t, t)
     return x.gather(1, index[:, :, None].expand_as(x))

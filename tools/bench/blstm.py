@@ -15,7 +15,7 @@ Memory is the highest of a process of its own (on GPUs: of what torch had alloca
 import argparse
 import contextlib
 import json
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -147,16 +147,21 @@ def seconds(args, loop):
     return clock() - begun
 
 
+def highest():
+    """MiB that this process has had at most. Not of getrusage, which counts the process that started this one."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
 def peak(args):
-    """Of this process, in MiB, once the one loop of ``--only`` has run."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Of this process, in MiB: before the one loop of ``--only``, and once it has run."""
     args.steps = 3
-    loop = LOOPS[args.only](args, Windows(args))
+    windows = Windows(args)
+    loop, before = LOOPS[args.only](args, windows), highest()
     loop.run()
     if args.device != "cpu":
         return {"allocated_mib": torch.cuda.max_memory_allocated() / 2**20}
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"resident_mib": after / 1024, "libraries_mib": before / 1024}
+    return {"peak_mib": highest(), "before_the_first_step_mib": before}
 
 
 def memory(name, windows):

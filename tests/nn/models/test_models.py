@@ -95,6 +95,7 @@ def test_flip_is_its_own_inverse():
     x, lens = padded([7, 3, 1])
     assert torch.equal(flip_by_length(flip_by_length(x, lens), lens), x)
     assert torch.equal(flip_by_length(x, lens)[1, :3], x[1, :3].flip(0))
+    assert torch.equal(flip_by_length(x, torch.tensor([7, 7, 7])), x.flip(1))
 
 
 def test_blstm_layer_equals_torch_on_packed_sequences():
