@@ -14,6 +14,8 @@ from asrpar.feats.storages import STORAGES
 from asrpar.files.text import read_text
 from asrpar.rules import at_least, fraction, need, not_negative, one_of
 
+# Of `BatchConfig.size`.
+AUTO = "auto"
 NORMALISATIONS = ("none", "global", "speaker", "utterance")
 
 
@@ -136,7 +138,10 @@ class BatchConfig:
         pool_frames: frames of utterances among which windows or frames are shuffled, the same ones on all learners. Two
             such pools may be in memory.
         unit: what `size` counts: frames (without padding) | utterances | windows.
-        size: frames or utterances of a batch; see unit and per.
+        size: frames or utterances of a batch; see unit and per. auto: as many as fit in the memory of each learner,
+            found by a few steps before the training; ``config.yaml`` has what was found.
+        memory_mb: of auto: what a step may take beside weights, gradients and the optimizer's state. 0: most of what is
+            free on the learner's GPU.
         per: global: `size` over all learners, whatever their number | learner: `size` for each.
         deal: equal: a share of each global batch to each learner | on_demand: the next share to whoever is ready |
             auto: on_demand where learners go at their own pace.
@@ -151,7 +156,8 @@ class BatchConfig:
     context: list[int] = field(default_factory=lambda: [0, 0])
     pool_frames: int = 500000
     unit: str = "frames"
-    size: int = 20000
+    size: int | str = 20000
+    memory_mb: int = 0
     per: str = "global"
     deal: str = "auto"
     max_frames_per_learner: int = 0
@@ -170,8 +176,12 @@ class BatchConfig:
         need(self, "context", pair, "must be two numbers of frames, before and after")
         one_of(self, "per", ("global", "learner"))
         one_of(self, "deal", ("auto", "equal", "on_demand"))
-        at_least(self, 1, "size", "window", "pool_frames", "num_buckets", "prefetch")
-        not_negative(self, "max_frames_per_learner", "cache_mb")
+        if isinstance(self.size, str):
+            need(self, "size", self.size == AUTO, f"must be a number, or {AUTO}")
+        else:
+            at_least(self, 1, "size")
+        at_least(self, 1, "window", "pool_frames", "num_buckets", "prefetch")
+        not_negative(self, "max_frames_per_learner", "memory_mb", "cache_mb")
 
     @property
     def piece_frames(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
-from asrpar.feats.config import BatchConfig
+from asrpar.feats.config import AUTO, BatchConfig
 
 # Batches are as long as a multiple of this. oneDNN makes a kernel for each new shape and keeps about a thousand: of
 # short batches of any length, a third of the training time would go into making kernels.
@@ -17,6 +17,12 @@ LENGTH_UNIT = 32
 def padded(frames: int) -> int:
     """The length of a batch whose longest utterance has so many frames."""
     return -(-frames // LENGTH_UNIT) * LENGTH_UNIT
+
+
+def decided(config: BatchConfig) -> None:
+    """Refuse a size that has not been found yet."""
+    if config.size == AUTO:
+        raise ConfigError("batch.size is auto, which asrpar train alone finds: give a number")
 
 
 class BatchPlan:
@@ -41,6 +47,7 @@ class BatchPlan:
             ConfigError: more learners than utterances, or settings that leave learners without work.
         """
         check(config, "batch.")
+        decided(config)
         if not 0 <= rank < num_learners:
             raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
         if num_learners > len(lengths):

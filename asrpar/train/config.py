@@ -260,7 +260,7 @@ class TrainConfig:
 FREE_ON_RESUME = (
     "exp", "time_limit_minutes", "stop_after_epochs", "checkpoint", "device", "transport", "threads",
     "dev_max_frames", "dev_every_steps", "max_nonfinite", "max_misfit_fraction", "batch.cache_mb", "batch.prefetch",
-    "trace", "watchdog", "faults", "record", "ema.both", "tensorboard_every_steps",
+    "trace", "watchdog", "faults", "record", "ema.both", "tensorboard_every_steps", "batch.memory_mb",
 )  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from asrpar.parallel.faults import FaultsConfig
 from asrpar.train.config import FREE_ON_RESUME, TrainConfig
 
 # Settings that versions before did not have, and that mean nothing at 0: their trainings are the same as ours.
-NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "data.tree", "warm_start_epochs")
+NEUTRAL_AT_ZERO = ("overlap_steps", "ema.warmup", "data.ali", "data.tree", "warm_start_epochs", "compile")
 # The same, of settings with which others mean nothing.
 NEUTRAL = {
     "batch.pieces": "utterances", "batch.window": 21, "batch.context": [0, 0], "batch.pool_frames": 500000,
-    "input.deltas": 0, "input.delta_window": 2, "input.splice": [0, 0],
+    "input.deltas": 0, "input.delta_window": 2, "input.splice": [0, 0], "models.blstm.front_end": "layers",
 }  # fmt: skip
 
 

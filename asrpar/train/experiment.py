@@ -22,6 +22,7 @@ from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.build import Parts, choose_transport
 from asrpar.train.config import TrainConfig, check_config
 from asrpar.train.epoch_models import drop
+from asrpar.train.filling import decide_batch_size
 from asrpar.train.folder import claim, finished, look
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.precision import decide_autocast
@@ -56,12 +57,14 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
         # Only now: the log of another training is that one's.
         setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
         decide_autocast(config, comm)
+        parts = Parts(config)
+        decide_batch_size(config, comm, parts)
         # Rank 0 looks for all: on a network file system the others might see something else.
         if finished(exp, *comm.broadcast_object(look(exp, config) if ours else None)):
             return 0
         comm = choose_transport(config, comm)
         with FailuresEndTheRun(lambda error: give_up(comm, error)):
-            number = run(exp, config, settings, comm, allow_learner_change)
+            number = run(exp, config, settings, comm, allow_learner_change, parts)
         comm.close()
         return number
 
