@@ -92,7 +92,7 @@ def fitting(config: TrainConfig, rank: int, parts: Parts) -> tuple[int, int]:
     Learners of one node measure at the same time, each on its GPU; where they share one, set ``batch.memory_mb``.
     """
     device = pick_device(config.device, rank)
-    store = FeatureStore(config.data.feats, config.data.train)
+    store = FeatureStore(config.data.feats, config.data.train, inputs=config.input)
     learner = make_learner(config, parts.objective, store.num_features, LocalComm(), device)
     found = [most(learner, probe, config.batch) for probe in probes(config, store, parts)]
     return min(counted for counted, _ in found), min(shown for _, shown in found)

@@ -60,14 +60,14 @@ def test_utterances_fill_the_memory_that_they_may_take(mini, tmp_path):
 
 @pytest.mark.parametrize(("unit", "pieces", "counted"), [("windows", "windows", 1), ("frames", "windows", 21)])
 def test_windows_fill_it(mini, unit, pieces, counted):
-    made = config(mini, "batch.memory_mb=20", f"batch.unit={unit}", f"batch.pieces={pieces}", "batch.context=[5,4]")
+    made = config(mini, "batch.memory_mb=20", "input.deltas=1", f"batch.unit={unit}", f"batch.pieces={pieces}", "batch.context=[5,4]")
     parts = Parts(made)
     parts.__dict__["objective"] = Loss(Settings(), Sources(labels=FrameLabels(50, {}), subsampling=3))
     size, shown = fitting(made, 0, parts)
     windows = size // counted
     assert shown == windows * 30 and size == windows * counted
-    learner = make_learner(made, parts.objective, 20, LocalComm(), torch.device("cpu"))
-    batch = made_up(torch.zeros(windows, 30, 20), windows * [torch.zeros(10, dtype=torch.long).numpy()])
+    learner = make_learner(made, parts.objective, 40, LocalComm(), torch.device("cpu"))
+    batch = made_up(torch.zeros(windows, 30, 40), windows * [torch.zeros(10, dtype=torch.long).numpy()])
     learner.apply(learner.compute(batch))
     assert 0.9 * 20 < step_memory(learner, batch) / MIB <= 20
 
