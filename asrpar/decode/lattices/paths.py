@@ -101,6 +101,12 @@ def pruned(lattice: Lattice, costs: np.ndarray, ends: np.ndarray, beam: float) -
     return lattice.part((over <= limit).any(axis=1), ((reached + ends) <= limit).any(axis=1))
 
 
+def width(lattice: Lattice, costs: np.ndarray, ends: np.ndarray) -> float:
+    """How much worse than the best path the best path over the worst arc is, at one point; 0 for no arcs."""
+    over = forward(lattice, costs)[lattice.source] + costs + backward(lattice, costs, ends)[lattice.dest]
+    return float((over[:, 0].max() - over[:, 0].min()) if lattice.num_arcs else 0.0)
+
+
 def posteriors(lattice: Lattice, costs: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, float]:
     """The probability (A,) of each arc where paths have probabilities exp(-cost), and minus the log of their sum.
 
