@@ -166,7 +166,7 @@ def _reachable(source: np.ndarray, dest: np.ndarray, num_states: int, roots: np.
     targets = dest[by_source]
     first = np.searchsorted(source[by_source], np.arange(num_states + 1))
     while len(roots):
-        found = targets[_ranges(first[roots], first[roots + 1])]
+        found = targets[ranges(first[roots], first[roots + 1])]
         roots = np.unique(found[~seen[found]])
         seen[roots] = True
     return seen
@@ -184,7 +184,7 @@ def _levels(
     ready, frame[start], at, left = np.array([start]), 0, 0, len(source)
     while len(ready):
         level[ready] = at
-        arcs = by_source[_ranges(first[ready], first[ready + 1])]
+        arcs = by_source[ranges(first[ready], first[ready + 1])]
         there, count = np.unique(dest[arcs], return_counts=True)
         waiting[there] -= count
         after = frame[source[arcs]] + (label[arcs] >= 0)
@@ -199,7 +199,7 @@ def _levels(
     return level, frame
 
 
-def _ranges(first: np.ndarray, end: np.ndarray) -> np.ndarray:
+def ranges(first: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The numbers of all ranges from ``first`` up to ``end``, one after the other."""
     lens = end - first
     starts = np.cumsum(lens) - lens

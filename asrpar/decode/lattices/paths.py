@@ -115,7 +115,7 @@ def posteriors(lattice: Lattice, costs: np.ndarray, ends: np.ndarray) -> tuple[n
         costs: (A,) of arcs. ends: (S,) of ending.
     """
     one, at_end = costs[:, None], ends[:, None]
-    reached, left = forward(lattice, one, _log_add), backward(lattice, one, at_end, _log_add)
+    reached, left = forward(lattice, one, log_add), backward(lattice, one, at_end, log_add)
     total = float(left[0, 0])
     return np.exp(total - (reached[lattice.source] + one + left[lattice.dest])[:, 0]), total
 
@@ -130,7 +130,7 @@ class _LogAdd:
         return -np.logaddexp.reduceat(-values, first, axis=axis)
 
 
-_log_add = _LogAdd()
+log_add = _LogAdd()
 
 
 def at_points(lattice: Lattice, points: Sequence, blank: int | None) -> tuple[np.ndarray, np.ndarray]:
