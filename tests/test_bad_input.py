@@ -228,9 +228,9 @@ CASES = [
     # Recordings of one's own
     Case("transcribe-nothing", r"Missing argument 'AUDIO", lambda w: ["transcribe", "--exp", w.exp]),
     Case(
-        "transcribe-other-rate",
-        r"\.wav has 8000 Hz, and the model is for 16000 Hz: give --resample",
-        lambda w: transcribe(w, halved(w)),
+        "transcribe-no-channel",
+        r"\.wav has no channel 3: it has one, 0",
+        lambda w: transcribe(w, halved(w), "--channel", "3"),
     ),
     Case(
         "transcribe-no-audio",

@@ -1,7 +1,7 @@
 """``asrpar transcribe``: recordings of one's own."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +10,14 @@ import click
 
 from asrpar.config import choosing, config_options, load_config
 from asrpar.errors import ConfigError, DataError
-from asrpar.files.replacing import replacing_text
 
 if TYPE_CHECKING:
     from asrpar.decode.config import GivenConfig
     from asrpar.decode.decoder import Decoder
     from asrpar.decode.scales import SearchPoint
-    from asrpar.decode.words import Hypothesis
     from asrpar.train.identity import Identity
 
-FORMATS = ("text", "trn", "ctm")
+FORMATS = ("text", "trn", "ctm", "srt", "json")
 
 
 @click.command("transcribe")
@@ -37,17 +35,26 @@ FORMATS = ("text", "trn", "ctm")
     help="Processes of an engine that has them; 0: one for each core.",
 )
 @click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
-@click.option("--resample", is_flag=True, help="Convert recordings of another sampling rate instead of refusing them.")
-@click.option("--channel", type=click.IntRange(0), help="Channel of recordings that have several, from 0.")
+@click.option(
+    "--channel", type=click.IntRange(0), help="Channel of recordings that have several, from 0; else their mean."
+)
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=300.0,
+    type=click.FloatRange(1),
+    default=30.0,
     show_default=True,
-    help="Longest recording.",
+    help="What is recognised as a whole; longer recordings are cut in pauses.",
+)
+@click.option(
+    "--min-pause",
+    type=click.FloatRange(0.1),
+    default=0.3,
+    show_default=True,
+    help="Seconds of a pause in which these are cut.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the output.")
 @click.option("--output", metavar="FILE", help="Where the words go, instead of stdout.")
+@click.option("--output-dir", metavar="DIR", help="A file for each recording there: NAME.txt, NAME.srt and so on.")
 def command(
     config_path: Any,
     overrides: tuple[str, ...],
@@ -58,17 +65,20 @@ def command(
     engine: str | None,
     jobs: int | None,
     model: str,
-    resample: bool,
     channel: int | None,
     max_seconds: float,
+    min_pause: float,
     form: str,
     output: str | None,
+    output_dir: str | None,
 ) -> None:
-    """Recognise recordings: any files that libsndfile reads (wav, flac, mp3, ogg, Sphere).
+    """Recognise recordings of any length: any files that libsndfile reads (wav, flac, mp3, ogg and opus, Sphere).
 
+    Other sampling rates are resampled, of several channels the mean is taken, and longer recordings are cut in pauses.
     Features, their statistics and the units are those that the model knows; LM scale, beam and penalties those that
     were chosen on dev when the experiment was decoded with this graph, but for what --set or --config give. Prints
-    NAME, a tab and the words, one line for each recording.
+    NAME, a tab and the words, one line for each recording; formats are also trn, ctm (NIST's, with times), srt
+    (subtitles) and json (an object a line).
     """
     from asrpar.decode.config import GivenConfig
     from asrpar.decode.engines import ENGINES, jobs_of_engines
@@ -76,6 +86,12 @@ def command(
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
+    if math.isnan(max_seconds + min_pause):
+        raise ConfigError("--max-seconds and --min-pause are numbers of seconds")
+    if output and output_dir:
+        raise ConfigError("--output is one file for all, --output-dir one for each: give one of them")
+    if form == "srt" and len(paths) > 1 and not output_dir:
+        raise ConfigError("subtitles are of one recording: give --output-dir for a file each")
     overrides = choosing(overrides, "engine", engine)
     named = [item.removeprefix("engine=") for item in overrides if item.startswith("engine=")]
     if graph is None and named and ENGINES.load(named[-1]).needs_graph:
@@ -89,19 +105,20 @@ def command(
     from asrpar.decode.engine import Symbols
     from asrpar.decode.match import check_units
     from asrpar.decode.transcribe import names_of, transcribe
-    from asrpar.feats.recording import FrontEnd
+    from asrpar.decode.transcript import write_all
+    from asrpar.feats.recording import Cutting, FrontEnd
     from asrpar.log import setup_logging
     from asrpar.score.origin import origin
     from asrpar.train.model_io import load_acoustic_model
 
     log = setup_logging()
-    names = names_of(paths, one_field=form != "text")
+    names = names_of(paths, one_field=form in ("trn", "ctm"), by_stem=bool(output_dir))
     device = device_of(given.device)
     module, facts = load_acoustic_model(checkpoint)
     searched = likelihoods(module, facts, given.prior_scale).to(device)
     config = given.filled(facts["log_priors"] is not None)
     identity = _known(facts["identity"], checkpoint)
-    front_end = FrontEnd(identity.features, identity.mean_std, resample, channel, max_seconds)
+    front_end = FrontEnd(identity.features, identity.mean_std, Cutting(channel, max_seconds, min_pause))
     if identity.features["normalize"] == "speaker":
         log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
     seconds = front_end.extractor.frame_shift * module.subsampling
@@ -116,9 +133,7 @@ def command(
         if decoder.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
         found = transcribe(searched, front_end, decoder, point, dict(zip(names, paths, strict=True)), device)
-        with _out(output) as write:
-            for line in _lines(found, form):
-                write(line)
+        write_all(found, form, Path(output) if output else None, Path(output_dir) if output_dir else None)
 
 
 def _known(identity: "Identity | None", model: Path) -> "Identity":
@@ -166,25 +181,3 @@ def _point(
         + (" among the values given" if several else "")
         + ": run asrpar decode, or give one value of each, such as --set lm_scales=[1.0]"
     )
-
-
-def _lines(found: Iterable["Hypothesis"], form: str) -> Iterator[str]:
-    from asrpar.decode.output import ctm_lines
-    from asrpar.lang.unspaced import join_words
-    from asrpar.score.trn import trn_line
-
-    for hypothesis in found:
-        if form == "ctm":
-            yield from ctm_lines(hypothesis)
-        else:
-            name, words = hypothesis.utt_id, hypothesis.words
-            yield trn_line(" ".join(words), name) if form == "trn" else f"{name}\t{join_words(words)}\n"
-
-
-@contextmanager
-def _out(output: str | None) -> Iterator[Callable[[str], Any]]:
-    if output is None:
-        yield lambda line: click.echo(line, nl=False)
-        return
-    with replacing_text(output) as file:
-        yield file.write

@@ -1,8 +1,9 @@
-"""Words of single recordings, from a model that knows its features and units."""
+"""Words of single recordings of any length, from a model that knows its features and units."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +22,27 @@ from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
 
-# Output frames that are searched at a time: enough for all processes, and no more in memory.
-SEARCHED = 20_000
+# Output frames that are searched at a time, enough for all processes; and numbers, so that 32,000 classes fit as well.
+SEARCHED, NUMBERS = 20_000, 50_000_000
 
 
-def names_of(paths: Sequence[Path], one_field: bool = False) -> list[str]:
+def names_of(paths: Sequence[Path], one_field: bool = False, by_stem: bool = False) -> list[str]:
     """What to call recordings: by their file's name without extension, where that is different, else by their path.
 
     Args:
         paths: the files.
         one_field: for files in which a name has to be one field, such as trn and ctm.
+        by_stem: for files that are called so, each recording its own: paths do not do.
 
     Raises:
         DataError: a file that is there twice, or a name that the output cannot hold.
     """
     stems = Counter(path.stem for path in paths)
-    names = [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+    names = [path.stem if stems[path.stem] == 1 or by_stem else str(path) for path in paths]
     for name, count in Counter(names).items():
         if count > 1:
-            raise DataError(f"{name} is given {count} times")
+            more = ": files of that name would be written over each other" if by_stem else ""
+            raise DataError(f"{name} is given {count} times{more}")
         fault = id_fault(name) if one_field else None
         control = any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name)
         if control:
@@ -50,6 +53,33 @@ def names_of(paths: Sequence[Path], one_field: bool = False) -> list[str]:
     return names
 
 
+@dataclass
+class Transcript:
+    """What was recognised in a recording.
+
+    Attributes:
+        name: of the recording.
+        path: its file.
+        hypothesis: words and their times in the recording.
+        pieces: seconds at which pieces begin that it was recognised in; one of a recording that was taken as a whole.
+    """
+
+    name: str
+    path: Path
+    hypothesis: Hypothesis
+    pieces: list[float] = field(default_factory=list)
+
+    def add(self, begin: float, found: Hypothesis) -> None:
+        """The next piece, which begins at second ``begin``."""
+        whole = self.hypothesis
+        self.pieces.append(begin)
+        whole.words += found.words
+        whole.start_times += [begin + time for time in found.start_times]
+        whole.end_times += [begin + time for time in found.end_times]
+        whole.score += found.score
+        whole.complete = whole.complete and found.complete
+
+
 def transcribe(
     module: torch.nn.Module,
     front_end: FrontEnd,
@@ -57,32 +87,47 @@ def transcribe(
     point: SearchPoint,
     recordings: Mapping[str, Path],
     device: str,
-) -> Iterator[Hypothesis]:
-    """The best path of each recording, by its name and in the order given; all headers are looked at before the first.
+) -> Iterator[Transcript]:
+    """What is said in each recording, in the order given; all headers are looked at before the first.
+
+    Memory holds one piece of audio, and log-probabilities of some minutes.
 
     Raises:
         DataError: a recording cannot be taken.
     """
     for path in recordings.values():
-        front_end.check(path)
-    waiting: list[tuple[str, np.ndarray]] = []
+        if done := front_end.check(path):
+            LOG.info("%s: %s", path, done)
+    waiting: list[tuple[Transcript, float, np.ndarray]] = []
+    open_ones: list[Transcript] = []
     for name, path in recordings.items():
-        features = front_end.features(path, name)
-        output = run_model(module, [_batch(name, features)], device)
-        if output.unusable:
-            raise DataError(f"the model's output is NaN for {path}")
-        waiting += output.log_probs
-        if sum(len(x) for _, x in waiting) >= SEARCHED:
-            yield from _searched(decoder, point, waiting)
-            waiting = []
-    yield from _searched(decoder, point, waiting)
+        open_ones.append(Transcript(name, path, Hypothesis(name)))
+        for piece in front_end.pieces(path, name):
+            output = run_model(module, [_batch(name, piece.features)], device)
+            if output.unusable:
+                raise DataError(f"the model's output is NaN for {path}")
+            waiting.append((open_ones[-1], piece.begin, output.log_probs[0][1]))
+            frames = sum(len(x) for *_, x in waiting)
+            if frames >= SEARCHED or frames * waiting[0][2].shape[1] >= NUMBERS:
+                _search(decoder, point, waiting)
+                yield from open_ones[:-1]
+                waiting, open_ones = [], open_ones[-1:]
+    _search(decoder, point, waiting)
+    yield from open_ones
 
 
-def _searched(decoder: Decoder, point: SearchPoint, waiting: list[tuple[str, np.ndarray]]) -> Iterator[Hypothesis]:
-    for hypothesis in decoder.decode(waiting, point) if waiting else ():
+def _search(decoder: Decoder, point: SearchPoint, waiting: list[tuple[Transcript, float, np.ndarray]]) -> None:
+    """Let the transcripts of pieces grow by what is recognised in these."""
+    if not waiting:
+        return
+    found = decoder.decode([(str(number), x) for number, (*_, x) in enumerate(waiting)], point)
+    for hypothesis, (transcript, begin, _) in zip(found, waiting, strict=True):
         if not hypothesis.complete:
-            LOG.warning("%s reached no final state: its best unfinished path is taken", hypothesis.utt_id)
-        yield hypothesis
+            LOG.warning(
+                "%s%s reached no final state: its best unfinished path is taken",
+                transcript.name, f" from {begin:.1f} s on" if begin else "",
+            )  # fmt: skip
+        transcript.add(begin, hypothesis)
 
 
 def _batch(name: str, features: np.ndarray) -> Batch:
