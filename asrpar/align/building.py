@@ -57,7 +57,7 @@ def build_tree(
         built = build(ali.tree, found, config)
         LOG.info(
             "%s: %d leaves of %d roots, gain %.3f a frame",
-            output, built.tree.num_pdfs, len(built.tree.roots), built.gain_per_frame,
+            output, built.tree.num_pdfs, len(built.growth.trees), built.gain_per_frame,
         )  # fmt: skip
 
         def beside(folder: Path) -> None:

@@ -94,7 +94,7 @@ def _write(
             aligned[item.index] = (item.hmm.net.pdfs[path].astype(np.int32), phone_rows(item.hmm, path))
     if not aligned:
         raise DataError(f"no utterance of {found.store.split} can be aligned")
-    class_of = np.array([tree.phone_of(pdf)[1] for pdf in range(tree.num_pdfs)], np.uint8)
+    class_of = np.array([tree.class_of(pdf) for pdf in range(tree.num_pdfs)], np.uint8)
     silent = frames = 0
     for index in sorted(aligned):
         pdfs, rows = aligned[index]

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 from asrpar.errors import ConfigError
 from asrpar.hmm.config import TreeConfig
+from asrpar.hmm.nodes import resolved
 from asrpar.hmm.questions import Question, clustered, read_questions
 from asrpar.hmm.splitting import Growth, Rules, grow, merge, numbered
 from asrpar.hmm.statistics import Statistics
 from asrpar.hmm.tree import Tree
+from asrpar.hmm.variants import marks, variants
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
+CENTRAL = 1  # place of the phone itself in the windows of trees with contexts
 
 
 @dataclass
@@ -49,14 +52,19 @@ def build(mono: Tree, statistics: Statistics, config: TreeConfig) -> Built:
         ConfigError: fewer leaves are asked for than there are roots.
         DataError: a file of questions that cannot be read.
     """
-    phones, roots = mono.phones, list(mono.roots)
+    phones, heard = mono.phones, statistics.by_root()
+    group_of = variants(mono) if config.share_variants else {p: p for p in phones.ids}
+    parts: dict[tuple[int, int], Statistics] = {}
+    for phone, k in mono.roots:
+        root, part = (group_of[phone], k), heard.get((phone, k), statistics.nothing)
+        parts[root] = parts[root] + part if root in parts else part
+    roots = list(parts)
     if config.leaves < len(roots):
+        more = "" if config.share_variants else " (share_variants=true needs fewer where phones have stress or places)"
         raise ConfigError(
             f"leaves is {config.leaves}, but {len(phones)} phones have {len(roots)} states with a leaf each: ask for "
-            f"at least {len(roots)}, or take the monophone tree as it is"
+            f"at least {len(roots)}{more}, or take the monophone tree as it is"
         )
-    heard = statistics.by_root()
-    parts = {key: heard.get(key, statistics.nothing) for key in roots}
     unheard = [key for key, part in parts.items() if not len(part.keys)]
     if unheard:
         LOG.warning(
@@ -68,13 +76,18 @@ def build(mono: Tree, statistics: Statistics, config: TreeConfig) -> Built:
         questions = read_questions(config.questions, phones)
     else:
         questions = clustered(statistics, mono, floor)
-    positions = [p for p in range(config.width) if p != 1]
+    if config.share_variants and not config.questions:
+        questions = list(dict.fromkeys([*questions, *marks(phones)]))
+    # Who is asked for itself: only where a root is of several phones does the answer vary.
+    positions = [p for p in range(config.width) if p != CENTRAL or config.share_variants]
     frozen = [] if config.split_silence else [key for key in roots if phones.is_silence(key[0])]
     rules = Rules(round(config.leaves * config.grow), config.min_frames, config.min_gain, floor)
     growth = grow(parts, questions, positions, len(phones), rules, frozen)
     merge(growth, config.leaves, floor)
     states = [mono.states(p) for p in phones.ids]
-    tree = Tree(phones, mono.topology, config.width, states, numbered(growth, questions))
+    shared = numbered(growth, questions)
+    own = {(p, k): resolved(shared[group_of[p], k], CENTRAL, p) for p, k in mono.roots}
+    tree = Tree(phones, mono.topology, config.width, states, own)
     if tree.num_pdfs < config.leaves:
         LOG.warning(
             "the tree has %d leaves, not %d: no more splits leave %g frames on both sides and gain %g; lower "
@@ -91,7 +104,7 @@ def report(built: Built) -> list[str]:
         f"frames {frames:.0f}",
         f"contexts {len(built.statistics.keys)}",
         f"questions {len(built.questions)}",
-        f"roots {len(tree.roots)}",
+        f"roots {len(growth.trees)}",
         f"splits {len(growth.gains)}",
         f"merges {len(growth.losses)}",
         f"leaves {tree.num_pdfs}",
@@ -107,9 +120,9 @@ def report(built: Built) -> list[str]:
     for n, each in enumerate(growth.gains):
         so_far += each
         if n in steps:
-            lines.append(f"{len(tree.roots) + n + 1:6d}  {so_far / frames:14.4f}  {each:.2f}")
+            lines.append(f"{len(growth.trees) + n + 1:6d}  {so_far / frames:14.4f}  {each:.2f}")
     lines += ["", "root  frames  leaves  frames of the leaves"]
-    of_root: dict[tuple[int, int], dict[int, float]] = {key: {} for key in tree.roots}
+    of_root: dict[tuple[int, int], dict[int, float]] = {key: {} for key in growth.trees}
     for leaf in growth.leaves:
         groups = of_root[leaf.root]
         groups[leaf.group] = groups.get(leaf.group, 0.0) + float(leaf.total[0])

@@ -20,6 +20,8 @@ class TreeConfig:
             and states; 1 merges none.
         questions: a file with a question in each line: phones, with spaces between them, and ``<none>`` for an
             utterance's end; empty to make questions from the data by clustering phones.
+        share_variants: phones that differ in stress (AA0, AA1) or in their place in a word (AA_B, AA_E) alone have one
+            root, below which the tree may ask which of them it is; each for itself has few frames.
         split_silence: whether contexts of silence, too, may have leaves of their own.
         cepstra: statistics are of so many cepstra of the stored filter banks and their differences; 0 for features that
             are none, such as MFCC, as they are.
@@ -33,6 +35,7 @@ class TreeConfig:
     min_gain: float = 0.0
     grow: float = 1.0
     questions: str = ""
+    share_variants: bool = False
     split_silence: bool = False
     cepstra: int = 13
     variance_floor: float = 0.01

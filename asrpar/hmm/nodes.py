@@ -55,6 +55,16 @@ def renamed(node: Node, new: Sequence[int]) -> Node:
     return Split(node.position, phones, renamed(node.yes, new), renamed(node.no, new))
 
 
+def resolved(node: Node, position: int, phone: int) -> Node:
+    """What is left to ask where the phone at ``position`` is known."""
+    while isinstance(node, Split) and node.position == position:
+        node = node.yes if phone in node.phones else node.no
+    if not isinstance(node, Split):
+        return node
+    yes, no = (resolved(side, position, phone) for side in (node.yes, node.no))
+    return yes if isinstance(yes, int) and yes == no else Split(node.position, node.phones, yes, no)
+
+
 class Forest:
     """Trees as arrays, for many windows at once.
 

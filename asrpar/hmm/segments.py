@@ -1,6 +1,5 @@
 """Phones of aligned utterances, from which the labels of any tree follow."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,18 +52,3 @@ def relabel(segments: Segments, tree: Tree) -> np.ndarray:
     """
     around = segments.windows(tree.width)
     return tree.pdfs(np.repeat(around, segments.lengths, axis=0), segments.classes)
-
-
-def segments_of(labels: np.ndarray, lengths: Sequence[int] | np.ndarray, tree: Tree) -> Segments:
-    """Segments from pdfs, frame by frame, and the frames of each phone, which pdfs alone do not tell: S S may be one S.
-
-    Raises:
-        DataError: pdfs of several phones in one segment, or pdfs that several phones share.
-    """
-    pairs = np.array([tree.phone_of(pdf) for pdf in range(tree.num_pdfs)])
-    frames, lengths = pairs[np.asarray(labels)], np.asarray(lengths, np.int32)
-    begins = np.cumsum(lengths) - lengths
-    phones = frames[begins, 0]
-    if not np.array_equal(np.repeat(phones, lengths), frames[:, 0]):
-        raise DataError("a segment has pdfs of several phones")
-    return Segments(phones.astype(np.int32), lengths, frames[:, 1].astype(np.uint8))

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from asrpar.hmm.segments import Segments, relabel
 from asrpar.hmm.statistics import count
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.hmm.tree import Tree
+from asrpar.hmm.variants import marks, variants
 
 PHONES = Phones.with_silence(["M", "N", "S", "Z", "AA"])
 M, N, S, Z, AA, SIL = PHONES.ids
@@ -153,3 +156,33 @@ def test_the_report_says_what_was_gained(counted):
 def test_settings_that_cannot_be(key, value, message):
     with pytest.raises(ConfigError, match=message):
         settings(**{key: value})
+
+
+def test_variants_share_a_root_and_may_be_told_apart_below_it():
+    phones = Phones.with_silence(["A0_B", "A1_B", "A0_E", "B_B"])
+    mono_tree = Tree.monophone(phones, TOPOLOGIES.load("one_state")(TOPOLOGIES.settings("one_state")))
+    assert variants(mono_tree) == {1: 1, 2: 1, 3: 1, 4: 4, 5: 5}
+    draw, made = np.random.default_rng(7), []
+    for _ in range(40):  # A with stress is 9, others are 0; B is 30 behind A0_E
+        inner = draw.integers(1, 5, size=8)
+        means = [9.0 if p == 2 else 30.0 if p == 4 and before == 3 else 0.0 for before, p in pairwise([0, *inner])]
+        lengths = np.full(8, 4)
+        x = np.repeat(means, lengths)[:, None] + draw.normal(scale=0.5, size=(32, 1))
+        made.append((Segments(inner, lengths, np.zeros(32, np.uint8)), x))
+    statistics = count(made, 2)
+    tree = build(
+        mono_tree, statistics, settings(context="biphone", leaves=5, min_frames=10, share_variants="true")
+    ).tree
+    one, two, three = (tree.pdf((4, p), 0) for p in (1, 2, 3))
+    assert one == three != two and tree.phones_of(one) == ((1, 0), (3, 0)) and tree.phone_of(two) == (2, 0)
+    assert tree.pdf((3, 4), 0) != tree.pdf((1, 4), 0) and tree.num_pdfs == 5
+    with pytest.raises(ConfigError, match=r"5 phones have 5 states .* \(share_variants=true needs fewer"):
+        build(mono_tree, statistics, settings(context="biphone", leaves=3))
+    assert build(mono_tree, statistics, settings(context="biphone", leaves=3, share_variants="true")).tree.num_pdfs == 3
+
+
+def test_names_of_variants():
+    phones = Phones.with_silence(["AA0", "AA1", "T_B", "T_E", "7", "_B"])
+    tree = Tree.monophone(phones, TOPOLOGIES.load("one_state")(TOPOLOGIES.settings("one_state")))
+    assert variants(tree) == {1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 6: 6, 7: 7}
+    assert {frozenset({1, 2}), frozenset({3, 4}), frozenset({1}), frozenset({4})} <= set(marks(phones))

@@ -7,7 +7,7 @@ import pytest
 from asrpar.errors import AsrparError, DataError
 from asrpar.hmm.nodes import Split
 from asrpar.hmm.phones import Phones
-from asrpar.hmm.segments import Segments, relabel, segments_of, windows
+from asrpar.hmm.segments import Segments, relabel, windows
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.hmm.topologies.contract import State
 from asrpar.hmm.tree import Tree
@@ -148,10 +148,5 @@ def test_relabelling_gives_each_frame_the_leaf_of_its_context():
     segments = Segments(np.array([1, 1, 2, 3]), np.array([2, 3, 1, 2]), np.array([0, 1, 0, 1, 1, 0, 0, 1]))
     labels = relabel(segments, tree)
     assert labels.tolist() == [0, 1, 6, 1, 1, 2, 4, 5] and labels.dtype == np.int32
-    mono = Tree.monophone(PHONES, topology("chain"))
-    found = segments_of(relabel(segments, mono), segments.lengths, mono)
-    assert all(np.array_equal(getattr(found, x), getattr(segments, x)) for x in ("phones", "lengths", "classes"))
-    with pytest.raises(DataError, match="several phones"):
-        segments_of(np.array([0, 2]), [2], mono)
     with pytest.raises(DataError, match="do not agree"):
         Segments(np.array([1]), np.array([2]), np.array([0]))
