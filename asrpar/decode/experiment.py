@@ -7,7 +7,7 @@ from pathlib import Path
 from asrpar.decode.acoustic import device_of, likelihoods
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import check_num_classes, make_decoder
-from asrpar.decode.match import check_features, check_units
+from asrpar.decode.match import check_engine, check_features, check_units
 from asrpar.decode.references import count_errors, reference_of
 from asrpar.decode.run import Job, decode_sets
 from asrpar.decode.sets import batches, feature_settings
@@ -49,6 +49,7 @@ def decode_experiment(
     config = config.of_model(priors)
     searched = likelihoods(module, facts, config.prior_scale).to(device)
     identity, settings = facts["identity"], feature_settings(given.feats)
+    check_engine(identity, given.model, config.engine)
     check_features(identity, given.model, given.feats, settings)
     mean_std = identity.mean_std if identity is not None else None
     inputs = identity.input_config if identity is not None else None

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from asrpar.decode.engine import Symbols
-from asrpar.errors import DataError
+from asrpar.decode.engines import ENGINES
+from asrpar.errors import ConfigError, DataError
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.front_end import front_end
 from asrpar.log import get_logger
@@ -36,6 +37,15 @@ def check_features(identity: Identity | None, model: Path, feats: Path, config: 
         raise DataError(
             f"{feats} has other features than {model} was trained with ({'; '.join(changed)}): extract them with the "
             "settings of its training (asrpar extract-features, stage 2)"
+        )
+
+
+def check_engine(identity: Identity | None, model: Path, engine: str) -> None:
+    """Raise `ConfigError` for an engine without a graph where classes are states of phones, which spell nothing."""
+    if identity is not None and identity.classes and not ENGINES.load(engine).needs_graph:
+        raise ConfigError(
+            f"the classes of {model} are states of phones, of which the {engine} engine makes no words: give --graph, "
+            "and an engine that searches it, such as kaldi"
         )
 
 

@@ -13,7 +13,7 @@ from asrpar.decode.config import DecodeConfig, GivenConfig
 from asrpar.decode.decoder import make_decoder
 from asrpar.decode.phones import PhoneRuns
 from asrpar.decode.scales import SearchPoint
-from asrpar.errors import DataError
+from asrpar.errors import ConfigError, DataError
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.folder import graph_tree
 from asrpar.graph.make import make_graph
@@ -172,6 +172,12 @@ def test_commands(data, graphs, hybrid, tmp_path):
     # A choice that was made with other priors is none.
     with pytest.raises(Exception, match="has no choice on dev for this model, graph and engine"):
         run("transcribe", *places, data / "manifests/spk0-test0.wav")
+
+
+def test_states_of_phones_spell_nothing(data, hybrid):
+    places = ["--exp", hybrid, "--feats", data / "feats", "--lang", data / "lang"]
+    with pytest.raises(ConfigError, match="states of phones, of which the greedy engine makes no words"):
+        run("decode", *places, "--engine", "greedy")
 
 
 def test_what_does_not_belong_together(data, graphs, hybrid, exp):
