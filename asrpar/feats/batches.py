@@ -44,6 +44,7 @@ class BatchLoader:
         stride: int = 1,
         context: tuple[int, int] | None = None,
         inputs: InputConfig | None = None,
+        pinned: bool = False,
     ) -> None:
         """Open a split of a FEATS folder.
 
@@ -59,13 +60,14 @@ class BatchLoader:
             stride: of the model; see `Augment`.
             context: of the model, where it takes single frames that are spliced already.
             inputs: what the model sees of the features.
+            pinned: put features, in the thread that loads, where a GPU fetches them while its host goes on.
 
         Raises:
             MissingInputError, DataError, ConfigError: data or settings that cannot be used.
         """
         self._store = FeatureStore(feats_dir, split, config.cache_mb, inputs=inputs)
         self._augment = Augment(config.augment, stride) if augment else None
-        self._objective = objective
+        self._objective, self._pinned = objective, pinned
         self._config, self._seed, self._rank, self._depth = config, seed, rank, config.prefetch
         self._plan = self._plan_for(num_learners, rank)
         self._pools = None
@@ -158,6 +160,8 @@ class BatchLoader:
             step, rank = divmod(share, self._plan.num_learners)
             batch = self._batch(epoch, step, rank, frames)
             batch.share = share
+            if self._pinned:
+                batch.features = batch.features.pin_memory()
             yield batch
 
     def _batch(self, epoch: int, step: int, rank: int, frames: int) -> Batch:

@@ -173,6 +173,7 @@ def make_loader(config: TrainConfig, objective: Objective, workers: int, rank: i
         stride=subsampling(config),
         context=context(config) if config.batch.pieces == "frames" else None,
         inputs=config.input,
+        pinned=pick_device(config.device, rank).type == "cuda",
     )
     require_file(feats / f"cuts_{config.data.dev}.jsonl.gz", "stage 2 (asrpar extract-features)")
     return loader

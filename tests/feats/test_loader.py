@@ -54,6 +54,14 @@ def test_batches(feats: Path):
             assert batch.targets[n] == f"TEXT OF {utterance[-5:].upper()}"
 
 
+def test_features_for_gpus_are_pinned_by_the_thread_that_loads(feats: Path, monkeypatch: pytest.MonkeyPatch):
+    names = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: names.append(threading.current_thread().name) or x)
+    plain, pinned = (BatchLoader(feats, "train", CONFIG, seed=1, pinned=pinned) for pinned in (False, True))
+    assert all(equal(a, b) for a, b in zip(plain.epoch(0), pinned.epoch(0), strict=True))
+    assert names == pinned.steps(0) * ["asrpar-prefetch"]
+
+
 def test_seconds_are_no_size_of_a_batch(feats: Path, caplog: pytest.LogCaptureFixture):
     """As Lhotse's max_duration would be."""
     for size, unit, learners, warned in ((60, "frames", 1, True), (200, "frames", 4, True), (300, "frames", 2, False)):

@@ -60,7 +60,14 @@ def test_utterances_fill_the_memory_that_they_may_take(mini, tmp_path):
 
 @pytest.mark.parametrize(("unit", "pieces", "counted"), [("windows", "windows", 1), ("frames", "windows", 21)])
 def test_windows_fill_it(mini, unit, pieces, counted):
-    made = config(mini, "batch.memory_mb=20", "input.deltas=1", f"batch.unit={unit}", f"batch.pieces={pieces}", "batch.context=[5,4]")
+    made = config(
+        mini,
+        "batch.memory_mb=20",
+        "input.deltas=1",
+        f"batch.unit={unit}",
+        f"batch.pieces={pieces}",
+        "batch.context=[5,4]",
+    )
     parts = Parts(made)
     parts.__dict__["objective"] = Loss(Settings(), Sources(labels=FrameLabels(50, {}), subsampling=3))
     size, shown = fitting(made, 0, parts)

@@ -134,3 +134,18 @@ def test_nccl_refuses_learners_that_share_a_gpu(mini, tmp_path):
     done = launch(mini, tmp_path, "ssgd", learners, "cuda", check=False, transport="nccl")
     assert done.returncode != 0
     assert "NCCL wants one for each" in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.mpi
+def test_batches_fill_a_gpu(mini, tmp_path):
+    run = train(mini, tmp_path, "single", 1, "cuda", batch__size="auto", batch__memory_mb=100, epochs=1)
+    assert run["complete"]
+
+
+@pytest.mark.mpi
+def test_a_compiled_model_learns_the_same(mini, tmp_path):
+    train(mini, tmp_path / "compiled", "single", 1, "cuda", compile="true", epochs=1)
+    train(mini, tmp_path / "plain", "single", 1, "cuda", epochs=1)
+    compiled, plain = (load_acoustic_model(tmp_path / name / "final.pt")[0] for name in ("compiled", "plain"))
+    for a, b in zip(compiled.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)

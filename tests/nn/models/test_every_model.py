@@ -92,6 +92,23 @@ def test_bfloat16(model):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
+def test_a_gpu_computes_the_same(model):
+    x, lens = batch(40, 23, 31)
+    scores, out = model.scores(x, lens)
+    scores[0].square().sum().backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    model.cuda()
+    there, out_there = model.scores(x.cuda(), lens.cuda())
+    there[0].square().sum().backward()
+    assert torch.equal(out_there.cpu(), out)
+    for n, t in enumerate(out.tolist()):
+        torch.testing.assert_close(there[n, :t].cpu(), scores[n, :t], atol=1e-3, rtol=1e-3)
+    for p, g in zip(model.parameters(), gradients, strict=True):
+        torch.testing.assert_close(p.grad.cpu(), g, atol=1e-2 * g.abs().max().item(), rtol=1e-2)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_a_trace_holds_for_other_lengths(model):
     """No shape of the example, and no branch that it took, is in what is exported."""
