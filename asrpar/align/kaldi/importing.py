@@ -182,7 +182,11 @@ def _import_set(
         if len(labels) != wanted:
             left_out[key] = f"other frames: {len(labels)} labels, its features need {wanted}"
             continue
-        pdfs, segments = imported.aligned(labels, key, given.pdf_ids)
+        try:
+            pdfs, segments = imported.aligned(labels, key, given.pdf_ids)
+        except DataError as e:
+            left_out[key] = f"no path: {e}"
+            continue
         rows, words, classes = None, lang.split(utterance.text) if lang else [], None
         if segments is not None:
             classes = None if imported.tells_classes else segments.classes

@@ -5,6 +5,7 @@ import pytest
 from aligned import Made, write_feats
 from kaldi_system import MODEL, PHONES, TREE, write_system
 
+from asrpar.align.kaldi import importing
 from asrpar.cli import main
 from asrpar.corpus.kaldi.labels import read_labels
 from asrpar.hmm.alignments import Alignments
@@ -68,19 +69,27 @@ def test_counts_of_pdfs_are_kept(system, kind):
     assert Alignments.open(folder / "ali").counts().tolist() == wanted.tolist()
 
 
-def test_utterances_that_do_not_fit_are_listed(system, capsys):
+def test_utterances_that_do_not_fit_are_listed(system, capsys, monkeypatch):
     folder, made = system
     names = list(made)
     for job in (1, 2):
         (folder / "ali_train" / f"ali.{job}.gz").unlink()
     lines = {name: list(u.ids) for name, u in made.items()} | {"unknown": [2]}
     lines[names[0]] += [2]
+    lines[names[1]][-1] = 999
     (folder / "ali_train" / "ali.1.gz").write_text("".join(f"{k} {' '.join(map(str, v))}\n" for k, v in lines.items()))
     assert import_ali(folder) == 1
     told = capsys.readouterr().err
     frames = len(made[names[0]].pdfs)
-    assert f"1 of 6 utterances of train have no labels that fit ({names[0]}: other frames: {frames + 1} labels" in told
+    assert f"2 of 6 utterances of train have no labels that fit ({names[0]}: other frames: {frames + 1} labels" in told
     assert not (folder / "ali").exists()
+    monkeypatch.setattr(importing, "MOST_MISFITS", 0.5)
+    assert import_ali(folder) == 0
+    left_out = Alignments.open(folder / "ali").left_out("train")
+    assert list(left_out) == names[:2] and "no path: the alignment of" in left_out[names[1]]
+    told = capsys.readouterr().err
+    assert "2 utterances of the features are left out" in told
+    assert "1 alignments are of utterances that the features have not" in told
 
 
 @pytest.mark.parametrize(
