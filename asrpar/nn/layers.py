@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asrpar.nn.frontend import frame_mask
+from asrpar.nn.lstm import run_lstm
 
 # There the layer is quicker without oneDNN than as `folded` with it.
 warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
@@ -46,8 +47,8 @@ class BlstmLayer(nn.Module):
 
     def forward(self, x: Tensor, lens: Tensor) -> Tensor:
         """(N, T, inputs), lens (N,) -> (N, T, 2 cells)."""
-        ahead = self.ahead(x)[0]
-        back = flip_by_length(self.back(flip_by_length(x, lens))[0], lens)
+        ahead = run_lstm(self.ahead, x)
+        back = flip_by_length(run_lstm(self.back, flip_by_length(x, lens)), lens)
         return torch.cat([ahead, back], dim=-1)
 
 
@@ -67,7 +68,7 @@ class LstmLayer(nn.Module):
         """(N, T, inputs) -> (N, T, width)."""
         if self.lstm.proj_size and (torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
             return self.folded(x)
-        return self.lstm(x)[0]
+        return run_lstm(self.lstm, x)
 
     def folded(self, x: Tensor) -> Tensor:
         """The same as a plain LSTM with the projection behind it: ONNX, for one, has no other.
