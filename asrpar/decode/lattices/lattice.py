@@ -151,6 +151,10 @@ class Lattice:
         """The cost (S,) of ending in each state at a point."""
         return point.lm_scale * self.final
 
+    def lasting(self, num_frames: int) -> "Lattice":
+        """The same, of an utterance of so many frames."""
+        return replace(self, num_frames=num_frames)
+
     def part(self, arcs: np.ndarray, ends: np.ndarray | None = None) -> "Lattice":
         """The lattice of some arcs (A,) bool and, of those that are final, some states (S,) bool."""
         final = self.final if ends is None else np.where(ends, self.final, np.inf)
@@ -181,6 +185,8 @@ def _levels(
     first = np.searchsorted(source[by_source], np.arange(num_states + 1))
     level = np.full(num_states, -1, dtype=np.int64)
     frame = np.full(num_states, -1, dtype=np.int64)
+    if waiting[start]:
+        raise DataError(f"the lattice of {utt_id} has a cycle")
     ready, frame[start], at, left = np.array([start]), 0, 0, len(source)
     while len(ready):
         level[ready] = at
