@@ -15,33 +15,30 @@ from asrpar.lm.phones import START, Choice, PhoneLm
 Places = frozenset[tuple[int, tuple[int, ...]]]
 
 
-def choices(lang: Lang, words: Sequence[str], silence: int, probability: float) -> list[Choice] | None:
-    """What a transcript may have been spoken as: any pronunciation of each word, silence or none around each.
+def spoken_word(lang: Lang, word: str) -> Choice | None:
+    """Any pronunciation of a word; their probabilities sum to one. None if it has none."""
+    variants: dict[tuple[int, ...], float] = {}
+    for phones, weight in pronunciations(lang, word):
+        variants[phones] = max(weight, variants.get(phones, weight))
+    if not variants:
+        return None
+    total = math.fsum(map(math.exp, variants.values()))
+    return [(math.exp(weight) / total, phones) for phones, weight in variants.items()]
+
+
+def with_pauses(words: Sequence[Choice], silence: int, probability: float) -> list[Choice]:
+    """What a transcript may have been spoken as: its words, with silence or none around each.
 
     Args:
-        lang: which pronounces the words.
-        words: of the transcript.
+        words: see `spoken_word`.
         silence: its phone.
         probability: of silence at each place where it may be.
 
     Returns:
-        one choice after the other; None if a word has no pronunciation.
+        one choice after the other.
     """
     pause = [(p, phones) for p, phones in ((1 - probability, ()), (probability, (silence,))) if p > 0]
-    found: list[Choice] = [pause]
-    for word in words:
-        variants: dict[tuple[int, ...], float] = {}
-        for phones, weight in pronunciations(lang, word):
-            variants[phones] = max(weight, variants.get(phones, weight))
-        if not variants:
-            return None
-        found += [_normalised(variants), pause]
-    return found
-
-
-def _normalised(variants: dict[tuple[int, ...], float]) -> Choice:
-    total = math.fsum(map(math.exp, variants.values()))
-    return [(math.exp(weight) / total, phones) for phones, weight in variants.items()]
+    return [pause, *(choice for word in words for choice in (word, pause))]
 
 
 def numerator(transcript: Sequence[Choice], lm: PhoneLm, tree: PhonesToPdfs, max_nodes: int) -> Hmm | None:

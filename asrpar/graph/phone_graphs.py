@@ -1,12 +1,13 @@
 """The graphs of LF-MMI, from a language folder, a tree, and the transcripts of a training set."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 
 from asrpar.errors import ConfigError
 from asrpar.graph.denominator import Hmm, denominator
-from asrpar.graph.numerator import choices, numerator
+from asrpar.graph.numerator import numerator, spoken_word, with_pauses
 from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 from asrpar.lm.phones import Choice, estimate_phone_lm
@@ -49,15 +50,29 @@ class PhoneGraphs:
         self._lang, self._tree, self._max_nodes = lang, tree, max_nodes
         self.num_classes, self.classes, self.tree = tree.num_pdfs, tuple(tree.names), tree.digest
         self.silences = tree.phones.silences
-        spoken = [(self._choices(text), often) for text, often in Counter(texts).items()]
-        known = [(c, often) for c, often in spoken if c is not None]
-        self.lm = estimate_phone_lm([c for c, _ in known], order, [often for _, often in known])
+        self._word = cache(partial(spoken_word, lang))
+        times = Counter(texts)
+        known = {text: spoken for text in times if (spoken := self._choices(text)) is not None}
+        self.lm = estimate_phone_lm(known.values(), order, (times[text] for text in known))
+        states = max(len(tree.states(phone)) for phone in tree.phones.ids)
+        # Of a text that the language model was estimated on, any way to speak it is allowed.
+        self._enough = {
+            text: states * sum(min(len(phones) for _, phones in choice) for choice in spoken)
+            for text, spoken in known.items()
+        }
         self.denominator = denominator(self.lm, tree, max_nodes)
         self.numerator = lru_cache(KEPT)(self._numerator)
 
     def _choices(self, text: str) -> Sequence[Choice] | None:
-        probability = self._lang.config.optional_silence.probability
-        return choices(self._lang, self._lang.split(text), self._tree.phones.silence, probability)
+        """What a transcript may have been spoken as; None if a word has no pronunciation."""
+        words = [self._word(word) for word in self._lang.split(text)]
+        if None in words:
+            return None
+        return with_pauses(words, self._tree.phones.silence, self._lang.config.optional_silence.probability)
+
+    def surely_fits(self, text: str, frames: int) -> bool:
+        """Whether a transcript that the language model was estimated on has a path of so many frames; quick."""
+        return 0 < self._enough.get(text, math.inf) <= frames
 
     def _numerator(self, text: str) -> Hmm | None:
         """The HMM of a transcript; None if a word has no pronunciation, or if the language model allows no way to

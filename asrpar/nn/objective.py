@@ -114,6 +114,9 @@ class PhoneGraphs(Protocol):
     def numerator(self, text: str) -> Numerator | None:
         """All ways to speak a transcript that the denominator allows, with its weights; None if there are none."""
 
+    def surely_fits(self, text: str, frames: int) -> bool:
+        """Whether it is plain, without its HMM, that a transcript has a path of so many frames."""
+
 
 @dataclass(frozen=True)
 class Sources:

@@ -9,7 +9,7 @@ from languages import make_lang
 
 from asrpar.errors import ConfigError
 from asrpar.graph.denominator import expand
-from asrpar.graph.numerator import choices, numerator
+from asrpar.graph.numerator import numerator, spoken_word, with_pauses
 from asrpar.graph.phone_graphs import PhoneGraphs
 from asrpar.hmm.phones import Phones
 from asrpar.hmm.topologies import TOPOLOGIES
@@ -43,14 +43,15 @@ def spoken(hmm, longest):
 
 def test_choices_of_a_transcript(tmp_path):
     lang = make_lang(tmp_path, ["THE CAT"])
-    found = choices(lang, ["THE", "CAT"], 99, 0.25)
-    pause = [(0.75, ()), (0.25, (99,))]
+    words = [spoken_word(lang, word) for word in ("THE", "CAT")]
     dh, ah, iy = map(lang.token_id, ("DH", "AH", "IY"))
     cat = tuple(map(lang.token_id, ("K", "AE", "T")))
-    assert found == [pause, [(0.5, (dh, ah)), (0.5, (dh, iy))], pause, [(1.0, cat)], pause]
-    assert choices(lang, ["CAT"], 99, 0.0) == [[(1.0, ())], [(1.0, cat)], [(1.0, ())]]
+    assert words == [[(0.5, (dh, ah)), (0.5, (dh, iy))], [(1.0, cat)]]
+    pause = [(0.75, ()), (0.25, (99,))]
+    assert with_pauses(words, 99, 0.25) == [pause, words[0], pause, words[1], pause]
+    assert with_pauses(words[1:], 99, 0.0) == [[(1.0, ())], [(1.0, cat)], [(1.0, ())]]
     lang.config.oov.policy = "skip"
-    assert choices(lang, ["CAT", "ELEPHANT"], 99, 0.5) is None
+    assert spoken_word(lang, "ELEPHANT") is None
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
@@ -97,6 +98,8 @@ def test_what_the_language_model_does_not_allow_has_no_numerator(tmp_path):
     graphs = PhoneGraphs(lang, tree_of(lang), ["A DOG"], 3, 1000)
     assert graphs.numerator("A DOG") is not None and graphs.numerator("DOG A") is None
     assert graphs.numerator("A DOG").fewest_frames == 4
+    assert graphs.surely_fits("A DOG", 4) and not graphs.surely_fits("A DOG", 3)
+    assert not graphs.surely_fits("DOG", 99) and not graphs.surely_fits("", 99)
     assert graphs.classes[:2] == ("AE.0", "AE.1") and graphs.num_classes == 2 * len(lang.tokens)
 
 

@@ -177,6 +177,9 @@ class Loss(Objective[Said]):
         return errors, phones
 
     def misfit(self, utterance: Spoken, frames: int) -> Misfit | None:
+        # A graph of each of a million utterances would take an hour.
+        if self.graphs.surely_fits(utterance.text, frames):
+            return None
         if unknown := self.transcripts.unknown(utterance.text):
             return Misfit(missing=tuple(sorted(unknown)))
         hmm = self.graphs.numerator(utterance.text)
