@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from asrpar.nn.model import AcousticModel
 from asrpar.nn.models import MODELS, build_model
@@ -79,6 +80,19 @@ def test_gradient_is_that_of_finite_differences(model):
             values.append(value())
     slope = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
     torch.testing.assert_close((values[0] - values[1]) / (2 * step), slope, rtol=1e-5, atol=1e-6)
+
+
+def test_it_learns_what_is_in_its_frames(model):
+    x, lens = batch(32, 32)
+    labels = (x[:, :: model.subsampling].mean(2) > 0).long().flatten()
+    optimizer = torch.optim.Adam(model.train().parameters(), lr=2e-2)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        losses.append(F.cross_entropy(model.scores(x, lens)[0].flatten(0, 1), labels))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0], [round(x.item(), 2) for x in losses[::10]]
 
 
 def test_bfloat16(model):
