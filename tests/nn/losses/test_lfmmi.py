@@ -9,6 +9,7 @@ from languages import make_lang
 
 from asrpar.errors import ConfigError
 from asrpar.graph.phone_graphs import PhoneGraphs
+from asrpar.hmm.nodes import Split
 from asrpar.hmm.phones import Phones
 from asrpar.hmm.topologies import TOPOLOGIES
 from asrpar.hmm.tree import Tree
@@ -25,8 +26,19 @@ def lang(tmp_path_factory):
     return make_lang(tmp_path_factory.mktemp("lang"), TEXTS, oov__policy="skip")
 
 
+def tree_of(lang, topology):
+    """Phones alone, or ``left``: of the chain topology, with other classes behind silence and at the begin."""
+    kind = "chain" if topology == "left" else topology
+    tree = Tree.monophone(Phones.of_lang(lang), TOPOLOGIES.load(kind)(TOPOLOGIES.settings(kind)))
+    if topology != "left":
+        return tree
+    pause = frozenset({0, *tree.phones.silences})
+    roots = {key: Split(0, pause, pdf, tree.num_pdfs + pdf) for key, pdf in tree.roots.items()}
+    return Tree(tree.phones, "chain", 2, [tree.states(p) for p in tree.phones.ids], roots)
+
+
 def lfmmi(lang, topology="chain", texts=TEXTS, labels=None, **settings):
-    tree = Tree.monophone(Phones.of_lang(lang), TOPOLOGIES.load(topology)(TOPOLOGIES.settings(topology)))
+    tree = tree_of(lang, topology)
     make = lambda order, most: PhoneGraphs(lang, tree, texts, order, most)  # noqa: E731
     sources = Sources(LangTranscripts(lang), labels, graphs=make)
     return Loss(Settings(**{"l2": 0.0, "leak": 0.0} | settings), sources)
@@ -45,7 +57,7 @@ def drawn(loss, count, frames, spread=3.0, dtype=torch.float64):
     return (spread * torch.randn(count, frames, loss.num_classes, dtype=dtype)).requires_grad_()
 
 
-@pytest.mark.parametrize("topology", ["chain", "one_state"])
+@pytest.mark.parametrize("topology", ["chain", "one_state", "left"])
 @pytest.mark.parametrize("leak", [0.0, 0.1])
 def test_the_numerator_is_never_above_the_denominator(lang, topology, leak):
     loss = lfmmi(lang, topology, leak=leak)
