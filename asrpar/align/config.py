@@ -20,8 +20,8 @@ class AlignConfig:
         topologies: settings of topologies by name.
         silence: probability of silence before, between and behind words; null: optional_silence.probability of the
             language folder.
-        max_left_out: a larger fraction of a set's utterances without alignment is an error.
-        max_silence: likewise a larger share of frames in silence: an alignment that has gone wrong.
+        max_left_out: a larger fraction of the first set's utterances without alignment is an error.
+        max_silence: so is a larger share of a set's frames in silence: an alignment that has gone wrong.
         max_frames: of a batch, with padding; bounds memory.
         device: auto | cpu | cuda.
         seed: of weights, and of the order of training.

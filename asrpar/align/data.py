@@ -75,8 +75,12 @@ class AlignSet:
     def check(self, max_left_out: float, where: str) -> None:
         """Tell of the utterances that are left out.
 
+        Args:
+            max_left_out: fraction; 1 for sets that are not to estimate on, which may have words that nobody knows.
+            where: they are listed.
+
         Raises:
-            DataError: they are more than the fraction ``max_left_out``, or all.
+            DataError: they are more than that, or all.
         """
         count, total = len(self.left_out), len(self.store.utterances)
         if not count:

@@ -162,4 +162,5 @@ def network_rounds(rounds: Rounds, settings: NetworkSettings, most: int, epochs:
         network.set_priors(np.bincount(np.concatenate(labels), minlength=rounds.tree.num_pdfs))
         losses = [train_epoch(network, frames, generator) for _ in range(epochs)]
         rounds.align(network, f"network, round {number} (cross-entropy {losses[-1]:.3f})")
+        network.slow_down()
     return network

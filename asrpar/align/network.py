@@ -27,22 +27,24 @@ class NetworkSettings:
         context: frames that it sees to each side.
         hidden: units of its two layers.
         batch: frames of a step.
-        lr: of Adam.
+        lr: of Adam, in the first round.
+        decay: of the rate from one round to the next: what single steps have left must not decide about bounds.
         acoustic_scale: of its scores in the search.
         prior_scale: how much of the logarithm of the classes' frequencies is subtracted.
     """
 
     context: int = 7
     hidden: int = 256
-    batch: int = 256
+    batch: int = 512
     lr: float = 0.002
+    decay: float = 0.5
     acoustic_scale: float = 1.0
     prior_scale: float = 1.0
 
     def validate(self) -> None:
         at_least(self, 1, "hidden", "batch")
         not_negative(self, "context", "prior_scale")
-        positive(self, "lr", "acoustic_scale")
+        positive(self, "lr", "decay", "acoustic_scale")
 
 
 class Network(Scorer, nn.Module):
@@ -78,6 +80,11 @@ class Network(Scorer, nn.Module):
         even = np.pad(features, ((0, 0), (0, lacking)), mode="edge") if lacking else features
         folded = even.reshape(frames, -1, self._fold).mean(axis=2)
         return np.pad(folded, ((self.settings.context, self.settings.context), (0, 0)), mode="edge")
+
+    def slow_down(self) -> None:
+        """Begin another round, with a smaller rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] *= self.settings.decay
 
     def forward(self, windows: Tensor) -> Tensor:
         """(N, (2 context + 1) bands) -> (N, pdfs) log-probabilities."""

@@ -47,7 +47,8 @@ def align(given: Given, output: Path, sets: Sequence[str]) -> None:
         method: Method = METHODS.make(config, given)
         tree = method.tree()
         hmms = UtteranceHmms(given.lang, tree, config.silence)
-        found = {name: _set(given, method, hmms, name, output) for name in sets}
+        most = {name: config.max_left_out if name == sets[0] else 1.0 for name in sets}
+        found = {name: _set(given, method, hmms, name, most[name], output) for name in sets}
         scorer = method.fit(found[sets[0]], hmms)
         shift = float(found[sets[0]].store.config.fbank.get("frame_shift", 0.01))
         settle(config)
@@ -62,10 +63,10 @@ def align(given: Given, output: Path, sets: Sequence[str]) -> None:
     LOG.info("%s: %d classes; utterances aligned: %s", output, tree.num_pdfs, aligned)
 
 
-def _set(given: Given, method: Method, hmms: UtteranceHmms, name: str, output: Path) -> AlignSet:
+def _set(given: Given, method: Method, hmms: UtteranceHmms, name: str, max_left_out: float, output: Path) -> AlignSet:
     store = FeatureStore(given.feats, name, CACHE_MB, method.mean_std, method.inputs)
     one = AlignSet(store, hmms, method.subsampling)
-    one.check(given.config.max_left_out, str(output / f"left_out_{name}.txt"))
+    one.check(max_left_out, str(output / f"left_out_{name}.txt"))
     return one
 
 
