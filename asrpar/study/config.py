@@ -30,6 +30,7 @@ class StudyData:
         feats: of stage 2.
         lang: of stage 3.
         graph: of stage 5.
+        ali: of stage 4, for trainings on labels of frames; empty for none.
         manifests: of stage 1, as the reference for scores; empty to score against what was decoded.
         dev: LM scale and beam are chosen on it.
         tests: decoded once with that choice.
@@ -38,6 +39,7 @@ class StudyData:
     feats: str = "feats"
     lang: str = "lang"
     graph: str = "graph"
+    ali: str = ""
     manifests: str = "manifests"
     dev: str = "dev"
     tests: list[str] = field(default_factory=lambda: ["test"])

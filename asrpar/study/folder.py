@@ -29,6 +29,7 @@ class Places:
     lang: Path
     graph: Path
     manifests: Path | None
+    ali: Path | None = None
     digests: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
 
     def data_digest(self, train: str, dev: str) -> str:
@@ -37,7 +38,7 @@ class Places:
         from asrpar.train.identity import Identity
 
         if (train, dev) not in self.digests:
-            now = Identity.of_data(DataConfig(str(self.feats), str(self.lang), train, dev))
+            now = Identity.of_data(DataConfig(str(self.feats), str(self.lang), train, dev, str(self.ali or "")))
             self.digests[train, dev] = now.digest()
         return self.digests[train, dev]
 
@@ -48,9 +49,12 @@ class Places:
         found = cls(
             *((data_dir / name).absolute() for name in (data.feats, data.lang, data.graph)),
             (data_dir / data.manifests).absolute() if data.manifests else None,
+            (data_dir / data.ali).absolute() if data.ali else None,
         )
         require_file(found.feats, "stage 2 (asrpar extract-features), or give --data-dir; that")
         require_file(found.lang, "stage 3 (asrpar prepare-lang)")
+        if found.ali is not None:
+            require_file(found.ali, "stage 4 (asrpar align)")
         if study.decode:
             require_file(found.graph, "stage 5 (asrpar make-graph)")
             if found.manifests is not None:
@@ -95,7 +99,9 @@ class CellFolder:
 
     def is_ours(self) -> bool:
         """Whether what it holds is this cell's."""
-        return self.note().get("digest") == self.cell.digest and self._same("feats", "lang") and self._same_data()
+        return (
+            self.note().get("digest") == self.cell.digest and self._same("feats", "lang", "ali") and self._same_data()
+        )
 
     def scored(self) -> bool:
         """Whether all sets are scored, with these settings."""
@@ -145,6 +151,8 @@ class CellFolder:
     def write_note(self, **more: Any) -> None:
         """Note what this cell is, and ``more``."""
         data = {name: str(getattr(self.places, name)) for name in ("feats", "lang", "graph")} if self.places else {}
+        if self.places and self.places.ali:
+            data["ali"] = str(self.places.ali)
         note = {"digest": self.cell.digest, "values": self.cell.labels, "data": data, **more}
         write_json(self.path / NOTE, note)
 
@@ -168,7 +176,7 @@ class CellFolder:
         found += [f"--set={item}" for item in settings(cell.train)]
         found += [f"--set-cluster={item}" for item in settings(cell.cluster)]
         found += [f"--set=exp={self.path}", f"--set=data.feats={places.feats}", f"--set=data.lang={places.lang}"]
-        found.append(f"--set=data.dev={study.data.dev}")
+        found += [f"--set=data.dev={study.data.dev}", *([f"--set=data.ali={places.ali}"] if places.ali else [])]
         if self.both:
             found.append("--set=ema.both=true")
         if self.is_traced():

@@ -237,7 +237,7 @@ def _training(study: StudyConfig, changes: Sequence[str]) -> Any:
     """Checked settings of a training, with those of its strategy."""
     from asrpar.train.config import TrainConfig, check_config
 
-    places = [f"data.feats={study.data.feats}", f"data.lang={study.data.lang}", f"data.dev={study.data.dev}"]
+    places = [f"data.{name}={getattr(study.data, name)}" for name in ("feats", "lang", "dev", "ali")]
     config = load_config(TrainConfig, study.base.config, [*changes, *places, f"exp={study.name}"])
     check_config(config)
     settle(config)

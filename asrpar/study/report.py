@@ -155,7 +155,8 @@ def _how(study: StudyConfig, source: Path, finished: CellFolder) -> str:
     versions = {name: str(v).split()[0] for name, v in facts.items() if v and name in MADE_WITH}
     # Without the folders of the machine that it ran on.
     data = study.data
-    arguments = finished.training(Places(*(Path("DATA") / name for name in (data.feats, data.lang, data.graph)), None))
+    feats, lang, graph, ali = (Path("DATA") / name for name in (data.feats, data.lang, data.graph, data.ali))
+    arguments = finished.training(Places(feats, lang, graph, None, ali if data.ali else None))
     known = {str(finished.path.parent): "EXP", f"{source.resolve().parent}/": ""}
     for path, name in known.items():
         arguments = [argument.replace(path, name) for argument in arguments]

@@ -43,7 +43,8 @@ def take_over(source: Path | None, folder: CellFolder, places: Places) -> bool:
     if source is None or folder.is_traced():
         return False
     config = load_config(TrainConfig, source / "config.yaml")
-    if (config.data.feats, config.data.lang) != (str(places.feats), str(places.lang)):
+    own = (str(places.feats), str(places.lang), str(places.ali or ""))
+    if (config.data.feats, config.data.lang, config.data.ali) != own:
         return False
     known = read_json_if_any(source / "train.json").get("data_digest")
     if known is not None and known != places.data_digest(config.data.train, config.data.dev):

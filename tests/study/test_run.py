@@ -36,6 +36,16 @@ def test_each_cell_is_a_process_of_its_own(make_study):
     assert "last line of" in (made.exp / CELL / "cell.log").read_text()
 
 
+def test_trainings_on_labels_get_their_alignment(make_study):
+    made = make_study.load(SMALL.replace("epochs: 3", "epochs: 3, loss: frame_ce") + "data: {ali: ali}\n")
+    made.places.ali = made.folder / "ali"
+    assert made.run() == {}
+    assert all(f"--set=data.ali={made.folder / 'ali'}" in line for line in made.called())
+    # Another alignment is other data.
+    made.places.ali = made.folder / "other"
+    assert made.run() == {} and len(made.called()) == 2
+
+
 def test_finished_cells_are_left_alone(make_study):
     make_study.load(SMALL).run()
     make_study.said.clear()
