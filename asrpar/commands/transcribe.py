@@ -103,6 +103,7 @@ def command(
     from asrpar.decode.acoustic import device_of, likelihoods
     from asrpar.decode.decoder import make_decoder
     from asrpar.decode.engine import Symbols
+    from asrpar.decode.inputs import from_features
     from asrpar.decode.match import check_units
     from asrpar.decode.transcribe import names_of, transcribe
     from asrpar.decode.transcript import write_all
@@ -115,9 +116,10 @@ def command(
     names = names_of(paths, one_field=form in ("trn", "ctm"), by_stem=bool(output_dir))
     device = device_of(given.device)
     module, facts = load_acoustic_model(checkpoint)
-    searched = likelihoods(module, facts, given.prior_scale).to(device)
+    scored = likelihoods(module, facts, given.prior_scale)
     config = given.filled(facts["log_priors"] is not None)
     identity = _known(facts["identity"], checkpoint)
+    searched = from_features(scored, identity).to(device)
     front_end = FrontEnd(identity.features, identity.mean_std, Cutting(channel, max_seconds, min_pause))
     if identity.features["normalize"] == "speaker":
         log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
@@ -127,7 +129,7 @@ def command(
     folder = Path(graph) if graph else None
     with make_decoder(config, folder, seconds, language, device, units, facts["blank"]) as decoder:
         check_units(identity, checkpoint, decoder.symbols)
-        priors = {"prior_scale": given.prior_scale} if searched is not module else {}
+        priors = {"prior_scale": given.prior_scale} if scored is not module else {}
         point, why = _point(given, decoder, {**origin(checkpoint, Path(exp)), **priors}, Path(exp), folder)
         log.info("%s: %s", why, ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes))
         if decoder.unit != "words":

@@ -10,9 +10,11 @@ from minidata import train_options
 
 from asrpar.config import load_config
 from asrpar.decode.acoustic import run_model
+from asrpar.decode.inputs import from_features
 from asrpar.decode.sets import batches
 from asrpar.errors import AsrparError, ConfigError
 from asrpar.export.model import load_trained
+from asrpar.feats import eval_batches
 from asrpar.feats.store import FeatureStore
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.config import TrainConfig
@@ -57,6 +59,20 @@ def test_decoding_sees_what_the_training_saw(mini, trained):
         next(batches(mini / "feats", "test", 5000, 183, identity.mean_std, identity.input_config))
     with pytest.raises(ConfigError, match="trained with input settings"):
         load_trained(trained / "final.pt")
+
+
+def test_a_recording_gets_differences_and_neighbours_but_no_streams(mini, trained, tmp_path):
+    identity = load_acoustic_model(trained / "final.pt")[1]["identity"]
+    with pytest.raises(AsrparError, match=r"inputs of Kaldi's \(ivectors\), which a recording .* use asrpar decode"):
+        from_features(torch.nn.Identity(), identity)
+    assert run(mini, tmp_path / "exp", input__deltas=1, input__splice="[2,0]") == 0
+    module, facts = load_acoustic_model(tmp_path / "exp" / "final.pt")
+    made, config = from_features(module, facts["identity"]), facts["identity"].input_config
+    plain = next(eval_batches(mini / "feats", "dev", 5000))
+    seen = next(eval_batches(mini / "feats", "dev", 5000, inputs=config))
+    with torch.inference_mode():
+        found, expected = made(plain.features, plain.feature_lens), module(seen.features, seen.feature_lens)
+    assert found[0].equal(expected[0]) and found[1].equal(expected[1])
 
 
 def test_a_model_to_begin_with_sees_the_same(mini, trained, streams, tmp_path):
