@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("asrpar.commands.export", "Write a trained model as ONNX, or as sherpa-onnx loads it."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),
     "study": ("asrpar.commands.study", "Run a grid of simulated trainings and report on it."),
+    "plot": ("asrpar.commands.plot", "Draw the curves of one or several trainings."),
     "compare": ("asrpar.commands.compare", "Tabulate the results of several experiments."),
 }
 

@@ -17,7 +17,7 @@ class Format(ExportFormat):
         return self.common() | {"classes": json.dumps(self.symbols(), ensure_ascii=False)}
 
     def symbols(self) -> list[str]:
-        return list(self.trained.identity.units)
+        return list(self.trained.identity.class_names)
 
     def advice(self, folder: Path) -> list[str]:
         told = []
