@@ -5,9 +5,11 @@ An utterance has none if CTC finds no room for its transcript, for instance, or 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from asrpar.errors import DataError
 from asrpar.feats.store import Utterance
+from asrpar.files.replacing import replacing_text
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
 from asrpar.nn.frontend import output_frames
@@ -27,6 +29,7 @@ class Misfits:
 
     Attributes:
         short: ids of those with fewer output frames than the loss needs.
+        reasons: of each utterance, in words.
         worst: of the first one, its output frames and the frames that it needs at least.
         unknown: ids of those of which something is missing that targets are made from.
         missing: all that is, such as words without pronunciation.
@@ -36,6 +39,7 @@ class Misfits:
     worst: tuple[int, int] = (0, 0)
     unknown: list[str] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def find_misfits(utterances: Sequence[Utterance], objective: Objective, subsampling: int) -> Misfits:
@@ -49,9 +53,11 @@ def find_misfits(utterances: Sequence[Utterance], objective: Objective, subsampl
         if misfit.missing:
             found.unknown.append(utterance.id)
             found.missing.update(misfit.missing)
+            found.reasons[utterance.id] = f"{objective.lacking}: {' '.join(misfit.missing)}"
         else:
             found.worst = found.worst if found.short else (frames, misfit.frames)
             found.short.append(utterance.id)
+            found.reasons[utterance.id] = f"{frames} frames after subsampling, {misfit.frames} needed"
     return found
 
 
@@ -110,7 +116,18 @@ def check_set(
             f"lower models.{config.model}.subsampling, or raise it to train without them"
         )
     if tell:
-        log.warning("%s: they are left out of the loss", said)
+        log.warning("%s: they are left out of the loss%s", said, _listed(config, split, found))
+
+
+def _listed(config: TrainConfig, split: str, found: Misfits) -> str:
+    """Write a line for each misfit, its id and the reason; returns where to look."""
+    if not config.exp:
+        return ""
+    path = Path(config.exp) / "log" / f"left_out_{split}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_text(path) as file:
+        file.writelines(f"{name} {reason}\n" for name, reason in found.reasons.items())
+    return f", and listed in {path}"
 
 
 def _some(ids: Sequence[str]) -> str:

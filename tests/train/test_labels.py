@@ -111,6 +111,8 @@ def test_utterances_without_labels_are_named_and_must_be_few(mini, tmp_path, cap
     ali = align_by_loudness(mini, tmp_path / "one", leave_out=1)
     run(mini, tmp_path / "exp", ali, stop_after_epochs=1)
     assert f"1 of 24 utterances have no labels of frames ({names[0]}" in capfd.readouterr().err
+    listed = (tmp_path / "exp" / "log" / "left_out_train.txt").read_text()
+    assert listed == f"{names[0]} no labels of frames: {names[0]}\n"
     ali = align_by_loudness(mini, tmp_path / "three", leave_out=3)
     with pytest.raises(DataError, match=r"3 of 24 utterances .* more than max_misfit_fraction = 0\.1 allows; align"):
         run(mini, tmp_path / "other", ali)
