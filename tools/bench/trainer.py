@@ -48,9 +48,10 @@ class MinimalLoop:
         for batch in batches:
             self.optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                output, lens = self.module(batch.features, batch.feature_lens)
+                model = self.module.scores if self.objective.of_scores else self.module
+                output, lens = model(batch.features, batch.feature_lens)
             loss, _ = self.objective.loss(output, lens, batch.targets)
-            (loss / batch.num_frames).backward()
+            (loss / (self.objective.frames_in(batch.targets) or batch.num_frames)).backward()
             self.optimizer.step()
         return sum(batch.num_frames for batch in batches)
 
