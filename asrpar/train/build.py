@@ -12,6 +12,7 @@ from asrpar.feats import BatchLoader
 from asrpar.feats.store import FeatureStore
 from asrpar.files.paths import require_file
 from asrpar.hmm.alignments import Alignments
+from asrpar.hmm.tree import FILE as TREE
 from asrpar.lang.lang import Lang
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
@@ -32,6 +33,7 @@ from asrpar.train.labels import check_alignments, frame_labels, open_alignments
 from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import context, make_objective, subsampling
 from asrpar.train.optimizers import OPTIMIZERS
+from asrpar.train.phone_graphs import tree_of
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 from asrpar.train.watchdog import Watchdog
@@ -85,6 +87,11 @@ class Parts:
         found.inputs = loader.store.inputs.state() if loader.store.inputs else {}
         found.classes, found.tree = list(self.objective.classes), self.objective.tree
         return found
+
+    def write_tree(self, exp: Path) -> None:
+        """Put the tree whose leaves the classes are, if there is one, beside the model, for graphs and alignments."""
+        if self.objective.tree:
+            tree_of(self.config.data, self.lang).write(exp / TREE)
 
     def learner(self, num_features: int, comm: Comm) -> AcousticLearner:
         """See `make_learner`. Collective."""

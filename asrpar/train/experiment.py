@@ -90,6 +90,7 @@ def run(
         # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
         if comm.rank == 0:
             save_config(config, exp / "config.yaml")
+            trainer.parts.write_tree(exp)
             # A model of an earlier, shorter run must not be taken for this one's.
             (exp / "final.pt").unlink(missing_ok=True)
             drop(exp, after=trainer.position.epoch)

@@ -95,5 +95,7 @@ def test_lfmmi_needs_no_alignment(stages, exp_dir):
     done = stages(4, 8, "--loss", "lfmmi", *ALONE, *small, "--set", "autocast=none")
     assert "the loss lfmmi needs no alignment" in done.stderr
     assert (exp_dir / "data/graph_lfmmi/HCLG.fst").exists()
+    beside = [exp_dir / "data/graph_lfmmi/tree.txt", exp_dir / "lfmmi_single_n1_seed0/tree.txt"]
+    assert len({path.read_text() for path in beside}) == 1
     facts = json.loads((exp_dir / "lfmmi_single_n1_seed0/decode_test/decode.json").read_text())
     assert "prior_scale" not in facts and facts["lm_scale"] <= 2.4
