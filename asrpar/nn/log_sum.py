@@ -66,12 +66,12 @@ class LogSums(ABC):
         """
         return _LogSum.apply(scores, lens.to(scores.device), self)
 
-    def forward(self, scores: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, scores: Tensor, lens: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Frame by frame from the beginning.
 
         Returns:
-            (N,) float64 logarithms of the sums; (T, S, M) shares of the nodes, which sum to 1 with what leaks into
-            them; and what frames multiplied them with.
+            (N,) float64 logarithms of the sums; what frames multiplied nodes with; and T times the shares of the nodes
+            (S, M), which sum to 1 with what leaks into them.
         """
         frames = scores.shape[1]
         top, heard = self._heard(scores)
@@ -85,9 +85,9 @@ class LogSums(ABC):
             nodes.append(at / self._each(scale))
             total += scale.double().log().masked_fill(~inside[:, t], 0.0)
             last = torch.where(inside[:, t], self._sum((nodes[-1] + leaked) * self._final).double(), last)
-        return total + last.log(), torch.stack(nodes), heard
+        return total + last.log(), heard, nodes
 
-    def occupation(self, scores: Tensor, lens: Tensor, nodes: Tensor, heard: Tensor) -> Tensor:
+    def occupation(self, scores: Tensor, lens: Tensor, heard: Tensor, *nodes: Tensor) -> Tensor:
         """(N, T, C) how often each class is used at each frame on average; from what `forward` was given and gave."""
         frames, classes = scores.shape[1:]
         used = torch.zeros_like(scores)
@@ -246,9 +246,9 @@ class OwnHmms(LogSums):
 class _LogSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, lens: Tensor, hmms: LogSums) -> Tensor:
-        sums, nodes, heard = hmms.forward(scores.detach(), lens)
+        sums, heard, nodes = hmms.forward(scores.detach(), lens)
         ctx.hmms = hmms
-        ctx.save_for_backward(scores, lens, nodes, heard)
+        ctx.save_for_backward(scores, lens, heard, *nodes)
         ctx.finite = sums.isfinite()[:, None, None]
         return sums.to(scores.dtype)
 
