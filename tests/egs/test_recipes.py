@@ -5,7 +5,20 @@ import json
 import pytest
 
 CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
-OPTIONS = ["stage", "stop-stage", "corpus-dir", "exp-dir", "data-dir", "model", "loss", "strategy", "learners", "name"]
+OPTIONS = [
+    "stage",
+    "stop-stage",
+    "corpus-dir",
+    "exp-dir",
+    "data-dir",
+    "model",
+    "loss",
+    "tree",
+    "lm",
+    "strategy",
+    "learners",
+    "name",
+]
 OPTIONS += ["config", "decode-config", "set"]
 # A few small steps: these tests are about the stages, RESULTS.md is about the figures.
 TINY = [f"models.{m}.{s}" for m in ("tdnn", "cldnn") for s in ("channels=16", "conv_maps=4", "dilations=[1]")]
@@ -35,6 +48,8 @@ def test_settings_are_valid(repo, corpus):
     from asrpar.config import load_config
     from asrpar.decode.config import DecodeConfig
     from asrpar.feats.config import FeatureConfig
+    from asrpar.hmm.config import TreeConfig
+    from asrpar.lang.config import LangConfig
     from asrpar.nn.losses import LOSSES
     from asrpar.nn.models import MODELS
     from asrpar.parallel.strategies import STRATEGIES
@@ -49,6 +64,10 @@ def test_settings_are_valid(repo, corpus):
             "it does not say what it is for"
         )
         MODELS.of(config), LOSSES.of(config)
+    for file in conf.glob("trees/*.yaml"):
+        load_config(TreeConfig, file).validate()
+    for file in conf.glob("lang_*.yaml"):
+        load_config(LangConfig, [conf / "lang.yaml", file]).validate()
     for strategy in ("single", "ssgd", "bmuf"):
         extra = [path for path in [conf / f"strategies/{strategy}.yaml"] if path.exists()]
         STRATEGIES.of(load_config(TrainConfig, [conf / "train.yaml", *extra], [f"strategy={strategy}"]))
