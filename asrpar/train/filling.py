@@ -106,8 +106,9 @@ def probes(config: TrainConfig, store: FeatureStore, parts: Parts) -> Iterator[P
             raise ConfigError("batch.size is auto, which counts frames: set batch.unit=frames")
         order = np.argsort(store.lengths, kind="stable")
         for index in {int(order[round(q * (len(order) - 1))]) for q in QUANTILES}:
-            frames = store.lengths[index]
-            make = lambda n, i=index, f=frames: collate(store, n * [i], n * f, 0, 0, objective)  # noqa: E731
+            frames, views = store.lengths[index], objective.views
+            # Without augmentation all views are equal, and so are as many utterances.
+            make = lambda n, i=index, f=frames, v=views: collate(store, v * n * [i], n * f, 0, 0, objective)  # noqa: E731
             yield Probe(make, padded(frames), padded(frames), max(1, 500 // frames))
         return
     stride, width = subsampling(config), store.num_features
