@@ -3,6 +3,7 @@
 Bourlard and Morgan 1994; with a ``label_delay`` for models that do not see what comes, as Sak et al. 2014 train LSTMs.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from asrpar.rules import below_one, need, not_negative
 
 # The label of a frame that has none.
 NONE = -1
+# Utterances whose labels are kept as they have been checked: about those of a pool.
+CHECKED = 4096
 
 
 @dataclass
@@ -59,18 +62,12 @@ class Loss(Objective[np.ndarray]):
                 "--set data.ali=FOLDER (stage 4, asrpar align), or use loss=ctc"
             )
         given = sources.labels
-        self.delay, self.smoothing, self.subsampling = (
-            settings.label_delay,
-            settings.label_smoothing,
-            sources.subsampling,
-        )
-        self.labels, self.num_classes, self.classes, self.tree = (
-            given.labels,
-            given.num_classes,
-            given.names,
-            given.tree,
-        )
+        self.delay, self.smoothing = settings.label_delay, settings.label_smoothing
+        self.subsampling = sources.subsampling
+        self.labels, self.num_classes = given.labels, given.num_classes
+        self.classes, self.tree = given.names, given.tree
         self.silences, self.share = np.array(given.silences, np.int64), settings.silence_share
+        self._checked = functools.lru_cache(CHECKED)(self._check)
         self.log_priors = None if given.counts is None else log_priors(self._counted(given.counts))
 
     def targets(self, utterance: Spoken, frames: np.ndarray | None = None) -> np.ndarray:
@@ -89,14 +86,15 @@ class Loss(Objective[np.ndarray]):
         labels = self._padded(output, lens, targets)
         # The dev set's loss is that of the labels themselves, so that trainings can be compared.
         smoothing = self.smoothing if torch.is_grad_enabled() else 0.0
-        total = cross_entropy(output.flatten(0, 1), labels.flatten(), NONE, smoothing)
-        return total, [bool((t >= 0).any()) for t in targets]
+        on_device = torch.from_numpy(labels).to(output.device)
+        total = cross_entropy(output.flatten(0, 1), on_device.flatten(), NONE, smoothing)
+        return total, (labels != NONE).any(axis=1).tolist()
 
     def frames_in(self, targets: list[np.ndarray]) -> int:
-        return sum(int((t >= 0).sum()) for t in targets)
+        return int((np.concatenate(targets) >= 0).sum()) if targets else 0
 
     def errors(self, output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> tuple[int, int]:
-        labels = self._padded(output, lens, targets)
+        labels = torch.from_numpy(self._padded(output, lens, targets)).to(output.device)
         known = labels != NONE
         return int((output.argmax(-1) != labels)[known].sum()), int(known.sum())
 
@@ -107,20 +105,23 @@ class Loss(Objective[np.ndarray]):
 
     def _of_input_frames(self, utterance: Spoken) -> np.ndarray | None:
         """(T,) a label for each of an utterance's frames; None if there are none."""
-        labels = self.labels.get(utterance.id)
+        # Of windows, an utterance has dozens in a pool.
+        return self._checked(utterance.id, utterance.num_frames)
+
+    def _check(self, name: str, frames: int) -> np.ndarray | None:
+        labels = self.labels.get(name)
         if labels is None:
             return None
-        labels = np.asarray(labels)
-        frames, fewer = utterance.num_frames, output_frames(utterance.num_frames, self.subsampling)
+        labels, fewer = np.asarray(labels), output_frames(frames, self.subsampling)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) not in (frames, fewer):
             also = f" or {fewer}, for every {self.subsampling}" if fewer != frames else ""
             raise DataError(
-                f"the labels of utterance {utterance.id} are {labels.dtype} of shape {labels.shape}: {frames} integers "
+                f"the labels of utterance {name} are {labels.dtype} of shape {labels.shape}: {frames} integers "
                 f"are needed, one for each frame{also}; take labels of the features that the training is on"
             )
         if len(labels) and labels.max() >= self.num_classes:
             raise DataError(
-                f"utterance {utterance.id} has label {labels.max()}, but there are {self.num_classes} classes: "
+                f"utterance {name} has label {labels.max()}, but there are {self.num_classes} classes: "
                 "take labels and classes that were made together"
             )
         if self.share < 1:
@@ -146,14 +147,17 @@ class Loss(Objective[np.ndarray]):
         return counts
 
     @staticmethod
-    def _padded(output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> Tensor:
-        """(N, T') int64 on the device of ``output``, `NONE` where a frame is in no loss."""
+    def _padded(output: Tensor, lens: Tensor, targets: list[np.ndarray]) -> np.ndarray:
+        """(N, T') int64 for scores (N, T', C), `NONE` where a frame is in no loss."""
+        # Of windows there are thousands in a batch: no loop over them.
+        known, frames = np.fromiter(map(len, targets), np.int64, len(targets)), lens.cpu().numpy()
+        wrong = np.flatnonzero((known != 0) & (known != frames))
+        if len(wrong):
+            raise DataError(f"a model gave {frames[wrong[0]]} output frames where there are {known[wrong[0]]} labels")
         labels = np.full(output.shape[:2], NONE, np.int64)
-        for row, frames, t in zip(labels, lens.tolist(), targets, strict=True):
-            if len(t) not in (0, frames):
-                raise DataError(f"a model gave {frames} output frames where there are {len(t)} labels")
-            row[: len(t)] = np.maximum(t, NONE)
-        return torch.from_numpy(labels).to(output.device)
+        if known.any():
+            labels[np.arange(output.shape[1]) < known[:, None]] = np.maximum(np.concatenate(targets), NONE)
+        return labels
 
 
 def log_priors(counts: np.ndarray) -> np.ndarray:
