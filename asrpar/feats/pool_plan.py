@@ -13,6 +13,7 @@ import numpy as np
 from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
+from asrpar.feats.plan import decided
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class PoolPlan:
             ConfigError: settings that leave learners without work.
         """
         check(config, "batch.")
+        decided(config)
         if not 0 <= rank < num_learners:
             raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
         self._lengths = np.asarray(lengths, dtype=np.int64)

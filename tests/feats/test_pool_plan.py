@@ -91,6 +91,7 @@ def test_who_gets_one_more_takes_turns():
         ({"unit": "windows"}, 1, "unit is windows: it cannot count windows where pieces: utterances"),
         ({"pieces": "windows", "context": [1]}, 1, "context is .1.: it must be two numbers"),
         ({"pieces": "window"}, 1, "did you mean 'windows'"),
+        ({"pieces": "frames", "size": "auto"}, 1, "batch.size is auto, which asrpar train alone finds"),
     ],
 )
 def test_wrong_settings(config: dict, learners: int, message: str):
