@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("asrpar.commands.simulate", "Train on a virtual cluster: many learners in one process."),
     "average": ("asrpar.commands.average", "One model of several epochs: the mean of their weights."),
     "decode": ("asrpar.commands.decode", "Stage 7: decode sets; LM scale and beam are chosen on dev."),
+    "rescore": ("asrpar.commands.rescore", "Stage 7 on lattices: another LM, other scales, least expected errors."),
     "transcribe": ("asrpar.commands.transcribe", "Recognise recordings of your own with a trained model."),
     "export": ("asrpar.commands.export", "Write a trained model as ONNX, or as sherpa-onnx loads it."),
     "score": ("asrpar.commands.score", "Stage 8: WER with its confidence interval."),

@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "graph": ("asrpar.graph.config.GraphConfig", "`asrpar make-graph`"),
     "train": ("asrpar.train.config.TrainConfig", "`asrpar train` and `simulate`, `conf/train.yaml`"),
     "decode": ("asrpar.decode.config.DecodeConfig", "`asrpar decode` and `transcribe`, `conf/decode.yaml`"),
+    "rescore": ("asrpar.decode.rescore_config.RescoreConfig", "`asrpar rescore`"),
     "cluster": ("asrpar.parallel.virtual.cluster.Cluster", "`asrpar simulate --cluster FILE`, `--set-cluster`"),
     "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
     "synthesize": ("asrpar.corpus.synthetic.config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),

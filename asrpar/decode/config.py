@@ -38,6 +38,8 @@ class DecodeConfig:
             searches at each point, as do grids of three points, and engines without lattices.
         lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are; null: 8,
             for models with priors 60.
+        lattices: write the lattices of each set at the chosen point, in Kaldi's text form, as ``lat.gz``: a search of
+            its own, whose beam is ``lattice_beam``. They are what ``asrpar rescore`` begins with.
         prior_scale: how much of the log-priors is taken from the log-probabilities of models that have them.
         max_frames: input frames in a batch of the acoustic model.
         device: auto, cpu or cuda.
@@ -59,6 +61,7 @@ class DecodeConfig:
     blank_penalties: list[float] = field(default_factory=lambda: [0.0])
     search: str = "lattice"
     lattice_beam: float | None = None
+    lattices: bool = False
     prior_scale: float = 1.0
     max_frames: int = 20000
     device: str = "auto"

@@ -17,7 +17,7 @@ from asrpar.decode.lexicon import lexicon_of, phone_lexicon_of
 from asrpar.decode.phones import PhoneRuns
 from asrpar.decode.scales import DEFAULT_POINT, Scaled, SearchPoint
 from asrpar.decode.times import token_runs
-from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader
+from asrpar.decode.words import GraphReader, Hypothesis, Reader, UnitReader, hypothesis_of
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import check_checksums
 from asrpar.graph.folder import MADE_BY, TREE, graph_topology, graph_tree
@@ -70,7 +70,8 @@ class Decoder:
         self.blank = blank
         # What can be swept: without a blank there is nothing to penalise.
         self.axes = tuple(axis for axis in engine.axes if axis != "blank_penalty" or blank is not None)
-        self._engine, self._reader, self._frame_seconds = engine, reader, frame_seconds
+        self.frame_seconds = frame_seconds
+        self._engine, self._reader = engine, reader
 
     def search(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -116,13 +117,8 @@ class Decoder:
     def hypotheses(self, paths: Sequence[BestPath], point: SearchPoint) -> list[Hypothesis]:
         """Words, times and scores of paths that were found at ``point``."""
         scale = self._used(point).lm_scale
-        found = []
-        for path in paths:
-            spans = self._reader.spans(path)
-            starts, ends = ([span[i] * self._frame_seconds for span in spans] for i in (0, 1))
-            words = self._reader.words(path)
-            found.append(Hypothesis(path.utt_id, words, starts, ends, path.score * scale, path.complete))
-        return found
+        found = (hypothesis_of(self._reader, path, self.frame_seconds) for path in paths)
+        return [replace(h, score=h.score * scale) for h in found]
 
     def decode(
         self, utterances: Sequence[tuple[str, np.ndarray]], point: SearchPoint = DEFAULT_POINT
@@ -186,7 +182,7 @@ def make_decoder(
         if graph is None:
             raise ConfigError(f"the {config.engine} engine needs --graph; --engine greedy decodes without one")
         check_blank(blank, graph)
-        symbols, reader = _of_graph(graph, lang, blank)
+        symbols, reader = graph_reader(graph, lang, blank)
         files = [graph / "words.txt", symbols.where]
     else:
         symbols = units or _units(config.engine, lang or graph)
@@ -197,7 +193,7 @@ def make_decoder(
     return Decoder(config.engine, engine, symbols, reader, frame_seconds, blank, files)
 
 
-def _of_graph(graph: Path, lang: Path | None, blank: int | None) -> tuple[Symbols, Reader]:
+def graph_reader(graph: Path, lang: Path | None, blank: int | None) -> tuple[Symbols, Reader]:
     """The classes and words of a graph, and what reads words out of its paths."""
     tree = graph_tree(graph)
     if tree is None:

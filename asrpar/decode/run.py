@@ -18,6 +18,7 @@ from asrpar.decode.earlier import check_free, earlier_choice, features_of, made_
 from asrpar.decode.output import write_decoded
 from asrpar.decode.rescaling import sweep_lattices
 from asrpar.decode.scales import SearchPoint
+from asrpar.decode.storing import LATTICES, search_and_store
 from asrpar.decode.sweep import SweepResult, grid, sweep
 from asrpar.decode.words import Hypothesis
 from asrpar.errors import ConfigError
@@ -95,7 +96,7 @@ def decode_sets(
             points = [swept.point]
         for name in sets:
             if name != dev:
-                _decode(job, decoder, name, points[0], swept, facts)
+                _decode(job, decoder, config, name, points[0], swept, facts)
 
 
 def _points(
@@ -147,18 +148,30 @@ def _sweep(
             "chosen on %s out of %d settings in %d searches: %s",
             dev, len(points), swept.searches, _describe(swept.point),
         )  # fmt: skip
-    _write(job, decoder, Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings), swept, facts)
+    found = Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings)
+    if config.lattices:
+        _, found.lattices = search_and_store(decoder, output.log_probs, swept.point, config.lattice_beam)
+    _write(job, decoder, config, found, swept, facts)
     return swept
 
 
 def _decode(
-    job: Job, decoder: Decoder, name: str, point: SearchPoint, swept: SweepResult | None, facts: Mapping[str, Any]
+    job: Job,
+    decoder: Decoder,
+    config: DecodeConfig,
+    name: str,
+    point: SearchPoint,
+    swept: SweepResult | None,
+    facts: Mapping[str, Any],
 ) -> None:
     output, warnings = _acoustic(job, name)
-    start = time.perf_counter()
-    hypotheses = decoder.decode(output.log_probs, point)
+    start, lattices = time.perf_counter(), None
+    if config.lattices:
+        hypotheses, lattices = search_and_store(decoder, output.log_probs, point, config.lattice_beam)
+    else:
+        hypotheses = decoder.decode(output.log_probs, point)
     seconds = time.perf_counter() - start
-    _write(job, decoder, Searched(name, output, hypotheses, point, seconds, warnings), swept, facts)
+    _write(job, decoder, config, Searched(name, output, hypotheses, point, seconds, warnings, lattices), swept, facts)
 
 
 def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
@@ -174,7 +187,7 @@ def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
 
 @dataclass
 class Searched:
-    """A set and its words: the model's output, the point of the search, the seconds it took, what to warn of."""
+    """A set and its words: the model's output, the search's point and seconds, what to warn of, packed lattices."""
 
     name: str
     output: AcousticOutput
@@ -182,9 +195,17 @@ class Searched:
     point: SearchPoint
     seconds: float
     warnings: list[str]
+    lattices: list[bytes] | None = None
 
 
-def _write(job: Job, decoder: Decoder, found: Searched, swept: SweepResult | None, facts: Mapping[str, Any]) -> None:
+def _write(
+    job: Job,
+    decoder: Decoder,
+    config: DecodeConfig,
+    found: Searched,
+    swept: SweepResult | None,
+    facts: Mapping[str, Any],
+) -> None:
     name, output, hypotheses, warnings = found.name, found.output, found.hypotheses, found.warnings
     partial = sorted(h.utt_id for h in hypotheses if not h.complete)
     if partial:
@@ -217,8 +238,13 @@ def _write(job: Job, decoder: Decoder, found: Searched, swept: SweepResult | Non
         **facts,
         **features_of(job.feats, name),
     }
+    if found.lattices is not None:
+        value["lattices"] = {
+            "beam": config.lattice_beam, "frame_seconds": decoder.frame_seconds, "blank": decoder.blank
+        }  # fmt: skip
     folder = job.folder(name)
-    write_decoded(folder, hypotheses, output.texts, value)
+    others = {} if found.lattices is None else {LATTICES: found.lattices}
+    write_decoded(folder, hypotheses, output.texts, value, others)
     LOG.info(
         "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",
         name, len(hypotheses), audio, output.seconds, found.seconds, value["real_time_factor"], folder,

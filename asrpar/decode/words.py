@@ -16,7 +16,7 @@ class Hypothesis:
 
     ``words[i]`` lasts from ``start_times[i]`` to ``end_times[i]``, in seconds. ``score`` is the path's log-probability,
     acoustic plus ``lm_scale`` times graph. ``complete`` is False when no final state was reached (the words are then
-    those of the best unfinished path, perhaps none).
+    those of the best unfinished path, perhaps none). ``confidences`` are those of the words, from 0 to 1, or none.
     """
 
     utt_id: str
@@ -25,6 +25,7 @@ class Hypothesis:
     end_times: list[float] = field(default_factory=list)
     score: float = 0.0
     complete: bool = True
+    confidences: list[float] = field(default_factory=list)
 
 
 class Reader(ABC):
@@ -40,6 +41,12 @@ class Reader(ABC):
     @abstractmethod
     def spans(self, path: BestPath) -> list[tuple[int, int]]:
         """First frame and last frame + 1 of each of `words`."""
+
+
+def hypothesis_of(reader: Reader, path: BestPath, frame_seconds: float) -> Hypothesis:
+    """Words and times of a path, and its score as it is."""
+    starts, ends = ([span[i] * frame_seconds for span in reader.spans(path)] for i in (0, 1))
+    return Hypothesis(path.utt_id, reader.words(path), starts, ends, path.score, path.complete)
 
 
 class GraphReader(Reader):
