@@ -19,6 +19,7 @@ from asrpar.align.contract import Given
 from asrpar.align.data import AlignSet
 from asrpar.align.spikes import find_spikes
 from asrpar.align.trained import ModelScorer, load_model
+from asrpar.errors import ConfigError
 from asrpar.feats.store import FeatureStore
 from asrpar.graph.utterance import UtteranceHmms
 from asrpar.hmm.alignments import Alignments
@@ -70,6 +71,8 @@ def inside(ali: Alignments, args: argparse.Namespace) -> dict[str, object]:
     exp = Path(args.exp)
     given = Given(AlignConfig(method="ctc"), Lang.load(args.lang), Path(args.feats), "cpu", exp, exp / "final.pt")
     module, facts = load_model(given)
+    if facts["blank"] is None:
+        raise ConfigError(f"{exp} was trained with {facts['loss']}, which has no spikes: give a model trained with ctc")
     identity = facts["identity"]
     store = FeatureStore(args.feats, args.split, 0, identity and identity.mean_std)
     hmms = UtteranceHmms(given.lang, ali.tree)
