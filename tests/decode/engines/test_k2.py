@@ -7,6 +7,8 @@ import torch
 
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import make_decoder
+from asrpar.decode.lattices.paths import at_points, best_arcs, words_of
+from asrpar.decode.lattices.words import n_best, word_lattice
 from asrpar.decode.scales import SearchPoint
 from asrpar.errors import AsrparError, DataError
 
@@ -50,12 +52,33 @@ def test_agrees_with_exhaustive_search_and_the_default_engine(
 
 
 @pytest.mark.k2
+@pytest.mark.parametrize("point", [SearchPoint(1.0, 40.0), SearchPoint(0.6, 40.0, 0.4, 1.0)])
+def test_lattices_hold_the_paths_of_the_default_engines(needs_k2, tmp_path, write_graph_, noise, one_job, point):
+    write_k2_graph(tmp_path, write_graph_(tmp_path))
+    utterances = [(f"u{i}", noise(i, 2 + i)) for i in range(8)] + [("none", noise(0, 0))]
+    other = SearchPoint(2.0, 40.0, 0.1, 0.5)
+    with make_decoder(CONFIG, tmp_path, 0.03) as k2, make_decoder(one_job, tmp_path, 0.03) as kaldi:
+        found, default = (d.lattices(utterances, point, 12.0) for d in (k2, kaldi))
+        best = k2.search(utterances, point)
+    assert found[-1].num_states == 0 and not found[-1].complete
+    for a, b, path in zip(found[:-1], default, best, strict=False):
+        ((arcs, cost),) = best_arcs(a, *at_points(a, [point], 0))
+        assert words_of(a, arcs) == tuple(path.words) and -cost == pytest.approx(path.score * point.lm_scale, abs=1e-3)
+        sequences = [dict(n_best(word_lattice(x, point, 0, beam=8.0), 50)) for x in (a, b)]
+        assert sequences[0] == pytest.approx(sequences[1], abs=0.03)
+        costs = [best_arcs(x, *at_points(x, [other], 0))[0][1] for x in (a, b)]
+        assert costs[0] == pytest.approx(costs[1], abs=1e-3) and a.complete
+
+
+@pytest.mark.k2
 def test_partial_and_empty(needs_k2, tmp_path, write_graph_):
     write_k2_graph(tmp_path, write_graph_(tmp_path, finals=False))
     x = np.log(np.full((3, 4), 1e-5, dtype=np.float32))
     x[range(3), [1, 2, 0]] = 0.0
     with make_decoder(CONFIG, tmp_path, 0.03) as engine:
         partial, empty = engine.decode([("p", x), ("e", x[:0])])
+        (lattice,) = engine.lattices([("p", x)], SearchPoint(), 8.0)
+        assert lattice.word[lattice.word > 0].tolist() == [2] and not lattice.complete
     assert (partial.words, partial.complete) == (["AB"], False)
     assert (empty.words, empty.complete) == ([], False)
 
