@@ -159,7 +159,9 @@ def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:
         if exp is not None:
             check_origin(exp, decode, decoded)
         kept = (*facts, "model_file", "model_sha256", "set", "word_penalty", "blank_penalty", "partial")
-        kept += ("real_time_factor",)
+        kept += ("real_time_factor", "search", "lattice_beam", "dev_searches")
+        # Of what asrpar rescore has made.
+        kept += ("search_lm_scale", "lm", "lm_weight", "output", "mbr_scale", "oracle_wer", "n_best_oracle_wer")
         facts.update({key: decode[key] for key in kept if key in decode})
         facts["decode_command"] = decode.get("command")
         seen_versions = decode.get("versions", {})
