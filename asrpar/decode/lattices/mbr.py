@@ -1,7 +1,7 @@
-"""Minimum Bayes risk over a raw lattice (Xu, Povey, Mangu & Zhu 2011, Computer Speech & Language 25, section 4).
+"""Minimum Bayes risk over a raw lattice (Xu et al. 2011).
 
 The words are those whose expected edit distance to the words of the lattice is least, rather than the most probable
-ones. The expectation is that of the paper's figure 5: where arcs meet in a state, the distances of the arcs to each
+ones. The expectation is the paper's: where arcs meet in a state, the distances of the arcs to each
 beginning of the hypothesis are averaged with their posteriors, which makes the sum over all paths a recursion over
 states, and an upper bound of the distance. Its derivative by the alignment says how much of the lattice stands for
 which word at each place of the hypothesis; the best word of each place makes the next hypothesis, until nothing
@@ -16,7 +16,7 @@ import numpy as np
 from asrpar.decode.lattices.lattice import Lattice
 from asrpar.decode.lattices.paths import forward, log_add
 
-# As in the paper: a word of the lattice that falls between two words of the hypothesis costs a little more.
+# A word of the lattice that falls between two words of the hypothesis costs a little more.
 DELTA = 1e-5
 MOST_ROUNDS = 20
 
