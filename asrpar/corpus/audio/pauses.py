@@ -17,7 +17,7 @@ LEAST_LIFT, MOST_LIFT = 6.0, 15.0  # dB above what is quiet
 RANGE = 10.0  # dB between quiet and loud, or all is either
 # What does not vary is quiet if it is so much less than what is loud elsewhere, or nothing by any measure.
 FAR_LESS, NOTHING = 20.0, -50.0
-MARGIN = 0.3  # s of a pause that a piece keeps at most, on either side
+MARGIN = 0.2  # s of a pause that a piece keeps at most, on either side
 SMOOTH = 0.2  # s over which the quietest place of a piece without pauses is looked for
 
 
