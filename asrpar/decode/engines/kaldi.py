@@ -26,6 +26,9 @@ from asrpar.workers import Workers
 
 # Enough arcs to find a graph of the wrong tokens for certain, few enough to cost a second.
 ARCS_CHECKED = 1_000_000
+# States of a lattice for each frame: one of more is searched for again with half the lattice beam, and so on.
+MOST_STATES = 1000
+LEAST_BEAM = 0.01
 
 
 @dataclass
@@ -111,17 +114,20 @@ class Searcher:
             path = self.best(utt_id, x, search)
             empty = [np.zeros(0)] * 6
             return Lattice.make(utt_id, 0, empty, np.array([-path.score])) if path.complete else Lattice.none(utt_id)
-        options = kaldi_decoder.LatticeSimpleDecoderConfig(
-            beam=search.beam / search.scale,
-            lattice_beam=min(search.lattice_beam, search.beam) / search.scale,
-            determinize_lattice=False,
-        )
-        decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph(search.word_penalty), options)
-        complete = decoder.decode(kaldi_decoder.DecodableCtc(x))
-        # Where no final state was reached, all are taken for final.
-        found, raw = decoder.get_raw_lattice(True)
-        if not found:
-            return Lattice.none(utt_id, len(x))
+        beam, lattice_beam = search.beam / search.scale, min(search.lattice_beam, search.beam) / search.scale
+        while True:
+            options = kaldi_decoder.LatticeSimpleDecoderConfig(
+                beam=beam, lattice_beam=lattice_beam, determinize_lattice=False
+            )
+            decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph(search.word_penalty), options)
+            complete = decoder.decode(kaldi_decoder.DecodableCtc(x))
+            # Where no final state was reached, all are taken for final.
+            found, raw = decoder.get_raw_lattice(True)
+            if not found:
+                return Lattice.none(utt_id, len(x))
+            if raw.num_states <= MOST_STATES * (len(x) + 1) or lattice_beam < LEAST_BEAM:
+                break
+            lattice_beam /= 2
         columns, final, start = arrays_of(raw)
         columns[4] = columns[4] - search.word_penalty * (columns[3] > 0)
         return Lattice.make(utt_id, len(x), columns, final, start, complete)

@@ -201,3 +201,14 @@ def test_where_no_final_state_is_reached_the_lattice_says_so(tmp_path, write_gra
         ((arcs, cost),) = best_arcs(partial, *at_points(partial, [SearchPoint()], 0))
         assert not partial.complete and path_of(partial, arcs, cost).words == decoder.search([("p", x)])[0].words
     assert hopeless.num_states == 0 and not hopeless.complete
+
+
+def test_a_lattice_beyond_all_bounds_is_made_with_a_narrower_beam(graph, one_job, noise, monkeypatch):
+    utterances = [("u", noise(2, 15))]
+    with make_decoder(one_job, graph, 0.03) as decoder:
+        (whole,) = decoder.lattices(utterances, SearchPoint(beam=40.0), 30.0)
+        monkeypatch.setattr("asrpar.decode.engines.kaldi.MOST_STATES", 3)
+        (less,) = decoder.lattices(utterances, SearchPoint(beam=40.0), 30.0)
+    assert less.num_states <= 3 * 16 < whole.num_states
+    best = [best_arcs(x, *at_points(x, [SearchPoint()], 0))[0] for x in (whole, less)]
+    assert best[0][1] == pytest.approx(best[1][1]) and words_of(whole, best[0][0]) == words_of(less, best[1][0])
