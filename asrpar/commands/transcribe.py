@@ -104,7 +104,7 @@ def command(
     from asrpar.decode.decoder import make_decoder
     from asrpar.decode.engine import Symbols
     from asrpar.decode.inputs import from_features
-    from asrpar.decode.match import check_units
+    from asrpar.decode.match import check_engine, check_units
     from asrpar.decode.transcribe import names_of, transcribe
     from asrpar.decode.transcript import write_all
     from asrpar.feats.recording import Cutting, FrontEnd
@@ -127,6 +127,7 @@ def command(
     units = None if graph else Symbols(identity.units, checkpoint)
     language = Path(lang) if lang else None
     folder = Path(graph) if graph else None
+    check_engine(identity, checkpoint, config.engine)
     with make_decoder(config, folder, seconds, language, device, units, facts["blank"]) as decoder:
         check_units(identity, checkpoint, decoder.symbols)
         priors = {"prior_scale": given.prior_scale} if scored is not module else {}

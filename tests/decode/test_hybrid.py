@@ -178,6 +178,8 @@ def test_states_of_phones_spell_nothing(data, hybrid):
     places = ["--exp", hybrid, "--feats", data / "feats", "--lang", data / "lang"]
     with pytest.raises(ConfigError, match="states of phones, of which the greedy engine makes no words"):
         run("decode", *places, "--engine", "greedy")
+    with pytest.raises(ConfigError, match="states of phones, of which the greedy engine makes no words"):
+        run("transcribe", "--exp", hybrid, data / "manifests/spk0-test0.wav")
 
 
 def test_what_does_not_belong_together(data, graphs, hybrid, exp):
