@@ -34,7 +34,7 @@ class Settings:
     cepstra: int = 13
     rounds: int = 25
     changed: float = 0.01
-    network_rounds: int = 4
+    network_rounds: int = 3
     epochs: int = 1
     frames: int = 2_000_000
     copies: bool = False
