@@ -168,6 +168,7 @@ class Objective(ABC, Generic[Targets]):
         lacking: what `Misfit.missing` is, for people, such as ``words without pronunciation``.
         classes: names of the classes where they are states of phones, not tokens; such as a tree's ``names``.
         tree: digest of the tree that they are of, if they are.
+        delay: output frames by which the model answers late.
         log_priors: (num_classes,) float32 logarithms of the classes' frequencies, which decoding takes from the model's
             log-probabilities; None for losses after which nothing is to be taken.
     """
@@ -183,6 +184,7 @@ class Objective(ABC, Generic[Targets]):
     num_classes: int
     classes: tuple[str, ...] = ()
     tree: str = ""
+    delay: int = 0
     log_priors: np.ndarray | None = None
 
     @abstractmethod

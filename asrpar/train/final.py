@@ -72,6 +72,7 @@ class FinalModels:
                 settings=MODELS.of(self.config),
                 loss=self.config.loss,
                 blank=self.objective.blank,
+                label_delay=self.objective.delay,
                 log_priors=None if priors is None else torch.from_numpy(priors),
                 num_features=self.num_features,
                 num_classes=self.objective.num_classes,

@@ -13,6 +13,7 @@ from asrpar.errors import AsrparError, ConfigError, DataError
 from asrpar.files.paths import check_opens, require_file
 from asrpar.files.replacing import replacing
 from asrpar.log import get_logger
+from asrpar.nn.in_time import InTime
 from asrpar.nn.model import ModelSettings
 from asrpar.nn.models import MODELS, build_model
 from asrpar.train.identity import Identity
@@ -58,6 +59,7 @@ def save_acoustic_model(
     num_classes: int,
     loss: str = "ctc",
     blank: int | None = 0,
+    label_delay: int = 0,
     log_priors: Tensor | None = None,
     notes: dict[str, Any] | None = None,
     identity: Identity | None = None,
@@ -73,6 +75,7 @@ def save_acoustic_model(
         num_classes: classes of its output, blank included.
         loss: name of what it was trained towards.
         blank: the class that stands for no token; None if it has none.
+        label_delay: output frames by which it answers late.
         log_priors: (num_classes,) what decoding takes from log-probabilities; None for nothing.
         notes: plain facts to keep beside the weights: strategy, learners, seed, frames.
         identity: what it was trained on; without, nothing can be compared when it is used.
@@ -84,6 +87,7 @@ def save_acoustic_model(
         "settings": dataclasses.asdict(settings),
         "loss": loss,
         "blank": blank,
+        "label_delay": label_delay,
         "log_priors": log_priors,
         "num_features": num_features,
         "num_classes": num_classes,
@@ -98,8 +102,9 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
     """The module in evaluation mode, and what was saved beside the weights.
 
     That is "model" and "settings" (the module's), "loss" and "blank" (what it was trained towards, and the class that
-    stands for no token or None), "log_priors" ((num_classes,) float32 of the classes' frequencies, or None),
-    "num_features", "num_classes", "notes", and "identity", an `Identity` or None.
+    stands for no token or None), "label_delay" (output frames by which it would answer late; what is returned answers
+    in time), "log_priors" ((num_classes,) float32 of the classes' frequencies, or None), "num_features", "num_classes",
+    "notes", and "identity", an `Identity` or None.
 
     Raises:
         AsrparError: the file is missing, cut short, or not one of ours.
@@ -114,6 +119,8 @@ def load_acoustic_model(path: str | Path, device: str = "cpu") -> tuple[nn.Modul
         # Models of format 1 do not have it.
         saved["identity"] = Identity.from_state(saved.get("identity"))
         saved.setdefault("log_priors", None)
+        if saved.setdefault("label_delay", 0):
+            module = InTime(module, saved["label_delay"])
     except Exception as e:
         check_opens(path)
         if isinstance(e, DataError):

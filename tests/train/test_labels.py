@@ -84,9 +84,14 @@ def test_a_training_goes_on_with_its_own_labels_only(mini, ali, tmp_path):
 
 def test_a_simulated_training_has_the_labels_too(mini, shared, tmp_path):
     exp = tmp_path / "exp"
-    simulate(settings(mini, exp, shared, strategy="ssgd", epochs=1), load_cluster("laptop"), 2)
+    simulate(
+        settings(mini, exp, shared, strategy="ssgd", epochs=1, losses__frame_ce__label_delay=1),
+        load_cluster("laptop"),
+        2,
+    )
     assert json.loads((exp / "train.json").read_text())["dev_loss"] > 0
-    assert load_acoustic_model(exp / "final.pt")[1]["identity"].tree == Alignments.open(shared).tree.digest
+    facts = load_acoustic_model(exp / "final.pt")[1]
+    assert facts["identity"].tree == Alignments.open(shared).tree.digest and facts["label_delay"] == 1
 
 
 @pytest.mark.parametrize(

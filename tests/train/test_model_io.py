@@ -70,3 +70,22 @@ def test_a_file_says_what_the_model_is_and_whether_it_has_a_blank(tmp_path, loss
     read, found = load_acoustic_model(tmp_path / "final.pt")
     assert all(torch.equal(a, b) for a, b in zip(read.parameters(), made.parameters(), strict=True))
     assert (found["loss"], found["blank"], found["settings"]["cells"]) == (loss, blank, 3)
+
+
+def test_a_model_that_was_trained_to_answer_late_is_used_in_time(tmp_path):
+    settings, made = model("tdnn", TDNN | {"conv_maps": 0})
+    facts = {"model": "tdnn", "settings": settings, "num_features": 10, "num_classes": 7}
+    save_acoustic_model(tmp_path / "final.pt", made, **facts, loss="frame_ce", blank=None, label_delay=2)
+    read, found = load_acoustic_model(tmp_path / "final.pt")
+    assert found["label_delay"] == 2 and read.subsampling == made.subsampling == 3 and not read.training
+    x = torch.randn(1, 13, 10)
+    # Its last frame until the last answer has come: 5 outputs of 13 frames, and 2 more before them.
+    late = made.eval()(torch.cat([x, x[:, -1:].expand(-1, 6, -1)], dim=1), torch.tensor([19]))[0]
+    output, lens = read(x, torch.tensor([13]))
+    assert lens.tolist() == [5]
+    torch.testing.assert_close(output, late[:, 2:])
+    # Beside a longer one, whatever its padding is.
+    both = torch.cat([torch.cat([x, torch.full((1, 7, 10), 9.0)], dim=1), torch.randn(1, 20, 10)])
+    output, lens = read(both, torch.tensor([13, 20]))
+    assert lens.tolist() == [5, 7] and output.shape[1] == 7
+    torch.testing.assert_close(output[0, :5], late[0, 2:])
