@@ -125,19 +125,23 @@ class Loss(Objective[np.ndarray]):
                 "take labels and classes that were made together"
             )
         if self.share < 1:
-            labels = self._with_less_silence(labels)
+            labels = self._with_less_silence(labels, 1 if len(labels) < frames else self.subsampling)
         if len(labels) < frames:
             # Each input frame has the label of the output frame next to it, so that a batch may begin at any.
             nearest = (np.arange(frames) + self.subsampling // 2) // self.subsampling
             labels = labels[np.minimum(nearest, fewer - 1)]
         return labels
 
-    def _with_less_silence(self, labels: np.ndarray) -> np.ndarray:
-        """``labels`` (T,), `NONE` at all frames of silence but for an evenly spread share."""
+    def _with_less_silence(self, labels: np.ndarray, together: int) -> np.ndarray:
+        """``labels`` (T,), `NONE` at all frames of silence but for an evenly spread share.
+
+        So many frames are kept or left out ``together``: of those, an output frame has the label of one. If each had
+        its own turn, every third label might be kept and every third one asked for, and no two of them the same.
+        """
         where = np.flatnonzero(np.isin(labels, self.silences))
-        turns = np.floor(np.arange(len(where) + 1) * self.share)
+        turn = np.arange(len(where)) // together
         labels = labels.astype(np.int64)
-        labels[where[turns[1:] == turns[:-1]]] = NONE
+        labels[where[np.floor((turn + 1) * self.share) == np.floor(turn * self.share)]] = NONE
         return labels
 
     def _counted(self, counts: np.ndarray) -> np.ndarray:

@@ -108,6 +108,11 @@ class Loss(Objective[Said]):
                 f"labels of frames have {frames.num_classes} classes and the tree of lfmmi {self.num_classes}: take "
                 "an alignment with the same tree"
             )
+        if sources.labels.tree and sources.labels.tree != self.tree:
+            raise ConfigError(
+                "labels of frames are of another tree than that of lfmmi: leave data.tree out, which is then that of "
+                "data.ali, or label the alignment with it (asrpar build-tree --tree)"
+            )
         return frames
 
     def targets(self, utterance: Spoken, frames: np.ndarray | None = None) -> Said:
@@ -123,9 +128,9 @@ class Loss(Objective[Said]):
         scores, lens = output.index_select(0, rows), lens.to(output.device)[rows]
         scores = scores if scores.dtype == torch.float64 else scores.float()
         denominators, numerators = self.log_sums(scores, lens, [s.hmm for s in said])
-        # Where nothing is left of a transcript beside what is heard, something else was spoken; but scores that are no
-        # numbers are to be noticed.
-        heard = numerators.isfinite() | ~scores.isfinite().all()
+        # Where nothing is left of a transcript beside what is heard, something else was spoken, and where nothing is
+        # left of the denominator there is no gradient of it; but scores that are no numbers are to be noticed.
+        heard = (numerators.isfinite() & denominators.isfinite()) | ~scores.isfinite().all()
         total = torch.where(heard, denominators - numerators, 0.0).sum()
         if self.settings.l2:
             inside = (torch.arange(scores.shape[1], device=scores.device) < lens[:, None]) & heard[:, None]

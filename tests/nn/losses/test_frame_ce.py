@@ -150,6 +150,11 @@ def test_less_silence():
     labels = [4, 4, 4, 4, 1, 3, 2, 4]
     assert targets(labels, share=0.5, silences=(3, 4)) == [-1, 4, -1, 4, 1, -1, 2, 4]
     assert targets(labels, share=0.5, silences=(0,)) == targets(labels) == labels
+    # Of the output frames as of the input frames, whatever their ratio is and wherever a batch begins.
+    for subsampling, share in ((2, 0.5), (3, 1 / 3), (3, 0.5)):
+        for first in range(subsampling):
+            found = targets([3] * 72, share=share, silences=(3,), subsampling=subsampling, shown=np.arange(first, 72))
+            assert abs(found.count(3) - share * len(found)) <= 1
     kept = frame_ce({}, classes=3, share=0.5, silences=(2,), counts=[3, 1, 8])
     np.testing.assert_allclose(np.exp(kept.log_priors), np.array([4, 2, 5]) / 11, rtol=1e-6)
 

@@ -120,6 +120,17 @@ def test_a_transcript_that_was_not_spoken_is_left_out_but_not_what_is_no_number(
     assert not loss.loss(broken, lens, targets)[0].isfinite()
 
 
+def test_what_single_precision_cannot_hold_is_in_no_loss(lang):
+    # The last frame is of a phone with which no transcript ends; the numerator is summed in double precision.
+    loss = lfmmi(lang)
+    scores = drawn(loss, 2, 20, dtype=torch.float32).detach()
+    scores[0, 19, loss.classes.index("DH.0")] += 200.0
+    scores.requires_grad_()
+    value, used = loss.loss(scores, torch.tensor([20, 20]), said(loss, "THE CAT", "A DOG"))
+    value.backward()
+    assert used == [False, True] and value.isfinite() and not scores.grad[0].any()
+
+
 def test_half_precision_scores_are_summed_in_single(lang):
     loss = lfmmi(lang, leak=1e-5)
     scores, lens, targets = drawn(loss, 1, 20).detach().bfloat16(), torch.tensor([20]), said(loss, "THE CAT")
@@ -140,6 +151,8 @@ def test_regularisers_are_added(lang):
         lfmmi(lang, cross_entropy=0.1)
     with pytest.raises(ConfigError, match=f"labels of frames have 3 classes and the tree of lfmmi {plain.num_classes}"):
         lfmmi(lang, cross_entropy=0.1, labels=FrameLabels(3, labels))
+    with pytest.raises(ConfigError, match="labels of frames are of another tree than that of lfmmi"):
+        lfmmi(lang, cross_entropy=0.1, labels=FrameLabels(plain.num_classes, labels, tree="another"))
 
 
 def test_errors_are_those_of_the_phones_of_the_best_path(lang):
