@@ -117,3 +117,14 @@ def equal_alignment(states: int, frames: int, utterance: str = "") -> np.ndarray
     if frames < states:
         raise DataError(f"utterance {utterance} is too short: {frames} frames, its states need {states}")
     return np.arange(frames) * states // frames
+
+
+def pdfs_of(hmms: UtteranceHmms, phones: Sequence[int]) -> np.ndarray:
+    """(S, 2) the classes of the first and of later frames in each state of phones without contexts."""
+    return np.array([[hmms.pdf((p,), k) for k in (s.first, s.later)] for p in phones for s in hmms.states(p)])
+
+
+def along(states: np.ndarray, pdfs: np.ndarray) -> np.ndarray:
+    """(T,) the class of each frame, if they are in ``states`` (T,), which do not fall, of which ``pdfs`` (S, 2) are."""
+    later = np.diff(states, prepend=-1) == 0
+    return pdfs[states, later.astype(np.int64)]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from asrpar.align.contract import Given, Scorer
-from asrpar.align.data import AlignSet, Item, equal_alignment
+from asrpar.align.data import AlignSet, Item, along, equal_alignment, pdfs_of
 from asrpar.align.gaussians import Gaussians
 from asrpar.align.network import Frames, Network, NetworkSettings, train_epoch
 from asrpar.align.viterbi import Paths, best_paths, changed, silence_share
@@ -65,9 +65,10 @@ def equal_labels(items: Sequence[Item], hmms: UtteranceHmms) -> dict[str, np.nda
     for item in items:
         for silence in (True, False):
             phones = hmms.canonical(item.utterance.text, silence)
-            pdfs = np.array([hmms.pdf((p,), state.first) for p in phones for state in hmms.states(p)])
+            pdfs = pdfs_of(hmms, phones)
             if len(pdfs) <= item.frames:
-                found[item.utterance.id] = pdfs[equal_alignment(len(pdfs), item.frames, item.utterance.id)]
+                states = equal_alignment(len(pdfs), item.frames, item.utterance.id)
+                found[item.utterance.id] = along(states, pdfs)
                 break
     return found
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from asrpar.align.contract import Scorer
-from asrpar.align.data import Item, batches
+from asrpar.align.data import Item, along, batches, pdfs_of
 from asrpar.align.trained import ModelScorer
 from asrpar.feats.store import FeatureStore
 from asrpar.graph.ctc_net import NO_OCCURRENCE, ctc_net
@@ -102,8 +102,8 @@ def spike_labels(item: Item, spikes: Spikes, hmms: UtteranceHmms, reach: int) ->
 
 def _states(hmms: UtteranceHmms, phone: int, frames: int) -> np.ndarray:
     """Classes of a phone's states, of equal length; with fewer frames than states some have none."""
-    pdfs = np.array([hmms.pdf((phone,), state.first) for state in hmms.states(phone)])
-    return pdfs[np.arange(frames) * len(pdfs) // max(1, frames)]
+    pdfs = pdfs_of(hmms, [phone])
+    return along(np.arange(frames) * len(pdfs) // max(1, frames), pdfs)
 
 
 class AtSpikes(Scorer):

@@ -3,14 +3,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from languages import make_lang
 
 from asrpar.align.data import AlignSet, batches, equal_alignment
+from asrpar.align.monophone import equal_labels
+from asrpar.align.spikes import Spikes, spike_labels
 from asrpar.errors import DataError
 from asrpar.feats.store import Utterance
 from asrpar.graph.utterance import UtteranceHmms
 from asrpar.hmm.phones import Phones
-from asrpar.hmm.topologies.three_state import Settings, Topology
+from asrpar.hmm.search import NetBatch, viterbi
+from asrpar.hmm.topologies import chain, three_state
 from asrpar.hmm.tree import Tree
 
 
@@ -35,7 +39,20 @@ def store(*rows):
 @pytest.fixture
 def hmms(tmp_path):
     lang = make_lang(tmp_path, ["THE CAT"])
-    return UtteranceHmms(lang, Tree.monophone(Phones.of_lang(lang), Topology(Settings())))
+    return UtteranceHmms(lang, Tree.monophone(Phones.of_lang(lang), three_state.Topology(three_state.Settings())))
+
+
+@pytest.mark.parametrize("topology", [chain, three_state])
+def test_labels_to_begin_with_are_a_path(tmp_path, topology):
+    lang = make_lang(tmp_path, ["THE CAT"])
+    hmms = UtteranceHmms(lang, Tree.monophone(Phones.of_lang(lang), topology.Topology(topology.Settings())))
+    (item,) = AlignSet(store(("a", "THE CAT", 41)), hmms).items
+    middles = np.array([8, 13, 20, 26, 33])
+    spikes = Spikes(np.array(hmms.canonical("THE CAT", silence=False)), np.array([0, 0, 1, 1, 1]), middles)
+    for labels in (equal_labels([item], hmms)["a"], spike_labels(item, spikes, hmms, 4)):
+        scores = torch.nn.functional.one_hot(torch.from_numpy(labels), hmms.tree.num_pdfs).float() * 100
+        (path,) = viterbi(NetBatch([item.hmm.net]), scores[None], torch.tensor([41])).nodes
+        assert np.array_equal(item.hmm.net.pdfs[path], labels)
 
 
 def test_utterances_are_left_out_with_the_reason(hmms):
