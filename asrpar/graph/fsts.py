@@ -25,8 +25,9 @@ def lexicon_fst(lang: Lang, phones: Phones | None = None) -> kaldifst.StdVectorF
         silence = None if symbol is None else lang.token_id(symbol)
     else:
         unit_id, after_units, silence = phones.id, len(phones) + 1, phones.silence
+        symbol = phones.name(silence)
     entries = lang.lexicon.entries
-    numbers, highest = disambiguate([e.tokens for e in entries])
+    numbers, highest = disambiguate([e.tokens for e in entries], symbol)
     fst = kaldifst.StdVectorFst()
     loop = fst.add_state()
     probability = lang.config.optional_silence.probability

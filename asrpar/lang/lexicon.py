@@ -94,16 +94,17 @@ def read_lexicon(path: str | Path, format: str = "auto", case: str = "keep", str
     return Lexicon(list(entries.values()))
 
 
-def disambiguate(pronunciations: Sequence[tuple[str, ...]]) -> tuple[list[int], int]:
+def disambiguate(pronunciations: Sequence[tuple[str, ...]], silence: str | None = None) -> tuple[list[int], int]:
     """Numbers k of the disambiguation symbols #k that make pronunciations tell words apart.
 
     A pronunciation shared by several entries, or one that others begin with, ends in #1, #2, ... (in the order of the
-    entries that share it); all others need none, shown as 0.
+    entries that share it); all others need none, shown as 0. One that is the unit ``silence`` alone counts as shared,
+    where silence may stand between words: or a word would be written with the next one, where it is told from silence.
 
     Returns:
         the number of each pronunciation, and the highest number used.
     """
-    counts = Counter(pronunciations)
+    counts = Counter([*pronunciations, *([] if silence is None else [(silence,)])])
     prefixes = {p[:n] for p in counts for n in range(1, len(p))}
     seen: Counter[tuple[str, ...]] = Counter()
     numbers = []

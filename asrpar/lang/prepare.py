@@ -50,7 +50,7 @@ class Words:
     def write(self, output: Path) -> None:
         """Write what `Lang.load` reads into the folder ``output``; its lang.yaml comes last."""
         tokens = self.tokens
-        highest = disambiguate([e.tokens for e in self.lexicon.entries])[1]
+        highest = disambiguate([e.tokens for e in self.lexicon.entries], self.config.optional_silence.symbol)[1]
         # One more for the silence, where there is one, keeps LG determinizable.
         disambig = [f"#{k}" for k in range(highest + 1 + (self.config.optional_silence.symbol is not None))]
         self.lexicon.write(output / "lexicon.txt")

@@ -232,6 +232,17 @@ def test_phones_that_share_pdfs():
     assert paths(build(tree)) == pytest.approx(enumerated(tree), abs=1e-4)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_word_that_is_pronounced_like_the_silence(monkeypatch, width):
+    monkeypatch.setitem(WORDS, "Y", (SIL,))
+    monkeypatch.setitem(BIGRAMS, ("Y", "Y"), 0.45)
+    tree = tree_of(CHAIN, width)
+    graph = build(tree)
+    assert paths(graph, 5) == pytest.approx(enumerated(tree, frames=5), abs=1e-4)
+    # The word is written on its own frames, so k2's arcs have place for it.
+    assert k2_dict(graph)["aux_labels"].max() == 2
+
+
 def test_self_loop_scales():
     assert usual_self_loop_scale(TREES["monophones"]) == 0.1
     assert usual_self_loop_scale(TREES["chain triphones"]) == 1.0

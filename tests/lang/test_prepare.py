@@ -126,7 +126,7 @@ def test_commands(tmp_path):
     ]  # fmt: skip
     with pytest.raises(MissingInputError, match="run stage 3"):
         runner.invoke(make_graph_command, ["--lang", "nowhere", "--output", "x"], catch_exceptions=False)
-    with pytest.raises(ConfigError, match="topology 'hmm' is unknown; known: ctc, ctc_modified"):
+    with pytest.raises(ConfigError, match=r"topology 'hmm' is unknown; known: .*ctc, ctc_modified"):
         runner.invoke(make_graph_command, [*graph, "--set", "topology=hmm"], catch_exceptions=False)
     for states in (-5, 0, 2**31):  # for OpenFst, no bound, or no number
         with pytest.raises(ConfigError, match=f"max_states is {states}: it must lie between 1 and"):
