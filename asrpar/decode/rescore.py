@@ -196,6 +196,7 @@ class _Work:
         """The words of a set, with times and confidences."""
         rounds = MOST_ROUNDS if self.config.output == "mbr" else 0
         seconds = float(loaded.facts["lattices"]["frame_seconds"])
+        unfinished = set(loaded.facts["lattices"].get("partial", ()))
         found = []
         for candidates, bayes in zip(loaded.candidates, self.risks(loaded, setting, mbr_scale, rounds), strict=True):
             if not candidates.words:
@@ -207,7 +208,8 @@ class _Work:
             heard = hypothesis_of(self.reader, replace(candidates.paths[best], score=-float(costs[best])), seconds)
             if candidates.words[best] != bayes.words:
                 heard = _with_words(heard, self.text(bayes.words))
-            found.append(replace(heard, confidences=list(bayes.confidences)))
+            complete = candidates.utt_id not in unfinished
+            found.append(replace(heard, complete=complete, confidences=list(bayes.confidences)))
         return found
 
     def _with_references(self, folder: Path, references: Mapping[str, str]) -> Any:

@@ -240,7 +240,8 @@ def _write(
     }
     if found.lattices is not None:
         value["lattices"] = {
-            "beam": config.lattice_beam, "frame_seconds": decoder.frame_seconds, "blank": decoder.blank
+            "beam": config.lattice_beam, "frame_seconds": decoder.frame_seconds, "blank": decoder.blank,
+            "partial": partial,  # which the lattices themselves do not say
         }  # fmt: skip
     folder = job.folder(name)
     others = {} if found.lattices is None else {LATTICES: found.lattices}

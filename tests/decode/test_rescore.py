@@ -43,6 +43,10 @@ def test_lattices_lie_beside_the_words_and_say_the_same(decoded, data, exp):
     assert (exp / "decode_test_plain" / "times.ctm").read_text() == (exp / "decode_test" / "times.ctm").read_text()
     # Without another language model and at the search's own scale nothing changes, but for the words' confidences.
     scale = told["lm_scale"]
+    assert told["lattices"]["partial"] == [] and told["partial"] == 0
+    # What a lattice does not say: that its paths end in no final state of the graph.
+    told["lattices"]["partial"] = names[:2]
+    (exp / "decode_test" / "decode.json").write_text(json.dumps(told))
     rescore(exp, data, "--set", f"lm_scales=[{scale}]")
     assert (exp / "decode_test_rescored" / "hyp.trn").read_text() == words
     lines = (exp / "decode_test_rescored" / "times.ctm").read_text().splitlines()
@@ -50,7 +54,7 @@ def test_lattices_lie_beside_the_words_and_say_the_same(decoded, data, exp):
     assert all(0 <= float(line.split()[5]) <= 1 for line in lines)
     found = facts(exp / "decode_test_rescored")
     assert found["oracle_wer"] <= found["n_best_oracle_wer"] <= 100
-    assert found["engine"] == "kaldi, rescored" and found["lm"] is None
+    assert found["engine"] == "kaldi, rescored" and found["lm"] is None and found["partial"] == 2
 
 
 def test_another_language_model_takes_the_place_of_the_graphs(decoded, data, exp, tmp_path):
