@@ -1,3 +1,5 @@
+import os
+
 import kaldifst
 import numpy as np
 import pytest
@@ -56,6 +58,30 @@ def test_no_states():
     empty = Arrays.of(kaldifst.StdVectorFst())
     assert (empty.start, len(empty.finals), len(empty.arcs)) == (-1, 0, 0)
     assert empty.fst().start == -1
+
+
+def test_a_lattice_equals_its_text(fst):
+    empty = kaldifst.Lattice()
+    assert (Arrays.of(empty).start, len(Arrays.of(empty).finals)) == (-1, 0)
+    lattice = kaldifst.Lattice()
+    for _ in range(3):
+        lattice.add_state()
+    lattice.start = 1
+    lattice.set_final(2, kaldifst.LatticeWeight(0.5, 0.25))
+    for source, *arc in ((1, 3, 4, 1.5, 2.5, 0), (1, 1, 0, 0.0, 3.0, 2), (0, 2, 7, 1.0, 0.125, 2)):
+        i, o, graph, acoustic, dest = arc
+        lattice.add_arc(source, kaldifst.LatticeArc(i, o, kaldifst.LatticeWeight(graph, acoustic), dest))
+    arrays = Arrays.of(lattice)
+    assert (arrays.start, arrays.finals.tolist(), arrays.sources.tolist()) == (1, [np.inf, np.inf, 0.75], [0, 1, 1])
+    assert arrays.arcs.tolist() == [(2, 7, 1.0, 0.125, 2), (3, 4, 1.5, 2.5, 0), (1, 0, 0.0, 3.0, 2)]
+
+
+def test_too_little_memory_is_one_line(fst, monkeypatch):
+    arrays = Arrays.of(fst)
+    monkeypatch.setattr(os, "memfd_create", lambda name: os.open("/dev/full", os.O_RDWR))
+    for use in (lambda: Arrays.of(fst), arrays.fst):
+        with pytest.raises(DataError, match="larger than the memory there is"):
+            use()
 
 
 def test_other_files_are_refused(fst, tmp_path):

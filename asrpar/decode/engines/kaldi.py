@@ -16,10 +16,10 @@ import numpy as np
 
 from asrpar.decode.engine import BestPath, Pruning, Search, SearchEngine, Symbols, packs
 from asrpar.decode.lattices.lattice import Lattice
-from asrpar.decode.lattices.openfst import arrays_of
 from asrpar.decode.scales import Scaled
 from asrpar.errors import DataError
 from asrpar.files.paths import check_opens
+from asrpar.graph.arrays import Arrays
 from asrpar.graph.folder import graph_file
 from asrpar.rules import not_negative
 from asrpar.workers import Workers
@@ -128,9 +128,11 @@ class Searcher:
             if raw.num_states <= MOST_STATES * (len(x) + 1) or lattice_beam < LEAST_BEAM:
                 break
             lattice_beam /= 2
-        columns, final, start = arrays_of(raw)
-        columns[4] = columns[4] - search.word_penalty * (columns[3] > 0)
-        return Lattice.make(utt_id, len(x), columns, final, start, complete)
+        arrays = Arrays.of(raw)
+        arcs = arrays.arcs
+        graph = arcs["graph"] - search.word_penalty * (arcs["olabel"] > 0)
+        columns = [arrays.sources, arcs["nextstate"], arcs["ilabel"] - 1, arcs["olabel"], graph, arcs["acoustic"]]
+        return Lattice.make(utt_id, len(x), columns, arrays.finals, arrays.start, complete)
 
     def _graph(self, word_penalty: float) -> Any:
         if 0.0 not in self._graphs:

@@ -8,9 +8,9 @@ import kaldifst
 import numpy as np
 
 from asrpar.decode.lattices.lattice import Lattice
-from asrpar.decode.lattices.openfst import std_arrays_of, std_fst
 from asrpar.decode.lattices.paths import at_points, pruned, width
 from asrpar.decode.scales import SearchPoint
+from asrpar.graph.arrays import ARC, Arrays
 
 # Determinisation may blow up: with more states than this the lattice is pruned to half the beam, and so on.
 MAX_STATES = 4000
@@ -54,9 +54,7 @@ def word_lattice(
         lattice = pruned(lattice, *at_points(lattice, [point], blank), beam)
     while lattice.num_states:
         costs, ends = at_points(lattice, [point], blank)
-        order = np.argsort(lattice.source, kind="stable")
-        words = lattice.word[order]
-        fst = std_fst([lattice.source[order], lattice.dest[order], words, words, costs[order, 0]], ends[:, 0])
+        fst = _acceptor(lattice, costs[:, 0], ends[:, 0])
         try:
             stopped = kaldifst.determinize_star(fst, max_states=max_states)
         except RuntimeError:  # so the library says the same
@@ -75,20 +73,15 @@ def n_best(words: WordLattice, n: int) -> list[tuple[tuple[int, ...], float]]:
     """The ``n`` best word sequences, or as many as there are, with their costs; the best first."""
     if words.fst is None:
         return []
-    columns, final, start = std_arrays_of(kaldifst.shortest_path(words.fst, n))
-    source, dest, label, _, cost = columns
-    leaving: dict[int, list[int]] = {}
-    for a, s in enumerate(source.tolist()):
-        leaving.setdefault(s, []).append(a)
+    best = Arrays.of(kaldifst.shortest_path(words.fst, n))
     found: list[tuple[tuple[int, ...], float]] = []
-    stack: list[tuple[int, tuple[int, ...], float]] = [(start, (), 0.0)] if start >= 0 else []
+    stack: list[tuple[int, tuple[int, ...], float]] = [(best.start, (), 0.0)] if best.start >= 0 else []
     while stack:
         state, said, so_far = stack.pop()
-        if np.isfinite(final[state]):
-            found.append((said, so_far + float(final[state])))
-        for a in leaving.get(state, ()):
-            more = (int(label[a]),) if label[a] else ()
-            stack.append((int(dest[a]), said + more, so_far + float(cost[a])))
+        if np.isfinite(best.finals[state]):
+            found.append((said, so_far + float(best.finals[state])))
+        for _, word, cost, dest in best.arcs[best.first[state] : best.first[state + 1]].tolist():
+            stack.append((dest, (*said, word) if word else said, so_far + cost))
     return sorted(found, key=lambda pair: (pair[1], pair[0]))[:n]
 
 
@@ -132,27 +125,37 @@ def oracle(words: WordLattice, reference: Sequence[int]) -> tuple[int, tuple[int
     return errors, tuple(path[::-1])
 
 
+def _acceptor(lattice: Lattice, costs: np.ndarray, ends: np.ndarray) -> kaldifst.StdVectorFst:
+    """The words of a lattice, one each arc, at costs (A,) of its arcs and (S,) of its ends."""
+    order = np.argsort(lattice.source, kind="stable")
+    arcs = np.empty(len(order), ARC)
+    arcs["ilabel"] = arcs["olabel"] = lattice.word[order]
+    arcs["weight"], arcs["nextstate"] = costs[order], lattice.dest[order]
+    first = np.searchsorted(lattice.source[order], np.arange(lattice.num_states + 1))
+    return Arrays(0, ends.astype(np.float32), first, arcs).fst()
+
+
 def _of_fst(fst: kaldifst.StdVectorFst) -> WordLattice:
-    columns, final, start = std_arrays_of(fst)
-    source, dest, label, _, cost = columns
-    level = np.full(len(final), -1)
-    level[start] = 0
+    arrays = Arrays.of(fst)
+    source, dest = arrays.sources, arrays.arcs["nextstate"].astype(np.int64)
+    level = np.full(len(arrays.finals), -1)
+    level[arrays.start] = 0
     # Determinised lattices are small: a pass for each level.
-    for _ in range(len(final)):
+    for _ in range(len(level)):
         raised = level.copy()
         known = level[source] >= 0
         np.maximum.at(raised, dest[known], level[source[known]] + 1)
         if (raised == level).all():
             break
         level = raised
-    number = np.empty(len(final), dtype=np.int64)
-    number[np.argsort(level, kind="stable")] = np.arange(len(final))
-    order = np.lexsort((label, number[source]))
+    number = np.empty(len(level), dtype=np.int64)
+    number[np.argsort(level, kind="stable")] = np.arange(len(level))
+    order = np.lexsort((arrays.arcs["ilabel"], number[source]))
     return WordLattice(
         number[source][order],
         number[dest][order],
-        label[order].astype(np.int64),
-        cost[order].astype(np.float64),
-        final[np.argsort(number)],
+        arrays.arcs["ilabel"][order].astype(np.int64),
+        arrays.arcs["weight"][order].astype(np.float64),
+        arrays.finals[np.argsort(number)].astype(np.float64),
         fst,
     )
