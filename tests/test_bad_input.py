@@ -7,6 +7,7 @@ import re
 
 import pytest
 from bad_data import DATA_CASES
+from bad_hybrid import HYBRID_CASES
 from bad_input import ERROR, Case, Workplace, changed, contents, make_shared, run
 from mistakes import (
     PICKLE,
@@ -271,6 +272,7 @@ CASES = [
     ),
     Case("compare-markdown-nowhere", r"nowhere/t\.md", lambda w: [*compared(w), "--markdown", "nowhere/t.md"]),
     Case("compare-full-disk", r"No space left on device", lambda w: compared(w), stdout="/dev/full"),
+    *HYBRID_CASES,
     # Recipes
     Case(
         "recipe-stage-no-number",

@@ -1,5 +1,6 @@
 """Stage 4: a decision tree from an alignment and its features."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,8 @@ from asrpar.feats.cepstra import cepstra
 from asrpar.feats.front_end import front_end
 from asrpar.feats.store import FeatureStore
 from asrpar.files.lock import alone_with, reading
-from asrpar.files.replacing import replacing_folder, replacing_text
+from asrpar.files.replacing import check_replaceable, replacing_folder, replacing_text
+from asrpar.hmm.alignment_files import check_output
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.building import Built, build, report
 from asrpar.hmm.config import TreeConfig
@@ -25,6 +27,7 @@ from asrpar.log import get_logger
 from asrpar.train.identity import summary
 
 LOG = get_logger(__name__)
+TREE_ALONE = re.compile(r"tree\.txt|questions\.txt|report\.txt")
 
 
 def build_tree(
@@ -41,11 +44,15 @@ def build_tree(
 
     Raises:
         MissingInputError, DataError: an alignment or features that are not there, are damaged or do not fit.
-        ConfigError: settings that cannot be, fewer leaves than roots among them.
+        ConfigError: settings that cannot be, fewer leaves than roots among them; or ``output`` holds something else.
     """
     check(config)
     output = Path(output)
     _other_folder(ali_dir, output)
+    if tree_only:
+        check_replaceable(output, TREE_ALONE, "a tree by itself")
+    else:
+        check_output(output)
     with reading(ali_dir), reading(feats_dir), alone_with(output):
         ali = Alignments.open(ali_dir)
         check_relabels(ali, ali.tree)

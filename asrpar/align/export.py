@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asrpar.align.formats import FORMATS
-from asrpar.errors import ConfigError, DataError
-from asrpar.files.paths import entries
-from asrpar.files.replacing import replacing_folder
+from asrpar.errors import DataError
+from asrpar.files.replacing import check_replaceable, replacing_folder
 from asrpar.hmm.alignments import Alignments
 from asrpar.log import get_logger
 
@@ -28,7 +27,7 @@ def export_alignment(ali: Path, output: Path, formats: Sequence[str], sets: Sequ
         ConfigError: an unknown format, or ``output`` holds something else.
         DataError: an unknown set, or an alignment without phones.
     """
-    _check_free(output)
+    check_replaceable(output, OWN, "times of an alignment")
     found = Alignments.open(ali)
     made = {name: FORMATS.load(name)() for name in formats}
     for name in sets or found.sets:
@@ -43,10 +42,3 @@ def export_alignment(ali: Path, output: Path, formats: Sequence[str], sets: Sequ
             for one in made.values():
                 one.write(fresh, name, utterances, found.tree)
             LOG.info("%s: %d utterances of %s as %s", output, len(utterances), name, ", ".join(made))
-
-
-def _check_free(output: Path) -> None:
-    """Raise `ConfigError` if a folder holds anything but what is written here."""
-    others = [p.name for p in entries(output, "*") if not OWN.fullmatch(p.name)]
-    if others:
-        raise ConfigError(f"--output {output} holds something else ({others[0]}): give another folder")

@@ -17,7 +17,7 @@ from asrpar.errors import ConfigError, DataError
 from asrpar.feats.store import FeatureStore
 from asrpar.files.lock import reading
 from asrpar.graph.utterance import UtteranceHmms
-from asrpar.hmm.alignment_files import Aligned, SetWriter, writing_alignments
+from asrpar.hmm.alignment_files import Aligned, SetWriter, check_output, writing_alignments
 from asrpar.hmm.alignments import AlignmentInfo
 from asrpar.hmm.segments import Segments
 from asrpar.lang.lang import Lang
@@ -39,6 +39,7 @@ def align(given: Given, output: Path, sets: Sequence[str]) -> None:
     Raises:
         ConfigError, DataError: settings or data that cannot be used, or an alignment that has gone wrong.
     """
+    check_output(output)
     config, made = given.config, METHODS.load(given.config.method)
     if made.needs_exp != (given.exp is not None):
         needs = "needs a trained model: give --exp" if made.needs_exp else "starts from nothing: give no --exp"

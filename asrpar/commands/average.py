@@ -24,7 +24,7 @@ def command(exp: str, epochs: str | None, last: int | None, best: int | None, ou
     numbers = numbers_of(epochs) if epochs else []
 
     from asrpar.log import setup_logging
-    from asrpar.train.epoch_models import chosen_epochs, epoch_models, spans, write_average
+    from asrpar.train.epoch_models import chosen_epochs, epoch_models, is_average, spans, write_average
 
     log = setup_logging()
     chosen = chosen_epochs(Path(exp), epochs=numbers, last=last or 0, best=best or 0)
@@ -33,8 +33,11 @@ def command(exp: str, epochs: str | None, last: int | None, best: int | None, ou
     kept = epoch_models(Path(exp))
     if any(target.resolve() == path.resolve() for path in kept.values()):
         raise ConfigError(f"--output {target} is the model of an epoch: give another file")
+    if target.exists() and not is_average(target):
+        raise ConfigError(f"--output {target} is there, and is no average of models: give another file, or remove it")
     write_average([kept[epoch] for epoch in chosen], target)
-    log.info("the mean of the models of epochs %s is in %s", spans(chosen), target)
+    which = f"epoch{'s' * (len(chosen) > 1)} {spans(chosen)}"
+    log.info("the mean of the models of %s is in %s", which, target)
 
 
 def numbers_of(text: str) -> list[int]:

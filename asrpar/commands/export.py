@@ -1,10 +1,11 @@
 """``asrpar export``: a trained model for other programs."""
 
+import re
 from pathlib import Path
 
 import click
 
-from asrpar.errors import ConfigError
+OWN = re.compile(r"model\.onnx|tokens\.txt")
 
 
 @click.command("export")
@@ -28,17 +29,17 @@ def command(exp: str, form: str, model: str, normalize: str | None, output: str 
     FORMATS.check_name(form)
 
     from asrpar.export.model import load_trained
-    from asrpar.files.replacing import replacing_folder
+    from asrpar.files.lock import alone_with
+    from asrpar.files.replacing import check_replaceable, replacing_folder
     from asrpar.log import setup_logging
     from asrpar.score.folders import model_file
 
     log = setup_logging()
     path = model_file(Path(exp), model)
     folder = Path(output) if output else Path(exp) / form
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.onnx").exists():
-        raise ConfigError(f"--output {folder} holds other files, and would be replaced whole: give a folder of its own")
+    check_replaceable(folder, OWN, "an exported model")
     chosen = FORMATS.load(form)(load_trained(path, normalize))
-    with replacing_folder(folder) as fresh:
+    with alone_with(folder), replacing_folder(folder) as fresh:
         difference = chosen.write(fresh)
     log.info("wrote %s; under onnxruntime its log-probabilities differ by %.1e at most", folder, difference)
     for line in chosen.advice(folder):

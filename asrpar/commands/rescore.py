@@ -39,9 +39,10 @@ def command(
     hyp.trn, ref.trn, times.ctm with confidences, nbest.txt and decode.json, which has the oracle WER, for each set.
     """
     from asrpar.decode.rescore_config import RescoreConfig
-    from asrpar.score.folders import check_suffix
+    from asrpar.score.folders import check_experiment, check_suffix
 
     check_suffix(suffix)
+    check_experiment(Path(exp))
     if suffix == source:
         raise ConfigError(f"--suffix {suffix!r} would replace the lattices: give another")
     more = () if jobs is None else (f"jobs={jobs}",)

@@ -17,6 +17,8 @@ from asrpar.rules import at_least, fraction, need, not_negative, one_of
 # Of `BatchConfig.size`.
 AUTO = "auto"
 NORMALISATIONS = ("none", "global", "speaker", "utterance")
+# More would fill the memory: of `InputConfig.splice`, and of `BatchConfig.context`.
+MOST_NEIGHBOURS, MOST_CONTEXT = 200, 10_000
 
 
 @dataclass
@@ -172,8 +174,8 @@ class BatchConfig:
         need(
             self, "unit", self.unit in ("frames", self.pieces), f"cannot count {self.unit} where pieces: {self.pieces}"
         )
-        pair = len(self.context) == 2 and min(self.context) >= 0
-        need(self, "context", pair, "must be two numbers of frames, before and after")
+        pair = len(self.context) == 2 and 0 <= min(self.context) <= max(self.context) <= MOST_CONTEXT
+        need(self, "context", pair, f"must be two numbers of frames, before and after, of at most {MOST_CONTEXT}")
         one_of(self, "per", ("global", "learner"))
         one_of(self, "deal", ("auto", "equal", "on_demand"))
         if isinstance(self.size, str):
@@ -229,8 +231,8 @@ class InputConfig:
     def validate(self) -> None:
         need(self, "deltas", 0 <= self.deltas <= 2, "must be 0, 1 or 2")
         at_least(self, 1, "delta_window")
-        pair = len(self.splice) == 2 and min(self.splice) >= 0
-        need(self, "splice", pair, "must be two numbers of frames, before and after")
+        pair = len(self.splice) == 2 and 0 <= min(self.splice) <= max(self.splice) <= MOST_NEIGHBOURS
+        need(self, "splice", pair, f"must be two numbers of frames, before and after, of at most {MOST_NEIGHBOURS}")
         self.of_streams()
 
     def of_streams(self) -> dict[str, StreamConfig]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def _read_cuts(path: Path) -> list[Utterance]:
                 if not all(map(isinstance, values, _TYPES)) or min(values[3:5]) < 1:
                     raise ValueError(f"an entry of cut {cut['id']!r} is of no use")
                 utterances.append(Utterance(*values))
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as e:
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, zlib.error) as e:
         check_opens(path)
         raise DataError(f"{path} is not a manifest of cuts with features ({e!r}): run {MADE_BY} again") from e
     if not utterances:

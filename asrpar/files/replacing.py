@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from asrpar.files.paths import naming
+from asrpar.errors import ConfigError
+from asrpar.files.paths import entries, naming
 
 
 @contextmanager
@@ -45,12 +47,15 @@ def replacing_text(path: str | Path) -> Iterator[TextIO]:
 def replacing_folder(folder: str | Path) -> Iterator[Path]:
     """Give an empty folder beside ``folder``, which takes its place if the block ends well, and is removed if not.
 
-    A link to a folder stays. What a killed process has left is removed, so hold ``folder`` with `alone_with`.
+    A link to a folder stays. What a killed process has left is removed, so hold ``folder`` with `alone_with`. Whatever
+    else was in it is lost: see `check_replaceable`.
 
     Raises:
-        OSError: names ``folder``, if nothing can be written there.
+        OSError: names ``folder``, if nothing can be written there, or it is a file.
     """
     folder = Path(folder).resolve()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for leftover in (fresh, old):
@@ -65,6 +70,22 @@ def replacing_folder(folder: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaceable(folder: str | Path, own: re.Pattern[str], what: str) -> None:
+    """Refuse to replace a folder that holds anything but what is made there; to be asked before the work.
+
+    Args:
+        folder: that of `replacing_folder`, which may not be there yet.
+        own: names of what is made.
+        what: the folder is then, for people, such as ``an exported alignment``.
+
+    Raises:
+        ConfigError: it holds something else, which would be lost.
+    """
+    others = [path.name for path in entries(folder, "*") if not own.fullmatch(path.name)]
+    if others:
+        raise ConfigError(f"{folder} holds something else than {what} ({others[0]}): give another folder, or remove it")
 
 
 def _destination(path: Path) -> Path | None:

@@ -20,6 +20,8 @@ from asrpar.hmm.tree import FILE, Tree
 
 # What the features' shards are called in Lhotse's manifests: the arrays here are of the same make.
 STORAGE = "asrpar_shard"
+# A label that was changed within its range would be learnt without a word.
+OF_SETS = ("pdfs_{}.npy", "phones_{}.npy", "classes_{}.npy", "supervisions_{}.jsonl.gz", "counts_{}.txt")
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,18 @@ def writing_alignments(folder: str | Path, tree: Tree, info: AlignmentInfo) -> I
     Raises:
         ConfigError: ``folder`` holds something else.
     """
+    check_output(folder)
     final = Path(folder).resolve()
-    if final.exists() and not (final / INFO).is_file() and (final.is_file() or any(final.iterdir())):
-        raise ConfigError(f"{folder} exists and is no alignment: give another folder, or remove it")
     with replacing_folder(final) as fresh:
         writer = AlignmentsWriter(fresh, final, tree, info)
         yield writer
         writer.tree.write(fresh / FILE)
         save_config(info, fresh / INFO)
-        write_checksums(fresh, [FILE, INFO, *(f"counts_{name}.txt" for name in info.sets)])
+        write_checksums(fresh, [FILE, INFO, *(form.format(name) for name in info.sets for form in OF_SETS)])
+
+
+def check_output(folder: str | Path) -> None:
+    """Raise `ConfigError` where `writing_alignments` would: to be asked before the work."""
+    final = Path(folder)
+    if final.exists() and not (final / INFO).is_file() and (final.is_file() or any(final.iterdir())):
+        raise ConfigError(f"{folder} exists and is no alignment: give another folder, or remove it")

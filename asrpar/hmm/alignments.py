@@ -14,6 +14,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -121,7 +122,7 @@ class _Set:
                 raise ValueError(f"phones_{name}.npy is not ({row}, 3)")
             if len(self.pdfs) and not 0 <= self.pdfs.min() <= self.pdfs.max() < num_pdfs:
                 raise ValueError(f"pdfs_{name}.npy has pdfs beyond the {num_pdfs} of the tree")
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as e:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as e:
             check_opens(path)
             raise DataError(f"the alignment of {name} in {folder} is damaged ({e}): run {MADE_BY} again") from e
 
@@ -193,9 +194,8 @@ class Alignments:
             info = load_config(AlignmentInfo, folder / INFO)
         except ConfigError as e:
             raise DataError(f"{e}: run {MADE_BY} again") from e
-        tree = Tree.read(folder)
         check_checksums(folder, MADE_BY)
-        return cls(folder, tree, info)
+        return cls(folder, Tree.read(folder), info)
 
     @property
     def frame_shift(self) -> float:

@@ -54,7 +54,7 @@ def read_questions(path: str | Path, phones: Phones) -> list[Question]:
         DataError: a name that is no phone (the line is in the message), or no questions.
     """
     found: dict[Question, None] = {}
-    for number, line in text_lines(path):
+    for number, line in text_lines(path, "questions=FILE names the sets of phones that may be asked for"):
         if line.startswith("#") and line.split()[0] not in phones.names:
             continue
         try:

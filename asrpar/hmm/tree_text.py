@@ -66,7 +66,7 @@ def read_tree_text(path: Path, made_by: str) -> TreeText:
         MissingInputError: there is no such file; ``made_by`` is in the message.
         DataError: it cannot be read; the line is in the message.
     """
-    reader = _Reader(path, made_by)
+    reader = _Reader(path, f"run {made_by}")
     if reader.next()[0] != HEAD.split():
         raise DataError(f"{path} is no tree of asrpar: it begins with '{HEAD}' where {made_by} wrote it")
     topology, width = reader.one("topology"), reader.one("width")
@@ -131,15 +131,15 @@ def _read_node(reader: "_Reader", phones: Phones) -> Node:
 class _Reader:
     """Lines of a file that are not empty, one looked at ahead."""
 
-    def __init__(self, path: Path, made_by: str) -> None:
-        self.path = path
-        self._lines = ((line.split(), number) for number, line in text_lines(path, made_by) if line.strip())
+    def __init__(self, path: Path, mend: str) -> None:
+        self.path, self._mend = path, mend
+        self._lines = ((line.split(), number) for number, line in text_lines(path, mend) if line.strip())
         self._ahead = next(self._lines, None)
 
     def next(self) -> tuple[list[str], int]:
         """The fields of the next line, and its number."""
         if self._ahead is None:
-            raise DataError(f"{self.path} is cut short")
+            raise DataError(f"{self.path} is cut short: {self._mend} again")
         here, self._ahead = self._ahead, next(self._lines, None)
         return here
 

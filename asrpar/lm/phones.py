@@ -69,7 +69,10 @@ def estimate_phone_lm(
     for choices, often in zip(transcripts, repeat(1.0) if times is None else times, strict=False):
         _count(choices, order, counts, often)
     if not counts:
-        raise DataError("the phone language model has no training transcripts")
+        raise DataError(
+            "there are no training transcripts for the phone language model: none has words that all have a "
+            "pronunciation; run stage 3 (asrpar prepare-lang) for these data"
+        )
     # None, the begin, comes first; the rest in an order that does not depend on which transcript was first.
     histories = [None, *sorted(h for h in counts if h is not None)]
     ids = {h: i for i, h in enumerate(histories)}

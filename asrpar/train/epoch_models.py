@@ -69,6 +69,14 @@ def write_average(paths: Sequence[Path], target: Path) -> None:
     save_atomically(value, target)
 
 
+def is_average(path: Path) -> bool:
+    """Whether a file is one of `write_average`."""
+    try:
+        return "average_of" in read_model(path)["notes"]
+    except DataError:
+        return False
+
+
 def chosen_epochs(exp: Path, *, epochs: Sequence[int] = (), last: int = 0, best: int = 0) -> list[int]:
     """Which epochs are meant, in their order: those given, or so many of the last or the best (by dev loss) ones.
 

@@ -97,23 +97,27 @@ def check_set(
     if found.short:
         frames, needed = found.worst
         reasons.append(
-            f"{len(found.short)} of {count} utterances are too short for their transcripts ({_some(found.short)}: the "
-            f"first has {frames} frames after subsampling and needs {needed})"
+            f"{len(found.short)} of {count} utterances are too short{' for their transcripts' * objective.of_text} "
+            f"({_some(found.short)}: the first has {frames} frames after subsampling and needs {needed})"
         )
     if found.unknown:
+        such = f": such as '{min(found.missing)}'" if objective.of_text else ""
         reasons.append(
-            f"{len(found.unknown)} of {count} utterances have {objective.lacking} ({_some(found.unknown)}: "
-            f"such as '{min(found.missing)}')"
+            f"{len(found.unknown)} of {count} utterances have {objective.lacking} ({_some(found.unknown)}{such})"
         )
     said = f"{where}: {' and '.join(reasons)}"
     if left_out == count:
         raise DataError(f"{said}: no utterance is left to compute a loss of")
     counted = len(found.short) + (0 if objective.of_text else len(found.unknown))
     if counted > config.max_misfit_fraction * count:
-        mend = "mend the transcripts" if objective.of_text else "align them"
+        if objective.of_text or not found.unknown:
+            first = "mend the transcripts, " if objective.of_text else ""
+            mend = f"{first}lower models.{config.model}.subsampling"
+        else:
+            mend = f"see why in {Path(config.data.ali) / f'left_out_{split}.txt'}"
         raise DataError(
-            f"{said}: more than max_misfit_fraction = {config.max_misfit_fraction:g} allows; {mend}, "
-            f"lower models.{config.model}.subsampling, or raise it to train without them"
+            f"{said}: more than max_misfit_fraction = {config.max_misfit_fraction:g} allows; {mend}, or raise it to "
+            "train without them"
         )
     if tell:
         log.warning("%s: they are left out of the loss%s", said, _listed(config, split, found))

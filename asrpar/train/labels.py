@@ -2,15 +2,23 @@
 
 from collections import ChainMap
 from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
 
 from asrpar.errors import DataError
 from asrpar.feats.config import FeatureConfig, read_settings
 from asrpar.feats.store import FeatureStore
 from asrpar.hmm.alignments import MADE_BY, Alignments
 from asrpar.lang.lang import Lang
+from asrpar.log import get_logger
 from asrpar.nn.objective import FrameLabels
 from asrpar.train.config import DataConfig
 from asrpar.train.identity import aligned_sets, summary
+
+LOG = get_logger(__name__)
+# Utterances of which the lengths of phones are looked at, and the share of short ones that is worth a line.
+LOOKED_AT, SHORT_PHONES = 2000, 0.05
 
 
 def open_alignments(data: DataConfig) -> Alignments | None:
@@ -31,6 +39,7 @@ def frame_labels(found: Alignments, data: DataConfig, subsampling: int) -> Frame
     """
     tree, sets = found.tree, aligned_sets(found, data)
     check_frames(found, data, read_settings(data.feats), subsampling)
+    warn_of_short_phones(found, data.train, subsampling)
     silences = tuple(i for i in range(tree.num_pdfs) if all(tree.phones.is_silence(p) for p, _ in tree.phones_of(i)))
     labels = ChainMap(*(found.labels(split) for split in sets))
     return FrameLabels(tree.num_pdfs, labels, tuple(tree.names), found.counts(data.train), silences, tree.digest)
@@ -55,6 +64,23 @@ def check_frames(found: Alignments, data: DataConfig, features: FeatureConfig, s
             f"{data.ali} has a label for every {found.subsampling} frames, but the model gives an output for every "
             f"{subsampling}: set the model's subsampling to {found.subsampling}, or align frame by frame"
         )
+
+
+def warn_of_short_phones(found: Alignments, split: str, subsampling: int) -> None:
+    """Tell of a model with fewer output frames than phones have states: nothing refuses it, and words get lost."""
+    segments = found.segments(split) if subsampling > found.subsampling else None
+    if segments is None:
+        return
+    states = np.array([0, *(len(found.tree.states(phone)) for phone in found.tree.phones.ids)])
+    looked_at = [segments[name] for name in islice(segments, LOOKED_AT)]
+    phones, lengths = (np.concatenate([getattr(s, of) for s in looked_at]) for of in ("phones", "lengths"))
+    share = (lengths * found.subsampling < states[phones] * subsampling).mean()
+    if share > SHORT_PHONES:
+        LOG.warning(
+            "%.0f %% of the phones in %s are shorter than their states with an output of the model every %d frames: "
+            "decoding will not find them. Set models.NAME.subsampling to %d, or align with --set topology=one_state",
+            100 * share, found.folder, subsampling, found.subsampling,
+        )  # fmt: skip
 
 
 def check_alignments(found: Alignments, data: DataConfig, lang: Lang, stores: Sequence[FeatureStore]) -> None:

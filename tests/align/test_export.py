@@ -40,7 +40,10 @@ def test_what_is_there_already_stays(flat, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("x")
     done = asrpar("export-alignment", "--ali", flat, "--output", tmp_path / "out", check=False)
-    assert "holds something else (mine.txt)" in done.stderr and (tmp_path / "out" / "mine.txt").exists()
+    assert (
+        "holds something else than times of an alignment (mine.txt)" in done.stderr
+        and (tmp_path / "out" / "mine.txt").exists()
+    )
     done = asrpar("export-alignment", "--ali", flat, "--output", tmp_path / "a", "--format", "textgird", check=False)
     assert "textgrid" in done.stderr and done.returncode == 1
 

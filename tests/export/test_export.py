@@ -140,7 +140,7 @@ def test_the_onnx_folder(exp, tmp_path):
     assert export(exp, "--output", tmp_path / "out").exit_code == 0
     refused = export(exp, "--output", exp)
     assert refused.exit_code
-    assert "holds other files, and would be replaced whole" in str(refused.exception)
+    assert "holds something else than an exported model" in str(refused.exception)
     assert (exp / "final.pt").exists()
 
 

@@ -1,12 +1,14 @@
 import os
 import pty
+import re
 import socket
 import stat
 import threading
 
 import pytest
 
-from asrpar.files.replacing import replacing, replacing_folder, replacing_text
+from asrpar.errors import ConfigError
+from asrpar.files.replacing import check_replaceable, replacing, replacing_folder, replacing_text
 
 
 def write(path, text="new\n"):
@@ -149,6 +151,22 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
     assert caught.value.filename == str(folder)
     assert [p.name for p in folder.iterdir()] == ["second"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "made"] and link.is_symlink()
+
+
+def test_what_is_no_folder_or_somebody_elses_is_not_replaced(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(NotADirectoryError), replacing_folder(file):
+        pass
+    assert file.read_text() == "mine" and os.listdir(tmp_path) == ["file"]
+    own = re.compile("a|b")
+    check_replaceable(tmp_path / "nowhere", own, "letters")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").touch()
+    check_replaceable(tmp_path / "out", own, "letters")
+    (tmp_path / "out" / ".c").touch()
+    with pytest.raises(ConfigError, match=r"out holds something else than letters \(\.c\)"):
+        check_replaceable(tmp_path / "out", own, "letters")
 
 
 def test_text_is_utf_8(tmp_path):

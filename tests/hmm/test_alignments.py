@@ -104,12 +104,17 @@ def test_damage_is_noticed(tmp_path):
     write(tmp_path / "ali")
     pdfs = tmp_path / "ali" / "pdfs_train.npy"
     whole = np.load(pdfs)
+    np.save(pdfs, whole[::-1])  # labels that could be
+    with pytest.raises(DataError, match=r"pdfs_train\.npy is not as it was made"):
+        Alignments.open(tmp_path / "ali")
+    (tmp_path / "ali" / "files.sha256").unlink()
     np.save(pdfs, whole[:-1])
     with pytest.raises(DataError, match=r"alignment of train in .* is damaged"):
         Alignments.open(tmp_path / "ali").labels("train")
     np.save(pdfs, whole + 5)
     with pytest.raises(DataError, match="pdfs beyond the 9 of the tree"):
         Alignments.open(tmp_path / "ali").labels("train")
+    write(tmp_path / "ali")
     counts = tmp_path / "ali" / "counts_train.txt"
     counts.write_text("[ 1 2 ]\n")
     with pytest.raises(DataError, match="not as it was made"):

@@ -61,7 +61,7 @@ class Workplace:
     def __init__(self, shared: Path, here: Path) -> None:
         self.here = here
         self.out = here / "out"
-        for name in ("corpus", "manifests", "feats", "lang", "graph", "exp"):
+        for name in ("corpus", "manifests", "feats", "lang", "ali", "graph", "exp"):
             setattr(self, name, shared / name)
 
     def hold(self, folder: Path) -> None:
@@ -138,6 +138,8 @@ TINY = {"strategy": "ssgd", "epochs": 2, "models__tdnn__channels": 8, "models__t
 def make_shared(folder: Path) -> Path:
     """A corpus of four training utterances with all its stages, and a training of two epochs stopped after one."""
     prepare(folder, train=4, dev=2, test=2)
+    data = ["--feats", folder / "feats", "--lang", folder / "lang", "--sets", "train"]
+    asrpar("align", *data, "--set", "max_silence=1", "--output", folder / "ali")
     asrpar("train", *train_options(folder, folder / "exp", stop_after_epochs=1, **TINY))
     return folder
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +17,14 @@ from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.phones import Phones
 from asrpar.hmm.topologies.one_state import Settings as OneState
 from asrpar.hmm.topologies.one_state import Topology
+from asrpar.hmm.segments import Segments
+from asrpar.hmm.topologies.three_state import Settings as ThreeState
+from asrpar.hmm.topologies.three_state import Topology as ThreeStates
 from asrpar.hmm.tree import Tree
 from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.virtual.presets import load_cluster
 from asrpar.simulate.training import simulate
+from asrpar.train import labels
 from asrpar.train.config import TrainConfig
 from asrpar.train.experiment import train
 from asrpar.train.model_io import load_acoustic_model
@@ -74,9 +79,10 @@ def test_a_training_goes_on_with_its_own_labels_only(mini, ali, tmp_path):
     stopped = shutil.copytree(half, tmp_path / "stopped")
     (stopped / "config.yaml").write_text((half / "config.yaml").read_text().replace("half", "stopped"))
     assert run(mini, half, ali)["checksum"] == whole["checksum"]
-    labels = np.load(ali / "pdfs_train.npy")
-    labels[0] = 4 - labels[0]
-    np.save(ali / "pdfs_train.npy", labels)
+    changed = np.load(ali / "pdfs_train.npy")
+    changed[0] = 4 - changed[0]
+    np.save(ali / "pdfs_train.npy", changed)
+    (ali / "files.sha256").unlink()
     for exp in (stopped, tmp_path / "whole"):
         with pytest.raises(AsrparError, match=r"on other data \(labels: other train\)"):
             run(mini, exp, ali)
@@ -119,7 +125,10 @@ def test_utterances_without_labels_are_named_and_must_be_few(mini, tmp_path, cap
     listed = (tmp_path / "exp" / "log" / "left_out_train.txt").read_text()
     assert listed == f"{names[0]} no labels of frames: {names[0]}\n"
     ali = align_by_loudness(mini, tmp_path / "three", leave_out=3)
-    with pytest.raises(DataError, match=r"3 of 24 utterances .* more than max_misfit_fraction = 0\.1 allows; align"):
+    with pytest.raises(
+        DataError,
+        match=r"3 of 24 utterances .* more than max_misfit_fraction = 0\.1 allows; see why in .*left_out_train",
+    ):
         run(mini, tmp_path / "other", ali)
 
 
@@ -142,3 +151,17 @@ def test_a_model_to_begin_with_is_of_the_same_tree(mini, shared, ali, tmp_path):
         edit(ali, f"counts_{split}.txt", lambda _: f"[ {' '.join(['1'] * len(tree.phones))} ]\n")
     with pytest.raises(ConfigError, match=r"init_from: .*\(number of units: \d+ -> \d+\)"):
         run(mini, tmp_path / "second", ali, init_from=tmp_path / "first")
+
+
+def test_phones_that_are_shorter_than_their_states_are_told_of(monkeypatch):
+    tree = Tree.monophone(Phones.with_silence(["A"]), ThreeStates(ThreeState()))
+    spoken, said = Segments(np.array([2, 1, 1]), np.array([9, 6, 3]), np.zeros(18, np.uint8)), []
+    monkeypatch.setattr(labels.LOG, "warning", lambda text, *values: said.append(text % values))
+    found = SimpleNamespace(tree=tree, subsampling=1, folder="ALI", segments=lambda split: {"u": spoken})
+    labels.warn_of_short_phones(found, "train", 1)
+    assert not said
+    labels.warn_of_short_phones(found, "train", 3)
+    assert said[0].startswith("67 % of the phones in ALI are shorter than their states with an output of the model")
+    found.segments = lambda split: None  # of labels that others made
+    labels.warn_of_short_phones(found, "train", 3)
+    assert len(said) == 1

@@ -1,5 +1,6 @@
 """ALI folders become what Kaldi's align scripts leave."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from asrpar.corpus.kaldi.labels import write_labels
 from asrpar.errors import DataError
 from asrpar.files.lock import alone_with
-from asrpar.files.replacing import replacing_folder
+from asrpar.files.replacing import check_replaceable, replacing_folder
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.kaldi.model import TransitionIds, export_model
 from asrpar.hmm.kaldi.phones import SYMBOLS, kaldi_phones
@@ -23,6 +24,7 @@ from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
 COUNTS = "ali_train_pdf.counts"  # as nnet1 calls it
+OWN = re.compile(rf"ali\.1\.gz|num_jobs|tree|topo|final\.mdl|phones\.txt|{re.escape(COUNTS)}")
 
 
 def export_alignments(ali_dir: str | Path, split: str, output: str | Path, pdf_ids: bool = False) -> None:
@@ -38,7 +40,9 @@ def export_alignments(ali_dir: str | Path, split: str, output: str | Path, pdf_i
 
     Raises:
         MissingInputError, DataError: an alignment that is not there, or has no phones.
+        ConfigError: ``output`` holds something else.
     """
+    check_replaceable(output, OWN, "an alignment for Kaldi")
     ali = Alignments.open(ali_dir)
     counts, labels = ali.counts(split), ali.labels(split)
     tree = ali.tree.with_phones(_phones(ali))

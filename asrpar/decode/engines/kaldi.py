@@ -136,7 +136,10 @@ class Searcher:
 
     def _graph(self, word_penalty: float) -> Any:
         if 0.0 not in self._graphs:
-            graph = kaldifst.StdVectorFst.read(self.fst)
+            try:
+                graph = kaldifst.StdVectorFst.read(self.fst)
+            except (ValueError, RuntimeError, MemoryError):  # of a size that is none
+                graph = None
             if graph is None or graph.start < 0:
                 check_opens(self.fst)
                 raise DataError(f"{self.fst} is no usable OpenFst graph: run asrpar make-graph (stage 5) again")
@@ -153,11 +156,13 @@ class Searcher:
         return self._graphs[word_penalty]
 
     def _check_labels(self, graph: Any) -> None:
-        # kaldi-decoder reads beyond the log-probabilities for a label that is no class.
-        seen = 0
+        # kaldi-decoder reads beyond the log-probabilities for a label that is no class, and beyond the states.
+        seen, states = 0, graph.num_states
         for state in kaldifst.StateIterator(graph):
             for arc in kaldifst.ArcIterator(graph, state):
-                if arc.ilabel > self.num_classes or arc.olabel >= self.num_words:
+                if not 0 <= arc.nextstate < states or arc.weight.value != arc.weight.value:
+                    raise DataError(f"{self.fst} is damaged: run asrpar make-graph (stage 5) again")
+                if not (0 <= arc.ilabel <= self.num_classes and 0 <= arc.olabel < self.num_words):
                     raise DataError(
                         f"{self.fst} has label {arc.ilabel}:{arc.olabel}, beyond the {self.num_classes} tokens or "
                         f"{self.num_words} words beside it: run asrpar make-graph (stage 5) again"
