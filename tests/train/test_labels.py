@@ -15,9 +15,9 @@ from asrpar.feats.store import FeatureStore
 from asrpar.files.checksums import NAME as CHECKSUMS
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.phones import Phones
+from asrpar.hmm.segments import Segments
 from asrpar.hmm.topologies.one_state import Settings as OneState
 from asrpar.hmm.topologies.one_state import Topology
-from asrpar.hmm.segments import Segments
 from asrpar.hmm.topologies.three_state import Settings as ThreeState
 from asrpar.hmm.topologies.three_state import Topology as ThreeStates
 from asrpar.hmm.tree import Tree
