@@ -51,8 +51,16 @@ class Likelihoods(torch.nn.Module):
 
 
 def likelihoods(module: torch.nn.Module, facts: Mapping[str, Any], scale: float) -> torch.nn.Module:
-    """What is to be searched: the model itself, or without the priors that ``facts`` of its file have."""
+    """What is to be searched: the model itself, or without the priors that ``facts`` of its file have.
+
+    Raises:
+        ConfigError: a scale for priors that there are not.
+    """
     priors = facts.get("log_priors")
+    if priors is None and scale not in (0.0, 1.0):
+        raise ConfigError(
+            f"prior_scale is {scale:g}, but this model has no priors, as those of frame_ce have: leave it out"
+        )
     return module if priors is None else Likelihoods(module, priors, scale).eval()
 
 

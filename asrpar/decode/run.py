@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def _points(
             f"lm_scales, beams and penalties span {len(points)} settings, and {job.exp} has no choice among them "
             "for this model, graph and engine: give --dev to choose on, or one value of each"
         )
-    LOG.info("as was chosen on %s in %s: %s", found.dev, found.folder, _describe(found.point))
+    LOG.info("as was chosen on %s in %s: %s", found.dev, found.folder, _describe(found.point, decoder))
     return [found.point], {"chosen_on": found.dev, "choice_from": found.folder.name}
 
 
@@ -146,7 +146,7 @@ def _sweep(
     if len(points) > 1:
         LOG.info(
             "chosen on %s out of %d settings in %d searches: %s",
-            dev, len(points), swept.searches, _describe(swept.point),
+            dev, len(points), swept.searches, _describe(swept.point, decoder),
         )  # fmt: skip
     found = Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings)
     if config.lattices:
@@ -266,5 +266,5 @@ def silent(hypotheses: Sequence[Hypothesis], references: Mapping[str, str]) -> s
     )
 
 
-def _describe(point: SearchPoint) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in asdict(point).items())
+def _describe(point: SearchPoint, decoder: Decoder) -> str:
+    return ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes)

@@ -112,6 +112,7 @@ HYBRID_CASES = [
     ),
     # Stage 7 and trained models
     Case("decode-spoilt-graph", r"HLG\.fst is (no usable|damaged)", lambda w: w.decode(graph=spoilt_graph(w))),
+    Case("decode-no-priors", r"this model has no priors", lambda w: w.decode("--set", "prior_scale=0.5")),
     Case("rescore-no-experiment", r"no experiment nowhere", lambda w: ["rescore", "--exp", "nowhere"]),
     Case("rescore-no-lattices", r"no lattices: run asrpar decode", lambda w: ["rescore", "--exp", w.copy("exp")]),
     Case("average-nothing-kept", r"checkpoint\.keep_epochs=N", lambda w: ["average", w.copy("exp"), "--last", 1]),
