@@ -200,7 +200,8 @@ def graph_reader(graph: Path, lang: Path | None, blank: int | None) -> tuple[Sym
         symbols = Symbols(read_classes(graph / "tokens.txt"), graph / "tokens.txt", read_words(graph))
         return symbols, GraphReader(symbols.words, lexicon_of(lang, symbols.classes), partial(token_runs, blank=blank))
     symbols = Symbols(tree.names, graph / TREE, read_words(graph), tree.digest)
-    return symbols, GraphReader(symbols.words, phone_lexicon_of(lang, tree.phones), PhoneRuns(tree))
+    runs = PhoneRuns(tree)
+    return symbols, GraphReader(symbols.words, phone_lexicon_of(lang, tree.phones, runs.read_as), runs)
 
 
 def _units(engine: str, folder: Path | None) -> Symbols:

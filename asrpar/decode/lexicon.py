@@ -28,8 +28,8 @@ def lexicon_of(folder: Path | None, classes: Sequence[str]) -> Lexicon | None:
     return _lexicon(lang, lang.token_id, () if silence is None else (lang.token_id(silence),))
 
 
-def phone_lexicon_of(folder: Path | None, phones: Phones) -> Lexicon | None:
-    """The same of phones, where the graph is one of a tree.
+def phone_lexicon_of(folder: Path | None, phones: Phones, read_as: Sequence[int]) -> Lexicon | None:
+    """The same of phones, where the graph is one of a tree; ``read_as``: see `asrpar.decode.phones.PhoneRuns`.
 
     Raises:
         MissingInputError: the folder is not complete. DataError: it has units that are not among the phones.
@@ -39,7 +39,7 @@ def phone_lexicon_of(folder: Path | None, phones: Phones) -> Lexicon | None:
     lang = Lang.load(folder)
     if not set(lang.tokens[1:]) <= set(phones.names):
         raise DataError(f"the graph was not made from {folder}: their phones differ; make the graph (stage 5) again")
-    return _lexicon(lang, phones.id, phones.silences)
+    return _lexicon(lang, lambda name: read_as[phones.id(name)], [read_as[silence] for silence in phones.silences])
 
 
 def _lexicon(lang: Lang, number: Callable[[str], int], silences: Sequence[int]) -> Lexicon:

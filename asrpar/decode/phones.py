@@ -11,15 +11,20 @@ class PhoneRuns:
 
     A phone goes on while frames stay in its state or move on to the next, and ends where neither can be. Phones that
     follow themselves are told apart where their states are; those of one state and one pdf class are read as one. Of
-    phones of imported trees that share a pdf, one that goes on is taken before others, and of these the first.
+    phones that share a pdf and have the same states, such as variants with another stress, all are read as the first:
+    no pdf may say which of them it is. Of others one that goes on is taken before those that do not.
 
     Args:
         tree: whose pdfs.
+
+    Attributes:
+        read_as: of each phone, from 0 on, the one that it is read as, usually itself.
     """
 
     def __init__(self, tree: Tree) -> None:
         self._states = {phone: tree.states(phone) for phone in tree.phones.ids}
-        self._owners = [tree.phones_of(pdf) for pdf in range(tree.num_pdfs)]
+        self.read_as = _first_alike(tree)
+        self._owners = [[(self.read_as[p], k) for p, k in tree.phones_of(pdf)] for pdf in range(tree.num_pdfs)]
 
     def __call__(self, pdfs: Sequence[int]) -> Runs:
         """The phones of a path, from its first frame to its last."""
@@ -44,3 +49,23 @@ class PhoneRuns:
         if state + 1 < len(states) and pdf_class == states[state + 1].first:
             return state + 1
         return None
+
+
+def _first_alike(tree: Tree) -> list[int]:
+    """(P + 1) for each phone the first one of its states that it shares pdfs with, perhaps by way of others."""
+    first = list(range(len(tree.phones) + 1))
+
+    def root(phone: int) -> int:
+        while first[phone] != phone:
+            phone = first[phone]
+        return phone
+
+    shape = {p: [(s.first, s.later) for s in tree.states(p)] for p in tree.phones.ids}
+    for pdf in range(tree.num_pdfs):
+        owners = sorted({phone for phone, _ in tree.phones_of(pdf)})
+        for i, a in enumerate(owners):
+            for b in owners[:i]:
+                if shape[a] == shape[b]:
+                    low, high = sorted((root(a), root(b)))
+                    first[high] = low
+    return [root(phone) for phone in range(len(first))]

@@ -120,7 +120,26 @@ def test_phones_along_a_path():
     brief = Tree(phones, "x", 1, [(State(0, 0, 0.0),)] * 2 + [one], {(1, 0): 0, (2, 0): 1, (3, 0): 2})
     assert PhoneRuns(brief)([0, 0, 2, 2]) == [(1, 0, 1), (1, 1, 2), (3, 2, 4)]
     shared = Tree(phones, "x", 1, [two, two, one], {(1, 0): 0, (1, 1): 1, (2, 0): 2, (2, 1): 1, (3, 0): 3})
-    assert PhoneRuns(shared)([2, 1, 1, 0, 1]) == [(2, 0, 3), (1, 3, 5)]
+    assert PhoneRuns(shared)([2, 1, 1, 0, 1]) == [(1, 0, 3), (1, 3, 5)] and PhoneRuns(shared).read_as == [0, 1, 1, 3]
+    # Of other states they cannot be variants.
+    other = Tree(phones, "x", 1, [two, one, one], {(1, 0): 0, (1, 1): 1, (2, 0): 1, (3, 0): 3 - 1})
+    assert PhoneRuns(other)([0, 1, 2, 1]) == [(1, 0, 2), (3, 2, 3), (1, 3, 4)]
+
+
+@pytest.mark.parametrize("classes", [(0,), (1,), (0, 1)])
+def test_times_where_phones_share_their_pdfs(data, graphs, one_job, tmp_path, classes):
+    # EH and OW, as variants are that a tree tells apart here and there.
+    chain = graph_tree(graphs / "chain")
+    same = {chain.roots[3, k]: chain.roots[1, k] for k in classes}
+    kept = sorted({same.get(pdf, pdf) for pdf in chain.roots.values()})
+    roots = {key: kept.index(same.get(pdf, pdf)) for key, pdf in chain.roots.items()}
+    tree = Tree(chain.phones, "chain", 1, [chain.states(p) for p in chain.phones.ids], roots)
+    tree.write(tmp_path / "tree.txt")
+    make_graph(GraphConfig(), data / "lang", tmp_path / "graph", tmp_path / "tree.txt")
+    with make_decoder(one_job, tmp_path / "graph", 0.01, data / "lang", blank=None) as decoder:
+        (found,) = decoder.decode(sure(spoken(tree, "SIL Y EH S N OW SIL N OW"), tree.num_pdfs), POINT)
+    assert found.words == ["YES", "NO", "NO"]
+    assert np.allclose([found.start_times, found.end_times], [[0.03, 0.12, 0.21], [0.12, 0.18, 0.27]])
 
 
 class Fixed(torch.nn.Module):
