@@ -193,8 +193,10 @@ class UtteranceHmms:
     def canonical(self, text: str, silence: bool = True) -> list[int]:
         """The phones of the words' first pronunciations, with silence before and behind them if ``silence``."""
         spoken = [phone for word in self.lang.split(text) for phone in self.pronunciations(word)[0][0]]
-        around = [self.tree.phones.silence] if silence or not spoken else []
-        return [*around, *spoken, *around]
+        pause = self.tree.phones.silence
+        if not spoken:
+            return [pause]
+        return [pause, *spoken, pause] if silence else spoken
 
     @property
     def width(self) -> int:

@@ -46,7 +46,10 @@ def hmms(tmp_path):
 def test_labels_to_begin_with_are_a_path(tmp_path, topology):
     lang = make_lang(tmp_path, ["THE CAT"])
     hmms = UtteranceHmms(lang, Tree.monophone(Phones.of_lang(lang), topology.Topology(topology.Settings())))
-    (item,) = AlignSet(store(("a", "THE CAT", 41)), hmms).items
+    item, nothing = AlignSet(store(("a", "THE CAT", 41), ("b", "", 5)), hmms).items
+    assert len(nothing.hmm.phones) == 1
+    assert np.isin(equal_labels([nothing], hmms)["b"], nothing.hmm.net.pdfs).all()
+    assert (np.diff(equal_labels([nothing], hmms)["b"]) >= 0).all()
     middles = np.array([8, 13, 20, 26, 33])
     spikes = Spikes(np.array(hmms.canonical("THE CAT", silence=False)), np.array([0, 0, 1, 1, 1]), middles)
     for labels in (equal_labels([item], hmms)["a"], spike_labels(item, spikes, hmms, 4)):
