@@ -1,5 +1,6 @@
 """What every decoding engine takes and gives."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Symbols:
     where: Path
     words: list[str] = field(default_factory=list)
     tree: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Tells these from others: what is stored as numbers means another thing with others."""
+        return hashlib.sha256(repr((self.classes, self.words, self.tree)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import numpy as np
 from asrpar.decode.candidates import Candidates, Choosing, least_risk, least_risk_of, scaled_down
 from asrpar.decode.decoder import graph_reader
 from asrpar.decode.earlier import check_free
+from asrpar.decode.engine import Symbols
 from asrpar.decode.lattices.lattice import Lattice
 from asrpar.decode.lattices.mbr import MOST_ROUNDS, Bayes
 from asrpar.decode.lattices.text import read_lattices
@@ -106,6 +107,7 @@ def rescore_sets(
     found = {name: _facts(given, name) for name in sets}
     point, blank, graph = _common(given, found)
     symbols, reader = graph_reader(graph, given.lang, blank)
+    _check_symbols(symbols, graph, found)
     add_lm = _new_lm(given, config.lm_case, symbols.words) if given.lm else None
     grid = _grid(config, point, add_lm is not None)
     if len(grid) * len(config.mbr_scales) > 1 and dev is None:
@@ -248,6 +250,16 @@ def _common(given: Rescoring, found: Mapping[str, dict[str, Any]]) -> tuple[Sear
     facts = found[first]
     point = SearchPoint(**{f.name: float(facts[f.name]) for f in fields(SearchPoint) if f.name in facts})
     return point, facts["lattices"]["blank"], Path(facts["graph"])
+
+
+def _check_symbols(symbols: Symbols, graph: Path, found: Mapping[str, dict[str, Any]]) -> None:
+    """Raise `DataError` if the numbers in lattices stand for other words or classes by now."""
+    for name, facts in found.items():
+        if facts["lattices"].get("symbols", symbols.digest) != symbols.digest:
+            raise DataError(
+                f"the graph in {graph} was made anew, with other words or classes, since {name} was decoded: decode "
+                "again (stage 7)"
+            )
 
 
 def _new_lm(given: Rescoring, case: str, words: list[str]) -> Callable[[Sequence[int]], float]:

@@ -242,6 +242,7 @@ def _write(
         value["lattices"] = {
             "beam": config.lattice_beam, "frame_seconds": decoder.frame_seconds, "blank": decoder.blank,
             "partial": partial,  # which the lattices themselves do not say
+            "symbols": decoder.symbols.digest,
         }  # fmt: skip
     folder = job.folder(name)
     others = {} if found.lattices is None else {LATTICES: found.lattices}

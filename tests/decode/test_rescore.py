@@ -8,7 +8,7 @@ from decoding import SMALL, run
 
 from asrpar.decode.lattices.text import read_lattices
 from asrpar.decode.lm_scores import SentenceCosts
-from asrpar.errors import ConfigError, MissingInputError
+from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.lm.arpa import read_arpa
 from asrpar.lm.ngram import estimate_ngram
 
@@ -103,6 +103,14 @@ def test_what_cannot_be_rescored_is_said(exp, data):
         ConfigError, match=r"the language model of the graph is taken off first: give --lang or --old-lm"
     ):
         run("rescore", "--exp", exp, "--lm", data / "lang" / "lm.arpa")
+
+
+def test_lattices_of_another_graph_are_refused(decoded, data, exp):
+    told = facts(exp / "decode_test")
+    told["lattices"]["symbols"] = "others"
+    (exp / "decode_test" / "decode.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match=r"graph in .* was made anew, .* since test was decoded: decode again"):
+        rescore(exp, data)
 
 
 def test_sentence_costs_are_those_of_the_model(tmp_path):

@@ -14,7 +14,7 @@ from asrpar.errors import ConfigError
 from asrpar.nn.log_sum import OwnHmms, SharedHmm
 from asrpar.nn.losses import frame_ce
 from asrpar.nn.objective import Misfit, Numerator, Objective, Sources, Spoken
-from asrpar.rules import at_least, need, not_negative, one_of
+from asrpar.rules import at_least, below_one, need, not_negative, one_of
 
 
 @dataclass
@@ -40,7 +40,8 @@ class Settings:
     def validate(self) -> None:
         one_of(self, "implementation", ("torch", "k2"))
         at_least(self, 1, "lm_order", "max_nodes")
-        not_negative(self, "leak", "l2", "cross_entropy")
+        below_one(self, "leak")
+        not_negative(self, "l2", "cross_entropy")
         if self.implementation == "k2":
             need(self, "leak", self.leak == 0, "must be 0 with implementation k2, which cannot leak")
             importable_k2()
