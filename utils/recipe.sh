@@ -41,6 +41,7 @@ begin_recipe() {
   exp_dir=$(absolute "${exp_dir:?}")
   data_dir=$(absolute "${data_dir:-$exp_dir/data}")
   [[ -z ${corpus_dir:-} ]] || corpus_dir=$(absolute "$corpus_dir")
+  [[ -z ${rescore_lm:=} ]] || rescore_lm=$(absolute "$rescore_lm")
   [[ ${config:?} == conf/* ]] || config=$(absolute "$config")
   [[ -z ${decode_config:-} || $decode_config == conf/* ]] || decode_config=$(absolute "$decode_config")
   cd "${here:?}" || exit 1
@@ -206,25 +207,33 @@ train_model() {
     --set "exp=$exp" --set "data.feats=$data_dir/feats" --set "data.lang=$lang_dir" ${ali_dir:+--set "data.ali=$ali_dir"}
 }
 
-# decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them.
+# decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them. What
+# --rescore-lm does to the lattices is chosen on DEV, too.
 decode_sets() {
   need "$exp/final.pt" 6 "the trained model"
   need "$graph_dir/graph.yaml" 5 "the decoding graph"
+  [[ -z $rescore_lm ]] || need "$rescore_lm" "--rescore-lm names an ARPA file" "the larger language model"
   local tests
   tests=$(IFS=, && echo "${*:2}")
   asrpar decode ${decode_config:+--config "$decode_config"} --exp "$exp" --feats "$data_dir/feats" \
-    --graph "$graph_dir" --lang "$lang_dir" --dev "$1" --test "$tests" ${lm:+--suffix "$lm"}
+    --graph "$graph_dir" --lang "$lang_dir" --dev "$1" --test "$tests" ${lm:+--suffix "$lm"} \
+    ${rescore_lm:+--set lattices=true}
+  [[ -z $rescore_lm ]] || asrpar rescore --exp "$exp" --lang "$lang_dir" --lm "$rescore_lm" --dev "$1" \
+    --test "$tests" ${lm:+--from "$lm"} --suffix "${lm:+${lm}_}rescored"
 }
 
 # score_sets SET...: stage 8. The references are those of stage 1: what was dropped since then counts as deleted.
 score_sets() {
-  local set
-  for set in "$@"; do
-    need "$exp/decode_$set${lm:+_$lm}/hyp.trn" 7 "hypotheses"
+  local set suffix suffixes=("$lm")
+  [[ -z $rescore_lm ]] || suffixes+=("${lm:+${lm}_}rescored")
+  for suffix in "${suffixes[@]}"; do
+    for set in "$@"; do
+      need "$exp/decode_$set${suffix:+_$suffix}/hyp.trn" 7 "hypotheses"
+    done
+    # Together, so that each line names its set.
+    asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests" \
+      ${suffix:+--suffix "$suffix"}
   done
-  # Together, so that each line names its set.
-  asrpar score --exp "$exp" --set "$(IFS=, && echo "$*")" --manifests "$data_dir/manifests" \
-    ${lm:+--suffix "$lm"}
 }
 
 # train_and_score DEV TEST...: stages 4 to 8 of a recipe that needs nothing of its own there, and where the results lie.

@@ -9,6 +9,7 @@ model=                  # acoustic model: a file of conf/models, or a name (asrp
 loss=                   # what it is trained towards: a file of conf/losses, or a name; default that of --config
 tree=                   # of hybrid models (--loss frame_ce): a file of conf/trees, default cd; mono: no contexts
 lm=                     # another language model: conf/lang_LM.yaml after conf/lang.yaml; results then go to decode_SET_LM
+rescore_lm=             # ARPA file of a larger language model: stage 7 rescores lattices with it, into decode_SET[_LM]_rescored
 strategy=ssgd           # parallel algorithm, see docs/parallel.md; conf/strategies/STRATEGY.yaml has its settings
 learners=2              # MPI ranks
 oversubscribe=false     # true: more than two learners a core

@@ -2,6 +2,7 @@
 
 import copy
 import heapq
+from typing import Self
 
 import numpy as np
 
@@ -25,7 +26,39 @@ def decided(config: BatchConfig) -> None:
         raise ConfigError("batch.size is auto, which asrpar train alone finds: give a number")
 
 
-class BatchPlan:
+class LearnersPlan:
+    """A plan as one of the learners has it who share each global batch.
+
+    Args:
+        num_learners: how many they are.
+        rank: this one, from 0.
+
+    Raises:
+        ConfigError: no such rank.
+    """
+
+    def __init__(self, num_learners: int, rank: int) -> None:
+        self._num_learners = num_learners
+        self._rank = self._known(rank)
+
+    def of(self, rank: int) -> Self:
+        """The plan of another learner of the same number of learners; what is made for one serves all."""
+        other = copy.copy(self)
+        other._rank = self._known(rank)
+        return other
+
+    @property
+    def num_learners(self) -> int:
+        """How many learners share each global batch."""
+        return self._num_learners
+
+    def _known(self, rank: int) -> int:
+        if not 0 <= rank < self._num_learners:
+            raise ConfigError(f"rank {rank} is not one of {self._num_learners} learners")
+        return rank
+
+
+class BatchPlan(LearnersPlan):
     """Deals the utterances of an epoch to learners.
 
     An epoch is a sequence of steps; a step is one global batch; a global batch is dealt to all learners. Over all
@@ -48,8 +81,7 @@ class BatchPlan:
         """
         check(config, "batch.")
         decided(config)
-        if not 0 <= rank < num_learners:
-            raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
+        super().__init__(num_learners, rank)
         if num_learners > len(lengths):
             raise ConfigError(
                 f"{num_learners} learners are more than the {len(lengths)} utterances: use fewer learners or more data"
@@ -68,22 +100,9 @@ class BatchPlan:
         total = int(self._lengths.sum()) if self._by_frames else len(lengths)
         # With fewer batches than buckets every epoch would group the same utterances.
         self._buckets = max(1, min(config.num_buckets, total // self._size // 2))
-        self._seed, self._num_learners, self._rank = seed, num_learners, rank
+        self._seed = seed
         # The newest epoch's shares and frames; one for all plans that differ in rank alone.
         self._made: dict[int, tuple[list[list[list[int]]], list[int]]] = {}
-
-    def of(self, rank: int) -> "BatchPlan":
-        """The plan of another learner of the same number of learners; what is made for one serves all."""
-        if not 0 <= rank < self._num_learners:
-            raise ConfigError(f"rank {rank} is not one of {self._num_learners} learners")
-        other = copy.copy(self)
-        other._rank = rank
-        return other
-
-    @property
-    def num_learners(self) -> int:
-        """How many learners share each global batch."""
-        return self._num_learners
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""

@@ -5,7 +5,6 @@ are shuffled and cut into global batches, each of which is dealt to all learners
 utterances, as training frame by frame wants them, and nobody needs more than a pool of features in memory.
 """
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from asrpar.config import check
 from asrpar.errors import ConfigError
 from asrpar.feats.config import BatchConfig
-from asrpar.feats.plan import decided
+from asrpar.feats.plan import LearnersPlan, decided
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Epoch:
     sizes: list[int]
 
 
-class PoolPlan:
+class PoolPlan(LearnersPlan):
     """Deals pieces of utterances to learners; see `asrpar.feats.plan.BatchPlan`, which deals whole ones.
 
     Over all steps and learners of an epoch each frame of each utterance occurs once. Pools and global batches do not
@@ -74,13 +73,12 @@ class PoolPlan:
         """
         check(config, "batch.")
         decided(config)
-        if not 0 <= rank < num_learners:
-            raise ConfigError(f"rank {rank} is not one of {num_learners} learners")
+        super().__init__(num_learners, rank)
         self._lengths = np.asarray(lengths, dtype=np.int64)
         if not len(lengths) or self._lengths.min() < 1:
             raise ConfigError("an utterance has no frames, or there is no utterance")
         self.window = config.piece_frames
-        self._seed, self._num_learners, self._rank = seed, num_learners, rank
+        self._seed = seed
         size = config.size // (self.window if config.unit == "frames" else 1)
         self._size = size * (num_learners if config.per == "learner" else 1)
         if config.max_frames_per_learner:
@@ -105,19 +103,6 @@ class PoolPlan:
         self._epochs: dict[int, Epoch] = {}
         self._counted: dict[int, np.ndarray] = {}
         self._shuffled: dict[tuple[int, int], Pieces] = {}
-
-    def of(self, rank: int) -> "PoolPlan":
-        """The plan of another learner of the same number of learners; what is made for one serves all."""
-        if not 0 <= rank < self._num_learners:
-            raise ConfigError(f"rank {rank} is not one of {self._num_learners} learners")
-        other = copy.copy(self)
-        other._rank = rank
-        return other
-
-    @property
-    def num_learners(self) -> int:
-        """How many learners share each global batch."""
-        return self._num_learners
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""

@@ -1,12 +1,12 @@
-"""Viterbi and forward-backward over small HMMs, many at once: for alignment, full sums and numerators.
+"""Viterbi and forward-backward over small HMMs, many at once: for alignment.
 
-Nothing is pruned: an HMM has a path through its frames, or has fewer frames than its shortest one needs.
+In logarithms, so that no path vanishes beside others; sums in training (LF-MMI) are those of `asrpar.nn.log_sum`, which
+are quicker. Nothing is pruned: an HMM has a path through its frames, or has fewer frames than its shortest one needs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -221,26 +221,3 @@ def _rescaled(at: Tensor, total: Tensor, where: Tensor | None = None) -> tuple[T
     if where is not None:
         top = torch.where(where, top, torch.zeros_like(top))
     return at - top[:, None], total + top.double()
-
-
-class LogSum(torch.autograd.Function):
-    """`forward_backward` for autograd: the (B,) sums, whose gradient are the occupations."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, batch: NetBatch, lens: Tensor) -> Tensor:
-        sums, occupied = forward_backward(batch, scores.detach(), lens)
-        ctx.save_for_backward(occupied)
-        return sums.to(scores.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (occupied,) = ctx.saved_tensors
-        return grad[:, None, None] * occupied, None, None
-
-
-def log_sum(batch: NetBatch, scores: Tensor, lens: Tensor) -> Tensor:
-    """(B,) logs of the sums over all paths, to differentiate by ``scores`` (B, T, C); see `forward_backward`.
-
-    Of an utterance that has no path the value is below `HARDLY`, and its gradient 0.
-    """
-    return LogSum.apply(scores, batch, lens)

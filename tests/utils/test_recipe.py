@@ -121,6 +121,27 @@ def test_places_depend_on_loss_tree_and_language_model(toy_recipe, tmp_path):
     assert lang_and_ali()[-1] == f"{data}/ali_cd"
 
 
+@pytest.mark.parametrize(("lm", "named"), [("", ""), ("small", "small_")])
+def test_a_larger_language_model_rescores_what_stage_7_leaves(utils, tmp_path, lm, named):
+    (tmp_path / "conf").mkdir()
+    for name in ("lang_small.yaml", "decode.yaml"):
+        (tmp_path / "conf" / name).touch()
+    code = (
+        f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path}/exp learners=1 lm={lm} rescore_lm=large.arpa; "
+        'begin_recipe; need() { :; }; asrpar() { echo "$@"; }; decode_sets dev test; score_sets dev test'
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; . {utils}/common.sh; {code}"], capture_output=True, text=True, cwd=tmp_path
+    )
+    decode, rescore, *scores = done.stdout.splitlines()
+    assert done.returncode == 0 and decode.endswith("--set lattices=true") and (f"--suffix {lm} " in decode) == bool(lm)
+    assert f"--lm {tmp_path}/large.arpa --dev dev --test test " in rescore and (f"--from {lm} " in rescore) == bool(lm)
+    assert rescore.endswith(f"--suffix {named}rescored")
+    assert [line.partition("data/manifests")[2].split() for line in scores] == [
+        ["--suffix", lm] if lm else [], ["--suffix", f"{named}rescored"]
+    ]  # fmt: skip
+
+
 def test_a_comparison_looks_at_all_runs_before_any(repo, tmp_path):
     command = ["bash", repo / "utils/run_strategies.sh", "--runs", "ssgd:0 bmuf", repo / "egs/mini/s5", "--exp-dir"]
     done = subprocess.run([*map(str, command), str(tmp_path / "exp")], capture_output=True, text=True)
