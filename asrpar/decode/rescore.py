@@ -5,34 +5,27 @@ The lattices are those of ``asrpar decode --set lattices=true``. Of each, the be
 weight of a new language model are found on dev without a search.
 """
 
-import difflib
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from asrpar.decode.candidates import Candidates, Choosing, least_risk, least_risk_of, scaled_down
 from asrpar.decode.decoder import graph_reader
 from asrpar.decode.earlier import check_free
 from asrpar.decode.engine import Symbols
-from asrpar.decode.lattices.lattice import Lattice
-from asrpar.decode.lattices.mbr import MOST_ROUNDS, Bayes
-from asrpar.decode.lattices.text import read_lattices
+from asrpar.decode.lattices.mbr import MOST_ROUNDS
 from asrpar.decode.lm_scores import SentenceCosts
 from asrpar.decode.output import write_decoded
-from asrpar.decode.pool import each
 from asrpar.decode.rescore_config import RescoreConfig
+from asrpar.decode.rescorer import LatticeSet, Rescorer, Setting
 from asrpar.decode.scales import SearchPoint
 from asrpar.decode.storing import LATTICES
-from asrpar.decode.words import Hypothesis, Reader, hypothesis_of
+from asrpar.decode.words import Hypothesis
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.files.checksums import file_digest
 from asrpar.files.json_files import read_json_if_any
@@ -42,7 +35,6 @@ from asrpar.lm.arpa import read_arpa
 from asrpar.log import get_logger
 from asrpar.numbers import ratio
 from asrpar.score.folders import results_folder
-from asrpar.score.trn import read_transcripts
 
 LOG = get_logger(__name__)
 
@@ -72,27 +64,6 @@ class Rescoring:
     old_lm: Path | None
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One point of the grid; see `RescoreConfig`."""
-
-    lm_scale: float
-    word_penalty: float
-    lm_weight: float
-
-
-@dataclass
-class _Set:
-    """A set with lattices: its folder, what decode.json says, references, candidates, seconds."""
-
-    name: str
-    folder: Path
-    facts: dict[str, Any]
-    references: dict[str, str]
-    candidates: list[Candidates]
-    seconds: float
-
-
 def rescore_sets(
     config: RescoreConfig, given: Rescoring, dev: str | None, tests: Sequence[str], count_errors: CountErrors
 ) -> None:
@@ -117,7 +88,7 @@ def rescore_sets(
             target = results_folder(given.exp, name, given.suffix)
             held.enter_context(alone_with(target))
             check_free(target, {**found[name], "engine": _engine(found[name])}, name)
-        work = _Work(config, point, blank, reader, symbols.words, add_lm)
+        work = Rescorer(config, point, blank, reader, symbols.words, add_lm)
         chosen, mbr_scale, table = grid[0], config.mbr_scales[0], []
         for name in sets:
             loaded = work.load(name, results_folder(given.exp, name, given.source), found[name])
@@ -132,101 +103,6 @@ def rescore_sets(
             hypotheses = work.hypotheses(loaded, chosen, mbr_scale)
             loaded.seconds += time.perf_counter() - start
             _write(given, config, work, loaded, hypotheses, chosen, mbr_scale, dev, table)
-
-
-class _Work:
-    """What is done with each set."""
-
-    def __init__(
-        self,
-        config: RescoreConfig,
-        point: SearchPoint,
-        blank: int | None,
-        reader: Reader,
-        words: list[str],
-        add_lm: "Callable[[Sequence[int]], float] | None",
-    ) -> None:
-        self.config, self.point, self.blank, self.reader, self.words, self.add_lm = (
-            config, point, blank, reader, words, add_lm
-        )  # fmt: skip
-        self._ids = {w: i for i, w in enumerate(words)}
-
-    def load(self, name: str, folder: Path, facts: dict[str, Any]) -> _Set:
-        """The candidates of a set, in the order of its lattices."""
-        start = time.perf_counter()
-        references = {u: " ".join(w) for u, w in read_transcripts(folder / "ref.trn").items()}
-        beam = self.config.beam if self.config.beam is not None else float("inf")
-        make = Choosing(self.point, self.blank, self.config.n_best, beam)
-        found: list[Candidates] = []
-        for candidates in each(make, self._with_references(folder, references), self.config.jobs):
-            if self.add_lm is not None:
-                candidates = candidates.with_lm(np.array([self.add_lm(w) for w in candidates.words]))
-            found.append(candidates)
-        missing = sorted(set(references) - {c.utt_id for c in found})
-        if missing:
-            raise DataError(f"{folder / LATTICES} has no lattice of {missing[0]}: decode again (stage 7)")
-        return _Set(name, folder, facts, references, found, time.perf_counter() - start)
-
-    def said(self, candidates: Candidates, setting: Setting) -> tuple[int, ...]:
-        """The words of least cost."""
-        if not candidates.words:
-            return ()
-        return candidates.words[int(candidates.costs(*vars(setting).values()).argmin())]
-
-    def text(self, words: Sequence[int]) -> list[str]:
-        """Words by their ids."""
-        return [self.words[w] for w in words]
-
-    def risks(self, loaded: _Set, setting: Setting, scale: float, rounds: int) -> list[Bayes]:
-        """Words of least risk and confidences, in the order of the candidates; of the best words if ``rounds`` is 0.
-
-        Without a new language model over the raw lattices, which have all alignments; else over the candidates.
-        """
-        if self.add_lm is None:
-            point = replace(self.point, lm_scale=setting.lm_scale, word_penalty=setting.word_penalty)
-            begin = {c.utt_id: self.said(c, setting) for c in loaded.candidates}
-            make = partial(_risk, point=point, blank=self.blank, scale=scale, rounds=rounds)
-            pairs = ((lattice, begin[lattice.utt_id]) for lattice in read_lattices(loaded.folder / LATTICES))
-            return list(each(make, pairs, self.config.jobs))
-        factor = scaled_down(scale, setting.lm_scale)
-        return [
-            least_risk_of(c, c.costs(*vars(setting).values()), factor, rounds) if c.words else Bayes((), (), (), 0.0)
-            for c in loaded.candidates
-        ]
-
-    def hypotheses(self, loaded: _Set, setting: Setting, mbr_scale: float) -> list[Hypothesis]:
-        """The words of a set, with times and confidences."""
-        rounds = MOST_ROUNDS if self.config.output == "mbr" else 0
-        seconds = float(loaded.facts["lattices"]["frame_seconds"])
-        unfinished = set(loaded.facts["lattices"].get("partial", ()))
-        found = []
-        for candidates, bayes in zip(loaded.candidates, self.risks(loaded, setting, mbr_scale, rounds), strict=True):
-            if not candidates.words:
-                found.append(Hypothesis(candidates.utt_id, complete=False))
-                continue
-            costs = candidates.costs(*vars(setting).values())
-            order = costs.argsort(kind="stable").tolist()
-            best = next((i for i in order if candidates.words[i] == bayes.words), order[0])
-            heard = hypothesis_of(self.reader, replace(candidates.paths[best], score=-float(costs[best])), seconds)
-            if candidates.words[best] != bayes.words:
-                heard = _with_words(heard, self.text(bayes.words))
-            complete = candidates.utt_id not in unfinished
-            found.append(replace(heard, complete=complete, confidences=list(bayes.confidences)))
-        return found
-
-    def _with_references(self, folder: Path, references: Mapping[str, str]) -> Any:
-        for lattice in read_lattices(folder / LATTICES):
-            if lattice.utt_id not in references:
-                raise DataError(f"{folder / LATTICES} has a lattice of {lattice.utt_id}, which ref.trn does not have")
-            yield lattice, tuple(self._ids.get(w, -1) for w in references[lattice.utt_id].split())
-
-
-def _risk(
-    lattice: Lattice, begin: tuple[int, ...], point: SearchPoint, blank: int | None, scale: float, rounds: int
-) -> Bayes:
-    if not lattice.num_states:
-        return Bayes((), (), (), 0.0)
-    return least_risk(lattice, point, blank, scale, begin, rounds)
 
 
 def _facts(given: Rescoring, name: str) -> dict[str, Any]:
@@ -291,7 +167,7 @@ def _grid(config: RescoreConfig, point: SearchPoint, new_lm: bool) -> list[Setti
 
 
 def _choose(
-    grid: Sequence[Setting], loaded: _Set, work: _Work, point: SearchPoint, count_errors: CountErrors
+    grid: Sequence[Setting], loaded: LatticeSet, work: Rescorer, point: SearchPoint, count_errors: CountErrors
 ) -> tuple[Setting, list[dict[str, float]]]:
     """The setting of fewest errors; of several the one that is nearest to the search, then that of the most new LM."""
     table = []
@@ -308,7 +184,7 @@ def _choose(
 
 
 def _choose_mbr(
-    scales: Sequence[float], loaded: _Set, work: _Work, setting: Setting, count_errors: CountErrors
+    scales: Sequence[float], loaded: LatticeSet, work: Rescorer, setting: Setting, count_errors: CountErrors
 ) -> tuple[float, list[dict[str, float]]]:
     table = []
     for scale in scales:
@@ -319,32 +195,11 @@ def _choose_mbr(
     return scales[best], table
 
 
-def _with_words(heard: Hypothesis, words: list[str]) -> Hypothesis:
-    """Other words in the times of those of a path: where they are the same; the others as far as there is room."""
-    starts, ends, at = [], [], 0.0
-    same = difflib.SequenceMatcher(None, heard.words, words, autojunk=False)
-    for kind, a, b, c, d in same.get_opcodes():
-        if kind in ("equal", "replace"):
-            first, last = heard.start_times[a], heard.end_times[b - 1]
-            for k in range(c, d):
-                if kind == "equal":
-                    starts.append(heard.start_times[a + k - c])
-                    ends.append(heard.end_times[a + k - c])
-                else:
-                    starts.append(first + (last - first) * (k - c) / (d - c))
-                    ends.append(first + (last - first) * (k + 1 - c) / (d - c))
-        elif kind == "insert":
-            starts += [at] * (d - c)
-            ends += [at] * (d - c)
-        at = ends[-1] if ends else at
-    return replace(heard, words=words, start_times=starts, end_times=ends)
-
-
 def _write(
     given: Rescoring,
     config: RescoreConfig,
-    work: _Work,
-    loaded: _Set,
+    work: Rescorer,
+    loaded: LatticeSet,
     hypotheses: list[Hypothesis],
     setting: Setting,
     mbr_scale: float,
@@ -386,7 +241,7 @@ def _write(
     )  # fmt: skip
 
 
-def _n_best_lines(work: _Work, loaded: _Set, setting: Setting) -> Any:
+def _n_best_lines(work: Rescorer, loaded: LatticeSet, setting: Setting) -> Any:
     """``utt-id rank cost acoustic graph new-LM-minus-old words``, tabs between, best first."""
     for c in sorted(loaded.candidates, key=lambda c: c.utt_id):
         costs = c.costs(*vars(setting).values()) if c.words else []
