@@ -46,7 +46,7 @@ NOT_USED = {
     "vad.scp": "is not used: every frame of an utterance is trained on",
     "spk2warp": "is not used: there is no vocal tract length normalisation",
     "utt2warp": "is not used: there is no vocal tract length normalisation",
-    "ivectors.scp": "is not used: models take features alone",
+    "ivectors.scp": "is not imported: a training reads it where `input.streams` names it",
 }
 
 
