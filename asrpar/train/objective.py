@@ -67,4 +67,16 @@ def make_objective(config: TrainConfig, lang: Lang, labels: FrameLabels | None =
     if labels is None and (found := open_alignments(config.data)):
         labels = frame_labels(found, config.data, subsampling(config))
     graphs = graphs_of(config.data, lang)
-    return kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config), graphs))
+    made = kind(settings, Sources(LangTranscripts(lang), labels, subsampling(config), graphs))
+    check_delay(config, made)
+    return made
+
+
+def check_delay(config: TrainConfig, objective: Objective) -> None:
+    """Raise `ConfigError` if every label would come behind the end of its window."""
+    batch, late = config.batch, objective.delay * subsampling(config)
+    if batch.pieces == "windows" and late >= batch.window + batch.context[1]:
+        raise ConfigError(
+            f"losses.{config.loss}.label_delay is {objective.delay}, {late} input frames: windows of {batch.window} "
+            f"frames end before their first label comes; raise batch.context to [{batch.context[0]}, {late}]"
+        )

@@ -43,6 +43,8 @@ class Trained:
         tally = torch.tensor(learner.take_tally(), dtype=torch.float64)
         comm.allreduce(tally)
         loss_sum, frames, left_out = tally.tolist()
+        if left_out and not frames and comm.rank == 0:
+            log.warning("nothing of this epoch was in a loss, so nothing was learnt")
         return cls(ratio(loss_sum, frames), round(left_out), comm.allgather_object(learner.nonfinite))
 
 

@@ -106,6 +106,11 @@ HYBRID_CASES = [
         r"4 of 4 utterances are too short \(.*needs 5001\)",
         lambda w: hybrid(w, losses__frame_ce__label_delay=5000),
     ),
+    Case(
+        "train-labels-behind-windows",
+        r"label_delay is 21, 21 input frames: windows of 21 frames end before .* batch\.context to \[0, 21\]",
+        lambda w: hybrid(w, batch__pieces="windows", batch__unit="windows", losses__frame_ce__label_delay=21),
+    ),
     Case("train-wide-context", r"input\.splice is .*at most", lambda w: w.train("--set", "input.splice=[100000,0]")),
     Case(
         "train-spoilt-cuts", r"cuts_train\.jsonl\.gz is not a manifest", lambda w: w.train(data__feats=spoilt_cuts(w))

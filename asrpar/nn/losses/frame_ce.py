@@ -27,7 +27,8 @@ class Settings:
     """Cross-entropy of frames.
 
     Attributes:
-        label_delay: output frames by which the model may answer late; the first so many have no label.
+        label_delay: output frames by which the model may answer late; the first so many have no label. Of windows the
+            last so many labels are lost, unless batch.context shows what is behind.
         label_smoothing: share of a frame's target that is spread over all classes.
         silence_share: share of the frames of silence that are in the loss, evenly spread; priors are those of what is
             left.
