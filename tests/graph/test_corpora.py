@@ -7,7 +7,7 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 import pytest
-from languages import write_manifests
+from languages import an4_texts, write_manifests
 
 from asrpar.config import load_config
 from asrpar.errors import DataError
@@ -30,21 +30,11 @@ pytestmark = [
 CORPORA = Path(os.environ.get("ASRPAR_CORPORA", ""))
 
 
-def an4_texts(split):
-    """(speaker-prefixed id, text) sorted by id."""
-    rows = []
-    for line in (CORPORA / f"an4/etc/an4_{split}.transcription").read_text().splitlines():
-        text, name = re.fullmatch(r"(.*) \((\S+)\)", line.strip()).groups()
-        words = [w for w in text.split() if w not in ("<s>", "</s>")]
-        rows.append((f"{name.split('-')[1]}-{name}", " ".join(words)))
-    return sorted(rows)
-
-
 @pytest.fixture(scope="module")
 def an4(tmp_path_factory):
     """(LANG, GRAPH) with an4.dic and a bigram of the 848 training sentences."""
     folder = tmp_path_factory.mktemp("an4")
-    train = [text for _, text in an4_texts("train")[100:]]
+    train = [text for _, text in an4_texts(CORPORA, "train")[100:]]
     assert len(train) == 848
     config = load_config(
         LangConfig,
@@ -90,7 +80,7 @@ def test_published_arpa_files_in_which_no_sentence_can_end(name):
 
 
 def test_perplexities_of_an4():
-    dev = [text.split() for _, text in an4_texts("train")[:100]]
+    dev = [text.split() for _, text in an4_texts(CORPORA, "train")[:100]]
     perplexities = [
         read_arpa(CORPORA / f"an4/etc/an4_full.{x}.lm", "upper").perplexity(dev) for x in ("unigram", "bigram")
     ]
@@ -114,7 +104,7 @@ def test_an4_references_decode_to_themselves(an4):
 
     lang = Lang.load(an4[0])
     fst = kaldifst.StdVectorFst.read(str(an4[1] / "HLG.fst"))
-    texts = [text for _, text in an4_texts("test")]
+    texts = [text for _, text in an4_texts(CORPORA, "test")]
     assert len(texts) == 130
     same = 0
     for text in texts:

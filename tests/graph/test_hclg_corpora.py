@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from languages import write_manifests
+from languages import an4_texts, write_manifests
 
 from asrpar.config import load_config
 from asrpar.graph.arrays import Arrays
@@ -37,10 +37,8 @@ SETTINGS = ["unit_settings.phones.lexicon=etc/an4.dic", "vocabulary.from_lexicon
 def an4(tmp_path_factory):
     """(phones, LG with disambiguation symbols) of the recipe's lexicon and language model."""
     folder = tmp_path_factory.mktemp("an4")
-    lines = (CORPORA / "an4/etc/an4_train.transcription").read_text().splitlines()
-    # By id, which begins with the speaker; the recipe's dev set is the first 100.
-    rows = sorted((line.split()[-1].strip("()").split("-")[1], *line.split()[-1:], line) for line in lines)
-    texts = [" ".join(w for w in row[-1].split()[:-1] if w not in ("<s>", "</s>")) for row in rows][100:]
+    # The recipe's dev set is the first 100.
+    texts = [text for _, text in an4_texts(CORPORA, "train")][100:]
     config = load_config(LangConfig, None, SETTINGS)
     manifests = write_manifests(folder / "manifests", {"train": texts})
     prepare_lang(config, manifests, folder / "lang", Places(str(CORPORA / "an4")))

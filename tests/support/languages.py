@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 from asrpar.config import load_config
 from asrpar.lang.config import LangConfig
@@ -32,3 +33,13 @@ def make_lang(folder, texts, dev=(), **settings):
     dots = [f"{'unit_settings.' * (k.split('__')[0] in UNITS)}{k.replace('__', '.')}={v}" for k, v in given.items()]
     prepare_lang(load_config(LangConfig, None, dots), manifests, folder / "lang", Places(str(folder)))
     return Lang.load(folder / "lang")
+
+
+def an4_texts(corpora, split):
+    """(speaker-prefixed id, text) of AN4's transcripts, sorted by id."""
+    rows = []
+    for line in (corpora / f"an4/etc/an4_{split}.transcription").read_text().splitlines():
+        text, name = re.fullmatch(r"(.*) \((\S+)\)", line.strip()).groups()
+        words = [w for w in text.split() if w not in ("<s>", "</s>")]
+        rows.append((f"{name.split('-')[1]}-{name}", " ".join(words)))
+    return sorted(rows)
