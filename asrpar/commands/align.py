@@ -14,7 +14,11 @@ from asrpar.errors import ConfigError
 @click.option("--lang", required=True, metavar="DIR", help="Language folder of stage 3.")
 @click.option("--output", required=True, metavar="DIR", help="Folder for the alignment.")
 @click.option("--sets", default="train,dev", show_default=True, help="Sets, the one to estimate on first.")
-@click.option("--method", metavar="NAME", help="How; the same as --set method=NAME. flat, or model with --exp.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="flat, full_sum, or with --exp model or ctc; as --set method=NAME. Default: flat, or model with --exp.",
+)
 @click.option("--exp", metavar="DIR", help="Experiment of stage 6 whose model aligns.")
 @click.option("--model", default="final.pt", show_default=True, help="Model, within the experiment or a path.")
 @click.option("--tree", metavar="FILE", help="Tree of the model's classes, where the experiment does not say it.")

@@ -88,7 +88,7 @@ def rescore_sets(
             target = results_folder(given.exp, name, given.suffix)
             held.enter_context(alone_with(target))
             check_free(target, {**found[name], "engine": _engine(found[name])}, name)
-        work = Rescorer(config, point, blank, reader, symbols.words, add_lm)
+        work = Rescorer(config, point, blank, reader, symbols, add_lm)
         chosen, mbr_scale, table = grid[0], config.mbr_scales[0], []
         for name in sets:
             loaded = work.load(name, results_folder(given.exp, name, given.source), found[name])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from asrpar.decode.candidates import Candidates, Choosing, least_risk, least_risk_of, scaled_down
+from asrpar.decode.engine import Symbols
 from asrpar.decode.lattices.lattice import Lattice
 from asrpar.decode.lattices.mbr import MOST_ROUNDS, Bayes
 from asrpar.decode.lattices.text import read_lattices
@@ -53,13 +54,12 @@ class Rescorer:
         point: SearchPoint,
         blank: int | None,
         reader: Reader,
-        words: list[str],
+        symbols: Symbols,
         add_lm: "Callable[[Sequence[int]], float] | None",
     ) -> None:
-        self.config, self.point, self.blank, self.reader, self.words, self.add_lm = (
-            config, point, blank, reader, words, add_lm
-        )  # fmt: skip
-        self._ids = {w: i for i, w in enumerate(words)}
+        self.config, self.point, self.blank, self.reader, self.add_lm = config, point, blank, reader, add_lm
+        self.words, self._classes = symbols.words, len(symbols.classes)
+        self._ids = {w: i for i, w in enumerate(self.words)}
 
     def load(self, name: str, folder: Path, facts: dict[str, Any]) -> LatticeSet:
         """The candidates of a set, in the order of its lattices."""
@@ -128,6 +128,15 @@ class Rescorer:
         for lattice in read_lattices(folder / LATTICES):
             if lattice.utt_id not in references:
                 raise DataError(f"{folder / LATTICES} has a lattice of {lattice.utt_id}, which ref.trn does not have")
+            for kind, numbers, count in (
+                ("word", lattice.word, len(self.words)),
+                ("class", lattice.label, self._classes),
+            ):
+                if numbers.max(initial=0) >= count:
+                    raise DataError(
+                        f"{folder / LATTICES}: the lattice of {lattice.utt_id} has {kind} {numbers.max()}, but there "
+                        f"are {count}: take lattices of the graph that decode.json names"
+                    )
             yield lattice, tuple(self._ids.get(w, -1) for w in references[lattice.utt_id].split())
 
 

@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from decoding import SMALL, run
 
-from asrpar.decode.lattices.text import read_lattices
+from asrpar.decode.lattices.text import read_lattices, write_lattices
 from asrpar.decode.lm_scores import SentenceCosts
 from asrpar.errors import ConfigError, DataError, MissingInputError
 from asrpar.lm.arpa import read_arpa
@@ -103,6 +104,17 @@ def test_what_cannot_be_rescored_is_said(exp, data):
         ConfigError, match=r"the language model of the graph is taken off first: give --lang or --old-lm"
     ):
         run("rescore", "--exp", exp, "--lm", data / "lang" / "lm.arpa")
+
+
+def test_lattices_of_words_that_there_are_not_are_refused(decoded, data, exp):
+    path = exp / "decode_dev" / "lat.gz"
+    first = next(read_lattices(path))
+    for kind, says in (("word", "has word 999, but there are"), ("label", "has class 999, but there are")):
+        numbers = getattr(first, kind).copy()
+        numbers[first.label.argmax()] = 999
+        write_lattices(path, [replace(first, **{kind: numbers})])
+        with pytest.raises(DataError, match=says):
+            rescore(exp, data)
 
 
 def test_lattices_of_another_graph_are_refused(decoded, data, exp):

@@ -9,6 +9,7 @@ the first has word and costs.
 
 import gzip
 import io
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -139,4 +140,7 @@ def _costs(text: str) -> tuple[float, float, list[int]]:
     graph, acoustic, *labels = text.split(",") if text else ("0", "0")
     if len(labels) > 1:
         raise ValueError
-    return float(graph), float(acoustic), [int(x) for x in labels[0].split("_")] if labels and labels[0] else []
+    costs = float(graph), float(acoustic)
+    if any(map(math.isnan, costs)):
+        raise ValueError
+    return *costs, [int(x) for x in labels[0].split("_")] if labels and labels[0] else []

@@ -80,6 +80,7 @@ def test_pieces_that_are_packed_one_by_one_are_one_file(tmp_path, lattices):
         ("utt one\n", ":1: expected the id"),
         ("u\n0 1 2\t3 x\n", ":2: no line of a lattice: '0 1 2 3 x'"),
         ("u\n0 1 1 1 1,2\n0 1 1 -1 1,2\n1\n", ":3: no line of a lattice"),
+        ("u\n0 1 1 1 1,nan\n1\n", ":2: no line of a lattice"),
         ("u\n0 1 1 1 1,2,3_4\n1\n", ":2: no line"),
         ("u\n0 1 1 1 1,2\n1 0 1 1 1,2\n1\n", ":2: the lattice of u has a cycle"),
     ],
