@@ -26,6 +26,8 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "study": ("asrpar.study.config.StudyConfig", "`asrpar study FILE`; there is no --set"),
     "synthesize": ("asrpar.corpus.synthetic.config.SyntheticConfig", "`asrpar synthesize`, `conf/corpus.yaml` of mini"),
     "launch": ("asrpar.launch.launchers.LAUNCHERS", "`asrpar launch --launcher NAME`"),
+    "alignment-formats": ("asrpar.align.formats.FORMATS", "`asrpar export-alignment --format NAME`"),
+    "model-formats": ("asrpar.export.formats.FORMATS", "`asrpar export --format NAME`"),
     "corpora": ("asrpar.corpus.registry.CORPORA", "`asrpar download` and `prepare-manifests`, `--corpus NAME`"),
 }
 INTRODUCTION = """
