@@ -14,7 +14,7 @@ from asrpar.errors import DataError, MissingInputError
 from asrpar.feats.front_end import front_end
 from asrpar.feats.store import FeatureStore
 from asrpar.files.lock import alone_with, reading
-from asrpar.hmm.alignment_files import Aligned, SetWriter, writing_alignments
+from asrpar.hmm.alignment_files import Aligned, SetWriter, check_output, writing_alignments
 from asrpar.hmm.alignments import AlignmentInfo
 from asrpar.hmm.kaldi.model import import_tree, scaled_counts
 from asrpar.hmm.kaldi.phones import SYMBOLS, kaldi_phones
@@ -149,6 +149,7 @@ def import_alignments(given: Given, feats_dir: str | Path, output: str | Path, l
     Raises:
         MissingInputError, DataError: files that are not there, are damaged or do not belong together.
     """
+    check_output(output)
     lang = Lang.load(lang_dir) if lang_dir else None
     imported = read_model(given, lang)
     with reading(feats_dir), alone_with(output):
