@@ -90,6 +90,7 @@ def test_who_gets_one_more_takes_turns():
         ({"pieces": "frames", "unit": "utterances"}, 1, "unit is utterances: it cannot count utterances where pieces"),
         ({"unit": "windows"}, 1, "unit is windows: it cannot count windows where pieces: utterances"),
         ({"pieces": "windows", "context": [1]}, 1, "context is .1.: it must be two numbers"),
+        ({"pieces": "windows", "context": [0, 100_000]}, 1, "must be two numbers .* of at most 10000"),
         ({"pieces": "window"}, 1, "did you mean 'windows'"),
         ({"pieces": "frames", "size": "auto"}, 1, "batch.size is auto, which asrpar train alone finds"),
     ],

@@ -185,7 +185,7 @@ def test_settings_that_cannot_be(lang):
         lfmmi(lang, max_nodes=20)
     with pytest.raises(ConfigError, match="needs phones"):
         Loss(Settings(), Sources(LangTranscripts(lang)))
-    for wrong in ({"lm_order": 0}, {"leak": -1.0}, {"implementation": "warp"}, {"implementation": "k2"}):
+    for wrong in ({"lm_order": 0}, {"leak": -1.0}, {"leak": 2.0}, {"implementation": "warp"}, {"implementation": "k2"}):
         with pytest.raises(ConfigError, match=rf"losses\.lfmmi\.({next(iter(wrong))}|leak)"):
             LOSSES.settings("lfmmi", {"lfmmi": wrong})
 
