@@ -1,21 +1,13 @@
 """``asrpar transcribe``: recordings of one's own."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from asrpar.config import choosing, config_options, load_config
-from asrpar.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from asrpar.decode.config import GivenConfig
-    from asrpar.decode.decoder import Decoder
-    from asrpar.decode.scales import SearchPoint
-    from asrpar.train.identity import Identity
+from asrpar.errors import ConfigError
 
 FORMATS = ("text", "trn", "ctm", "srt", "json")
 
@@ -100,52 +92,21 @@ def command(
     given = load_config(GivenConfig, config_path, (*wanted, *jobs_of_engines(jobs)))
     checkpoint = model_file(Path(exp), model)
 
-    from asrpar.decode.acoustic import device_of, likelihoods
-    from asrpar.decode.decoder import make_decoder
-    from asrpar.decode.engine import Symbols
-    from asrpar.decode.inputs import from_features
-    from asrpar.decode.match import check_engine, check_units
-    from asrpar.decode.transcribe import names_of, transcribe
+    from asrpar.decode.recogniser import recogniser
+    from asrpar.decode.transcribe import names_of
     from asrpar.decode.transcript import write_all
-    from asrpar.feats.recording import Cutting, FrontEnd
+    from asrpar.feats.recording import Cutting
     from asrpar.log import setup_logging
-    from asrpar.score.origin import origin
-    from asrpar.train.model_io import load_acoustic_model
 
     log = setup_logging()
     names = names_of(paths, one_field=form in ("trn", "ctm"), by_stem=bool(output_dir))
-    device = device_of(given.device)
-    module, facts = load_acoustic_model(checkpoint)
-    scored = likelihoods(module, facts, given.prior_scale)
-    config = given.filled(facts["log_priors"] is not None)
-    identity = _known(facts["identity"], checkpoint)
-    searched = from_features(scored, identity).to(device)
-    front_end = FrontEnd(identity.features, identity.mean_std, Cutting(channel, max_seconds, min_pause))
-    if identity.features["normalize"] == "speaker":
-        log.info("features are normalised by speaker: each recording is taken for one of a speaker of its own")
-    seconds = front_end.extractor.frame_shift * module.subsampling
-    units = None if graph else Symbols(identity.units, checkpoint)
-    language = Path(lang) if lang else None
-    folder = Path(graph) if graph else None
-    check_engine(identity, checkpoint, config.engine)
-    with make_decoder(config, folder, seconds, language, device, units, facts["blank"]) as decoder:
-        check_units(identity, checkpoint, decoder.symbols)
-        priors = {"prior_scale": given.prior_scale} if scored is not module else {}
-        point, why = _point(given, decoder, {**origin(checkpoint, Path(exp)), **priors}, Path(exp), folder)
-        log.info("%s: %s", why, ", ".join(f"{axis} {getattr(point, axis):g}" for axis in decoder.axes))
-        if decoder.unit != "words":
+    cutting = Cutting(channel, max_seconds, min_pause)
+    folder, language = Path(graph) if graph else None, Path(lang) if lang else None
+    with recogniser(given, Path(exp), checkpoint, folder, language, cutting) as words:
+        if words.unit != "words":
             log.warning("the units are phones, and so is what is printed: words need --graph")
-        found = transcribe(searched, front_end, decoder, point, dict(zip(names, paths, strict=True)), device)
+        found = words.recognise(dict(zip(names, paths, strict=True)))
         write_all(found, form, Path(output) if output else None, Path(output_dir) if output_dir else None)
-
-
-def _known(identity: "Identity | None", model: Path) -> "Identity":
-    if identity is None:
-        raise DataError(
-            f"{model}, of an earlier version, does not know its features and units: train again, or extract features "
-            "and use asrpar decode"
-        )
-    return identity
 
 
 def _spare(audio: list[Path], output: str | None) -> None:
@@ -154,33 +115,3 @@ def _spare(audio: list[Path], output: str | None) -> None:
         over = next((path for path in audio if path.exists() and path.samefile(output)), None)
         if over is not None:
             raise ConfigError(f"--output {output} is the recording {over}: give another file")
-
-
-def _point(
-    given: "GivenConfig", decoder: "Decoder", model: Mapping[str, Any], exp: Path, graph: Path | None
-) -> tuple["SearchPoint", str]:
-    """LM scale, beam and penalties, and where they come from.
-
-    One value of a setting is taken; of several the one that was chosen on dev, which must be among them.
-    """
-    from asrpar.decode.earlier import earlier_choice, made_with
-    from asrpar.decode.sweep import LISTS, grid
-
-    lists = {axis: getattr(given, LISTS[axis]) for axis in decoder.axes}
-    one = {name: values[0] for name, values in lists.items() if len(set(values)) == 1}
-    several = {name: values for name, values in lists.items() if len(set(values)) > 1}
-    facts = {**model, **made_with(decoder, graph)}
-    choice = None
-    if len(one) < len(lists):
-        choice = earlier_choice(exp, facts, lambda p: all(getattr(p, name) in v for name, v in several.items()))
-    if choice is not None:
-        but = " but for what is set" if one else ""
-        return replace(choice.point, **one), f"as chosen on {choice.dev} in {choice.folder}{but}"
-    points = grid(given.filled(), decoder.axes)
-    if len(points) == 1:
-        return points[0], "as set"
-    raise ConfigError(
-        f"{exp} has no choice on dev for this model, graph and engine"
-        + (" among the values given" if several else "")
-        + ": run asrpar decode, or give one value of each, such as --set lm_scales=[1.0]"
-    )
