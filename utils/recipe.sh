@@ -141,6 +141,19 @@ use_corpus() {
   fi
 }
 
+# extract_features SET... [OPTIONS]: stage 2, with the settings of conf/feats.yaml, then what OPTIONS of asrpar
+# extract-features say. Only the set `train` gets copies at other speeds.
+extract_features() {
+  local splits=()
+  while (($#)) && [[ $1 != --* ]]; do
+    splits+=("$1")
+    shift
+  done
+  need "$data_dir/manifests" 1 "manifests"
+  asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats" \
+    --splits "$(IFS=, && echo "${splits[*]}")" "$@"
+}
+
 # launch OPTIONS -- COMMAND: asrpar launch with the recipe's learners; it ends when this script does, however that ends.
 launch() {
   local options=(--learners "$learners")

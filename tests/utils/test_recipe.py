@@ -243,3 +243,15 @@ def test_a_comparison_passes_on_the_options_of_its_recipe(tmp_path, utils, form)
     assert first.endswith("--stop-stage 5")
     assert "--strategy single --learners 1 --name single_n1_seed0" in single
     assert "--strategy ssgd --learners 4 --name ssgd_n4_seed1" in ssgd
+
+
+def test_features_of_sets_with_options(utils, tmp_path):
+    code = (
+        f". {utils}/recipe.sh; data_dir={tmp_path}; mkdir {tmp_path}/manifests; "
+        'asrpar() { printf "%s|" "$@"; }; extract_features train dev --set "speeds=[1.0]"'
+    )
+    done = common(utils, code)
+    assert done.stdout == (
+        f"extract-features|--config|conf/feats.yaml|--manifests|{tmp_path}/manifests|--output|{tmp_path}/feats|"
+        "--splits|train,dev|--set|speeds=[1.0]|"
+    )

@@ -21,7 +21,7 @@ if begin_stage 1 "manifests"; then
 fi
 
 if begin_stage 2 "features"; then
-  asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats"
+  extract_features train dev test
 fi
 
 if begin_stage 3 "language"; then
