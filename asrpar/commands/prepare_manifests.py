@@ -8,7 +8,8 @@ import click
 @click.option("--corpus-dir", required=True, metavar="DIR", help="The folder that holds the corpus as distributed.")
 @click.option("--output", required=True, metavar="MANIFESTS", help="Where the manifests go.")
 @click.option("--part", "parts", multiple=True, metavar="PART", help="Only this part; may be given repeatedly.")
-def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -> None:
+@click.option("--partial", is_flag=True, help="It is a part of the corpus on purpose: do not compare its counts.")
+def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...], partial: bool) -> None:
     """Make recordings, supervisions and cuts of CORPUS, with its splits and its text normalisation."""
     from contextlib import ExitStack
     from pathlib import Path
@@ -22,6 +23,8 @@ def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -
     entry = get_corpus(corpus)
     if entry.prepare is None:
         raise ConfigError(f"{corpus} has no audio to make manifests of; {', '.join(corpus_names(prepared=True))} have")
+    if partial and not entry.counted:
+        raise ConfigError(f"--partial: the counts of {corpus} are not compared with anything; leave it out")
     chosen = choose_parts(entry, parts)
     made_by = entry.made_by or "asrpar download"
     if not Path(corpus_dir).is_dir():
@@ -31,7 +34,8 @@ def command(corpus: str, corpus_dir: str, output: str, parts: tuple[str, ...]) -
 
     with ExitStack() as held:
         held.enter_context(alone(output))
-        splits = entry.prepare(Path(corpus_dir).absolute(), Path(output).absolute() / "audio", chosen)
+        options = {"partial": True} if partial else {}
+        splits = entry.prepare(Path(corpus_dir).absolute(), Path(output).absolute() / "audio", chosen, **options)
         for split in splits.values():
             check_recordings(split, entry.sampling_rate)
         for name in splits:  # an import of one split holds that one

@@ -57,6 +57,8 @@ class Corpus:
         check: raises `DataError` unless the folder holds the corpus as distributed.
         prepare: (corpus folder, folder for decoded audio, parts or () for all that is there) → the splits; None for
             a resource without audio.
+        counted: ``prepare`` compares what it finds with the counts of the whole corpus (`asrpar.corpus.counts`), and
+            takes ``partial=True``, which leaves that out.
         normalise: one transcript as distributed → upper-case words; raises `DataError`.
         sampling_rate: in Hz, checked for every recording; None if a setting of the corpus decides.
         made_by: the command that makes a corpus which is not downloaded.
@@ -66,11 +68,12 @@ class Corpus:
     parts: dict[str, tuple[Archive, ...]]
     default_parts: tuple[str, ...]
     check: Callable[[Path], None]
-    prepare: "Callable[[Path, Path, Sequence[str]], dict[str, Split]] | None" = None
+    prepare: "Callable[..., dict[str, Split]] | None" = None
     normalise: Callable[[str], str] | None = None
     sampling_rate: int | None = 16000
     home: str = "."
     made_by: str = ""
+    counted: bool = False
     name: str = ""
 
 
