@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,15 @@ log = logging.getLogger("asrpar.corpus")
 
 @dataclass
 class Split:
-    """One split: recordings, and supervisions that refer to them. The id of a supervision is the utterance's."""
+    """One split: recordings, and supervisions that refer to them. The id of a supervision is the utterance's.
+
+    Attributes:
+        files: what scoring needs besides, text by name: that of ``stm.stm`` is written as ``stm_<split>.stm``.
+    """
 
     recordings: list[Recording]
     supervisions: list[SupervisionSegment]
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -100,7 +105,7 @@ def one_channel(supervision: SupervisionSegment) -> int:
 def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     """Write ``{recordings,supervisions,cuts}_<split>.jsonl.gz`` of every split; each byte follows from the content.
 
-    Texts are written composed (see `asrpar.files.text.nfc`).
+    Texts are written composed (see `asrpar.files.text.nfc`). The split's ``files`` are written beside.
 
     Raises:
         DataError: a split is empty, or `make_cuts` refuses it.
@@ -110,7 +115,7 @@ def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     for name, split in splits.items():
         if not split.supervisions:
             raise DataError(f"split {name} has no utterances")
-        split = Split(split.recordings, [_composed(s) for s in split.supervisions])
+        split = replace(split, supervisions=[_composed(s) for s in split.supervisions])
         try:
             files[f"cuts_{name}.jsonl.gz"] = make_cuts(split)
         except DataError as e:
@@ -121,6 +126,10 @@ def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
     with ExitStack() as renamed_together:
         for name, items in files.items():
             _write_jsonl(renamed_together.enter_context(replacing(output / name)), items)
+        for name, split in splits.items():
+            for file, content in split.files.items():
+                path = output / f"{Path(file).stem}_{name}{Path(file).suffix}"
+                renamed_together.enter_context(replacing(path)).write_text(content, encoding="utf-8")
     for name, split in splits.items():
         log.info(
             "%s: %d utterances, %.1f min, %d speakers",
