@@ -28,7 +28,6 @@ HUB5 = CallSet(
     acronyms="letters",
     subsets={"swbd": "sw_", "callhm": "en_"},
     counts={"all": Counts(4459, 42989), "swbd": Counts(1831, 21395), "callhm": Counts(2628, 21594)},
-    conversations=40,
 )
 
 
@@ -37,7 +36,7 @@ def check(corpus_dir: Path) -> None:
     _files(corpus_dir)
 
 
-def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
+def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), partial: bool = False) -> "dict[str, Split]":
     """The set ``eval2000``.
 
     Raises:
@@ -46,7 +45,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dic
     pem, stm_path, glm, audio = _files(corpus_dir)
     stm = read_stm(stm_path)
     _check_segments(stm, stm_path, pem)
-    return {"eval2000": make_split(HUB5, stm, stm_path, glm, audio, work_dir)}
+    return {"eval2000": make_split(HUB5, stm, stm_path, glm, audio, work_dir, partial)}
 
 
 def _files(corpus_dir: Path) -> tuple[Path, Path, Path, dict[str, list[Path]]]:
@@ -67,4 +66,4 @@ def _check_segments(stm: Stm, stm_path: Path, pem_path: Path) -> None:
         )
 
 
-CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000)
+CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, counted=True)

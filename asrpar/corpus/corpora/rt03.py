@@ -24,7 +24,6 @@ RT03 = CallSet(
     acronyms="dots",
     subsets={"fsh": "fsh_", "swbd": "sw_"},
     counts={"all": Counts(8420, 76157), "fsh": Counts(3970, 36721), "swbd": Counts(4450, 39436)},
-    conversations=72,
 )
 
 
@@ -33,14 +32,14 @@ def check(corpus_dir: Path) -> None:
     _files(corpus_dir)
 
 
-def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
+def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), partial: bool = False) -> "dict[str, Split]":
     """The set ``rt03``. Channels 1 and 2 of the references are sides A and B.
 
     Raises:
         DataError: files are missing or damaged, or counts are wrong.
     """
     stms, glm, audio = _files(corpus_dir)
-    return {"rt03": make_split(RT03, read_stm(*stms), stms[0], glm, audio, work_dir)}
+    return {"rt03": make_split(RT03, read_stm(*stms), stms[0], glm, audio, work_dir, partial)}
 
 
 def _files(corpus_dir: Path) -> tuple[list[Path], Path, dict[str, list[Path]]]:
@@ -55,4 +54,4 @@ def _is_reference(path: Path) -> bool:
     return tuple(part.lower() for part in path.parent.parts[-len(REFERENCES) :]) == REFERENCES
 
 
-CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000)
+CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, counted=True)

@@ -2,12 +2,12 @@
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asrpar.corpus.counts import Count, check_counts
 from asrpar.corpus.nist.places import nearest
 from asrpar.corpus.nist.stm import Stm, StmSegment, mended, plain_words, seconds
 from asrpar.errors import DataError
@@ -38,15 +38,12 @@ class CallSet:
         acronyms: how the reference writes them: ``letters`` (I B M) or ``dots`` (I. B. M.).
         subsets: name of a part → how its conversations' names begin.
         counts: of each part and, as ``all``, of the whole.
-        conversations: of the whole set; one that has less than half as many is taken for a piece of it, whose counts
-            nobody knows.
     """
 
     name: str
     acronyms: str
     subsets: Mapping[str, str]
     counts: Mapping[str, Counts]
-    conversations: int
 
     def scoring(self, whole: bool) -> str:
         """The content of ``hubscr_<set>.json``: what `asrpar score` has to know besides the STM and the GLM."""
@@ -61,7 +58,13 @@ def utterance_id(s: StmSegment) -> str:
 
 
 def make_split(
-    calls: CallSet, stm: Stm, stm_path: Path, glm_path: Path, audio: Mapping[str, Sequence[Path]], work_dir: Path
+    calls: CallSet,
+    stm: Stm,
+    stm_path: Path,
+    glm_path: Path,
+    audio: Mapping[str, Sequence[Path]],
+    work_dir: Path,
+    partial: bool,
 ) -> "Split":
     """Manifests of the scored segments. A side is a speaker.
 
@@ -72,6 +75,7 @@ def make_split(
         glm_path: the word map.
         audio: files by name in lower case, ``en_4156.sph``.
         work_dir: for decoded audio.
+        partial: it is a part of the set, whose counts nobody knows.
 
     Raises:
         DataError: conversations without audio, segments outside of theirs, or other counts than the whole set has.
@@ -81,7 +85,8 @@ def make_split(
     stm = mended(stm, stm_path)
     scored = [s for s in stm.segments if not s.ignored]
     log.info("%s: %d segments, %d of them not scored", calls.name, len(stm.segments), len(stm.segments) - len(scored))
-    whole = _check_counts(calls, scored, stm_path)
+    if not partial:
+        _check_counts(calls, scored, stm_path)
     names = list(dict.fromkeys(s.recording for s in scored))
     silent = [name for name in names if f"{name}.sph".lower() not in audio]
     if silent:
@@ -92,7 +97,7 @@ def make_split(
         name: _recording(nearest(audio[f"{name}.sph".lower()], stm_path), name, work_dir / calls.name) for name in names
     }
     supervisions = _supervisions(scored, recordings, stm_path)
-    files = {"stm.stm": stm.text(), "glm.glm": read_text(glm_path), "hubscr.json": calls.scoring(whole)}
+    files = {"stm.stm": stm.text(), "glm.glm": read_text(glm_path), "hubscr.json": calls.scoring(not partial)}
     return Split(list(recordings.values()), supervisions, files)
 
 
@@ -136,26 +141,18 @@ def _supervisions(
     return made
 
 
-def _check_counts(calls: CallSet, scored: Sequence[StmSegment], stm_path: Path) -> bool:
-    """Whether the set is whole. Raises `DataError` if it is, and has other counts of segments than it should."""
-    found = Counter({"all": len(scored)})
-    for name, begin in calls.subsets.items():
-        found[name] = sum(s.recording.startswith(begin) for s in scored)
-    conversations = len({s.recording for s in scored})
-    if 2 * conversations < calls.conversations:
-        log.warning(
-            "%s: %d conversations, %d segments: a piece of %s, which has %d and %d; counts are not checked",
-            *(stm_path, conversations, len(scored), calls.name, calls.conversations),
-            calls.counts["all"].segments,
-        )
-        return False
-    for name, counts in calls.counts.items():
-        if found[name] != counts.segments:
-            raise DataError(
-                f"{stm_path}: {found[name]} scored segments in {name}, {found[name] - counts.segments:+d} against the "
-                f"{counts.segments} of {calls.name}: it is not complete, or another edition"
+def _check_counts(calls: CallSet, scored: Sequence[StmSegment], stm_path: Path) -> None:
+    begins = {"all": "", **calls.subsets}
+    check_counts(
+        calls.name,
+        stm_path,
+        [
+            Count(
+                f"scored segments ({name})", sum(s.recording.startswith(begins[name]) for s in scored), counts.segments
             )
-    return True
+            for name, counts in calls.counts.items()
+        ],
+    )
 
 
 def _recording(path: Path, name: str, work_dir: Path) -> "Recording":
