@@ -45,7 +45,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), partial
     pem, stm_path, glm, audio = _files(corpus_dir)
     stm = read_stm(stm_path)
     _check_segments(stm, stm_path, pem)
-    return {"eval2000": make_split(HUB5, stm, stm_path, glm, audio, work_dir, partial)}
+    return {"eval2000": make_split(HUB5, stm, stm_path, glm, audio, work_dir / "hub5", partial)}
 
 
 def _files(corpus_dir: Path) -> tuple[Path, Path, Path, dict[str, list[Path]]]:

@@ -39,7 +39,7 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), partial
         DataError: files are missing or damaged, or counts are wrong.
     """
     stms, glm, audio = _files(corpus_dir)
-    return {"rt03": make_split(RT03, read_stm(*stms), stms[0], glm, audio, work_dir, partial)}
+    return {"rt03": make_split(RT03, read_stm(*stms), stms[0], glm, audio, work_dir / "rt03", partial)}
 
 
 def _files(corpus_dir: Path) -> tuple[list[Path], Path, dict[str, list[Path]]]:

@@ -66,7 +66,9 @@ def make_split(
     work_dir: Path,
     partial: bool,
 ) -> "Split":
-    """Manifests of the scored segments. A side is a speaker.
+    """Manifests of the scored segments: recordings have two channels, a side is a speaker.
+
+    ``stm_SET.stm``, ``glm_SET.glm`` and ``hubscr_SET.json`` beside them are what `asrpar score` scores the set with.
 
     Args:
         calls: what is known of the set.
@@ -93,9 +95,7 @@ def make_split(
         raise DataError(
             f"{stm_path}: {len(silent)} of {len(names)} conversations have no audio; the first: {silent[0]}.sph"
         )
-    recordings = {
-        name: _recording(nearest(audio[f"{name}.sph".lower()], stm_path), name, work_dir / calls.name) for name in names
-    }
+    recordings = {name: _recording(nearest(audio[f"{name}.sph".lower()], stm_path), name, work_dir) for name in names}
     supervisions = _supervisions(scored, recordings, stm_path)
     files = {"stm.stm": stm.text(), "glm.glm": read_text(glm_path), "hubscr.json": calls.scoring(not partial)}
     return Split(list(recordings.values()), supervisions, files)
