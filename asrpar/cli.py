@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("asrpar.commands.download", "Stage 0: fetch a corpus, or check the copy you have."),
     "synthesize": ("asrpar.commands.synthesize", "Stage 0 of egs/mini: speak the synthetic corpus with espeak-ng."),
     "prepare-manifests": ("asrpar.commands.prepare_manifests", "Stage 1: make Lhotse manifests of a corpus."),
+    "prepare-dict": ("asrpar.commands.prepare_dict", "Stage 3: lexicon and LM text that come with a corpus."),
     "import-kaldi": ("asrpar.commands.kaldi", "Make manifests from a Kaldi data folder."),
     "export-kaldi": ("asrpar.commands.kaldi", "Write manifests as a Kaldi data folder."),
     "import-kaldi-ali": (

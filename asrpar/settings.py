@@ -28,7 +28,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "launch": ("asrpar.launch.launchers.LAUNCHERS", "`asrpar launch --launcher NAME`"),
     "alignment-formats": ("asrpar.align.formats.FORMATS", "`asrpar export-alignment --format NAME`"),
     "model-formats": ("asrpar.export.formats.FORMATS", "`asrpar export --format NAME`"),
-    "corpora": ("asrpar.corpus.registry.CORPORA", "`asrpar download` and `prepare-manifests`, `--corpus NAME`"),
+    "corpora": ("asrpar.corpus.registry.CORPORA", "`asrpar download`, `prepare-manifests`, `prepare-dict`"),
 }
 INTRODUCTION = """
 Made from the code by `asrpar help settings --markdown`; `asrpar help settings train ema` prints a part of it. A setting
@@ -135,8 +135,11 @@ def groups(section: str) -> Iterator[Group]:
         chosen = [(prefix, family) for prefix, _, family in families(found())]
     for prefix, family in chosen:
         for choice in family:
-            settings = family.settings_class(choice) if family.has_settings else None
-            own = of_class(settings, f"{prefix}{family.plural}.{choice}.") if settings else ()
+            if family.has_settings:
+                own = of_class(family.settings_class(choice), f"{prefix}{family.plural}.{choice}.")
+            else:  # corpora: each has its own command line, where keys stand alone
+                settings = getattr(family.load(choice), "settings", None)
+                own = of_class(settings) if settings else ()
             yield Group(choice, family.help(choice), list(own), family)
 
 

@@ -164,19 +164,20 @@ def read_manifest(kind: Any, path: Path) -> list[Any]:
         raise DataError(f"{path} is not readable as a manifest ({type(e).__name__}): make it again") from e
 
 
-def check_recordings(split: Split, sampling_rate: int | None) -> None:
-    """Every recording is mono and has the corpus's sampling rate (Hz; None: that of most recordings).
+def check_recordings(split: Split, sampling_rate: int | None, channels: int = 1) -> None:
+    """Every recording has so many channels and the corpus's sampling rate (Hz; None: that of most recordings).
 
     Raises:
         DataError: with the number of bad recordings and the first of them.
     """
     if sampling_rate is None:
         sampling_rate = Counter(r.sampling_rate for r in split.recordings).most_common(1)[0][0]
-    bad = [r for r in split.recordings if r.sampling_rate != sampling_rate or r.num_channels != 1]
+    bad = [r for r in split.recordings if r.sampling_rate != sampling_rate or r.num_channels != channels]
     if bad:
         r = bad[0]
+        wanted = "mono" if channels == 1 else f"with {channels} channels"
         raise DataError(
-            f"{len(bad)} of {len(split.recordings)} recordings are not {sampling_rate} Hz mono; the first is "
+            f"{len(bad)} of {len(split.recordings)} recordings are not {sampling_rate} Hz {wanted}; the first is "
             f"{r.sources[0].source} ({r.sampling_rate} Hz, {r.num_channels} channels)"
         )
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asrpar.choices import Family
+from asrpar.config import load_config
 from asrpar.errors import ConfigError
 from asrpar.names import hint, unknown
 
@@ -55,12 +56,16 @@ class Corpus:
         default_parts: those downloaded when none is named.
         home: where the corpus lies below the download folder; what ``--corpus-dir`` then wants.
         check: raises `DataError` unless the folder holds the corpus as distributed.
-        prepare: (corpus folder, folder for decoded audio, parts or () for all that is there) → the splits; None for
-            a resource without audio.
+        prepare: (corpus folder, folder for decoded audio, parts or () for all that is there) → the splits; with
+            ``settings`` these are the fourth argument. None for a resource without audio.
         counted: ``prepare`` compares what it finds with the counts of the whole corpus (`asrpar.corpus.counts`), and
             takes ``partial=True``, which leaves that out.
         normalise: one transcript as distributed → upper-case words; raises `DataError`.
         sampling_rate: in Hz, checked for every recording; None if a setting of the corpus decides.
+        channels: of every recording; two in telephone calls, where an utterance is on one of them.
+        settings: a dataclass of what can be chosen (`asrpar prepare-manifests --set key=value`), or None.
+        dictionary: (corpus folder, MANIFESTS of stage 1, folder to write, settings) → nothing; writes ``lexicon.txt``
+            and ``lm_text/NAME.txt.gz`` for `asrpar prepare-dict`. None for a corpus that brings neither.
         made_by: the command that makes a corpus which is not downloaded.
         name: as on the command line, which is that of its file.
     """
@@ -71,6 +76,9 @@ class Corpus:
     prepare: "Callable[..., dict[str, Split]] | None" = None
     normalise: Callable[[str], str] | None = None
     sampling_rate: int | None = 16000
+    channels: int = 1
+    settings: type | None = None
+    dictionary: "Callable[[Path, Path, Path, Any], None] | None" = None
     home: str = "."
     made_by: str = ""
     counted: bool = False
@@ -94,6 +102,19 @@ def get_corpus(name: str) -> Corpus:
     if name not in CORPORA:
         raise unknown("corpus", name, CORPORA, more="any other data: asrpar import-kaldi")
     return replace(CORPORA.load(name), name=name)
+
+
+def corpus_settings(corpus: Corpus, paths: Sequence[str], overrides: Sequence[str]) -> tuple[Any, ...]:
+    """The checked settings of a corpus as the last arguments of its functions: one, or none where it has no settings.
+
+    Raises:
+        ConfigError: an unknown key, a value that cannot be, or settings for a corpus that has none.
+    """
+    if corpus.settings is not None:
+        return (load_config(corpus.settings, paths, overrides),)
+    if paths or overrides:
+        raise ConfigError(f"{corpus.name} has no settings: leave --config and --set away")
+    return ()
 
 
 def choose_parts(corpus: Corpus, parts: Sequence[str]) -> tuple[str, ...]:
