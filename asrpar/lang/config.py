@@ -1,6 +1,7 @@
 """Settings of stage 3: lexicon, units, language model."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from asrpar.errors import ConfigError
@@ -73,21 +74,42 @@ class OovConfig:
 class LmConfig:
     """The n-gram: estimated from text, or given.
 
+    One text makes one model. Several (that of the manifests, and each of `texts`) make one each, and the models are
+    mixed with weights.
+
     Attributes:
         order: 1 for a unigram, and so on.
         splits: manifests whose text is used. Only training sets are accepted.
-        text: more text, one sentence a line (.gz allowed), and the case to bring it to.
+        transcripts: whether the text of `splits` is text for the model, too; with false, `texts` alone are.
+        text: more text, one sentence a line (.gz allowed), put to that of `splits`, and the case to bring it to; the
+            case is that of `texts` and `held_out`, too.
         text_case: keep | upper | lower.
+        texts: files of text of any size, each of which makes a model of its own, such as ``[swbd.txt.gz,
+            fisher.txt.gz]``.
+        held_out: text like that which is to be recognised, in none of the others, on which the weights are found.
+        weights: of the models, in the order that of `splits`, then `texts`; empty: found on `held_out`.
+        min_counts: by order, how often an n-gram must occur in a text to be listed, such as ``[1, 1, 2]``; the last
+            holds for higher orders. Empty: once.
+        prune: relative-entropy threshold (Stolcke 1998), such as 1e-8: n-grams whose loss changes the perplexity by
+            less than this part are dropped at the end; 0: none.
         arpa: a given ARPA file (.gz allowed) instead of an estimated one, and the case to bring its words to.
         arpa_case: keep | upper | lower.
+        memory: in GB, that counting may take; what does not fit goes to files beside the result.
     """
 
     order: int = 3
     splits: list[str] = field(default_factory=lambda: ["train"])
+    transcripts: bool = True
     text: str | None = None
     text_case: str = "keep"
+    texts: list[str] = field(default_factory=list)
+    held_out: str | None = None
+    weights: list[float] = field(default_factory=list)
+    min_counts: list[int] = field(default_factory=list)
+    prune: float = 0.0
     arpa: str | None = None
     arpa_case: str = "keep"
+    memory: float = 1.0
 
     def validate(self) -> None:
         one_of(self, "text_case", CASES)
@@ -96,6 +118,24 @@ class LmConfig:
         for split in self.splits:
             if split.lower().startswith(("dev", "test", "eval", "valid")):
                 raise ConfigError(f"splits: '{split}' is not training text; the language model must not see it")
+        need(self, "prune", 0.0 <= self.prune < 1.0, "must lie in [0, 1)")
+        need(self, "memory", self.memory >= 0.1, "must be at least 0.1 GB")
+        if not self.transcripts and not (self.texts or self.arpa):
+            raise ConfigError("transcripts is false: name the text of the language model as texts")
+        rising = all(a <= b for a, b in pairwise([1, *self.min_counts]))
+        need(self, "min_counts", rising and self.min_counts[:1] in ([], [1]), "must begin with 1 and not fall")
+        need(self, "min_counts", len(self.min_counts) <= self.order, f"has more values than order {self.order}")
+        self._validate_mixture()
+
+    def _validate_mixture(self) -> None:
+        count = self.transcripts + len(self.texts)
+        if self.weights:
+            good = all(0.0 <= w <= 1.0 for w in self.weights) and abs(sum(self.weights) - 1.0) < 1e-3
+            need(self, "weights", good, "must lie in [0, 1] and sum to 1")
+            if len(self.weights) != count:
+                raise ConfigError(f"weights: {len(self.weights)} values for {count} texts (transcripts come first)")
+        elif count > 1 and self.held_out is None and self.arpa is None:
+            raise ConfigError(f"{count} texts make {count} models: give held_out, where weights are found, or weights")
 
 
 @dataclass

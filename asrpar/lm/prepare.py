@@ -33,6 +33,8 @@ def prepare_lang(config: LangConfig, manifests: str | Path, output: str | Path, 
         ConfigError, DataError, MissingInputError: settings or data that cannot be used.
     """
     check(config)
+    if config.lm.texts or config.lm.min_counts or config.lm.prune:
+        raise ConfigError("lm.texts, lm.min_counts and lm.prune are not there yet")
     places, output = places or Places(), Path(output)
     transcripts = [t for split in config.lm.splits for t in manifest_texts(manifests, split)]
     if not any(t.split() for t in transcripts):
