@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from math import gcd
 from pathlib import Path
@@ -100,6 +101,7 @@ def _file(path: Path) -> Callable[[], np.ndarray]:
 
 
 def _voice(sentence: str, voice: str, number: int) -> Callable[[], np.ndarray]:
+    @cache
     def load() -> np.ndarray:
         from asrpar.corpus.synthetic import espeak
 
