@@ -1,6 +1,7 @@
 """The miniature corpora themselves: what is written can be read, and says what was meant."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,3 +32,24 @@ def test_synthetic_people_say_their_sentences():
     assert first.words[:3] == ("so", "i", "think")
     samples = resample(first.load(), 16000, 8000)
     assert 1 < len(samples) / 8000 < 5 and 0.05 < np.sqrt(np.mean(samples**2)) < 0.1
+
+
+def test_telephone_corpora(tmp_path):
+    from trees.fisher import make_fisher
+    from trees.hub5 import make_hub5, make_rt03
+    from trees.swbd import make_swbd
+
+    for make in (make_swbd, make_fisher, make_hub5, make_rt03):
+        assert make(tmp_path) == tmp_path
+    found = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.suffix.lower() == ".sph"}
+    assert found == {"LDC97S62", "LDC2004S13", "LDC2005S13", "LDC2002S09", "LDC2007S10"}
+    texts = "".join(path.read_text() for path in tmp_path.rglob("*-trans.text"))
+    for mark in ("[laughter-", "{[laughter-", "<b_aside>", "[noise]", "[vocalized-noise]", "_1 ", "/", "]- ", "T V"):
+        assert mark in texts, mark
+    # Segments of a side follow each other without gaps.
+    for path in tmp_path.rglob("*A-ms98-a-trans.text"):
+        spans = [line.split()[1:3] for line in path.read_text().splitlines()]
+        assert all(a[1] == b[0] for a, b in pairwise(spans)), path
+    lines = (tmp_path / "LDC2002T43/reference/hub5e00.english.000405.stm").read_text().splitlines()
+    segments = (tmp_path / "LDC2002S09/hub5e_00/english/hub5e_00.pem").read_text().splitlines()
+    assert sum(";;" not in line for line in lines) == sum(";;" not in line for line in segments)

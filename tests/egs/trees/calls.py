@@ -1,7 +1,7 @@
 """Telephone calls made of utterances: two people take turns, each on a channel of his own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,7 @@ class Call:
         turns: of A and of B, in order; those of one side do not overlap.
         seconds: its length.
         samples: gives (2, S) float32 at a rate in Hz.
+        group: whose people these are: 0 AN4's, 1 LibriSpeech's; of `Plan.people`.
     """
 
     speakers: tuple[str, str]
@@ -39,6 +40,7 @@ class Call:
     turns: tuple[list[Turn], list[Turn]]
     seconds: float
     samples: Callable[[int], np.ndarray]
+    group: int = 0
 
     def segments(self, side: int) -> list[tuple[float, float, Turn | None]]:
         """Segments (start, end, turn) that follow each other over the whole side; those of silence have no turn.
@@ -133,7 +135,8 @@ class Plan:
         if self.corpora is None:
             voices = [f"en-us+{v}" for v in (("m5", "f4", "m6", "f5") if half else ("m3", "f3", "m7", "m4"))]
             first = 4 if half else 14
-            return [list(by_speaker(synthetic(pair, 4, first)).values()) for pair in (voices[:2], voices[2:])]
+            pairs = ((voices[:2], first), (voices[2:], first + 8))
+            return [list(by_speaker(synthetic(pair, 4, start)).values()) for pair, start in pairs]
         digits = list(by_speaker(an4(self.corpora, "test")).values())
         books = [said[half::2] for said in by_speaker(librispeech(self.corpora, "dev-clean-2")).values()]
         groups = [digits[half::2][:4], books]
@@ -143,13 +146,15 @@ class Plan:
         """Calls within each group; everybody's utterances are spread over calls."""
         rng = np.random.default_rng(["swbd", "fisher", "hub5", "rt03"].index(corpus) + 1)
         made = []
-        for group in self.people(corpus):
-            made += [make_call(rng, a, b) for a, b in _pairs(group, 10 if self.everything else 5)]
+        for number, group in enumerate(self.people(corpus)):
+            made += [
+                replace(make_call(rng, a, b), group=number) for a, b in _pairs(group, 10 if self.everything else 5)
+            ]
         return made
 
 
 def _pairs(group: list[list[Utterance]], turns: int) -> list[tuple[list[Utterance], list[Utterance]]]:
-    """Both sides of each call, ``turns`` of a side: neighbours in the group, and the last with the first if it is odd."""
+    """Both sides of each call, of ``turns`` turns a side: neighbours in the group, and an odd one with the first."""
     parts = list(group)
     if len(parts) % 2:
         half = len(parts[0]) // 2
