@@ -17,10 +17,10 @@ from asrpar.corpus.audio.lengths import (
     is_chained_ogg,
     is_cut_short,
     sample_bytes,
-    sphere_header,
     unclaimed_bytes,
     wav_without_length,
 )
+from asrpar.corpus.audio.sphere import MAGIC, check_header, compressed_info, counts_both_channels, decompressed
 from asrpar.corpus.audio.streams import is_flac_without_length, read_mpeg, with_flac_length, with_mpeg_length
 from asrpar.errors import DataError
 from asrpar.files.paths import check_opens
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 FULL_SCALE = 8.0  # float samples are -1 to 1; processing may pass that by a few times, another unit by thousands
 MPEG_SLACK = 2  # frames that a header may leave out: encoders count themselves in or not
+_COMPRESSED = b"compressed"  # in place of the content of a file that has to be decoded
 _BROKEN = (RuntimeError, OSError, TypeError, ValueError)  # libsndfile's are RuntimeErrors
 
 
@@ -64,6 +65,8 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
         if stat.st_size == 0:
             raise DataError(f"audio file {path} is empty (0 bytes)")
         mended = _mended(str(path), stat.st_mtime_ns, stat.st_size)
+        if mended is _COMPRESSED:
+            mended = _decompressed(str(path), stat.st_mtime_ns, stat.st_size)
         file = soundfile.SoundFile(io.BytesIO(mended) if mended else str(path))
     except FileNotFoundError as e:
         raise DataError(f"no audio file {path}") from e
@@ -84,7 +87,10 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
 
 
 def inspect(path: str | Path) -> AudioInfo:
-    """Read a header. Raises `DataError` as `open_audio`."""
+    """Read a header; of compressed Sphere no more than that. Raises `DataError` as `open_audio`."""
+    compressed = compressed_info(Path(path))
+    if compressed is not None:
+        return AudioInfo(*compressed)
     with open_audio(path) as file:
         return AudioInfo(file.samplerate, file.frames, file.channels)
 
@@ -175,9 +181,11 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
     file = Path(path)
     with file.open("rb") as opened:
         magic = opened.read(7)
-    if magic == b"NIST_1A":
-        _check_sphere(file)
+    if magic == MAGIC and check_header(file):
+        return _COMPRESSED
     lengths = sample_bytes(file)
+    if magic == MAGIC and lengths is not None and counts_both_channels(file, *lengths):
+        lengths = None
     if lengths is not None and is_cut_short(lengths):
         if magic[:4] == b"OggS":
             raise DataError(f"audio file {path} is cut short: it ends in the middle of a page")
@@ -200,6 +208,12 @@ def _mended(path: str, changed: int, size: int) -> bytes | None:
     if magic[:4] == b"fLaC" or magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
         return _mended_stream(file)
     return None
+
+
+@lru_cache(maxsize=4)  # of calls that have 20 MB each
+def _decompressed(path: str, changed: int, size: int) -> bytes:
+    """A compressed Sphere file as wav; cached as above."""
+    return decompressed(Path(path))
 
 
 def _mended_stream(path: Path) -> bytes | None:
@@ -238,21 +252,6 @@ def _check_end(path: Path) -> None:
         raise DataError(
             f"audio file {path} is cut short or damaged: the end of the {file.frames} samples that its "
             "header promises cannot be read"
-        )
-
-
-def _check_sphere(path: Path) -> None:
-    fields = sphere_header(path)
-    coding = fields.get("sample_coding", "")
-    if "embedded-" in coding:
-        raise DataError(
-            f"audio file {path} is compressed Sphere ({coding}), which is not read: convert it, for example with "
-            "sph2pipe -f wav"
-        )
-    if not coding and fields.get("sample_n_bytes") == "1":
-        raise DataError(
-            f"audio file {path} does not say how its one byte a sample is coded (sample_coding): convert it, naming "
-            "its coding (mostly mu-law)"
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from asrpar.corpus.audio.files import FLOAT_SUBTYPES, AudioInfo, cut_short, open_audio, scale_fault
+from asrpar.corpus.audio.sphere import compressed_info
 from asrpar.corpus.checks.report import DataSet, Limits
 from asrpar.corpus.problems import Place, Problems
 from asrpar.errors import DataError
@@ -27,6 +28,8 @@ class Probed(NamedTuple):
 def probe_audio(path: Path, read_audio: bool = False) -> Probed:
     """Look at one file; its samples are read if they are floats, which can be anything, or if ``read_audio``."""
     try:
+        if not read_audio and (compressed := compressed_info(path)) is not None:
+            return Probed(AudioInfo(*compressed), None)
         with open_audio(path) as file:
             info = AudioInfo(file.samplerate, file.frames, file.channels)
             fault = _read_through(file) if file.subtype in FLOAT_SUBTYPES or read_audio else None

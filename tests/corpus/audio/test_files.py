@@ -96,7 +96,8 @@ def test_what_is_no_plain_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ("sample_n_bytes -i 2\nsample_coding -s26 pcm,embedded-shorten-v2.00", r"compressed Sphere .*sph2pipe -f wav"),
+        ("sample_n_bytes -i 2\nsample_coding -s26 pcm,embedded-wavpack-v3.01", r"compressed Sphere .*sph2pipe -f wav"),
+        ("sample_n_bytes -i 2\nsample_coding -s4 adpc", "is coded as adpc, which is not read"),
         ("sample_n_bytes -i 1", "does not say how its one byte a sample is coded"),
     ],
 )
