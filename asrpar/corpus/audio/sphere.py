@@ -41,8 +41,8 @@ def check_header(path: Path) -> bool:
     coding, _, packing = (part.strip() for part in fields.get("sample_coding", "").lower().partition(","))
     if packing and packing != SHORTEN:
         raise DataError(
-            f"audio file {path} is compressed Sphere ({fields['sample_coding']}), which is not read: of compressed ones "
-            f"{SHORTEN} is; convert it, for example with sph2pipe -f wav"
+            f"audio file {path} is compressed Sphere ({fields['sample_coding']}), which is not read, as "
+            f"{SHORTEN} would be: convert it, for example with sph2pipe -f wav"
         )
     if not coding and fields.get("sample_n_bytes") == "1":
         raise DataError(
