@@ -66,4 +66,4 @@ def _check_segments(stm: Stm, stm_path: Path, pem_path: Path) -> None:
         )
 
 
-CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, counted=True)
+CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, channels=2, counted=True)

@@ -54,4 +54,4 @@ def _is_reference(path: Path) -> bool:
     return tuple(part.lower() for part in path.parent.parts[-len(REFERENCES) :]) == REFERENCES
 
 
-CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, counted=True)
+CORPUS = Corpus(parts={}, default_parts=(), check=check, prepare=prepare, sampling_rate=8000, channels=2, counted=True)
