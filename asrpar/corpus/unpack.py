@@ -60,6 +60,16 @@ def unpack(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def check_space(folder: Path, needed: float, what: str) -> None:
+    """Raise `DataError` unless ``needed`` bytes, and some more, are free below ``folder``, which exists."""
+    free = shutil.disk_usage(folder).free
+    if needed + _RESERVE > free:
+        raise DataError(
+            f"the disk is too full to unpack {what}: about {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are "
+            f"free; free some space below {folder}"
+        )
+
+
 def content_digest(top: str | Path, folders: Sequence[str]) -> str:
     """The sha256 of what ``find FOLDERS -type f | LC_ALL=C sort | xargs sha256sum`` prints in ``top``."""
     top = Path(top)

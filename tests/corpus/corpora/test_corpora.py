@@ -25,7 +25,7 @@ def tone(path: Path, seconds: float = 0.3, rate: int = 16000, **options) -> None
 
 
 def test_every_corpus_of_the_recipes_is_known() -> None:
-    assert set(corpus_names()) >= {"an4", "cmudict", "librispeech", "mini", "mini_librispeech", "yesno"}
+    assert set(corpus_names()) >= {"aishell", "an4", "cmudict", "librispeech", "mini", "mini_librispeech", "yesno"}
     assert "cmudict" not in corpus_names(prepared=True)
     with pytest.raises(ConfigError, match="corpus 'libri_speech' is unknown; did you mean 'librispeech'"):
         get_corpus("libri_speech")
