@@ -7,8 +7,9 @@
 #     . "$root/utils/parse_options.sh"
 #     begin_recipe "$@"
 #
-# Sets: root, of this clone, and here, the recipe's folder.
-here=$(cd "$(dirname "${BASH_SOURCE[1]:-$0}")" && pwd)
+# Sets: root, of this clone, and here, the recipe's folder: that of the run.sh that was started, which may source another
+# recipe's, with other settings in its own conf/.
+here=$(cd "$(dirname "${BASH_SOURCE[1]:+${BASH_SOURCE[-1]}}")" && pwd)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # utils/parse_options.sh uses them
 help_message="Usage: $0 [options]
@@ -52,7 +53,7 @@ begin_recipe() {
   if [[ -z ${train_cmd:-} && $stage -le 6 && $stop_stage -ge 6 && $learners -gt $(env -u OMP_NUM_THREADS nproc) ]]; then
     launch --dry-run -- train >/dev/null # refuses too many learners now, not after the stages before
   fi
-  name=${name:-${model:+${model}_}${loss:+${loss}_}${tree:+${tree}_}${strategy:?}_n${learners}_seed$(setting seed 0)}
+  name=${name:-${units:+${units}_}${model:+${model}_}${loss:+${loss}_}${tree:+${tree}_}${strategy:?}_n${learners}_seed$(setting seed 0)}
   exp=$exp_dir/$name
   name_places
   started=$SECONDS last_stage=''
@@ -61,16 +62,18 @@ begin_recipe() {
 # name_places: what depends on the loss (kind), on its tree and on the language model: the folders of the language, of
 # the alignment and of the graph, and the settings of the decoding.
 name_places() {
-  [[ ${lm:=} =~ ^[A-Za-z0-9_.-]*$ && ${tree:=} =~ ^[A-Za-z0-9_.-]*$ ]] || die "--lm $lm, --tree $tree: expected names"
+  [[ ${lm:=}${tree:=}${units:=} =~ ^[A-Za-z0-9_.-]*$ ]] || die "--lm $lm, --tree $tree, --units $units: expected names"
+  [[ -z $units ]] || need "conf/units/$units.yaml" "conf/lang.yaml has those without --units" "settings of the units"
   # shellcheck disable=SC2034 # stage 3 of recipes uses lang_options
-  lang_options=(--config conf/lang.yaml ${lm:+--config "conf/lang_$lm.yaml"}) lang_dir=$data_dir/lang${lm:+_$lm}
+  lang_options=(--config conf/lang.yaml ${units:+--config "conf/units/$units.yaml"} ${lm:+--config "conf/lang_$lm.yaml"})
+  lang_dir=$data_dir/lang${units:+_$units}${lm:+_$lm}
   [[ -z $lm || -f conf/lang_$lm.yaml ]] || die "--lm $lm: there is no $here/conf/lang_$lm.yaml"
   kind=$(kind_of_loss)
-  graph_dir=$data_dir/graph ali_dir='' tree_of_graph=''
+  graph_dir=$data_dir/graph${units:+_$units} ali_dir='' tree_of_graph=''
   case $kind in
     frame_ce)
       [[ ${tree:=cd} == mono ]] || need "conf/trees/$tree.yaml" "--tree mono is without contexts" "settings of the tree"
-      ali_dir=$(setting data.ali "$data_dir/ali_$tree")
+      ali_dir=$(setting data.ali "$data_dir/ali${units:+_$units}_$tree")
       graph_dir+=_$tree tree_of_graph=$ali_dir
       ;;
     lfmmi)
@@ -132,12 +135,12 @@ check_choice() {
   [[ $chosen == "$2" || ! -f $root/asrpar/$folder/$2.py ]] || die "$file chooses the $1 $chosen: give it another name than $2"
 }
 
-# use_corpus NAME: stage 0. Checks the copy in --corpus-dir, or downloads one.
+# use_corpus NAME [--part PART]...: stage 0. Checks the copy in --corpus-dir, or downloads one, or those parts of it.
 use_corpus() {
   if [[ -n ${corpus_dir:-} ]]; then
     asrpar download --corpus "$1" --corpus-dir "$corpus_dir" >/dev/null
   else
-    asrpar download --corpus "$1" --output "$here/download" >/dev/null
+    asrpar download --corpus "$1" --output "$here/download" "${@:2}" >/dev/null
   fi
 }
 
@@ -167,7 +170,7 @@ launch() {
 
 # align_data: stage 4, an alignment of monophone states and, unless --tree is mono, a tree with the labels of its leaves.
 align_data() {
-  local options=()
+  local options=() monophones=$data_dir/ali${units:+_$units}_mono
   if [[ $kind != frame_ce ]]; then
     log "nothing to do: the loss $kind needs no alignment (frame_ce does)"
     return
@@ -179,8 +182,8 @@ align_data() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
   need "$lang_dir/tokens.txt" 3 "units"
   [[ ! -f conf/align.yaml ]] || options=(--config conf/align.yaml)
-  asrpar align ${options[@]+"${options[@]}"} --feats "$data_dir/feats" --lang "$lang_dir" --output "$data_dir/ali_mono"
-  [[ $tree == mono ]] || asrpar build-tree --config "conf/trees/$tree.yaml" --ali "$data_dir/ali_mono" \
+  asrpar align ${options[@]+"${options[@]}"} --feats "$data_dir/feats" --lang "$lang_dir" --output "$monophones"
+  [[ $tree == mono ]] || asrpar build-tree --config "conf/trees/$tree.yaml" --ali "$monophones" \
     --feats "$data_dir/feats" --output "$ali_dir"
 }
 

@@ -8,6 +8,7 @@ data_dir=               # manifests, features, language and graph; default EXP_D
 model=                  # acoustic model: a file of conf/models, or a name (asrpar help settings models); default that of --config
 loss=                   # what it is trained towards: a file of conf/losses, or a name; default that of --config
 tree=                   # of hybrid models (--loss frame_ce): a file of conf/trees, default cd; mono: no contexts
+units=                  # what models tell apart: a file of conf/units, after conf/lang.yaml; data go to lang_UNITS and so on
 lm=                     # another language model: conf/lang_LM.yaml after conf/lang.yaml; results then go to decode_SET_LM
 rescore_lm=             # ARPA file of a larger language model: stage 7 rescores lattices with it, into decode_SET[_LM]_rescored
 strategy=ssgd           # parallel algorithm, see docs/parallel.md; conf/strategies/STRATEGY.yaml has its settings

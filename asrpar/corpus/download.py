@@ -57,6 +57,7 @@ def download_corpus(
     output = Path(output).absolute()
     with alone(output, ".download.lock"):
         archives = [a for part in choose_parts(corpus, parts) or corpus.default_parts for a in corpus.parts[part]]
+        _check_disk_for(archives, output, remove_archives)
         for archive in archives:
             _obtain(archive, output, remove_archives)
     home = output / corpus.home
@@ -65,13 +66,37 @@ def download_corpus(
     return home
 
 
+def _check_disk_for(archives: Sequence[Archive], output: Path, remove: bool) -> None:
+    """Refuse at once what would fill the disk after hours; archives of unknown size are looked at in their turn."""
+    coming = [a for a in archives if a.size is not None and not _in_place(a, output)]
+    packed = [a.size - _received(output / a.file_name) for a in coming]
+    need = sum(int(a.size * a.expansion) for a in coming if a.unpack)
+    if remove:  # one archive at a time
+        need += max(packed, default=0)
+    else:
+        need += sum(packed)
+    free = shutil.disk_usage(output).free
+    if need > free:
+        raise DataError(
+            f"too little disk for what is asked for: {need / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free in {output}"
+        )
+
+
+def _received(packed: Path) -> int:
+    return max(_size(packed), _size(packed.with_name(packed.name + ".part")))
+
+
+def _in_place(archive: Archive, output: Path) -> bool:
+    return all((output / path).exists() for path in archive.provides)
+
+
 def _obtain(archive: Archive, output: Path, remove: bool) -> None:
-    if all((output / path).exists() for path in archive.provides):
+    if _in_place(archive, output):
         log.info("%s is there already", ", ".join(archive.provides))
         return
     packed = output / archive.file_name
     # What is packed anew on request has other bytes tomorrow; its content is checked after unpacking.
-    checks = {"md5": archive.md5, "sha256": archive.sha256, "record": archive.content is None}
+    checks = {"md5": archive.md5, "sha256": archive.sha256, "size": archive.size, "record": archive.content is None}
     errors = []
     for url in archive.urls:
         try:
@@ -109,6 +134,7 @@ def fetch(
     *,
     md5: str | None = None,
     sha256: str | None = None,
+    size: int | None = None,
     expansion: float = 0.0,
     attempts: int = 5,
     pause: float = 1.0,
@@ -125,6 +151,7 @@ def fetch(
         target: where the file goes; one that is there is verified and kept.
         md5: its checksum, if published.
         sha256: likewise.
+        size: in bytes, if known.
         expansion: further disk space needed as a multiple of the file's size.
         attempts: how often a broken connection is taken up again.
         pause: seconds before the second attempt; doubles each time.
@@ -140,21 +167,21 @@ def fetch(
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise DataError(f"{url}: only http and https addresses are downloaded from")
     if target.is_file():
-        _verify(target, target, md5, sha256, record)
+        _verify(target, target, md5, sha256, size, record)
         return
     resumed = part.exists()
     _receive(url, part, expansion, attempts, pause, timeout)
     try:
-        _verify(part, target, md5, sha256, record)
+        _verify(part, target, md5, sha256, size, record)
     except DataError:
         part.unlink()
         if not resumed:
             raise
         # The beginning may be another version's, from an earlier day: once more, from zero.
-        log.warning("%s: wrong checksum after continuing an older download; starting anew", target.name)
+        log.warning("%s: wrong content after continuing an older download; starting anew", target.name)
         _receive(url, part, expansion, attempts, pause, timeout)
         try:
-            _verify(part, target, md5, sha256, record)
+            _verify(part, target, md5, sha256, size, record)
         except DataError:
             part.unlink()
             raise
@@ -165,8 +192,11 @@ def _record(target: Path) -> Path:
     return target.with_name(target.name + ".sha256")
 
 
-def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, record: bool) -> None:
+def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, size: int | None, record: bool) -> None:
     source = "published"
+    rid = "delete it and run again" if path == target else "it was not kept"
+    if size is not None and _size(path) != size:
+        raise DataError(f"{target} is not what was published: it has {_size(path):,} bytes instead of {size:,}; {rid}")
     if md5 is None and sha256 is None:
         if not record:
             return
@@ -181,10 +211,7 @@ def _verify(path: Path, target: Path, md5: str | None, sha256: str | None, recor
     for algorithm, expected in (("md5", md5), ("sha256", sha256)):
         found = file_digest(path, algorithm) if expected else None
         if found != expected:
-            raise DataError(
-                f"{target} has the wrong checksum: {algorithm} {found}, {source} {expected}; "
-                f"{'delete it and run again' if path == target else 'it was not kept'}"
-            )
+            raise DataError(f"{target} has the wrong checksum: {algorithm} {found}, {source} {expected}; {rid}")
 
 
 def _receive(url: str, part: Path, expansion: float, attempts: int, pause: float, timeout: float) -> None:

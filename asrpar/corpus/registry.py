@@ -23,6 +23,7 @@ class Archive:
         provides: paths below the output folder that exist once it is in place.
         md5: as published by the corpus's distributor, or None.
         sha256: likewise, or None.
+        size: in bytes, or None.
         content: (digest, folders), checked after unpacking: the sha256 of what ``find FOLDERS -type f | LC_ALL=C sort |
             xargs sha256sum`` prints in the first folder of the archive. For archives that are packed anew on request.
         rename: (top folder in the archive, name here), or None.
@@ -35,6 +36,7 @@ class Archive:
     provides: tuple[str, ...]
     md5: str | None = None
     sha256: str | None = None
+    size: int | None = None
     content: tuple[str, tuple[str, ...]] | None = None
     rename: tuple[str, str] | None = None
     unpack: bool = True

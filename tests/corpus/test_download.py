@@ -222,6 +222,24 @@ def test_a_corpus_that_is_bought_is_asked_for(tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
+def test_another_size_than_the_published_is_told_without_a_checksum(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"it has 1,048,576 bytes instead of 1,048,577; it was not kept"):
+        get(site, tmp_path / "data.bin", size=len(PAYLOAD) + 1)
+    assert list(tmp_path.iterdir()) == []
+    get(site, tmp_path / "data.bin", size=len(PAYLOAD), md5=MD5)
+
+
+def test_too_little_disk_for_all_archives_is_found_before_the_first(site: Site, tmp_path: Path) -> None:
+    archives = [
+        Archive(urls=(f"{site.url}/{n}.tar.gz",), provides=(f"{n}/wav",), md5=MD5, size=10**15) for n in ("a", "b")
+    ]
+    with pytest.raises(DataError, match=r"too little disk for what is asked for: 4200000\.0 GB needed"):
+        download_corpus_quickly(make_corpus(*archives), tmp_path)
+    with pytest.raises(DataError, match=r"3200000\.0 GB needed"):
+        download_corpus_quickly(make_corpus(*archives), tmp_path, remove_archives=True)
+    assert not site.asked
+
+
 def test_too_little_disk_is_found_before_the_download(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"too little disk for data.bin"):
         get(site, tmp_path / "data.bin", expansion=1e9)

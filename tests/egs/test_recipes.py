@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
+CORPORA = ("mini", "yesno", "an4", "mini_librispeech", "librispeech")
 OPTIONS = [
     "stage",
     "stop-stage",
@@ -14,6 +14,7 @@ OPTIONS = [
     "model",
     "loss",
     "tree",
+    "units",
     "lm",
     "strategy",
     "learners",
@@ -66,7 +67,7 @@ def test_settings_are_valid(repo, corpus):
         MODELS.of(config), LOSSES.of(config)
     for file in conf.glob("trees/*.yaml"):
         load_config(TreeConfig, file).validate()
-    for file in conf.glob("lang_*.yaml"):
+    for file in [*conf.glob("lang_*.yaml"), *conf.glob("units/*.yaml")]:
         load_config(LangConfig, [conf / "lang.yaml", file]).validate()
     for strategy in ("single", "ssgd", "bmuf"):
         extra = [path for path in [conf / f"strategies/{strategy}.yaml"] if path.exists()]

@@ -33,13 +33,21 @@ def test_a_recipe_ignores_nothing(repo, tmp_path, args, says):
     assert not (tmp_path / "exp").exists()
 
 
-CORPORA = ("mini", "yesno", "an4", "mini_librispeech")
+CORPORA = ("mini", "yesno", "an4", "mini_librispeech", "librispeech")
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_help_works_before_anything_is_installed(repo, tmp_path, corpus):
     shutil.copytree(repo / "utils", tmp_path / "clone/utils")
-    shutil.copytree(repo / f"egs/{corpus}", tmp_path / f"clone/egs/{corpus}", ignore=shutil.ignore_patterns("exp"))
+    for folder in dict.fromkeys(
+        ("librispeech", "papers", corpus)
+    ):  # mini_librispeech is librispeech with other settings
+        shutil.copytree(
+            repo / f"egs/{folder}",
+            tmp_path / f"clone/egs/{folder}",
+            symlinks=True,
+            ignore=shutil.ignore_patterns("exp", "download"),
+        )
     path = tmp_path / "bin"
     path.mkdir()
     for tool in ("bash", "dirname", "head"):
@@ -102,7 +110,8 @@ def test_model_loss_and_strategy_are_files_or_names(toy_recipe, tmp_path):
 def test_places_depend_on_loss_tree_and_language_model(toy_recipe, tmp_path):
     conf, data = tmp_path / "egs/toy/s5/conf", tmp_path / "egs/toy/s5/exp/data"
     (conf / "trees").mkdir()
-    for name in ("lang_small", "trees/cd", "trees/big"):
+    (conf / "units").mkdir()
+    for name in ("lang_small", "trees/cd", "trees/big", "units/letters"):
         (conf / f"{name}.yaml").touch()
 
     def lang_and_ali(*args):
@@ -111,6 +120,10 @@ def test_places_depend_on_loss_tree_and_language_model(toy_recipe, tmp_path):
 
     assert lang_and_ali() == [f"{data}/lang"]
     assert lang_and_ali("--lm", "small", "--loss", "lfmmi") == [f"{data}/lang_small"]
+    assert lang_and_ali("--units", "letters", "--lm", "small") == [f"{data}/lang_letters_small"]
+    assert lang_and_ali("--units", "letters", "--loss", "frame_ce")[-1] == f"{data}/ali_letters_cd"
+    assert toy_recipe("--units", "letters")[1][-1].endswith("lang_letters")
+    assert "conf/units/words.yaml (settings of the units) is missing" in toy_recipe("--units", "words")[0].stderr
     assert lang_and_ali("--loss", "frame_ce") == [f"{data}/lang", f"{data}/ali_cd"]
     assert lang_and_ali("--loss", "frame_ce", "--tree", "mono") == [f"{data}/lang", f"{data}/ali_mono"]
     _, said = toy_recipe("--loss", "frame_ce", "--tree", "big")

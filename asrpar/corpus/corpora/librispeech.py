@@ -9,11 +9,12 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asrpar.corpus.corpora.cmudict import CMUDICT
+from asrpar.corpus.counts import Count, check_counts
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.text import upper_words
 from asrpar.errors import DataError
@@ -24,17 +25,77 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("asrpar.corpus")
 
-Parts = dict[str, tuple[str, str]]
 
-# part → (md5 published on OpenSLR, split that it belongs to)
+class Part(NamedTuple):
+    """A folder of the corpus, and the archive that it comes in.
+
+    Attributes:
+        split: that it belongs to.
+        md5: of the archive, as OpenSLR publishes it.
+        sha256: of the archive, as several recipes have it that check it; or None.
+        size: of the archive in bytes, likewise.
+        utterances: in it, as published; None if unknown.
+    """
+
+    split: str
+    md5: str
+    sha256: str | None = None
+    size: int | None = None
+    utterances: int | None = None
+
+
+Parts = Mapping[str, Part]
+
 PARTS: Parts = {
-    "train-clean-100": ("2a93770f6d5c6c964bc36631d331a522", "train"),
-    "train-clean-360": ("c0e676e450a7ff2f54aeade5171606fa", "train"),
-    "train-other-500": ("d1a0fd59409feb2c614ce4d30c387708", "train"),
-    "dev-clean": ("42e2234ba48799c1f50f24a7926300a1", "dev"),
-    "dev-other": ("c8d0bcc9cca99d4f8b62fcc847357931", "dev_other"),
-    "test-clean": ("32fa31d27d2e1cad72775fee3f4849a9", "test"),
-    "test-other": ("fb5a50374b501bb3bac4815ee91d3135", "test_other"),
+    "train-clean-100": Part(
+        "train",
+        "2a93770f6d5c6c964bc36631d331a522",
+        "d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2",
+        6387309499,
+        28539,
+    ),
+    "train-clean-360": Part(
+        "train",
+        "c0e676e450a7ff2f54aeade5171606fa",
+        "146a56496217e96c14334a160df97fffedd6e0a04e66b9c5af0d40be3c792ecf",
+        23049477885,
+        104014,
+    ),
+    "train-other-500": Part(
+        "train",
+        "d1a0fd59409feb2c614ce4d30c387708",
+        "ddb22f27f96ec163645d53215559df6aa36515f26e01dd70798188350adcb6d2",
+        30593501606,
+        148688,
+    ),
+    "dev-clean": Part(
+        "dev",
+        "42e2234ba48799c1f50f24a7926300a1",
+        "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
+        337926286,
+        2703,
+    ),
+    "dev-other": Part(
+        "dev_other",
+        "c8d0bcc9cca99d4f8b62fcc847357931",
+        "12661c48e8c3fe1de2c1caa4c3e135193bfb1811584f11f569dd12645aa84365",
+        314305928,
+        2864,
+    ),
+    "test-clean": Part(
+        "test",
+        "32fa31d27d2e1cad72775fee3f4849a9",
+        "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23",
+        346663984,
+        2620,
+    ),
+    "test-other": Part(
+        "test_other",
+        "fb5a50374b501bb3bac4815ee91d3135",
+        "d09c181bba5cf717b3dee7d4d592af11a3ee3a09e08ae025c5506f6ebe961c29",
+        328757843,
+        2939,
+    ),
 }
 _ID = re.compile(r"\d+-\d+-\d+")
 
@@ -123,40 +184,66 @@ def prepare_parts(corpus_dir: Path, known: Parts, parts: Sequence[str]) -> "dict
     """The splits of those of the ``known`` parts that are asked for, or of all that are there."""
     from asrpar.corpus.manifests import Split
 
-    there = _present(corpus_dir, known)
-    absent = [p for p in parts if p not in there]
-    if absent:
-        raise DataError(f"{corpus_dir / 'LibriSpeech'} has no folder {absent[0]}; it has {', '.join(there) or 'none'}")
+    there = _asked_for(corpus_dir, known, parts)
     splits: dict[str, Split] = {}
-    for part in parts or there:
+    for part in there:
         made = prepare_part(corpus_dir, part)
-        split = splits.setdefault(known[part][1], Split([], []))
+        split = splits.setdefault(known[part].split, Split([], []))
         split.recordings += made.recordings
         split.supervisions += made.supervisions
     return splits
 
 
-def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = ()) -> "dict[str, Split]":
-    """All ``train-*`` parts that are there make train; the other splits are dev, dev_other, test and test_other."""
+def _asked_for(corpus_dir: Path, known: Iterable[str], parts: Sequence[str]) -> tuple[str, ...]:
+    """The parts that are asked for, or all that are there. Raises `DataError` if one is absent."""
+    there = _present(corpus_dir, known)
+    absent = [p for p in parts if p not in there]
+    if absent:
+        raise DataError(f"{corpus_dir / 'LibriSpeech'} has no folder {absent[0]}; it has {', '.join(there) or 'none'}")
+    return tuple(parts) or there
+
+
+def prepare(
+    corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), *, partial: bool = False
+) -> "dict[str, Split]":
+    """All ``train-*`` parts that are there make train; the other splits are dev, dev_other, test and test_other.
+
+    Unless ``partial``, each part has as many utterances as it was published with; that is looked at before any audio.
+    """
     check(corpus_dir)
+    root, there = corpus_dir / "LibriSpeech", _asked_for(corpus_dir, PARTS, parts)
+    if not partial:
+        counts = [
+            Count(f"utterances of {part}", len(read_transcripts(root / part)), PARTS[part].utterances) for part in there
+        ]
+        check_counts("LibriSpeech", root, counts)
     return prepare_parts(corpus_dir, PARTS, parts)
 
 
-def archive(part: str, md5: str, resource: int) -> Archive:
+def archive(name: str, part: Part, resource: int) -> Archive:
     """The archive of a part, on OpenSLR and its mirror."""
-    hosts = ("https://www.openslr.org", "https://openslr.elda.org")
     return Archive(
-        urls=tuple(f"{host}/resources/{resource}/{part}.tar.gz" for host in hosts),
-        provides=(f"LibriSpeech/{part}",),
-        md5=md5,
+        urls=addresses(resource, f"{name}.tar.gz"),
+        provides=(f"LibriSpeech/{name}",),
+        md5=part.md5,
+        sha256=part.sha256,
+        size=part.size,
     )
 
 
-# Recipes take their pronunciations from cmudict, so it is downloaded along.
+def addresses(resource: int, file: str) -> tuple[str, ...]:
+    """Where OpenSLR and its mirror have a file of one of its resources."""
+    return tuple(
+        f"{host}/resources/{resource}/{file}" for host in ("https://www.openslr.org", "https://openslr.elda.org")
+    )
+
+
+# cmudict for those who take pronunciations from it, and not from the lexicon of librispeech_lm.
 CORPUS = Corpus(
-    parts={part: (archive(part, md5, 12),) for part, (md5, _) in PARTS.items()} | {"cmudict": (CMUDICT,)},
+    parts={name: (archive(name, part, 12),) for name, part in PARTS.items()} | {"cmudict": (CMUDICT,)},
     default_parts=("train-clean-100", "dev-clean", "test-clean", "cmudict"),
     check=check,
     prepare=prepare,
+    counted=True,
     normalise=normalise,
 )

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("asrpar.corpus")
 
-# part → (md5 published on OpenSLR, split that it belongs to)
-_OWN: librispeech.Parts = {
-    "train-clean-5": ("5df7d4e78065366204ca6845bb08f490", "train"),
-    "dev-clean-2": ("6d7ab67ac6a1d2c993d050e16d61080d", "dev"),
+_OWN = {
+    "train-clean-5": librispeech.Part("train", "5df7d4e78065366204ca6845bb08f490"),
+    "dev-clean-2": librispeech.Part("dev", "6d7ab67ac6a1d2c993d050e16d61080d"),
 }
-PARTS = _OWN | {"test-clean": librispeech.PARTS["test-clean"]}  # the last if the user put it there
+PARTS: librispeech.Parts = _OWN | {"test-clean": librispeech.PARTS["test-clean"]}  # the last if the user put it there
 
 
 def check(corpus_dir: Path) -> None:
@@ -63,7 +62,7 @@ def _divide(split: "Split", speakers: set[str]) -> "tuple[Split, Split]":
 
 
 CORPUS = Corpus(
-    parts={part: (librispeech.archive(part, md5, 31),) for part, (md5, _) in _OWN.items()}
+    parts={name: (librispeech.archive(name, part, 31),) for name, part in _OWN.items()}
     | {"test-clean": librispeech.CORPUS.parts["test-clean"], "cmudict": (CMUDICT,)},
     default_parts=("train-clean-5", "dev-clean-2", "cmudict"),
     check=check,

@@ -8,61 +8,69 @@ set -euo pipefail
 # shellcheck source=utils/recipe.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 corpus=librispeech      # or mini_librispeech
-parts=                  # to train on, such as "train-clean-100 train-clean-360"; empty: all that corpus has
-eval_parts=             # to decode, of which the first is to choose the LM scale on; empty: dev-clean dev-other test-clean test-other
-partial=false           # true: parts may lack utterances, whose number is checked otherwise
+parts=                  # to train on, such as "train-clean-100 train-clean-360"; empty: all that there are
+eval_parts=             # to decode; LM scale and beam are chosen on the first; default: all, dev-clean first
+partial=false           # true: parts may lack utterances, whose number is compared otherwise
 lm_dir=                 # lexicon and language models as distributed; empty: download those that are needed
-cmudict=                # pronouncing dictionary; of mini_librispeech, empty: download it; else in place of the published lexicon
+rescore_lm=             # ARPA file to rescore lattices with; default: the published 4-gram; none: do not
+cmudict=                # pronouncing dictionary in place of the published lexicon; mini_librispeech: empty: download it
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
-what=() whole=() sets_to_decode=(dev test)
+wanted=() counting=() decoded=(dev test)
 case $corpus in
   librispeech)
-    read -r -a evaluated <<<"${eval_parts:-dev-clean dev-other test-clean test-other}"
-    [[ ${evaluated[0]} == dev-* ]] || die "--eval-parts ${evaluated[0]}: the first must be one to choose on, dev-clean or dev-other"
-    for part in ${parts:-train-clean-100 train-clean-360 train-other-500} "${evaluated[@]}"; do
-      what+=(--part "$part")
+    read -r -a decoded <<<"${eval_parts:-dev-clean dev-other test-clean test-other}"
+    [[ ${decoded[0]} == dev-* ]] || die "--eval-parts ${decoded[*]}: the first one must be dev-clean or dev-other"
+    for part in ${parts:-train-clean-100 train-clean-360 train-other-500} "${decoded[@]}"; do
+      wanted+=(--part "$part")
     done
-    # Manifests call dev-clean dev, and dev-other dev_other.
-    sets_to_decode=("${evaluated[@]/-clean/}") && sets_to_decode=("${sets_to_decode[@]/-/_}")
-    [[ $partial == true ]] || whole=(--complete)
-    lm_dir=$(absolute "${lm_dir:-$here/download/librispeech_lm}")
-    case $rescore_lm in
-      '') rescore_lm=$lm_dir/4-gram.arpa.gz ;;
-      none) rescore_lm='' ;;
-    esac
+    decoded=("${decoded[@]/-clean/}") # as manifests call them: dev and dev_other
+    decoded=("${decoded[@]/-/_}")
+    [[ $partial == false ]] || counting=(--partial)
+    lm_files=(lexicon 3-gram.pruned.3e-7)
+    [[ $lm != own ]] || lm_files+=(text)
+    [[ $units != sentencepiece ]] || lm_files+=(vocabulary)
+    [[ -n $rescore_lm ]] || lm_files+=(4-gram)
+    lm_home=$(absolute "${lm_dir:-$here/download/librispeech_lm}")
+    rescore_lm=${rescore_lm:-$lm_home/4-gram.arpa.gz}
     ;;
-  mini_librispeech) [[ -z $parts$eval_parts ]] || die "--parts and --eval-parts are of librispeech; $corpus has train-clean-5 and dev-clean-2" ;;
+  mini_librispeech)
+    [[ -z $parts$eval_parts$lm_dir ]] || die "--parts, --eval-parts and --lm-dir are for --corpus librispeech"
+    ;;
   *) die "--corpus $corpus: expected librispeech or mini_librispeech" ;;
 esac
-begin_recipe "$@"
+[[ $rescore_lm != none ]] || rescore_lm=''
 [[ -z $cmudict ]] || cmudict=$(absolute "$cmudict")
+begin_recipe "$@"
 
-if begin_stage 0 "corpus, lexicon and language models"; then
-  use_corpus "$corpus" "${what[@]}"
-  if [[ $corpus == librispeech ]]; then
-    use_language_models
-  elif [[ -z $cmudict ]]; then
-    asrpar download --corpus cmudict --output "$here/download" >/dev/null
+if begin_stage 0 "corpus and dictionary"; then
+  use_corpus "$corpus" "${wanted[@]}"
+  if [[ $corpus == mini_librispeech ]]; then
+    [[ -n $cmudict ]] || asrpar download --corpus cmudict --output "$here/download" >/dev/null
+  elif [[ -n $lm_dir ]]; then
+    asrpar download --corpus librispeech_lm --corpus-dir "$lm_home" >/dev/null
+  else
+    asrpar download --corpus librispeech_lm --output "$here/download" "${lm_files[@]/#/--part=}" >/dev/null
   fi
 fi
 corpus_dir=${corpus_dir:-$here/download}
 [[ $corpus == librispeech ]] || cmudict=${cmudict:-$here/download/cmudict/cmudict.dict}
 
 if begin_stage 1 "manifests"; then
-  asrpar prepare-manifests "$corpus" --corpus-dir "$corpus_dir" --output "$data_dir/manifests" "${what[@]}" "${whole[@]}"
+  asrpar prepare-manifests "$corpus" --corpus-dir "$corpus_dir" --output "$data_dir/manifests" "${wanted[@]}" \
+    "${counting[@]}"
   asrpar validate-data "$data_dir/manifests" --sampling-rate 16000
 fi
 
 if begin_stage 2 "features"; then
-  asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats"
+  extract_features train "${decoded[@]}"
 fi
 
-# Training words without pronunciation become <UNK>, as in Kaldi's recipe: see docs/corpora.md.
+# What becomes of words without pronunciation, conf/lang.yaml says.
 if begin_stage 3 "language"; then
   [[ -z $cmudict ]] || need "$cmudict" 0 "the pronouncing dictionary"
   asrpar prepare-lang "${lang_options[@]}" ${cmudict:+--set "unit_settings.phones.lexicon=$cmudict"} \
-    ${lm_dir:+--corpus-dir "$lm_dir"} --manifests "$data_dir/manifests" --output "$lang_dir"
+    ${lm_home:+--corpus-dir "$lm_home"} --manifests "$data_dir/manifests" --output "$lang_dir"
 fi
 
-train_and_score "${sets_to_decode[@]}" # stages 4 to 8
+train_and_score "${decoded[@]}" # stages 4 to 8

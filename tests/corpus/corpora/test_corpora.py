@@ -39,6 +39,7 @@ def test_every_archive_can_be_verified_and_found() -> None:
             assert archive.md5 or archive.sha256 or archive.content
             assert len(archive.md5 or "0" * 32) == 32 and len(archive.sha256 or "0" * 64) == 64
             assert all(url.startswith("https://") for url in archive.urls) and archive.provides
+            assert archive.size is None or archive.size > 0
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_mini_librispeech_divides_dev_by_speaker(tmp_path: Path) -> None:
 def test_librispeech_joins_the_training_parts(tmp_path: Path) -> None:
     for n, part in enumerate(("train-clean-100", "train-other-500", "dev-clean", "dev-other", "test-clean")):
         make_libri(tmp_path, part, [n + 1])
-    splits = librispeech.prepare(tmp_path, tmp_path / "audio")
+    splits = librispeech.prepare(tmp_path, tmp_path / "audio", partial=True)
     assert {name: split.speakers for name, split in splits.items()} == {
         "train": {"1", "2"},
         "dev": {"3"},
@@ -254,6 +255,18 @@ def test_librispeech_joins_the_training_parts(tmp_path: Path) -> None:
     }
     with pytest.raises(DataError, match="has no folder test-other; it has train-clean-100"):
         librispeech.prepare(tmp_path, tmp_path / "audio", ["test-other"])
+
+
+def test_librispeech_compares_the_number_of_utterances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_libri(tmp_path, "train-clean-100", [1, 2])
+    make_libri(tmp_path, "dev-clean", [3])
+    with pytest.raises(DataError) as error:
+        librispeech.prepare(tmp_path, tmp_path / "audio")
+    assert "2 of 2 counts are not those of LibriSpeech: utterances of train-clean-100: 4 instead of 28,539 (28,535" in (
+        str(error.value)
+    )
+    monkeypatch.setitem(librispeech.PARTS, "dev-clean", librispeech.Part("dev", "", utterances=2))
+    assert set(librispeech.prepare(tmp_path, tmp_path / "audio", ["dev-clean"])) == {"dev"}
 
 
 def test_librispeech_refuses_what_lhotse_would_skip(tmp_path: Path) -> None:
@@ -327,7 +340,8 @@ def check_manifests(folder: Path, sizes: dict[str, int], rate: int) -> dict[str,
 def test_real_corpora(corpora: Path, tmp_path: Path, name: str, folder: str, sizes: dict[str, int], rate: int) -> None:
     corpus = get_corpus(name)
     corpus.check(corpora / folder)
-    splits = corpus.prepare(corpora / folder, tmp_path / "audio", ())
+    options = {"partial": True} if corpus.counted else {}
+    splits = corpus.prepare(corpora / folder, tmp_path / "audio", (), **options)
     for split in splits.values():
         check_recordings(split, corpus.sampling_rate)
     write_manifests(tmp_path / "manifests", splits)

@@ -69,4 +69,6 @@ def test_a_layer_with_projection():
 @pytest.mark.parametrize("path", sorted(REPO.glob("egs/*/s5/conf/models/*.yaml")), ids=str)
 def test_settings_of_recipes_can_be_built(path):
     model = built(path, 80, 40)
-    assert path.stem.startswith(type(model).__module__.rsplit(".", 1)[1]) and parameters(model) > 1000
+    named = type(model).__module__.rsplit(".", 1)[1]
+    assert path.stem.startswith(named) or path.resolve().parent == PAPERS  # those are called after their papers
+    assert parameters(model) > 1000
