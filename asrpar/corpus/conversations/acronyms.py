@@ -6,6 +6,7 @@ Hub5 has letters apart, which is what `letters_of` makes of a hypothesis before 
 """
 
 import re
+from collections.abc import Sequence
 
 _SPELLED = re.compile(r"([a-z]\.(?:_[a-z]\.)*)('?s)?")
 # The names of letters, in the phones of the Mississippi State dictionary.
@@ -54,9 +55,14 @@ def pronunciation(word: str) -> tuple[str, ...] | None:
         return None
     phones = [phone for letter in match[1].split("_") for phone in LETTERS[letter[0]]]
     if match[2]:
-        last = phones[-1]
-        phones += ["ax", "z"] if last in _HISSING else ["s"] if last in _VOICELESS else ["z"]
+        phones += plural_of(phones)
     return tuple(phones)
+
+
+def plural_of(phones: Sequence[str]) -> tuple[str, ...]:
+    """How the 's of a word with these phones is said."""
+    last = phones[-1]
+    return ("ax", "z") if last in _HISSING else ("s",) if last in _VOICELESS else ("z",)
 
 
 def said_by_letters(letters: str, suffix: str, phones: tuple[str, ...]) -> bool:
