@@ -1,9 +1,11 @@
 """Fisher English, parts 1 and 2: discs of compressed audio, transcripts and their tables."""
 
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from trees.calls import Call, Plan
+from trees.sentences import WORDS
 from trees.sphere import write_sphere
 
 # What the real corpus has, too:
@@ -35,7 +37,19 @@ def make_fisher(
         if part == 2 and "faulty time" in oddities:
             numbered[11487] = numbered.pop(max(numbered))
         _part(folder / audio, folder / text / f"fe_03_p{part}_tran", part, numbered, pins, oddities)
+    _write_cmudict(folder / "cmudict/cmudict.dict", corpora)
     return folder
+
+
+def _write_cmudict(path: Path, corpora: Path | None) -> None:
+    """Words that Switchboard's dictionary may lack, as cmudict has them."""
+    path.parent.mkdir()
+    if corpora is not None:
+        shutil.copy(corpora / "cmudict/cmudict.dict", path)
+        return
+    words = {**WORDS, "ja": "Y AA", "mhm": "AH M HH AH M"}
+    lines = [f"{word} {phones.replace('AH', 'AH0').replace('AO', 'AO1')}\n" for word, phones in sorted(words.items())]
+    path.write_text("".join(lines) + "okay(2) OW0 K EY1\n", encoding="utf-8")
 
 
 def _part(
