@@ -187,8 +187,8 @@ align_data() {
     --feats "$data_dir/feats" --output "$ali_dir"
 }
 
-# make_graph: stage 5, of units (HLG), or of phones in context (HCLG) with the tree of the alignment, or with the two
-# classes that lfmmi has for each phone.
+# make_graph: stage 5, of units (HLG, with the settings of conf/graph.yaml), or of phones in context (HCLG) with the tree
+# of the alignment, or with the two classes that lfmmi has for each phone.
 make_graph() {
   local options=()
   need "$lang_dir/tokens.txt" 3 "units"
@@ -197,6 +197,8 @@ make_graph() {
     options=(--tree "$tree_of_graph")
   elif [[ $kind == lfmmi ]]; then
     options=(--set topology=chain)
+  elif [[ -f conf/graph.yaml ]]; then
+    options=(--config conf/graph.yaml)
   fi
   asrpar make-graph --lang "$lang_dir" --output "$graph_dir" ${options[@]+"${options[@]}"}
 }
@@ -274,9 +276,10 @@ train_and_score() {
 
 # end_recipe SET: where the results lie, or how far this run went.
 end_recipe() {
-  local seconds=$((SECONDS - started)) wer=$exp/decode_$1${lm:+_$lm}/wer.json
+  local seconds=$((SECONDS - started)) wer=$exp/decode_$1${lm:+_$lm}/wer.json metric
   if [[ $last_stage == 8 && -e $wer ]]; then
-    log "done after $seconds s; WER of ${strategy} on ${learners} learner(s): $wer"
+    metric=$(sed -n 's/^ *"metric": "\([A-Z]*\)".*/\1/p' "$wer")
+    log "done after $seconds s; ${metric:-WER} of ${strategy} on ${learners} learner(s): $wer"
   elif [[ -n $last_stage ]]; then
     log "done after $seconds s; stage $last_stage was the last"
   else

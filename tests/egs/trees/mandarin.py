@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-# Words with spaces between them, as AISHELL has them; some letters are full-width, as they are there.
+# To train on: words with spaces between them, as AISHELL has them; some letters are full-width, as they are there.
 SENTENCES = (
     "今天 天气 很 好",
     "明天 我们 去 北京",
@@ -27,12 +27,27 @@ SENTENCES = (
     "今天 有 大雨",
 )
 
+# Of dev, then of test: in no other set, and with a character that is in no other sentence.
+OTHERS = (
+    "晚上 我 在 家",
+    "明天 晚上 有 雨",
+    "他 喜欢 北京",
+    "今天 天气 好",
+    "我们 听 音乐",
+    "你 去 什么 工作",
+    "晚上 他们 听 歌",
+    "北京 明天 有 大雨",
+    "我 不 去 上海",
+    "今天 晚上 很 好",
+)
+
 SYLLABLES = {
     "今": "j in1", "天": "t ian1", "气": "q i4", "很": "h en3", "好": "h ao3", "明": "m ing2", "我": "uu uo3",
     "们": "m en5", "去": "q v4", "北": "b ei3", "京": "j ing1", "他": "t a1", "在": "z ai4", "工": "g ong1",
     "作": "z uo4", "不": "b u4", "你": "n i3", "喜": "x i3", "欢": "h uan1", "什": "sh en2", "么": "m e5",
     "音": "ii in1", "乐": "vv ve4", "的": "d e5", "上": "sh ang4", "海": "h ai3", "下": "x ia4", "大": "d a4",
     "雨": "vv v3", "家": "j ia1", "听": "t ing1", "有": "ii iu3", "恤": "x v4", "歌": "g e1",
+    "晚": "uu uan3",
 }  # fmt: skip
 
 # Letters, as Chinese speakers name them.
