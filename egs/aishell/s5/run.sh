@@ -5,8 +5,8 @@
 #   ./run.sh --corpus-dir /corpora/aishell --strategy bmuf --learners 4 --loss frame_ce --model lstm
 # --corpus-dir is the folder with data_aishell/ and resource_aishell/, whether the speakers' archives in it are unpacked
 # or not. Stage 1 opens those that are not below DATA_DIR/manifests/audio, and compares the corpus with its counts.
-# Words: characters (default); --lm phones, which hybrid models have for a default: characters that the lexicon pronounces;
-# --lm words: the words of the transcripts. RESULTS.md has figures, and the commands that made them.
+# Units are characters; --units phones, the default of hybrid models: characters that the lexicon pronounces; --units words:
+# the words of the transcripts, with its pronunciations. RESULTS.md has figures, and the commands that made them.
 set -euo pipefail
 # shellcheck source=utils/recipe.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
@@ -16,7 +16,7 @@ feats_config=           # settings of the features, after conf/feats.yaml
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
 # Characters have no states to be trained on; phones of the lexicon have.
-[[ -n $lm || ($loss != frame_ce && $loss != lfmmi) ]] || lm=phones
+[[ -n $units || ($loss != frame_ce && $loss != lfmmi) ]] || units=phones
 begin_recipe "$@"
 part=() shared=()
 [[ $partial == false ]] || part=(--partial)
@@ -39,9 +39,10 @@ fi
 
 # The language model sees the transcripts of train alone: the corpus's file has those of dev and test, too.
 if begin_stage 3 "language"; then
-  [[ -z $lm ]] || asrpar prepare-dict aishell --corpus-dir "$corpus_dir" --manifests "$data_dir/manifests" \
+  lexicon=$data_dir/local/lexicon.txt
+  [[ -z $units ]] || asrpar prepare-dict aishell --corpus-dir "$corpus_dir" --manifests "$data_dir/manifests" \
     --output "$data_dir/local"
-  asrpar prepare-lang "${lang_options[@]}" ${lm:+--set "unit_settings.phones.lexicon=$data_dir/local/lexicon.txt"} \
+  asrpar prepare-lang "${lang_options[@]}" ${units:+--set "unit_settings.phones.lexicon=$lexicon"} \
     --manifests "$data_dir/manifests" --output "$lang_dir"
 fi
 
