@@ -1,0 +1,112 @@
+"""LibriSpeech as OpenSLR 12 has it, in parts, and what belongs to it as OpenSLR 11 has it."""
+
+import gzip
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+
+import soundfile
+
+from trees.sentences import pronunciations
+from trees.speech import RATE, Utterance, by_speaker, librispeech, synthetic
+
+# part → (readers, utterances of each)
+SIZES = {
+    "train-clean-100": (2, 8),
+    "train-other-500": (1, 8),
+    "dev-clean": (1, 4),
+    "dev-other": (1, 4),
+    "test-clean": (1, 4),
+    "test-other": (1, 4),
+}
+VOICES = ("en-us+m1", "en-us+f2", "en-gb+m3", "en-us+f4", "en-gb+m5", "en-us+f1", "en-gb+f3")
+# A word of the training text that the lexicon leaves out, as the published one leaves some out.
+UNKNOWN = "TEXAS"
+_UTTERANCES_OF_A_CHAPTER = 5
+_TABLES = {
+    "SPEAKERS.TXT": "; Some pipe(|) separated metadata about all readers\n;ID  |SEX| SUBSET           |MINUTES| NAME\n",
+    "CHAPTERS.TXT": ";ID    |READER|MINUTES| SUBSET           | PROJ.|BOOK ID| CH. TITLE | PROJECT TITLE\n",
+    "BOOKS.TXT": ";ID   | TITLE\n",
+    "README.TXT": "A miniature of LibriSpeech.\n",
+    "LICENSE.TXT": "For tests.\n",
+}
+
+
+def make_librispeech(folder: Path, corpora: Path | None = None, sizes: Mapping[str, tuple[int, int]] = SIZES) -> Path:
+    """Write ``LibriSpeech/`` and ``librispeech_lm/`` into ``folder``, and return it.
+
+    Args:
+        folder: an existing or new one.
+        corpora: where mini_librispeech and cmudict are, whose readers then read; without it, espeak-ng's voices do.
+        sizes: readers of each part, and utterances of each reader.
+    """
+    readers = _readers(corpora)
+    numbers = count(19, 7)
+    texts: dict[str, list[tuple[str, ...]]] = {}
+    tables = dict(_TABLES)
+    root = folder / "LibriSpeech"
+    for part, (how_many, each) in sizes.items():
+        for _ in range(how_many):
+            said = [_in_capitals(u) for u in next(readers)[:each]]
+            reader = said[0].speaker if corpora else str(next(numbers))
+            _write_reader(root / part, reader, said)
+            tables["SPEAKERS.TXT"] += f"{reader:<5}| {said[0].sex.upper()} | {part:<17}| 25.19 | Somebody\n"
+            texts.setdefault(part, []).extend(u.words for u in said)
+    for name, text in tables.items():
+        (root / name).write_text(text, encoding="utf-8")
+    training = [words for part, said in texts.items() if part.startswith("train") for words in said]
+    _write_language(
+        folder / "librispeech_lm", training, pronunciations(corpora), {w for t in texts.values() for s in t for w in s}
+    )
+    return folder
+
+
+def _readers(corpora: Path | None) -> Iterator[list[Utterance]]:
+    """The utterances of one reader after the other."""
+    if corpora is not None:
+        for part in ("train-clean-5", "dev-clean-2"):
+            yield from by_speaker(librispeech(corpora, part)).values()
+        return
+    for number, voice in enumerate(VOICES):
+        plain = [u for u in synthetic([voice], 24, first=5 * number) if not re.search("[^a-z' ]", " ".join(u.words))]
+        yield plain
+
+
+def _in_capitals(utterance: Utterance) -> Utterance:
+    return utterance._replace(words=tuple(word.upper() for word in utterance.words))
+
+
+def _write_reader(part: Path, reader: str, said: list[Utterance]) -> None:
+    for first in range(0, len(said), _UTTERANCES_OF_A_CHAPTER):
+        chapter = str(100 + first)
+        folder = part / reader / chapter
+        folder.mkdir(parents=True)
+        lines = []
+        for number, utterance in enumerate(said[first : first + _UTTERANCES_OF_A_CHAPTER]):
+            name = f"{reader}-{chapter}-{number:04d}"
+            soundfile.write(folder / f"{name}.flac", utterance.load(), RATE, subtype="PCM_16")
+            lines.append(f"{name} {' '.join(utterance.words)}\n")
+        (folder / f"{reader}-{chapter}.trans.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def _write_language(folder: Path, text: list[tuple[str, ...]], known: Mapping[str, str], words: Iterable[str]) -> None:
+    from asrpar.lm.ngram import estimate_ngram
+
+    folder.mkdir(parents=True)
+    vocabulary = sorted(w for w in set(words) if w.lower() in known and w != UNKNOWN)
+    (folder / "librispeech-vocab.txt").write_text("".join(f"{word}\n" for word in vocabulary), encoding="utf-8")
+    lexicon = "".join(f"{word}\t{_stressed(known[word.lower()])}\n" for word in vocabulary)
+    (folder / "librispeech-lexicon.txt").write_text(lexicon, encoding="utf-8")
+    sentences = [[w if w in vocabulary else "<UNK>" for w in said] for said in text] + [["<UNK>"]]
+    for name, order in (("3-gram.pruned.3e-7", 2), ("4-gram", 4)):
+        estimate_ngram(sentences, order, vocabulary).write(folder / "lm.arpa")
+        (folder / f"{name}.arpa.gz").write_bytes(gzip.compress((folder / "lm.arpa").read_bytes(), mtime=0))
+        (folder / "lm.arpa").unlink()
+    lines = "".join(f"{' '.join(said)}\n" for said in text)
+    (folder / "librispeech-lm-norm.txt.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def _stressed(pronunciation: str) -> str:
+    """With stress on every vowel: the published lexicon writes it."""
+    return " ".join(f"{phone}1" if phone[0] in "AEIOU" else phone for phone in pronunciation.split())
