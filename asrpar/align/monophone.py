@@ -9,7 +9,7 @@ import torch
 from asrpar.align.contract import Given, Scorer
 from asrpar.align.data import AlignSet, Item, along, equal_alignment, pdfs_of
 from asrpar.align.gaussians import Gaussians
-from asrpar.align.network import Frames, Network, NetworkSettings, train_epoch
+from asrpar.align.network import Committee, Frames, Network, NetworkSettings, train_epoch
 from asrpar.align.viterbi import Paths, best_paths, changed, silence_share
 from asrpar.errors import ConfigError, DataError
 from asrpar.feats.cepstra import cepstra
@@ -143,25 +143,32 @@ def gaussian_rounds(
     return scorer
 
 
-def network_rounds(rounds: Rounds, settings: NetworkSettings, most: int, epochs: int) -> Network:
-    """A fresh network trained on the alignment, an alignment with it, more training on that.
+def network_rounds(rounds: Rounds, settings: NetworkSettings, most: int, epochs: int, members: int) -> Scorer:
+    """Fresh networks trained on the alignment, an alignment with their mean, more training on that.
 
     Args:
         rounds: what to align; it has an alignment.
-        settings: of the network.
+        settings: of each network.
         most: rounds.
         epochs: in each.
+        members: networks, which differ in their first weights and the order of training.
     """
     config, store = rounds.given.config, rounds.train.store
-    network = Network(settings, store.num_features, rounds.tree.num_pdfs, config.seed, rounds.given.device)
-    generator = torch.Generator().manual_seed(config.seed)
+    # Seeds that no other alignment of these data takes for its first network.
+    seeds = [config.seed + 1_000_003 * member for member in range(members)]
+    networks = [Network(settings, store.num_features, rounds.tree.num_pdfs, s, rounds.given.device) for s in seeds]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     features = [store.load(x.index) for x in rounds.items]
+    scorer = Committee(networks)
     frames = None
     for number in range(1, most + 1):
         labels = list(rounds.labels.values())
-        frames = Frames.of(network, features, labels) if frames is None else frames.relabelled(labels)
-        network.set_priors(np.bincount(np.concatenate(labels), minlength=rounds.tree.num_pdfs))
-        losses = [train_epoch(network, frames, generator) for _ in range(epochs)]
-        rounds.align(network, f"network, round {number} (cross-entropy {losses[-1]:.3f})")
-        network.slow_down()
-    return network
+        frames = Frames.of(networks[0], features, labels) if frames is None else frames.relabelled(labels)
+        counts = np.bincount(np.concatenate(labels), minlength=rounds.tree.num_pdfs)
+        losses = []
+        for network, generator in zip(networks, generators, strict=True):
+            network.set_priors(counts)
+            losses.append([train_epoch(network, frames, generator) for _ in range(epochs)][-1])
+            network.slow_down()
+        rounds.align(scorer, f"networks, round {number} (cross-entropy {np.mean(losses):.3f})")
+    return scorer

@@ -113,6 +113,21 @@ class Network(Scorer, nn.Module):
         return self.settings.acoustic_scale * (log_probs - self.settings.prior_scale * self.log_priors)
 
 
+class Committee(Scorer):
+    """Networks whose scores are averaged: what the weights of one began with then matters less for bounds.
+
+    Args:
+        members: networks of the same classes.
+    """
+
+    def __init__(self, members: Sequence[Network]) -> None:
+        self.members = members
+
+    def scores(self, items: Sequence[Item], features: Sequence[np.ndarray]) -> Tensor:
+        return sum((member.scores(items, features) for member in self.members[1:]),
+                   self.members[0].scores(items, features)) / len(self.members)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Frames:
     """Frames of many utterances, to train on.

@@ -4,7 +4,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from asrpar.align.gaussians import FLOOR, Gaussians
-from asrpar.align.network import Frames, Network, NetworkSettings, train_epoch
+from asrpar.align.network import Committee, Frames, Network, NetworkSettings, train_epoch
 from asrpar.align.transitions import TransitionCounts, estimated
 from asrpar.hmm.phones import Phones
 from asrpar.hmm.segments import Segments
@@ -54,6 +54,16 @@ def test_a_network_follows_from_its_seed():
     one, other = network(), network()
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_networks_align_with_their_mean():
+    members = [Network(NetworkSettings(hidden=16, context=1), 4, 3, seed, "cpu") for seed in (1, 2, 3)]
+    features = [np.random.default_rng(3).normal(size=(9, 4)).astype(np.float32)]
+    with torch.inference_mode():
+        scores = torch.stack([member.scores([None], features) for member in members])
+        found = Committee(members).scores([None], features)
+        assert torch.equal(Committee(members[:1]).scores([None], features), scores[0])
+    assert torch.allclose(found, scores.mean(dim=0), atol=1e-6) and not torch.allclose(scores[0], scores[1], atol=0.01)
 
 
 def test_more_filter_banks_are_averaged():

@@ -83,4 +83,6 @@ class Method(Base):
         gaussians = gaussian_rounds(
             rounds, labels, s.cepstra, s.rounds, s.changed, lambda scorer, _: AtSpikes(scorer, spikes, tree, s.penalty)
         )
-        return network_rounds(rounds, s.network, s.network_rounds, s.epochs) if s.network_rounds else gaussians
+        if not s.network_rounds:
+            return gaussians
+        return network_rounds(rounds, s.network, s.network_rounds, s.epochs, s.networks)

@@ -24,6 +24,7 @@ class Settings:
         cepstra: that the Gaussians see, with their differences; made from the stored filter banks.
         rounds: of Gaussians at most.
         changed: stop them when a smaller share of the frames changes.
+        networks: how many are trained; the mean of their scores aligns, which depends less on the seed than one's.
         network_rounds: times that the network is trained, and aligns; 0 leaves the alignment to the Gaussians.
         epochs: of training in each of these.
         frames: to estimate on, at most: of larger corpora utterances are drawn at random.
@@ -34,6 +35,7 @@ class Settings:
     cepstra: int = 13
     rounds: int = 25
     changed: float = 0.01
+    networks: int = 4
     network_rounds: int = 3
     epochs: int = 1
     frames: int = 2_000_000
@@ -41,7 +43,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def validate(self) -> None:
-        at_least(self, 1, "cepstra", "rounds", "epochs", "frames")
+        at_least(self, 1, "cepstra", "rounds", "epochs", "frames", "networks")
         at_least(self, 0, "network_rounds")
         fraction(self, "changed")
 
@@ -56,4 +58,6 @@ class Method(Base):
         s, config = self.settings, self.given.config
         rounds = Rounds(self.given, train, chosen(train, s.frames, s.copies, config.seed), hmms.tree)
         gaussians = gaussian_rounds(rounds, equal_labels(rounds.items, hmms), s.cepstra, s.rounds, s.changed)
-        return network_rounds(rounds, s.network, s.network_rounds, s.epochs) if s.network_rounds else gaussians
+        if not s.network_rounds:
+            return gaussians
+        return network_rounds(rounds, s.network, s.network_rounds, s.epochs, s.networks)
