@@ -30,29 +30,9 @@ def read_transcripts(
             empty and must not be, or alternatives that cannot be read.
     """
     path = Path(path)
-    lines = text_lines(path, "run asrpar decode (stage 7) first, or give another file")
-    lines = [(number, line) for number, line in lines if not line.startswith(";;")]
-    if not lines and may_be_empty:
-        return {}
-    if not lines:
-        raise DataError(f"{path} is empty")
-    named = path.suffix == ".trn"
-    ends = [_split_id(line, apart=not named) for _, line in lines]
-    is_trn = named or (all(ends) and len({end[1] for end in ends if end}) == len(lines))
-    # A damaged trn of another name is read as Kaldi text: let the message say so.
-    hint = "" if is_trn or not any(ends) else " (read as 'utt-id WORDS'; call the file *.trn if it is 'WORDS (utt-id)')"
-    _refuse_times(path, lines)
+    is_trn, texts = read_texts(path, may_be_empty)
     found: dict[str, list[str] | Network] = {}
-    for (number, line), end in zip(lines, ends, strict=True):
-        if is_trn:
-            if end is None:
-                raise DataError(f"{path}:{number}: no '(utt-id)' at the end of the line")
-            text, utt_id = end
-        else:
-            utt_id, *rest = line.split(maxsplit=1)
-            text = rest[0] if rest else ""
-        if utt_id in found:
-            raise DataError(f"{path}:{number}: utterance {utt_id} comes twice{hint}")
+    for utt_id, (number, text) in texts.items():
         if not is_trn:
             words = nfc(text).split()
             found[utt_id] = as_network(words, optional=True) if optional_words else words
@@ -64,6 +44,39 @@ def read_transcripts(
         except ValueError as e:
             raise DataError(f"{path}:{number}: {e} (in trn, {{ A / B / @ }} are alternatives)") from e
     return found
+
+
+def read_texts(path: Path, may_be_empty: bool = False) -> tuple[bool, dict[str, tuple[int, str]]]:
+    """Whether a file is trn, and the line number and the text of each utterance, as they stand there.
+
+    Raises:
+        MissingInputError, DataError: as `read_transcripts`, which says what is taken for trn.
+    """
+    lines = text_lines(path, "run asrpar decode (stage 7) first, or give another file")
+    lines = [(number, line) for number, line in lines if not line.startswith(";;")]
+    if not lines and may_be_empty:
+        return path.suffix == ".trn", {}
+    if not lines:
+        raise DataError(f"{path} is empty")
+    named = path.suffix == ".trn"
+    ends = [_split_id(line, apart=not named) for _, line in lines]
+    is_trn = named or (all(ends) and len({end[1] for end in ends if end}) == len(lines))
+    # A damaged trn of another name is read as Kaldi text: let the message say so.
+    hint = "" if is_trn or not any(ends) else " (read as 'utt-id WORDS'; call the file *.trn if it is 'WORDS (utt-id)')"
+    _refuse_times(path, lines)
+    found: dict[str, tuple[int, str]] = {}
+    for (number, line), end in zip(lines, ends, strict=True):
+        if is_trn:
+            if end is None:
+                raise DataError(f"{path}:{number}: no '(utt-id)' at the end of the line")
+            text, utt_id = end
+        else:
+            utt_id, *rest = line.split(maxsplit=1)
+            text = rest[0] if rest else ""
+        if utt_id in found:
+            raise DataError(f"{path}:{number}: utterance {utt_id} comes twice{hint}")
+        found[utt_id] = number, text
+    return is_trn, found
 
 
 def _split_id(line: str, apart: bool) -> tuple[str, str] | None:

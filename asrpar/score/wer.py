@@ -97,10 +97,7 @@ def score(
     Raises:
         DataError: hypotheses without reference, no words in the references, or an utterance without speaker.
     """
-    extra = sorted(set(hypotheses) - set(references))
-    if extra:
-        why = _other_form(extra, references)
-        raise DataError(f"{len(extra)} hypotheses have no reference, such as {', '.join(extra[:3])}: {why}")
+    check_ids(references, hypotheses)
     if not any(map(_has_words, references.values())):
         raise DataError("the references have no words: there is nothing to score")
     result = Score([])
@@ -124,14 +121,23 @@ def score(
     return result
 
 
+def check_ids(references: Iterable[str], hypotheses: Iterable[str]) -> None:
+    """Raise `DataError` if there are hypotheses of utterances without a reference."""
+    references = set(references)
+    extra = sorted(set(hypotheses) - references)
+    if extra:
+        why = _other_form(extra, references)
+        raise DataError(f"{len(extra)} hypotheses have no reference, such as {', '.join(extra[:3])}: {why}")
+
+
 def _has_words(reference: Words) -> bool:
     return any(word not in ("", NOTHING) for word in (reference.words if isinstance(reference, Network) else reference))
 
 
-def _other_form(ids: Sequence[str], references: Mapping[str, Words]) -> str:
+def _other_form(ids: Sequence[str], references: Iterable[str]) -> str:
     """Why the references may lack these ids."""
     for what, form in (("case", str.lower), ("way to write accents (NFC, NFD)", nfc)):
-        if form(ids[0]) in map(form, references):
+        if form(ids[0]) in set(map(form, references)):
             return f"the references have them in another {what}"
     return "wrong file?"
 

@@ -15,6 +15,18 @@ def sclite():
 
 
 @pytest.fixture(scope="session")
+def sctk():
+    """An installed SCTK; the test is skipped where there is none."""
+    from asrpar.errors import MissingInputError
+    from asrpar.score.sctk.programs import find_sctk
+
+    try:
+        return find_sctk()
+    except MissingInputError:
+        pytest.skip("NIST's SCTK is not installed (Debian package sctk)")
+
+
+@pytest.fixture(scope="session")
 def write_trn():
     def write(path, transcripts):
         path.parent.mkdir(parents=True, exist_ok=True)

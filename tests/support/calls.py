@@ -26,6 +26,7 @@ SEGMENTS = [
 
 # A word map in the style of NIST's: backchannels, hesitations, compounds, contractions of the hypotheses alone.
 GLM = """\
+;; The first character of the file is that of comments.
 * name "small.glm"
 * desc "made up"
 * format = 'NIST1'
@@ -40,8 +41,8 @@ UM => %HESITATION / [ ] __ [ ]
 OKAY => O. K. / [ ] __ [ ]
 OK => O. K. / [ ] __ [ ]
 ;; INPUT_DEPENDENT_APPLICATION = "ctm"
-WE'RE => {WE ARE / WE WERE} / [ ] __ [ ]
-HE'S => {HE IS / HE HAS} / [ ] __ [ ]
+[WE'RE] => [{WE ARE / WE WERE}] / [ ] __ [ ]
+[HE'S] => [{HE IS / HE HAS}] / [ ] __ [ ]
 """
 
 
