@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from asrpar.errors import ConfigError, MissingInputError
 from asrpar.files.json_files import read_json
 from asrpar.files.lock import alone, alone_with
 from asrpar.files.replacing import replacing_text
+
+if TYPE_CHECKING:
+    from asrpar.score.wer import Score
 
 
 @click.command("score")
@@ -38,6 +41,14 @@ from asrpar.files.replacing import replacing_text
     is_flag=True,
     help="Words in brackets, such as (%HESITATION), are correct where they are left out, as for sclite -D.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "asrpar", "sctk"]),
+    default="auto",
+    show_default=True,
+    help="Who counts: asrpar, as sclite does; or NIST's programs, hubscr.pl with the word map for sets whose manifests "
+    "have an STM (Hub5'00, RT03) and sclite for others. auto: sctk where there is an STM.",
+)
 @click.option("--output", metavar="DIR", help="Where the results go, instead of the experiment's folder.")
 def command(
     exp: str | None,
@@ -49,6 +60,7 @@ def command(
     utt2spk: str | None,
     measure: str,
     optional_words: bool,
+    engine: str,
     output: str | None,
 ) -> None:
     """Stage 8: WER, or CER, with its confidence interval.
@@ -56,9 +68,11 @@ def command(
     Counts words as NIST's sclite does, case-sensitive; in trn files, { A / B / @ } are alternatives, @ is no word and
     lines that begin with ;; are comments.
 
-    Writes recogs, errs and wer.json beside the hypotheses, or to --output, and prints one line for each set.
+    Writes recogs, errs, utt2spk and wer.json beside the hypotheses, or to --output, and prints one line for each set,
+    and for each part of one that hubscr.pl scores.
     """
     from asrpar.score.folders import check_suffix, results_folder
+    from asrpar.score.sctk.hubscr import has_reference
     from asrpar.score.trn import read_utt2spk
 
     check_suffix(suffix)
@@ -81,14 +95,18 @@ def command(
             facts["optional_words"] = optional_words
             if facts["unit"] == "tokens" and measure not in ("auto", "wer"):
                 raise ConfigError(f"{folder} holds units, not words: score it without --measure")
+            hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
+            if engine != "asrpar" and manifests and has_reference(Path(manifests), name):
+                _score_calls(Path(manifests), name, hypotheses, results, facts, measure)
+                continue
             reference = Path(ref) if ref else folder / "ref.trn"
             if manifests:
                 if facts["unit"] == "tokens":
                     raise ConfigError(f"{folder} holds units, not words: score it without --manifests")
                 reference = results / "ref.trn"
                 speakers = _references(Path(manifests), name, reference)
-            hypotheses = Path(hyp) if hyp else folder / "hyp.trn"
-            _score_set(reference, hypotheses, results, facts, speakers, name if len(names) > 1 else "", measure)
+            shown = name if len(names) > 1 else ""
+            _score_set(reference, hypotheses, results, facts, speakers, shown, measure, engine == "sctk")
 
 
 def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
@@ -103,6 +121,33 @@ def _references(manifests: Path, name: str, target: Path) -> dict[str, str]:
     return {s.id: s.speaker or "unknown" for s in supervisions}
 
 
+def _score_calls(manifests: Path, name: str, hyp: Path, results: Path, facts: dict[str, Any], measure: str) -> None:
+    """By hubscr.pl."""
+    from asrpar.errors import DataError
+    from asrpar.score.report import wer_line
+    from asrpar.score.sctk.decoded import score_decoded
+    from asrpar.score.sctk.programs import find_sctk
+
+    if facts.pop("unit", "words") == "tokens" or measure not in ("auto", "wer") or facts["optional_words"]:
+        raise ConfigError(
+            f"{name} is scored by hubscr.pl, which counts words as the NIST does: leave --measure and --optional-words "
+            "out, or give --engine asrpar"
+        )
+    sctk = find_sctk()
+    facts["versions"]["sclite"] = sctk.version()
+    found = score_decoded(sctk, manifests, name, hyp, hyp.parent / "times.ctm", results, facts)
+    for note in found.notes:
+        click.echo(f"warning: {note}", err=True)
+    _tell_missing(hyp, found.scores["all"])
+    for part, scored in found.scores.items():
+        click.echo(f"{name if part == 'all' else f'{name}/{part}'} {wer_line(scored)}")
+    if found.faults:
+        raise DataError(
+            f"{results / 'wer.json'}: the reference of {name} is not the official one, and scores do not compare with "
+            f"published ones: {'; '.join(found.faults)}"
+        )
+
+
 def _score_set(
     ref: Path,
     hyp: Path,
@@ -111,6 +156,7 @@ def _score_set(
     speakers: dict[str, str] | None,
     name: str,
     measure: str,
+    by_sclite: bool,
 ) -> None:
     from asrpar.score.report import summary, wer_line, write_report
     from asrpar.score.trn import count_bracketed, read_transcripts
@@ -122,7 +168,10 @@ def _score_set(
     if measure == "auto":
         measure = "wer" if tokens else pick_measure(references.values())
     hypotheses = read_transcripts(hyp, may_be_empty=True, optional_words=optional)
-    scored = score(references, hypotheses, speakers, measure)
+    if by_sclite:
+        scored = _by_sclite(ref, hyp, output, facts, speakers, measure)
+    else:
+        scored = score(references, hypotheses, speakers, measure)
     if measure != "cer" and differs_in_case(references, hypotheses):
         click.echo(
             f"warning: most words of {hyp} are in {ref} in another case only, and so errors: bring both to one case",
@@ -138,13 +187,31 @@ def _score_set(
     metric = "PER" if tokens else measure.upper()
     numbers = summary(scored, facts, metric)
     write_report(output, scored, numbers)
+    _tell_missing(hyp, scored)
+    click.echo(f"{name} {wer_line(scored, metric)}".strip())
+
+
+def _by_sclite(
+    ref: Path, hyp: Path, output: Path, facts: dict[str, Any], speakers: dict[str, str] | None, measure: str
+) -> "Score":
+    from asrpar.score.sctk.programs import find_sctk
+    from asrpar.score.sctk.sclite import score_transcripts
+
+    if measure != "wer":
+        raise ConfigError(f"sclite counts words here, and the measure is {measure}: --measure wer, or --engine asrpar")
+    sctk = find_sctk()
+    facts["versions"]["sclite"] = sctk.version()
+    facts["scored_by"] = "sclite"
+    return score_transcripts(sctk, ref, hyp, output / "sctk", speakers, facts["optional_words"])
+
+
+def _tell_missing(hyp: Path, scored: "Score") -> None:
     if scored.missing:
         click.echo(
             f"warning: {hyp}: {len(scored.missing)} of {len(scored.utterances)} utterances have no hypothesis and "
             f"count as deletions, such as {', '.join(scored.missing[:3])}",
             err=True,
         )
-    click.echo(f"{name} {wer_line(scored, metric)}".strip())
 
 
 def _facts(exp: Path | None, decoded: Path | None) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import Any
 from asrpar.errors import DataError, MissingInputError
 from asrpar.files.json_files import read_json, read_json_if_any
 from asrpar.score.folders import results_folder
+from asrpar.score.mapsswe import matched_pairs
 from asrpar.score.origin import check_origin
-from asrpar.score.significance import probability_better
+from asrpar.score.sctk.hubscr import read_scored
+from asrpar.score.significance import drawn_by, probability_better
+from asrpar.score.speakers import speakers_of
 from asrpar.score.trn import read_transcripts
-from asrpar.score.wer import MEASURES, utterance_counts
+from asrpar.score.wer import MEASURES, UtteranceScore, score
 
 # More experiments than this make a page of pairs that nobody reads.
 MAX_PAIRED = 12
@@ -164,36 +167,57 @@ def group_lines(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
-    """Paired bootstrap of every two experiments.
+    """Of every two experiments which is better: paired bootstrap over speakers, and the matched-pairs test (MAPSSWE).
 
     Raises:
-        DataError: two experiments were scored on different references.
+        DataError: two experiments were scored on different references, or in different ways.
     """
     if not 2 <= len(experiments) <= MAX_PAIRED:
         return []
+    scores = _scores(experiments)
+    speakers = [u.speaker for u in scores[0]]
+    errors = [[u.counts.errors for u in of_one] for of_one in scores]
+    words = [u.counts.ref for u in scores[0]]
+    lines = []
+    for a, b in combinations(range(len(experiments)), 2):
+        p = probability_better(errors[a], errors[b], words, speakers)
+        better, worse, p = (b, a, p) if p >= 0.5 else (a, b, 1.0 - p)
+        verdict = "significant at 5 %" if p > 0.975 else "not significant"
+        names = f"{experiments[better].name} better than {experiments[worse].name}"
+        test = matched_pairs((x.pairs, y.pairs) for x, y in zip(scores[worse], scores[better], strict=True))
+        also = "significant" if test.significant else "not significant"
+        lines.append(f"{names}: probability {p:.3f} ({verdict}); MAPSSWE Z {test.z:.2f}, p {test.p:.3f} ({also})")
+    return [*lines, f"probabilities are of resampled {drawn_by(speakers)}, {len(set(speakers))} speakers"]
+
+
+def _scores(experiments: Sequence[Experiment]) -> list[list[UtteranceScore]]:
+    """The utterances of each, aligned, of the same references."""
     first = experiments[0]
+    for key, what in (("optional_words", "with --optional-words"), ("scored_by", "by hubscr.pl")):
+        ways = {_way(e.numbers, key) for e in experiments}
+        if len(ways) > 1:
+            raise DataError(f"some of these were scored {what}: score all of them in one way")
+    if _way(first.numbers, "scored_by"):
+        if len({e.numbers.get("reference_sha256") for e in experiments}) > 1:
+            raise DataError("these were scored on different references (STM or GLM): they cannot be compared")
+        return [read_scored(e.folder / "sctk").utterances for e in experiments]
     optional = first.numbers.get("optional_words", False)
-    if any(e.numbers.get("optional_words", False) != optional for e in experiments):
-        raise DataError("some of these were scored with --optional-words: score all of them in one way")
     measure = _metric(experiments).lower()
     measure = measure if measure in MEASURES else "wer"
     references = read_transcripts(first.folder / "ref.trn", optional_words=optional)
     ids = sorted(references)
-    counts = []
+    speakers = dict(zip(ids, speakers_of(first.folder, ids), strict=True))
+    found = []
     for e in experiments:
         if read_transcripts(e.folder / "ref.trn", optional_words=optional) != references:
             raise DataError(f"{e.folder} and {first.folder} have different references: they cannot be compared")
         hypotheses = read_transcripts(e.folder / "hyp.trn", may_be_empty=True, optional_words=optional)
-        counts.append([utterance_counts(references[u], hypotheses.get(u, []), measure) for u in ids])
-    errors = [[c.errors for c in of_one] for of_one in counts]
-    lines = []
-    for a, b in combinations(range(len(experiments)), 2):
-        p = probability_better(errors[a], errors[b], [c.ref for c in counts[0]])
-        better, worse, p = (b, a, p) if p >= 0.5 else (a, b, 1.0 - p)
-        verdict = "significant at 5 %" if p > 0.975 else "not significant"
-        names = f"{experiments[better].name} better than {experiments[worse].name}"
-        lines.append(f"{names}: probability {p:.3f} ({verdict})")
-    return lines
+        found.append(score(references, hypotheses, speakers, measure).utterances)
+    return found
+
+
+def _way(numbers: dict[str, Any], key: str) -> bool:
+    return numbers.get(key) == "hubscr" if key == "scored_by" else bool(numbers.get(key, False))
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from asrpar.files.json_files import write_json
 from asrpar.files.replacing import replacing
 from asrpar.score.align import GAP, Counts
-from asrpar.score.significance import wer_interval
+from asrpar.score.significance import drawn_by, wer_interval
+from asrpar.score.speakers import write_speakers
 from asrpar.score.wer import Score
 
 
@@ -20,10 +21,11 @@ def wer_line(score: Score, name: str = "WER") -> str:
 def summary(score: Score, facts: Mapping[str, Any], metric: str = "WER") -> dict[str, Any]:
     """What ``wer.json`` holds: the counts, the rates in percent, the 95 % interval, then ``facts``.
 
+    Intervals are of resampled speakers, or of utterances where there are too few of them, as ``ci95_of`` says.
     ``wer``, ``errors`` to ``sub`` and ``ci95`` are of the measure that ``metric`` names, in its units; what begins with
     ``cer`` is of characters in any case.
     """
-    interval = _interval([u.counts for u in score.utterances])
+    speakers = [u.speaker for u in score.utterances]
     return {
         "metric": metric,
         "wer": round(score.wer, 4),
@@ -35,23 +37,26 @@ def summary(score: Score, facts: Mapping[str, Any], metric: str = "WER") -> dict
         "sentences": len(score.utterances),
         "sentence_errors": score.sentence_errors,
         "ser": round(score.ser, 4),
-        "ci95": interval,
+        "ci95": _interval([u.counts for u in score.utterances], speakers),
+        "ci95_of": drawn_by(speakers),
+        "speakers": len(set(speakers)),
         "cer": round(score.cer, 4),
         "cer_errors": score.characters.errors,
         "cer_ref_characters": score.characters.ref,
-        "cer_ci95": _interval([u.characters for u in score.utterances]),
+        "cer_ci95": _interval([u.characters for u in score.utterances], speakers),
         "missing_hypotheses": score.missing,
         **facts,
     }
 
 
-def _interval(counts: Sequence[Counts]) -> list[float]:
-    return [round(v, 4) for v in wer_interval([c.errors for c in counts], [c.ref for c in counts])]
+def _interval(counts: Sequence[Counts], speakers: Sequence[str]) -> list[float]:
+    return [round(v, 4) for v in wer_interval([c.errors for c in counts], [c.ref for c in counts], speakers)]
 
 
 def write_report(folder: Path, score: Score, numbers: Mapping[str, Any]) -> None:
-    """Write ``recogs``, ``errs`` and, last, ``wer.json`` into ``folder``, each under a temporary name first."""
+    """Write ``recogs``, ``errs``, ``utt2spk`` and, last, ``wer.json``, each under a temporary name first."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_speakers(folder, score)
     _write(folder / "recogs", recogs_lines(score))
     _write(folder / "errs", errs_lines(score, numbers))
     write_json(folder / "wer.json", dict(numbers))
@@ -71,7 +76,7 @@ def errs_lines(score: Score, numbers: Mapping[str, Any]) -> Iterable[str]:
     yield f"%SER {score.ser:.2f} [ {score.sentence_errors} / {len(score.utterances)} ]"
     if numbers["metric"] != "CER":
         yield _rate_line("CER", score.characters)
-    yield f"95 % interval of the {numbers['metric']} (bootstrap over utterances): {low:.2f} to {high:.2f}"
+    yield f"95 % interval of the {numbers['metric']} (bootstrap over {numbers['ci95_of']}): {low:.2f} to {high:.2f}"
     if score.missing:
         yield f"MISSING HYPOTHESES ({len(score.missing)}, counted as deletions): {' '.join(score.missing)}"
     yield ""

@@ -1,7 +1,7 @@
 """The results of a study's cells, and of groups of cells that differ in seed alone.
 
 Losses have a t-interval over seeds. Word errors of the seeds are pooled, and their interval is the bootstrap over
-utterances of `asrpar.score`: it tells how sure the rate is for other utterances of the kind, given these models.
+speakers of `asrpar.score`: it tells how sure the rate is for other speakers of the kind, given these models.
 """
 
 import math
@@ -26,11 +26,12 @@ class Words:
     """Word errors of a set, by utterance.
 
     Attributes:
-        errors, words: of each utterance, in the order of their ids.
+        errors, words, speakers: of each utterance, in the order of their ids.
     """
 
     errors: list[int]
     words: list[int]
+    speakers: list[str] | None = None
 
     @property
     def rate(self) -> float:
@@ -41,7 +42,7 @@ class Words:
         """The 95 % interval of the rate."""
         from asrpar.score.significance import wer_interval
 
-        return wer_interval(self.errors, self.words)
+        return wer_interval(self.errors, self.words, self.speakers)
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Group:
         if not found or None in found or not any(found[0].words) or any(w.words != found[0].words for w in found):
             return None
         errors = [sum(of_one) for of_one in zip(*(w.errors for w in found), strict=True)]
-        return Words(errors, [len(found) * n for n in found[0].words])
+        return Words(errors, [len(found) * n for n in found[0].words], found[0].speakers)
 
 
 def t_interval(values: Sequence[float]) -> Interval | None:
@@ -159,6 +160,7 @@ def load_run(folder: CellFolder) -> Run:
 
 def word_errors(folder: Path) -> Words:
     """Errors of each utterance of a decoded set."""
+    from asrpar.score.speakers import speakers_of
     from asrpar.score.trn import read_transcripts
     from asrpar.score.wer import pick_measure, utterance_counts
 
@@ -167,7 +169,7 @@ def word_errors(folder: Path) -> Words:
     ids = sorted(references)
     measure = pick_measure(references.values())
     counts = [utterance_counts(references[u], hypotheses.get(u, []), measure) for u in ids]
-    return Words([c.errors for c in counts], [c.ref for c in counts])
+    return Words([c.errors for c in counts], [c.ref for c in counts], speakers_of(folder, ids))
 
 
 def collect(study: StudyConfig, folders: Sequence[CellFolder]) -> tuple[list[Run], list[Group], dict[str, str]]:

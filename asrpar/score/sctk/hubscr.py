@@ -11,7 +11,7 @@ from asrpar.errors import DataError, MissingInputError
 from asrpar.files.json_files import read_json
 from asrpar.files.paths import require_file
 from asrpar.files.text import read_text
-from asrpar.score.sctk.ctm import ACRONYMS
+from asrpar.score.sctk.ctm import ACRONYMS, Segment
 from asrpar.score.sctk.programs import Sctk
 from asrpar.score.sctk.sgml import check_total, read_sgml, to_score
 from asrpar.score.wer import Score
@@ -81,7 +81,12 @@ def read_reference(manifests: Path, set_name: str) -> Reference:
 
 
 def score_calls(
-    sctk: Sctk, reference: Reference, ctm: Sequence[str], folder: Path, missing: Mapping[tuple[str, str, float], str]
+    sctk: Sctk,
+    reference: Reference,
+    ctm: Sequence[str],
+    folder: Path,
+    utterances: Mapping[str, Segment],
+    missing: set[str],
 ) -> dict[str, Score]:
     """Score the whole set and each of its parts, each by a run of its own as published scores are made.
 
@@ -90,7 +95,8 @@ def score_calls(
         reference: of the set.
         ctm: the hypotheses, lines of calls that the reference has.
         folder: where sclite's reports go, as ``all.sys``, ``all.pra``...
-        missing: segments (call, side, begin) without any hypothesis → their utterances.
+        utterances: where each lies; scores call segments after them.
+        missing: utterances without any hypothesis. Segments of no utterance have none either.
 
     Raises:
         DataError: a call in the CTM that the reference lacks, or hubscr.pl stopped, with what it said.
@@ -103,13 +109,14 @@ def score_calls(
             f"{' '.join(strange[0])}: sclite would stop"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    names = {_key(s.recording, s.channel, s.start): utt_id for utt_id, s in utterances.items()}
     scores = {}
     for name, begin in reference.parts().items():
         stm = replace(reference.stm, segments=[s for s in reference.stm.segments if s.recording.startswith(begin)])
         lines = [line for line in ctm if line.startswith(begin)]
         with tempfile.TemporaryDirectory(prefix="asrpar-hubscr-") as place:
             run_hubscr(sctk, Path(place), stm.text(), "".join(lines), reference.glm)
-            scores[name] = _read(Path(place), stm, missing)
+            scores[name] = _read(Path(place), names, missing)
             for kind in REPORTS:
                 made = Path(place) / f"hyp.ctm.filt.{kind}"
                 if made.is_file():
@@ -159,10 +166,13 @@ def read_scored(folder: Path) -> Score:
     return to_score([(_key(s.recording, s.channel, s.start), s.speaker, s.pairs) for s in read_sgml(path)], set())
 
 
-def _read(place: Path, stm: Stm, missing: Mapping[tuple[str, str, float], str]) -> Score:
-    aligned = read_sgml(place / "hyp.ctm.filt.sgml")
-    without = {_key(*segment) for segment in missing}
-    score = to_score([(_key(s.recording, s.channel, s.start), s.speaker, s.pairs) for s in aligned], without)
+def _read(place: Path, names: Mapping[str, str], missing: set[str]) -> Score:
+    segments = []
+    for s in read_sgml(place / "hyp.ctm.filt.sgml"):
+        key = _key(s.recording, s.channel, s.start)
+        segments.append((names.get(key, key), s.speaker, s.pairs))
+    without = {name for name, *_ in segments} - set(names.values())
+    score = to_score(segments, missing | without)
     check_total(score, place / "hyp.ctm.filt.raw")
     return score
 

@@ -10,7 +10,6 @@ from asrpar.errors import DataError
 from asrpar.score.sctk.hubscr import run_hubscr
 from asrpar.score.sctk.sgml import read_sgml, to_score
 
-
 # Reference, hypothesis, and (words, correct, substituted, deleted, inserted).
 WORDS = [
     # Contractions are expanded in hypotheses alone: a reference has to be without.
