@@ -91,5 +91,7 @@ def find_sctk(folders: Sequence[Path] = ()) -> Sctk:
 
 def _reason(printed: str) -> str:
     lines = [" ".join(line.split()) for line in printed.splitlines() if line.strip()]
+    # Filters go on after errors of theirs, and what fails then is another program.
+    first = [line for line in lines if "*ERR" in line][:1]
     told = [line for line in lines if re.search(r"error|unable|fail|illegal", line, re.IGNORECASE)]
-    return (told or lines or ["it printed nothing"])[-1][:300]
+    return "; ".join(dict.fromkeys(first or told[-2:] or lines[-1:] or ["it printed nothing"]))[:400]

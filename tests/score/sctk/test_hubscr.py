@@ -78,8 +78,15 @@ def test_an_empty_ctm_is_all_deletions_but_for_optional_words(count):
 
 
 def test_brackets_twice_stop_it(count):
-    with pytest.raises(DataError, match=r"hubscr.pl stopped \(exit code 255\): Error"):
+    with pytest.raises(DataError, match=r"hubscr.pl stopped \(exit code 255\): Error: "):
         count(stm("((%HESITATION) SO"), ctm("so"))
+
+
+def test_a_word_map_that_its_filter_cannot_read_is_told(sctk, tmp_path):
+    """It goes on, and scores the filter's message as words."""
+    (tmp_path / "small.glm").write_text(GLM.replace(";; The first", "# The first"))
+    with pytest.raises(DataError, match=r"hubscr.pl: its filter cannot read the word map .*small.glm: \*ERR"):
+        run_hubscr(sctk, tmp_path, HEAD + stm("SO"), ctm("so"), tmp_path / "small.glm")
 
 
 def test_asides_are_scored_as_words(count):
