@@ -68,7 +68,7 @@ def find_files(root: Path) -> Found:
         DataError: a file is there twice with different sizes.
     """
     found = Found(root)
-    seen: set[str] = set()
+    seen = {os.path.realpath(root)}
     for folder, folders, names in os.walk(root, followlinks=True):
         folders.sort()
         for name in list(folders):

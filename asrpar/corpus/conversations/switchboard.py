@@ -126,7 +126,8 @@ def read_dictionary(path: Path) -> list[Entry]:
     """
     lines = [(n, line.split()) for n, line in lines_of(path) if not line.startswith("#")]
     phones = {phone for _, fields in lines[1:] for phone in fields[1:]}
-    if lines and not set(lines[0][1][1:]) <= phones:
+    title = lines[0][1][1:] if lines else []
+    if not title or not set(title) <= phones:
         lines = lines[1:]
     for number, fields in lines:
         if len(fields) < 2:

@@ -14,11 +14,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
         self._first: dict[str, list[str]] = {}
 
     def add(self, what: str, who: str, count: int = 1) -> None:
-        """Note that ``what``, such as "utterances dropped: ...", happened to ``who``."""
+        """Note that ``what``, such as "utterances dropped, ...", happened to ``who``, ``count`` times."""
         self.counts[what] += count
+        self._notes[what] += 1
+        who = f"{count} of {who}" if count > 1 else who
         first = self._first.setdefault(what, [])
         if len(first) < SHOWN:
             first.append(who)
@@ -28,7 +31,7 @@ class Tally:
         found = []
         for what, count in self.counts.items():
             first = self._first[what]
-            more = ", ..." if count > len(first) else ""
+            more = ", ..." if self._notes[what] > len(first) else ""
             found.append(one_line(f"{what}: {count:,} ({', '.join(first)}{more})"))
         return found
 

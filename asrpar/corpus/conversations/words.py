@@ -28,6 +28,7 @@ _ASIDE = re.compile(r"<\s*/?\s*[be]_aside\s*>", re.IGNORECASE)
 _FOREIGN = re.compile(r"<[^<>]*(>|$)|>")
 _SKIPPED = re.compile(r"\[\[\s*[A-Za-z ]+\]\]")
 _UNCERTAIN = re.compile(r"\(\(|\)\)")
+_GLUED = re.compile(r"\[(?:laughter|noise|vocalized-noise|silence)\]-?", re.IGNORECASE)
 _LETTER_RUN = re.compile(r"(?<!\S)[A-Z](?: [A-Z])+(?:'?s)?(?!\S)")
 _LAUGHING = re.compile(r"\[laughter-", re.IGNORECASE)
 _VARIANT = re.compile(r"_\d+(?=$|[-'\]/])")
@@ -95,6 +96,7 @@ class Normaliser:
         if "[[" in text:
             text, count = _SKIPPED.subn(" ", text)
             doubt = doubt or ("skipped" if count else "")
+        text = _GLUED.sub(" \\g<0> ", text)
         text = _LETTER_RUN.sub(self._joined, text)
         return Line(tuple(word for token in text.split() for word in self._token(token)), doubt)
 
@@ -131,7 +133,11 @@ class Normaliser:
             return self._with_and(spoken), False
         odd = False
         words = []
-        for piece in re.split(r"[/_](?![a-z]\.)|_", spoken) if not is_spelled(spoken.lower()) else [spoken]:
+        if part:
+            pieces = [spoken.replace("_", "").replace("/", "")]
+        else:
+            pieces = [spoken] if is_spelled(spoken.lower()) else re.split(r"[/_]", spoken)
+        for piece in pieces:
             for each in self._parted(piece, part):
                 word, strange = self._word(each)
                 odd |= strange
@@ -160,7 +166,7 @@ class Normaliser:
         if dotted := _DOTTED.fullmatch(word):
             return spelled(dotted[1].replace(".", ""), dotted[2] or ""), False
         plain = _ODD.sub("", word)
-        return plain.replace(".", ""), plain != word
+        return re.sub(r"-{2,}", "-", plain.replace(".", "")), plain != word
 
     def _with_and(self, token: str) -> tuple[str, ...]:
         """AT&T is a._t. and t.: what is said, which is how references have it."""
@@ -184,7 +190,7 @@ def _spoken(token: str) -> tuple[str, bool]:
         if "/" in token and ("[" in token or "]" in token):
             token = _first_of_two(token)
     token = _VARIANT.sub("", token)
-    whole, part = token, False
+    part = False
     while (shorter := _UNSPOKEN.sub("-", token)) != token:
         token, part = shorter, True
     if "[" in token:  # not closed: nothing of the rest was spoken
@@ -192,7 +198,7 @@ def _spoken(token: str) -> tuple[str, bool]:
     token = re.sub(r"-{2,}", "-", token.replace("]", ""))
     if part and "-" not in (token[:1], token[-1:]):
         token += "-"
-    return token, part or token != whole.replace("]", "")
+    return token, part
 
 
 def _first_of_two(token: str) -> str:
