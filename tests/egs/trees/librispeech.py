@@ -2,8 +2,10 @@
 
 import gzip
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from math import log10
 from pathlib import Path
 
 import soundfile
@@ -91,8 +93,6 @@ def _write_reader(part: Path, reader: str, said: list[Utterance]) -> None:
 
 
 def _write_language(folder: Path, text: list[tuple[str, ...]], known: Mapping[str, str], words: Iterable[str]) -> None:
-    from asrpar.lm.ngram import estimate_ngram
-
     folder.mkdir(parents=True)
     vocabulary = sorted(w for w in set(words) if w.lower() in known and w != UNKNOWN)
     (folder / "librispeech-vocab.txt").write_text("".join(f"{word}\n" for word in vocabulary), encoding="utf-8")
@@ -100,11 +100,44 @@ def _write_language(folder: Path, text: list[tuple[str, ...]], known: Mapping[st
     (folder / "librispeech-lexicon.txt").write_text(lexicon, encoding="utf-8")
     sentences = [[w if w in vocabulary else "<UNK>" for w in said] for said in text] + [["<UNK>"]]
     for name, order in (("3-gram.pruned.3e-7", 2), ("4-gram", 4)):
-        estimate_ngram(sentences, order, vocabulary).write(folder / "lm.arpa")
-        (folder / f"{name}.arpa.gz").write_bytes(gzip.compress((folder / "lm.arpa").read_bytes(), mtime=0))
-        (folder / "lm.arpa").unlink()
+        arpa = _arpa(sentences, [*vocabulary, "<UNK>"], order)
+        (folder / f"{name}.arpa.gz").write_bytes(gzip.compress(arpa.encode(), mtime=0))
     lines = "".join(f"{' '.join(said)}\n" for said in text)
     (folder / "librispeech-lm-norm.txt.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def _arpa(sentences: Iterable[Sequence[str]], vocabulary: Sequence[str], order: int) -> str:
+    """An n-gram of all that was seen, each history's share of other words by how many words it was seen with."""
+    counts = [Counter() for _ in range(order)]
+    for said in sentences:
+        padded = ("<s>", *said, "</s>")
+        for k in range(order):
+            counts[k].update(padded[i : i + k + 1] for i in range(len(padded) - k))
+    del counts[0][("<s>",)]
+    after = [defaultdict(dict) for _ in range(order)]
+    for k in range(order):
+        for gram, n in counts[k].items():
+            after[k][gram[:-1]][gram[-1]] = n
+    words = [*vocabulary, "</s>"]
+
+    def prob(history: tuple[str, ...], word: str) -> float:
+        seen = after[len(history)].get(history, {})
+        rest = prob(history[1:], word) if history else 1.0 / len(words)
+        return (seen.get(word, 0) + len(seen) * rest) / (sum(seen.values()) + len(seen)) if seen else rest
+
+    def back_off(history: tuple[str, ...]) -> float:
+        """What takes a word that was not seen from its shorter history to this one."""
+        seen = after[len(history)].get(history) if len(history) < order else None
+        return len(seen) / (sum(seen.values()) + len(seen)) if seen else 1.0
+
+    lists = [[(word,) for word in words], *([*sorted(found)] for found in counts[1:])]
+    lines = ["\\data\\", *(f"ngram {k + 1}={len(grams) + (k == 0)}" for k, grams in enumerate(lists))]
+    for k, grams in enumerate(lists):
+        lines += ["", f"\\{k + 1}-grams:"]
+        if k == 0:
+            lines.append(f"-99\t<s>\t{log10(back_off(('<s>',))):.5f}")
+        lines += [f"{log10(prob(g[:-1], g[-1])):.5f}\t{' '.join(g)}\t{log10(back_off(g)):.5f}" for g in grams]
+    return "\n".join([*lines, "", "\\end\\", ""])
 
 
 def _stressed(pronunciation: str) -> str:
