@@ -3,16 +3,18 @@
 import hashlib
 import http.server
 import io
+import shutil
 import socket
 import tarfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from asrpar.corpus import download
+from asrpar.corpus.corpora import librispeech
 from asrpar.corpus.download import download_corpus, fetch
 from asrpar.corpus.registry import Archive, Corpus
 from asrpar.corpus.unpack import content_digest, unpack
@@ -381,6 +383,29 @@ def test_a_corpus_is_downloaded_unpacked_and_found_again(site: Site, tmp_path: P
     requests = len(site.asked)
     assert download_corpus_quickly(corpus, tmp_path / "dl") == home
     assert len(site.asked) == requests
+
+
+def test_parts_of_librispeech_over_a_connection_that_breaks_off(site: Site, tmp_path: Path) -> None:
+    parts = {}
+    for name in ("train-clean-100", "dev-clean"):
+        body = make_tar({f"LibriSpeech/{name}/1/2/1-2.trans.txt": name.encode(), "LibriSpeech/SPEAKERS.TXT": PAYLOAD})
+        site.files[f"/{name}.tar.gz"] = body
+        published = librispeech.CORPUS.parts[name][0]
+        sums = {"md5": hashlib.md5(body).hexdigest(), "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+        parts[name] = (replace(published, urls=(f"{site.url}/{name}.tar.gz",), **sums),)
+    corpus = replace(librispeech.CORPUS, name="librispeech", parts=parts, default_parts=tuple(parts))
+    site.cuts = [10**9, 300, 0, 0, 0]  # the first comes whole, of the second a beginning
+    with pytest.raises(DataError, match=r"cannot download dev-clean\.tar\.gz: .*the connection was cut"):
+        download_corpus_quickly(corpus, tmp_path)
+    assert (tmp_path / "LibriSpeech/train-clean-100").is_dir() and not (tmp_path / "LibriSpeech/dev-clean").exists()
+    site.cuts.clear(), site.asked.clear()
+    assert download_corpus_quickly(corpus, tmp_path) == tmp_path
+    assert site.asked == ["bytes=300-"]
+    assert (tmp_path / "LibriSpeech/dev-clean/1/2/1-2.trans.txt").read_text() == "dev-clean"
+    shutil.rmtree(tmp_path / "LibriSpeech/dev-clean")
+    (tmp_path / "dev-clean.tar.gz").write_bytes(b"<html>please log in</html>")
+    with pytest.raises(DataError, match=r"dev-clean\.tar\.gz is not what was published: it has 26 bytes instead of"):
+        download_corpus_quickly(corpus, tmp_path)
 
 
 def test_wrong_content_is_refused(site: Site, tmp_path: Path) -> None:
