@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
-from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, UNK, ArpaLm
+import numpy as np
+
+from asrpar.lm.backoff import UNK, ArpaLm
 
 
 class SentenceCosts:
@@ -19,24 +20,15 @@ class SentenceCosts:
 
     def __init__(self, lm: ArpaLm) -> None:
         self._lm = lm
-        self.has_unknown = (UNK,) in lm.grams[0]
-        self._one = lru_cache(maxsize=1_000_000)(self._log10)
+        self.has_unknown = UNK in lm.ids
 
-    def __call__(self, words: Sequence[str]) -> float:
-        """The cost of a sentence."""
-        known = [self._known(w) for w in words]
-        history, total = (BOS,), 0.0
-        for word in [*known, EOS]:
-            total += LOG_ZERO if word is None else self._one(history, word)
-            history = (*history, UNK if word is None else word)[max(0, len(history) + 2 - self._lm.order) :]
-        return -total * math.log(10.0)
+    def __call__(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """(N,) the costs of sentences."""
+        if not sentences:
+            return np.zeros(0)
+        numbers = [[self._lm.number(w) for w in words] for words in sentences]
+        return -math.log(10.0) * np.array([scores.sum() for scores in self._lm.sentence_log10(numbers)])
 
     def knows(self, word: str) -> bool:
         """Whether the model has the word itself."""
-        return (word,) in self._lm.grams[0]
-
-    def _known(self, word: str) -> str | None:
-        return word if self.knows(word) else UNK if self.has_unknown else None
-
-    def _log10(self, history: tuple[str, ...], word: str) -> float:
-        return self._lm.log10_prob(history, word)
+        return word in self._lm.ids

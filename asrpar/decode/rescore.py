@@ -15,6 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from asrpar.decode.decoder import graph_reader
 from asrpar.decode.earlier import check_free
 from asrpar.decode.engine import Symbols
@@ -22,7 +24,7 @@ from asrpar.decode.lattices.mbr import MOST_ROUNDS
 from asrpar.decode.lm_scores import SentenceCosts
 from asrpar.decode.output import write_decoded
 from asrpar.decode.rescore_config import RescoreConfig
-from asrpar.decode.rescorer import LatticeSet, Rescorer, Setting
+from asrpar.decode.rescorer import AddLm, LatticeSet, Rescorer, Setting
 from asrpar.decode.scales import SearchPoint
 from asrpar.decode.storing import LATTICES
 from asrpar.decode.words import Hypothesis
@@ -138,8 +140,8 @@ def _check_symbols(symbols: Symbols, graph: Path, found: Mapping[str, dict[str, 
             )
 
 
-def _new_lm(given: Rescoring, case: str, words: list[str]) -> Callable[[Sequence[int]], float]:
-    """What the new language model, its words in ``case``, adds to the old one's cost of a sentence of word ids."""
+def _new_lm(given: Rescoring, case: str, words: list[str]) -> AddLm:
+    """What the new language model, its words in ``case``, adds to the old one's costs of sentences of word ids."""
     assert given.lm is not None
     old_path = given.old_lm or (given.lang / "lm.arpa" if given.lang else None)
     if old_path is None:
@@ -152,9 +154,9 @@ def _new_lm(given: Rescoring, case: str, words: list[str]) -> Callable[[Sequence
             given.lm, len(unknown), ", ".join(unknown[:3]), "<UNK>" if new.has_unknown else "words of probability 0",
         )  # fmt: skip
 
-    def added(sentence: Sequence[int]) -> float:
-        text = [words[w] for w in sentence]
-        return new(text) - old(text)
+    def added(sentences: Sequence[Sequence[int]]) -> np.ndarray:
+        texts = [[words[w] for w in sentence] for sentence in sentences]
+        return new(texts) - old(texts)
 
     return added
 

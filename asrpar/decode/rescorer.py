@@ -23,6 +23,9 @@ from asrpar.decode.words import Hypothesis, Reader, hypothesis_of
 from asrpar.errors import DataError
 from asrpar.score.trn import read_transcripts
 
+# Costs that a new language model adds to those of sentences of word ids.
+AddLm = Callable[[Sequence[Sequence[int]]], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -55,7 +58,7 @@ class Rescorer:
         blank: int | None,
         reader: Reader,
         symbols: Symbols,
-        add_lm: "Callable[[Sequence[int]], float] | None",
+        add_lm: AddLm | None,
     ) -> None:
         self.config, self.point, self.blank, self.reader, self.add_lm = config, point, blank, reader, add_lm
         self.words, self._classes = symbols.words, len(symbols.classes)
@@ -70,7 +73,7 @@ class Rescorer:
         found: list[Candidates] = []
         for candidates in each(make, self._with_references(folder, references), self.config.jobs):
             if self.add_lm is not None:
-                candidates = candidates.with_lm(np.array([self.add_lm(w) for w in candidates.words]))
+                candidates = candidates.with_lm(self.add_lm(candidates.words))
             found.append(candidates)
         missing = sorted(set(references) - {c.utt_id for c in found})
         if missing:

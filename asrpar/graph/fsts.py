@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 
 import kaldifst
+import numpy as np
 
+from asrpar.graph.arrays import ARC, Arrays
 from asrpar.hmm.phones import Phones
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import disambiguate
-from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
+from asrpar.lm.backoff import BOS, EOS, LOG_ZERO, ArpaLm
 
 LN10 = math.log(10.0)
 
@@ -79,33 +81,66 @@ def grammar_fst(lm: ArpaLm, word_ids: Mapping[str, int]) -> tuple[kaldifst.StdVe
     Returns:
         the transducer, and the number of n-grams left out.
     """
-    known = [
-        (gram, *values) for grams in lm.grams for gram, values in grams.items() if all(w in word_ids for w in gram)
-    ]
-    arcs = [(gram, prob) for gram, prob, _ in known if prob > LOG_ZERO and gram[-1] != BOS]
-    histories: set[NGram] = {(), *(gram[:-1] for gram, _ in arcs)}
-    histories |= {gram for gram, _, backoff in known if backoff and len(gram) < lm.order and gram[-1] != EOS}
-    fst = kaldifst.StdVectorFst()
-    states = {history: fst.add_state() for history in sorted(histories, key=lambda h: (len(h), h))}
-    fst.start = states[_longest_known((BOS,), histories)]
-    for gram, prob in arcs:
-        here, cost = states[gram[:-1]], -prob * LN10
-        if gram[-1] == EOS:
-            fst.set_final(here, cost)
-        else:
-            word = word_ids[gram[-1]]
-            there = states[_longest_known(gram if len(gram) < lm.order else gram[1:], histories)]
-            fst.add_arc(here, kaldifst.StdArc(word, word, cost, there))
-    for history, state in states.items():
+    labels = np.array([word_ids.get(w, -1) for w in lm.vocabulary], np.int32)
+    bos, eos = lm.ids.get(BOS, -1), lm.ids.get(EOS, -1)
+    known, states, number = _states(lm, labels >= 0, bos, eos)
+    arcs: list[np.ndarray] = []
+    sources: list[np.ndarray] = []
+    finals = np.full(number, np.inf, np.float32)
+    for k in range(1, lm.order + 1):
+        prob, last = lm.probs[k - 1], lm.last(k)
+        listed = np.flatnonzero(known[k - 1] & (prob > LOG_ZERO) & (last != bos))
+        source = states[k - 1][lm.prefix(k)[listed]] if k > 1 else np.zeros(len(listed), np.int64)
+        ends = last[listed] == eos
+        finals[source[ends]] = -prob[listed[ends]] * LN10
+        listed, source = listed[~ends], source[~ends]
+        columns = lm.columns(k, listed)
+        arcs.append(_arcs(labels[last[listed]], -prob[listed], _state_of(lm, states, columns)))
+        arcs[-1]["olabel"] = arcs[-1]["ilabel"]
+        sources.append(source)
+    for k in range(1, lm.order):
         # A back-off weight of zero probability: nothing but the listed words follows.
-        backoff = lm.grams[len(history) - 1].get(history, (0.0, 0.0))[1] if history else LOG_ZERO
-        if backoff > LOG_ZERO:
-            there = states[_longest_known(history[1:], histories)]
-            fst.add_arc(state, kaldifst.StdArc(word_ids["#0"], 0, -backoff * LN10, there))
-    return fst, sum(map(len, lm.grams)) - len(known)
+        backing = np.flatnonzero((states[k] >= 0) & (lm.backoffs[k - 1] > LOG_ZERO))
+        there = _state_of(lm, states, lm.columns(k, backing)[1:], len(backing))
+        arcs.append(_arcs(np.full(len(backing), word_ids["#0"]), -lm.backoffs[k - 1][backing], there))
+        sources.append(states[k][backing])
+    source = np.concatenate(sources)
+    first = np.zeros(number + 1, np.int64)
+    np.cumsum(np.bincount(source, minlength=number), out=first[1:])
+    start = int(_state_of(lm, states, [np.array([bos])])[0]) if bos >= 0 else 0
+    graph = Arrays(start, finals, first, np.concatenate(arcs)[np.argsort(source, kind="stable")])
+    return graph.fst(), sum(int((~k).sum()) for k in known)
 
 
-def _longest_known(history: NGram, histories: set[NGram]) -> NGram:
-    while history not in histories:
-        history = history[1:]
-    return history
+def _states(lm: ArpaLm, words: np.ndarray, bos: int, eos: int) -> tuple[list[np.ndarray], list[np.ndarray], int]:
+    """By order: which n-grams have known ``words`` alone. By length of history: its state, or -1. How many states."""
+    known = [words[lm.last(1)]]
+    for k in range(2, lm.order + 1):
+        known.append(known[-1][lm.prefix(k)] & words[lm.last(k)])
+    states, number = [np.zeros(1, np.int64)], 1
+    for k in range(1, lm.order):
+        own = known[k - 1] & (lm.backoffs[k - 1] != 0.0) & (lm.last(k) != eos)
+        following = known[k] & (lm.probs[k] > LOG_ZERO) & (lm.last(k + 1) != bos)
+        own[lm.prefix(k + 1)[following]] = True
+        states.append(np.where(own, np.cumsum(own) - 1 + number, -1))
+        number += int(own.sum())
+    return known, states, number
+
+
+def _state_of(lm: ArpaLm, states: list[np.ndarray], history: list[np.ndarray], size: int = 0) -> np.ndarray:
+    """The state of the longest end of each history that has one."""
+    found = np.zeros(len(history[0]) if history else size, np.int64)
+    history = history[max(0, len(history) - lm.order + 1) :]
+    left = np.arange(len(found))
+    for length in range(len(history), 0, -1):
+        place = lm.find([column[left] for column in history[len(history) - length :]])
+        state = np.where(place >= 0, states[length][place], -1)
+        found[left[state >= 0]] = state[state >= 0]
+        left = left[state < 0]
+    return found
+
+
+def _arcs(labels: np.ndarray, log10: np.ndarray, there: np.ndarray) -> np.ndarray:
+    arcs = np.zeros(len(labels), ARC)
+    arcs["ilabel"], arcs["weight"], arcs["nextstate"] = labels, log10 * LN10, there
+    return arcs

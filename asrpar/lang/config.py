@@ -10,6 +10,8 @@ from asrpar.lang.units import UNITS
 from asrpar.rules import need, one_of
 
 SPLITS = ("auto", "blanks", "characters")
+# What names of sets begin with that a language model must not see.
+NOT_FOR_TRAINING = ("dev", "test", "eval", "valid")
 OOV_POLICIES = ("error", "unk", "skip", "spell")
 
 
@@ -85,7 +87,8 @@ class LmConfig:
             case is that of `texts` and `held_out`, too.
         text_case: keep | upper | lower.
         texts: files of text of any size, each of which makes a model of its own, such as ``[swbd.txt.gz,
-            fisher.txt.gz]``.
+            fisher.txt.gz]``. Their words are not added to the vocabulary: with `oov.policy` unk others are read as
+            `oov.word`, else sentences with others are left out, and counted.
         held_out: text like that which is to be recognised, in none of the others, on which the weights are found.
         weights: of the models, in the order that of `splits`, then `texts`; empty: found on `held_out`.
         min_counts: by order, how often an n-gram must occur in a text to be listed, such as ``[1, 1, 2]``; the last
@@ -116,7 +119,7 @@ class LmConfig:
         one_of(self, "arpa_case", CASES)
         need(self, "order", 1 <= self.order <= 5, "must lie between 1 and 5")
         for split in self.splits:
-            if split.lower().startswith(("dev", "test", "eval", "valid")):
+            if split.lower().startswith(NOT_FOR_TRAINING):
                 raise ConfigError(f"splits: '{split}' is not training text; the language model must not see it")
         need(self, "prune", 0.0 <= self.prune < 1.0, "must lie in [0, 1)")
         need(self, "memory", self.memory >= 0.1, "must be at least 0.1 GB")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from sys import intern
 
 from asrpar.config import save_config
 from asrpar.errors import DataError
@@ -77,16 +78,18 @@ def prepare_words(config: LangConfig, transcripts: list[str], places: Places) ->
     """
     config = _settled(config, transcripts)
     _warn_of_turkish(config, transcripts)
-    speech = [split_words(t, config.split) for t in transcripts]
-    text = speech + _extra_text(config, places)
+    # A corpus has some words millions of times.
+    speech = [list(map(intern, split_words(t, config.split))) for t in transcripts]
+    extra = _extra_text(config, places)
     wanted = _word_list(config, places)
     settings = UNITS.settings(config.units, config.unit_settings)
     units = UNITS.load(config.units).make(settings, speech, config.split, places)
     if config.vocabulary.from_text:
-        wanted |= {w for words in text for w in words}
+        wanted |= {w for words in speech + extra for w in words}
     if config.vocabulary.from_lexicon:
         wanted |= set(units.lexicon.by_word)
-    missing = {w for w in wanted.union(*text) if not units.pronunciations(w)}
+    missing = {w for w in wanted.union(*speech, *extra) if not units.pronunciations(w)}
+    text = speech + extra if config.lm.transcripts else extra
     units.lexicon, text = apply_policy(config.oov, units.lexicon, missing, text)
     return Words(config, units, _vocabulary(wanted | {config.oov.word} & set(units.lexicon.by_word), units), text)
 

@@ -1,151 +1,124 @@
-"""Back-off n-gram models in ARPA format: read, write, score."""
+"""ARPA files are read some megabytes at a time, into arrays."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from asrpar.errors import DataError
-from asrpar.files.replacing import replacing_text
-from asrpar.files.text import read_lines
+from asrpar.files.text import read_lines, read_pieces
 from asrpar.lang.text import map_case
-
-BOS, EOS, UNK = "<s>", "</s>", "<UNK>"
-# What ARPA files write for log10 of zero.
-LOG_ZERO = -99.0
-
-NGram = tuple[str, ...]
+from asrpar.lm.backoff import BOS, EOS, LOG_ZERO, UNK, ArpaLm
 
 
-@dataclass
-class ArpaLm:
-    """A back-off n-gram model.
-
-    ``grams[k - 1]`` maps each k-gram to (log10 probability, log10 back-off weight).
-    """
-
-    grams: list[dict[NGram, tuple[float, float]]]
-
-    @property
-    def order(self) -> int:
-        """Length of the longest n-grams."""
-        return len(self.grams)
-
-    @property
-    def words(self) -> list[str]:
-        """The unigrams, without <s> and </s>."""
-        return [w for (w,) in self.grams[0] if w not in (BOS, EOS)]
-
-    def log10_prob(self, history: Sequence[str], word: str) -> float:
-        """log10 P(word | history); only the last order-1 words of the history count.
-
-        Raises:
-            DataError: the model knows neither the word nor <UNK>.
-        """
-        if (word,) not in self.grams[0]:
-            if (UNK,) not in self.grams[0]:
-                raise DataError(f"the language model does not know the word '{word}', and has no {UNK}")
-            word = UNK
-        context = tuple(history[max(0, len(history) - self.order + 1) :]) if self.order > 1 else ()
-        total = 0.0
-        while True:
-            entry = self.grams[len(context)].get((*context, word))
-            if entry is not None:
-                return total + entry[0]
-            backoff = self.grams[len(context) - 1].get(context)
-            total += backoff[1] if backoff is not None else 0.0
-            context = context[1:]
-
-    def sentence_log_prob(self, words: Sequence[str]) -> float:
-        """Natural log of P(words </s> | <s>)."""
-        known = [w if (w,) in self.grams[0] else UNK for w in words]
-        padded = [BOS, *known]
-        total = sum(self.log10_prob(padded[: i + 1], w) for i, w in enumerate([*words, EOS]))
-        return total * math.log(10.0)
-
-    def perplexity(self, sentences: Iterable[Sequence[str]]) -> float:
-        """exp of the mean negative log-probability per word, </s> counted as a word."""
-        total, count = 0.0, 0
-        for words in sentences:
-            total += self.sentence_log_prob(words)
-            count += len(words) + 1
-        if not count:
-            raise DataError("perplexity of no sentences")
-        try:
-            return math.exp(-total / count)
-        except OverflowError:  # words of LOG_ZERO
-            return math.inf
-
-    def write(self, path: str | Path) -> None:
-        """Write the model as an ARPA file, n-grams sorted."""
-        with replacing_text(path) as f:
-            f.write("\\data\\\n")
-            f.writelines(f"ngram {k}={len(grams)}\n" for k, grams in enumerate(self.grams, 1))
-            for k, grams in enumerate(self.grams, 1):
-                f.write(f"\n\\{k}-grams:\n")
-                for gram, (prob, backoff) in sorted(grams.items()):
-                    end = f"\t{backoff:.7g}" if k < self.order and backoff != 0.0 else ""
-                    f.write(f"{prob:.7g}\t{' '.join(gram)}{end}\n")
-            f.write("\n\\end\\\n")
-
-
-def read_arpa(path: str | Path, case: str = "keep") -> ArpaLm:
+def read_arpa(path: str | Path, case: str = "keep", only: Collection[str] | None = None) -> ArpaLm:
     """Read an ARPA file (gzipped or not); text before ``\\data\\`` is skipped.
 
     Args:
         path: the file.
         case: bring the words to 'upper' or 'lower' case; <s>, </s> and <unk> keep theirs. <unk> becomes <UNK>.
+        only: leave out n-grams with other words than these, <s>, </s> and <UNK>; None: none.
 
     Raises:
         DataError: anything that is not a complete and consistent model, with file and line.
     """
-    reader = _Reader(path, case)
-    for number, line in read_lines(path):
-        reader.number = number
-        reader.line(line.strip())
+    reader = _Reader(path, case, only)
+    for before, text in read_pieces(path):
+        lines = text.removesuffix("\n").split("\n")
+        at = 0
+        marks = [i for i, line in enumerate(lines) if line.lstrip().startswith("\\")] if "\\" in text else []
+        for mark in [*marks, len(lines)]:
+            if mark > at and not reader.ended:
+                reader.body(lines[at:mark], before + at + 1)
+            if mark < len(lines) and not reader.ended:
+                reader.number = before + mark + 1
+                reader.heading(lines[mark].strip())
+            at = mark + 1
     return reader.finish()
 
 
-class _Reader:
-    """State machine over the lines of an ARPA file."""
+def arpa_sizes(path: str | Path) -> list[int]:
+    """How many n-grams of each order an ARPA file says that it has; nothing else of it is read."""
+    reader = _Reader(path, "keep")
+    for reader.number, line in read_lines(path):
+        line = line.strip()
+        if reader.section == 0 and line.startswith("\\"):
+            break
+        if line.startswith("\\data\\"):
+            reader.heading(line)
+        elif line and reader.section == 0:
+            reader.count(line)
+    return reader.counts
 
-    def __init__(self, path: str | Path, case: str) -> None:
+
+class _Ids(dict[str, int]):
+    """Numbers of words as a file writes them; -1 for those that are left out, -2 for those that are no unigrams."""
+
+    def __init__(self, known: dict[str, int], left_out: set[str], case: str) -> None:
+        super().__init__()
+        self.known, self.left_out, self.case = known, left_out, case
+
+    def __missing__(self, word: str) -> int:
+        name = _word(word, self.case)
+        number = self[word] = self.known.get(name, -1 if name in self.left_out else -2)
+        return number
+
+
+class _Reader:
+    """State machine over the sections of an ARPA file."""
+
+    def __init__(self, path: str | Path, case: str, only: Collection[str] | None = None) -> None:
         self.path, self.case, self.number = path, case, 0
+        self.only = None if only is None else {*only, BOS, EOS, UNK}
         self.counts: list[int] = []
-        self.grams: list[dict[NGram, tuple[float, float]]] = []
-        self.section = -1  # -1: before \data\, 0: counts, k: k-grams, None: after \end\
+        self.section = -1  # -1: before \data\, 0: counts, k: k-grams
         self.ended = False
+        self.lm = ArpaLm([], [], [], [])
+        self.ids = _Ids({}, set(), case)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.size = 0
+        self.found: list[tuple[list[np.ndarray], np.ndarray, np.ndarray]] = []
+        self.unigrams: list[str] = []
 
     def fail(self, what: str) -> DataError:
         return DataError(f"{self.path}:{self.number}: {what}")
 
-    def line(self, line: str) -> None:
-        if not line or self.ended:
-            return
+    def heading(self, line: str) -> None:
         if self.section == -1:
             if line == "\\data\\":
                 self.section = 0
-        elif line.startswith("\\"):
-            self.heading(line)
-        elif self.section == 0:
-            self.count(line)
-        else:
-            self.gram(line)
-
-    def heading(self, line: str) -> None:
-        if self.section > 0 and len(self.grams[-1]) != self.counts[self.section - 1]:
-            raise self.fail(
-                f"{len(self.grams[-1])} {self.section}-grams, but \\data\\ says {self.counts[self.section - 1]}"
-            )
+            return
+        if self.section > 0 and self.size != self.counts[self.section - 1]:
+            raise self.fail(f"{self.size} {self.section}-grams, but \\data\\ says {self.counts[self.section - 1]}")
+        if self.section > 0:
+            self._close()
         if line == "\\end\\":
             if self.section != len(self.counts) or not self.counts:
                 raise self.fail(f"\\end\\ after {self.section}-grams, but \\data\\ lists {len(self.counts)} orders")
             self.ended = True
         elif line == f"\\{self.section + 1}-grams:" and self.section < len(self.counts):
             self.section += 1
-            self.grams.append({})
+            self._begin()
         else:
             raise self.fail(f"unexpected heading '{line}'")
+
+    def body(self, lines: list[str], number: int) -> None:
+        """Lines between headings, the first of which is line ``number``."""
+        if self.section == 0:
+            for self.number, line in enumerate(lines, number):
+                if line.strip():
+                    self.count(line.strip())
+        elif self.section > 0:
+            rows = list(filter(None, map(str.split, lines)))
+            try:
+                self._grams(rows)
+            except (ValueError, KeyError):
+                self._explain(lines, number)
+                raise
 
     def count(self, line: str) -> None:
         name, _, rest = line.partition("=")
@@ -156,38 +129,104 @@ class _Reader:
         except ValueError:
             raise self.fail(f"expected 'ngram {len(self.counts) + 1}=COUNT', found '{line}'") from None
 
-    def gram(self, line: str) -> None:
-        k, fields = self.section, line.split()
-        if len(fields) not in (k + 1, k + 2):
-            raise self.fail(f"a {k}-gram has {k + 1} or {k + 2} fields, found {len(fields)}")
-        try:
-            prob = float(fields[0])
-            backoff = float(fields[k + 1]) if len(fields) == k + 2 else 0.0
-        except ValueError:
-            raise self.fail(f"not a number in '{line}'") from None
-        if math.isnan(prob) or math.isnan(backoff) or backoff == math.inf:
-            raise self.fail(f"not a finite number in '{line}'")
+    def _grams(self, rows: list[list[str]]) -> None:
+        """N-grams of the section. Raises ValueError for anything that is wrong with one."""
+        if not rows:
+            return
+        k, sizes = self.section, np.fromiter(map(len, rows), np.int64, len(rows))
+        if ((sizes < k + 1) | (sizes > k + 2)).any():
+            raise ValueError
+        flat = np.array(list(chain.from_iterable(rows)), object)
+        begin = np.cumsum(sizes) - sizes
+        probs = flat[begin].astype(np.float64)
+        backoffs = np.zeros(len(rows))
+        with_backoff = sizes == k + 2
+        backoffs[with_backoff] = flat[begin[with_backoff] + k + 1].astype(np.float64)
         # A little above zero is the rounding of the programs that write such files.
-        if prob > 1e-3:
-            raise self.fail(f"log10 probability {fields[0]} is above 0")
-        gram = tuple(self.word(w) for w in fields[1 : k + 1])
-        if gram in self.grams[-1]:
-            raise self.fail(f"'{' '.join(gram)}' is listed twice" + (" (after case mapping)" * (self.case != "keep")))
-        for w in gram if k > 1 else ():
-            if (w,) not in self.grams[0]:
-                raise self.fail(f"'{w}' is not among the 1-grams")
-        self.grams[-1][gram] = (min(max(prob, LOG_ZERO), 0.0), max(backoff, LOG_ZERO))
+        if np.isnan(probs).any() or (probs > 1e-3).any() or not (backoffs < np.inf).all():
+            raise ValueError
+        columns = []
+        if k == 1:
+            self.unigrams += flat[begin + 1].tolist()
+        for j in range(1, k + 1) if k > 1 else ():
+            words = flat[begin + j].tolist()
+            columns.append(np.fromiter(map(self.ids.__getitem__, words), np.int32, len(words)))
+            if columns[-1].min() < -1:
+                raise ValueError
+        self.size += len(rows)
+        probs, backoffs = np.clip(probs, LOG_ZERO, 0.0), np.maximum(backoffs, LOG_ZERO)
+        if k > 1 and self.ids.left_out:
+            kept = np.min(columns, axis=0) >= 0
+            columns, probs, backoffs = [column[kept] for column in columns], probs[kept], backoffs[kept]
+        self.found.append((columns, probs, backoffs))
 
-    def word(self, word: str) -> str:
-        if word.lower() in (BOS, EOS):
-            return word.lower()
-        return UNK if word.lower() == "<unk>" else map_case(word, self.case)
+    def _explain(self, lines: list[str], number: int) -> None:
+        """Say which line is wrong, and how."""
+        k = self.section
+        for self.number, line in enumerate(lines, number):
+            fields = line.split()
+            if not fields:
+                continue
+            if len(fields) not in (k + 1, k + 2):
+                raise self.fail(f"a {k}-gram has {k + 1} or {k + 2} fields, found {len(fields)}")
+            try:
+                prob = float(fields[0])
+                backoff = float(fields[k + 1]) if len(fields) == k + 2 else 0.0
+            except ValueError:
+                raise self.fail(f"not a number in '{line.strip()}'") from None
+            if math.isnan(prob) or math.isnan(backoff) or backoff == math.inf:
+                raise self.fail(f"not a finite number in '{line.strip()}'")
+            if prob > 1e-3:
+                raise self.fail(f"log10 probability {fields[0]} is above 0")
+            for w in fields[1 : k + 1] if k > 1 else ():
+                if self.ids[w] < -1:
+                    raise self.fail(f"'{_word(w, self.case)}' is not among the 1-grams")
+
+    def _close(self) -> None:
+        """The section is whole: put its n-grams to the model."""
+        k, lm = self.section, self.lm
+        parts = self.found or [([np.zeros(0, np.int32)] * (k if k > 1 else 0), np.zeros(0), np.zeros(0))]
+        columns = [np.concatenate(column) for column in zip(*(c for c, _, _ in parts), strict=True)]
+        probs, backoffs = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+        self.found = []
+        if k == 1:
+            named = [_word(w, self.case) for w in self.unigrams]
+            kept = [i for i, w in enumerate(named) if self.only is None or w in self.only]
+            lm.vocabulary = sorted({named[i] for i in kept})
+            self.ids.known, self.ids.left_out = lm.ids, set(named) - set(lm.vocabulary)
+            columns = [np.array([lm.ids[named[i]] for i in kept], np.int64)]
+            probs, backoffs = probs[kept], backoffs[kept]
+        twice = lm.add_order(columns, probs, backoffs)
+        if twice is not None:
+            gram = " ".join(lm.vocabulary[int(column[twice[1]])] for column in columns)
+            self.number = self._line_of(int(twice[1]))
+            raise self.fail(f"'{gram}' is listed twice" + (" (after case mapping)" * (self.case != "keep")))
+
+    def _line_of(self, nth: int) -> int:
+        """The line of the nth n-gram of this section."""
+        inside, seen = False, 0
+        for number, line in read_lines(self.path):
+            if inside and line.strip():
+                seen += 1
+                if seen > nth:
+                    return number
+            inside = inside or line.strip() == f"\\{self.section}-grams:"
+        return self.number
 
     def finish(self) -> ArpaLm:
         if self.section == -1:
             raise DataError(f"{self.path}: no \\data\\ line: this is not an ARPA language model")
         if not self.ended:
             raise DataError(f"{self.path}: no \\end\\ line: the file is cut off")
-        if not any(gram[-1] == EOS and p > LOG_ZERO for grams in self.grams for gram, (p, _) in grams.items()):
+        end = self.lm.ids.get(EOS)
+        if end is None or not any(
+            (probs[self.lm.last(k) == end] > LOG_ZERO).any() for k, probs in enumerate(self.lm.probs, 1)
+        ):
             raise DataError(f"{self.path}: {EOS} has no probability, so that no sentence can end")
-        return ArpaLm(self.grams)
+        return self.lm
+
+
+def _word(word: str, case: str) -> str:
+    if word.lower() in (BOS, EOS):
+        return word.lower()
+    return UNK if word.lower() == "<unk>" else map_case(word, case)

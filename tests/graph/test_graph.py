@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_lm import estimate_ngram
 
 from asrpar.errors import DataError
 from asrpar.graph.compose import compose_hlg, compose_lg, graph_size, openfst
@@ -17,7 +18,6 @@ from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
 from asrpar.lm.arpa import read_arpa
-from asrpar.lm.ngram import estimate_ngram
 
 INF = float("inf")
 CTC = ctc.Topology(ctc.Settings())

@@ -23,7 +23,7 @@ from asrpar.hmm.tree import Tree
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.lexicon import Lexicon, Pronunciation
-from asrpar.lm.arpa import ArpaLm
+from asrpar.lm.backoff import ArpaLm
 
 PHONES = Phones(("A", "B", "SIL"), (3,))
 A, B, SIL = PHONES.ids
@@ -42,7 +42,7 @@ def lang_and_lm():
     nats = -1 / math.log(10)
     unigrams = {(w,): (c * nats, BACKOFF.get(w, 0.0) * nats) for w, c in UNIGRAMS.items()}
     unigrams[("<s>",)] = (-99.0, BACKOFF["<s>"] * nats)
-    lm = ArpaLm([unigrams, {gram: (c * nats, 0.0) for gram, c in BIGRAMS.items()}])
+    lm = ArpaLm.of([unigrams, {gram: (c * nats, 0.0) for gram, c in BIGRAMS.items()}])
     lexicon = Lexicon([Pronunciation(w, 1.0, tuple(map(PHONES.name, p))) for w, p in WORDS.items()])
     return Lang(["<blk>", "A", "B"], ["<eps>", "X", "Y", "#0", "<s>", "</s>"], lexicon, LangConfig()), lm
 

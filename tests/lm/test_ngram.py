@@ -4,10 +4,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_lm import estimate_ngram
 
 from asrpar.errors import ConfigError, DataError
 from asrpar.lm.arpa import read_arpa
-from asrpar.lm.ngram import FALLBACK, discounts, estimate_ngram
+from asrpar.lm.kneser_ney import FALLBACK, discounts
 
 
 def p(lm, word, *history):
@@ -48,13 +49,13 @@ def test_trigram_by_hand():
 
 def test_discounts():
     # n1..n4 = 4 2 1 1, Y = 1/2
-    assert discounts([1, 1, 1, 1, 2, 2, 3, 4, 9]) == pytest.approx((0.5, 1.25, 1.0))
-    assert discounts([1, 1, 2, 5]) == pytest.approx((0.5, 0.5, 0.5))  # no n3, n4
+    assert discounts(Counter([1, 1, 1, 1, 2, 2, 3, 4, 9])) == pytest.approx((0.5, 1.25, 1.0))
+    assert discounts(Counter([1, 1, 2, 5])) == pytest.approx((0.5, 0.5, 0.5))  # no n3, n4
     # D2 = 2 - 3 Y n3/n2 < 0
     y = 3 / 5
-    assert discounts([1] * 3 + [2] + [3] * 5 + [4]) == pytest.approx((y, y, y))
-    assert discounts([1, 1]) == FALLBACK
-    assert discounts([7, 8]) == FALLBACK
+    assert discounts(Counter([1] * 3 + [2] + [3] * 5 + [4])) == pytest.approx((y, y, y))
+    assert discounts(Counter([1, 1])) == FALLBACK
+    assert discounts(Counter([7, 8])) == FALLBACK
 
 
 sentence = st.lists(st.sampled_from("abcd"), max_size=6)

@@ -1,13 +1,6 @@
-"""Estimation of interpolated modified Kneser-Ney n-grams (Chen & Goodman 1998, section 4.1.6).
+"""Interpolated modified Kneser-Ney of a small text with dictionaries: what asrpar.lm is held against.
 
-Counts of the highest order are the counts in the text. A lower order counts in how many different words' company an
-n-gram was seen on its left, except that n-grams beginning with <s>, which has nothing on its left, keep the counts of
-the text. With c the count, h the history and h' the history without its first word:
-
-    P(w | h) = max(c(hw) - D(c(hw)), 0) / c(h) + gamma(h) P(w | h')
-
-where gamma(h) is the mass that discounting took from h, and the unigrams are interpolated with the uniform
-distribution over the vocabulary and </s>.
+Of the formulas of `asrpar.lm.kneser_ney`, word by word.
 """
 
 import math
@@ -15,10 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from asrpar.errors import ConfigError, DataError
-from asrpar.lm.arpa import BOS, EOS, LOG_ZERO, ArpaLm, NGram
-
-# Discounts of counts 1, 2, and 3 or more where counts of counts do not give any (the values that KenLM falls back to).
-FALLBACK = (0.5, 1.0, 1.5)
+from asrpar.lm.backoff import BOS, EOS, LOG_ZERO, ArpaLm, NGram
+from asrpar.lm.kneser_ney import discounts
 
 
 def estimate_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: Iterable[str] = ()) -> ArpaLm:
@@ -44,7 +35,7 @@ def estimate_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: I
     gammas: list[dict[NGram, float]] = []
     for k in range(1, order + 1):
         counts = raw[k - 1] if k == order else _continuations(raw[k - 1], raw[k])
-        current, gamma = _interpolate(counts, discounts(counts.values()), probs)
+        current, gamma = _interpolate(counts, discounts(Counter(counts.values())), probs)
         if k == 1:
             for w in words:
                 current.setdefault((w,), gamma[()] * probs[()])
@@ -56,25 +47,7 @@ def estimate_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: I
     for k in range(1, order):
         for history, gamma_h in gammas[k].items():
             grams[k - 1][history] = (grams[k - 1][history][0], math.log10(gamma_h))
-    return ArpaLm(grams)
-
-
-def discounts(counts: Iterable[int]) -> tuple[float, float, float]:
-    """D1, D2 and D3+ from the counts of one order.
-
-    Modified Kneser-Ney needs n-grams seen once, twice, three and four times. Where one kind is missing, or a discount
-    would leave 0 < D(c) <= c, all counts get the single discount n1 / (n1 + 2 n2) of plain Kneser-Ney; where even
-    that cannot be had, `FALLBACK`.
-    """
-    n = Counter(c for c in counts if c <= 4)
-    if n[1] and n[2]:
-        y = n[1] / (n[1] + 2.0 * n[2])
-        if n[3] and n[4]:
-            found = (1 - 2 * y * n[2] / n[1], 2 - 3 * y * n[3] / n[2], 3 - 4 * y * n[4] / n[3])
-            if all(0.0 < d <= c for c, d in enumerate(found, 1)):
-                return found
-        return (y, y, y)
-    return FALLBACK
+    return ArpaLm.of(grams)
 
 
 def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[NGram]]:
