@@ -159,7 +159,7 @@ def _score_set(
     by_sclite: bool,
 ) -> None:
     from asrpar.score.report import summary, wer_line, write_report
-    from asrpar.score.trn import count_bracketed, read_transcripts
+    from asrpar.score.trn import count_bracketed, count_nested, read_transcripts
     from asrpar.score.wer import differs_in_case, pick_measure, score
 
     optional = facts["optional_words"]
@@ -182,6 +182,13 @@ def _score_set(
         click.echo(
             f"warning: {ref}: {bracketed} words in brackets count as words, as for sclite; with --optional-words they "
             "may be left out, as for sclite -D",
+            err=True,
+        )
+    nested = 0 if by_sclite else count_nested(references) + count_nested(hypotheses)
+    if nested:
+        click.echo(
+            f"warning: {ref}, {hyp}: {nested} utterances have alternatives within alternatives, of which sclite may "
+            "choose others where several fit equally well; --engine sctk has it count",
             err=True,
         )
     metric = "PER" if tokens else measure.upper()

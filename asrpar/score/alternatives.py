@@ -34,12 +34,14 @@ class Network:
         before: the arcs that may stand right before each.
         ends: the arcs that may be the last.
         optional: words in brackets may be left out.
+        nested: there are alternatives within alternatives.
     """
 
     words: list[str] = field(default_factory=lambda: [""])
     before: list[list[int]] = field(default_factory=lambda: [[]])
     ends: list[int] = field(default_factory=lambda: [0])
     optional: bool = False
+    nested: bool = False
 
     def add(self, word: str) -> None:
         """Say one more word at the end."""
@@ -137,6 +139,7 @@ def _parse(network: Network, tokens: list[str], inside: bool) -> list[str]:
     while tokens:
         token, *tokens = tokens
         if token == "{":
+            network.nested |= inside
             tokens = _parse(network, tokens, inside=True)
             continue
         if token == "}" and not inside:

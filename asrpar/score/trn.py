@@ -99,6 +99,11 @@ def _split_id(line: str, apart: bool) -> tuple[str, str] | None:
     return text, utt_id
 
 
+def count_nested(transcripts: Mapping[str, list[str] | Network]) -> int:
+    """How many transcripts have alternatives within alternatives, whose ties sclite may decide otherwise."""
+    return sum(isinstance(t, Network) and t.nested for t in transcripts.values())
+
+
 def count_bracketed(transcripts: Mapping[str, list[str] | Network]) -> int:
     """How many words stand in brackets, such as ``(%HESITATION)``."""
     words = (t.words if isinstance(t, Network) else t for t in transcripts.values())
@@ -112,7 +117,10 @@ def _refuse_times(path: Path, lines: list[tuple[int, str]]) -> None:
         if rows and all(
             len(row) >= least and _TIME.fullmatch(row[first]) and _TIME.fullmatch(row[first + 1]) for row in rows
         ):
-            raise DataError(f"{path} is a {kind}: give transcripts, 'WORDS (utt-id)' or 'utt-id WORDS', or use sclite")
+            raise DataError(
+                f"{path} is a {kind}: give transcripts, 'WORDS (utt-id)' or 'utt-id WORDS'; sets whose manifests have "
+                "an STM are scored by hubscr.pl (--manifests, --engine sctk)"
+            )
 
 
 def read_utt2spk(path: str | Path) -> dict[str, str]:

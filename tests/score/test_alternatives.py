@@ -4,7 +4,7 @@ import pytest
 
 from asrpar.errors import DataError
 from asrpar.score.align import align, count
-from asrpar.score.trn import count_bracketed, read_transcripts
+from asrpar.score.trn import count_bracketed, count_nested, read_transcripts
 from asrpar.score.wer import score
 
 
@@ -78,7 +78,11 @@ def test_what_was_chosen_is_the_reference(tmp_path):
         ("ref.trn", "A { B / } C (s-1)", r"ref.trn:2: an alternative without words: write @"),
         ("ref.trn", "A {} C (s-1)", r"ref.trn:2: an alternative without words"),
         ("text", "s-1 A { B / C } D", r"text:2: alternatives such as \{ A / B \} are of trn, 'WORDS \(utt-id\)'"),
-        ("x.ctm", "s-1 1 0.10 0.20 YES", r"x.ctm is a ctm: give transcripts"),
+        (
+            "x.ctm",
+            "s-1 1 0.10 0.20 YES",
+            r"x.ctm is a ctm: give transcripts.* hubscr.pl \(--manifests, --engine sctk\)",
+        ),
         ("x", "s-1 1 spk 0.10 0.20 YES", r"x is a stm: give transcripts"),
     ],
 )
@@ -91,3 +95,8 @@ def test_what_cannot_be_counted_is_refused(tmp_path, name, line, message):
 def test_words_in_brackets_are_noticed(tmp_path):
     (tmp_path / "ref.trn").write_text("A (B) { (C) / D } (s-1)\n(E) (s-2)\n")
     assert count_bracketed(read_transcripts(tmp_path / "ref.trn")) == 3
+
+
+def test_alternatives_within_alternatives_are_noticed(tmp_path):
+    (tmp_path / "ref.trn").write_text("{ A / { B / C } } D (s-1)\n{ A / B } { C / D } (s-2)\nA (s-3)\n")
+    assert count_nested(read_transcripts(tmp_path / "ref.trn")) == 1

@@ -244,6 +244,26 @@ def test_runs_of_other_settings_or_data_are_no_repetitions(experiment, digest):
     assert not [line for line in run("compare", exps[0], exps[3]).splitlines() if "runs, seeds" in line]
 
 
+def test_intervals_and_comparisons_are_of_speakers(experiment, tmp_path):
+    exps = [experiment("a", 1), experiment("b", 12)]
+    (tmp_path / "utt2spk").write_text("".join(f"{u} spk{i // 2}\n" for i, u in enumerate(REFS)))
+    for exp in exps:
+        run("score", "--exp", exp)
+        value = json.loads((exp / "decode_test" / "wer.json").read_text())
+        assert (value["speakers"], value["ci95_of"]) == (3, "utterances")
+        run("score", "--exp", exp, "--utt2spk", tmp_path / "utt2spk")
+        value = json.loads((exp / "decode_test" / "wer.json").read_text())
+        assert (value["speakers"], value["ci95_of"]) == (6, "speakers")
+        assert "(bootstrap over speakers)" in (exp / "decode_test" / "errs").read_text()
+        written = (exp / "decode_test" / "utt2spk").read_text().splitlines()
+        assert written == sorted((tmp_path / "utt2spk").read_text().splitlines())
+    out = run("compare", *exps)
+    assert "a better than b: probability 1.000 (significant at 5 %); MAPSSWE Z 11.00, p 0.000 (significant)" in out
+    assert out.endswith("probabilities are of resampled speakers, 6 speakers\n")
+    (exps[0] / "decode_test" / "utt2spk").write_text("s0-00 a\n")
+    assert "utt2spk lacks 11 utterances, such as" in run("compare", *exps, expect=DataError)
+
+
 def test_compare_refuses_other_references(experiment, write_trn):
     exps = [experiment("a", 1), experiment("b", 2)]
     write_trn(exps[1] / "decode_test" / "ref.trn", {**REFS, "s0-00": ["ELEVEN"]})

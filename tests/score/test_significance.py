@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from asrpar.errors import DataError
-from asrpar.score.significance import probability_better, wer_interval
+from asrpar.score.significance import drawn_by, probability_better, wer_interval
 
 
 def test_interval_against_all_resamples():
@@ -70,3 +70,41 @@ def test_wrong_lengths():
         wer_interval([1], [1, 2])
     with pytest.raises(DataError):
         wer_interval([], [])
+
+
+def test_speakers_are_drawn_with_all_of_their_utterances():
+    errors, words = [1, 2, 0, 4, 1, 0, 3, 2, 1, 1], [5, 6, 4, 9, 5, 3, 8, 6, 5, 7]
+    speakers = list("abcdeabcde")
+    by_speaker = {s: (sum(x for x, t in zip(errors, speakers, strict=True) if t == s),
+                      sum(x for x, t in zip(words, speakers, strict=True) if t == s)) for s in "abcde"}  # fmt: skip
+    sums = list(by_speaker.values())
+    rates = [100 * sum(sums[i][0] for i in d) / sum(sums[i][1] for i in d) for d in product(range(5), repeat=5)]
+    low, high = wer_interval(errors, words, speakers)
+    assert np.percentile(rates, 2) <= low <= np.percentile(rates, 3)
+    assert np.percentile(rates, 97) <= high <= np.percentile(rates, 98)
+
+
+def test_speakers_who_differ_make_the_interval_wider():
+    # Ten speakers of twenty utterances, half of them with an error in each utterance.
+    errors, words = [int(i % 10 < 5) for i in range(200)], [4] * 200
+    speakers = [i % 10 for i in range(200)]
+    low, high = wer_interval(errors, words)
+    wide_low, wide_high = wer_interval(errors, words, speakers)
+    assert wide_high - wide_low > 4 * (high - low)
+    better = [0] * 40 + errors[40:]
+    assert probability_better(errors, better, words, speakers) > 0.99
+    # One speaker who is better is no proof, though his many utterances look like one.
+    one = [0 if s == 0 else e for e, s in zip(errors, speakers, strict=True)]
+    assert probability_better(errors, one, words) > 0.999
+    assert probability_better(errors, one, words, speakers) < 0.9
+
+
+def test_few_speakers_are_not_drawn():
+    errors, words = [1, 0, 2, 1, 0, 0, 1, 2], [5, 6, 7, 8] * 2
+    assert drawn_by("aabbccdd") == "utterances" and drawn_by("aabbccde") == "speakers"
+    assert wer_interval(errors, words, "aabbccdd") == wer_interval(errors, words)
+    assert wer_interval(errors, words, "aabbccde") != wer_interval(errors, words)
+    # Each his own speaker: the same.
+    assert wer_interval(errors, words, "abcdefgh") == wer_interval(errors, words)
+    with pytest.raises(DataError, match="the speaker of each utterance: 5 of 8"):
+        wer_interval(errors, words, "abcde")

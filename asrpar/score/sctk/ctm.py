@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrpar.corpus.conversations.acronyms import letters_of
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.text import text_lines
 
@@ -15,8 +16,6 @@ HESITATIONS = frozenset(
     ("ach", "ah", "eee", "eh", "er", "ew", "ha", "hee", "hm", "huh", "mm", "oof", "uh", "um", "%hesitation")
 )
 ACRONYMS = ("letters", "dots")
-# i._b._m.  t._v.'s  p._c.s  i.  u.'s
-_ACRONYM = re.compile(r"(?:[a-z]\._)*[a-z]\.(?:'s|s|')?", re.IGNORECASE)
 _NO_WORD = re.compile(r"\[.*\]|<.*>")
 
 
@@ -95,18 +94,10 @@ def what_is_not_scored(word: str) -> str | None:
 
 
 def split_acronym(one: Spoken, acronyms: str) -> list[Spoken]:
-    """The letters of an acronym, each with its share of the time; of any other word the word itself.
-
-    ``t._v.'s`` and ``p._c.s`` both end in a letter with ``'s``, without a dot.
-    """
-    if not _ACRONYM.fullmatch(one.word):
+    """The letters of a spelled word, each with its share of the time; of any other word the word itself."""
+    letters = letters_of(one.word.lower(), dots=acronyms == "dots")
+    if letters is None:
         return [one]
-    *first, last = one.word.split("._")
-    if last.endswith("."):
-        last = last if acronyms == "dots" else last[:-1]
-    else:
-        last = re.sub(r"\.'?s?$", lambda m: "'" if m[0] == ".'" else "'s", last)
-    letters = [f"{letter}." if acronyms == "dots" else letter for letter in first] + [last]
     share = one.duration / len(letters)
     return [Spoken(letter, one.start + i * share, share) for i, letter in enumerate(letters)]
 
