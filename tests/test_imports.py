@@ -229,9 +229,9 @@ def test_a_circle_is_caught_however_it_is_closed(tmp_path, back):
 # ---- inside parallel: each of these imports only what stands before it
 
 LADDER = [
-    *("flat", "momenta", "trace", "comm", "compress", "contract"),
+    *("flat", "momenta", "trace", "comm", "rank_files", "compress", "contract"),
     *("learner", "ema", "look", "faults", "record"),
-    *("local", "gossip", "server", "strategies", "virtual"),
+    *("local", "gossip", "server", "strategies", "loops", "virtual"),
 ]
 
 

@@ -74,6 +74,8 @@ class Strategy(ABC):
         apart: in lockstep, steps that a learner may have taken more than another one, at most; what all are to know in
             one step travels for so long without keeping anybody waiting.
         own_pace: every single learner may take any number of steps between two `finish`.
+        together: the learners that take as many steps between two `finish` as this one, some with empty batches, since
+            none of these steps finds the end of the data by itself; None where ``step(None)`` does, or nobody need.
         kept: names of the attributes that make up the strategy's state in a synchronised moment.
     """
 
@@ -84,6 +86,7 @@ class Strategy(ABC):
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.settings, self.learner, self.comm, self.wire = settings, learner, comm, wire or Wire()
         self.synchronised, self.apart = True, 1
+        self.together: Comm | None = None
 
     @classmethod
     def workers(cls, settings: Any, size: int) -> int:

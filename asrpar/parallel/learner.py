@@ -1,6 +1,7 @@
-"""A learner for any PyTorch module: its flat vectors, a loss, and one of torch's optimizers; and one around another."""
+"""Learners for any PyTorch module: flat vectors, a loss, and one of torch's optimizers; and one around another."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,21 +15,17 @@ from asrpar.parallel.momenta import reset_momenta
 from asrpar.parallel.trace import Trace, timed
 
 
-class FlatLearner(Learner):
-    """What a strategy drives; see `asrpar.parallel.contract.Learner`.
+class ModuleLearner(Learner):
+    """The flat vectors of a module, and what is done with them whoever computes the gradient and takes the step.
 
     Args:
         module: on its device. Its parameters become views on ``weights``.
-        optimizer: makes the local optimizer of the list of parameters, which has the flat one in it; such as
-            ``functools.partial(torch.optim.SGD, lr=0.1)``. Gradients are zeroed, and rates set, by the learner.
-        loss: of the module and a batch, ``(sum over frames (), frames)``, whatever is counted as a frame: utterances,
-            images. Classes that override `compute` need none.
         zeros: `Comm.zeros` of all learners, where sums are fastest; None for ordinary memory.
         clip_norm: longest gradient of an update, longer ones are scaled down to it; 0 for no limit.
         max_nonfinite: raise after so many gradients that were not finite.
 
     Attributes:
-        lr: rate of the next `apply`; at first the optimizer's.
+        optimizer: the local one; subclasses set it.
         device: of the module.
         trace: where it is recorded what the time went to.
         grad_norm: of the mean gradient that was applied last, before it was clipped.
@@ -37,25 +34,20 @@ class FlatLearner(Learner):
     """
 
     advice: ClassVar[str] = "lower the learning rate, or clip gradients"
+    optimizer: torch.optim.Optimizer
 
     def __init__(
         self,
         module: nn.Module,
-        optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
-        loss: Callable[[nn.Module, Any], tuple[Tensor, float]] | None = None,
-        *,
         zeros: Callable[[int, Tensor], Tensor] | None = None,
+        *,
         clip_norm: float = 0.0,
         max_nonfinite: float = math.inf,
     ) -> None:
-        self.module, self.loss, self.clip_norm, self.max_nonfinite = module, loss, clip_norm, max_nonfinite
+        self.module, self.clip_norm, self.max_nonfinite = module, clip_norm, max_nonfinite
         self.flat = FlatParameters(module, zeros)
         self.weights, self.grad, self.message = self.flat.weights, self.flat.grad, self.flat.message
         self.shapes, self.device = self.flat.shapes, self.flat.weights.device
-        parameter = nn.Parameter(self.weights)
-        parameter.grad = self.grad
-        self.optimizer = optimizer([parameter])
-        self.lr = self.optimizer.param_groups[0]["lr"]
         self.trace = Trace()
         self.grad_norm = 0.0
         self.nonfinite = self.updates = 0
@@ -64,15 +56,9 @@ class FlatLearner(Learner):
     def gradient(self, batch: Any | None) -> float:
         return self.compute(batch)
 
+    @abstractmethod
     def compute(self, batch: Any | None) -> float:
         """What `gradient` does."""
-        self.grad.zero_()
-        if batch is None:
-            return 0.0
-        loss, frames = self.loss(self.module, batch)
-        if frames:
-            loss.backward()
-        return float(frames)
 
     @timed("apply")
     def apply(self, frames: float) -> bool:
@@ -81,14 +67,14 @@ class FlatLearner(Learner):
         if norm - norm != 0:
             self.count_nonfinite()
             return False
-        if self.clip_norm and norm > self.clip_norm:
-            self.grad.mul_(self.clip_norm / norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
-        self.optimizer.step()
+        self.update(norm)
         self.updates += 1
         self.updated()
         return True
+
+    @abstractmethod
+    def update(self, norm: float) -> None:
+        """Clip ``grad``, which is the mean and so long, and let the optimizer take its step."""
 
     def updated(self) -> None:
         """Called after each update; for constraints on the weights."""
@@ -96,7 +82,6 @@ class FlatLearner(Learner):
     def move(self, weights: Tensor) -> None:
         self.flat.move(weights)
         self.weights = weights
-        self.optimizer.param_groups[0]["params"][0].data = weights
 
     def on_gradient(self, done: Callable[[int, int], None]) -> None:
         self.flat.on_gradient(done)
@@ -123,6 +108,60 @@ class FlatLearner(Learner):
         self.weights.copy_(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.nonfinite, self.updates = state["counters"][:2]
+
+
+class FlatLearner(ModuleLearner):
+    """What a strategy drives; see `asrpar.parallel.contract.Learner`.
+
+    Args:
+        module: see `ModuleLearner`, as for the other arguments.
+        optimizer: makes the local optimizer of the list of parameters, which has the flat one in it; such as
+            ``functools.partial(torch.optim.SGD, lr=0.1)``. Gradients are zeroed, and rates set, by the learner.
+        loss: of the module and a batch, ``(sum over frames (), frames)``, whatever is counted as a frame: utterances,
+            images. Classes that override `compute` need none.
+
+    Attributes:
+        lr: rate of the next `apply`; at first the optimizer's.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+        loss: Callable[[nn.Module, Any], tuple[Tensor, float]] | None = None,
+        *,
+        zeros: Callable[[int, Tensor], Tensor] | None = None,
+        clip_norm: float = 0.0,
+        max_nonfinite: float = math.inf,
+    ) -> None:
+        super().__init__(module, zeros, clip_norm=clip_norm, max_nonfinite=max_nonfinite)
+        self.loss = loss
+        parameter = nn.Parameter(self.weights)
+        parameter.grad = self.grad
+        self.optimizer = optimizer([parameter])
+        self.lr = self.optimizer.param_groups[0]["lr"]
+
+    def compute(self, batch: Any | None) -> float:
+        """The gradient of the summed loss."""
+        self.grad.zero_()
+        if batch is None:
+            return 0.0
+        loss, frames = self.loss(self.module, batch)
+        if frames:
+            loss.backward()
+        return float(frames)
+
+    def update(self, norm: float) -> None:
+        """At the rate ``lr``."""
+        if self.clip_norm and norm > self.clip_norm:
+            self.grad.mul_(self.clip_norm / norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        self.optimizer.step()
+
+    def move(self, weights: Tensor) -> None:
+        super().move(weights)
+        self.optimizer.param_groups[0]["params"][0].data = weights
 
 
 class ForwardingLearner(Learner):

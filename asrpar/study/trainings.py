@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from asrpar.errors import DataError, MissingInputError
 from asrpar.files.json_files import read_json
 from asrpar.files.paths import entries, naming
+from asrpar.parallel.rank_files import load_saved
 from asrpar.study.style import COLOURS, MARKERS, grid_of, legend
-from asrpar.train.model_io import load_saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

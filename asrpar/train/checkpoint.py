@@ -4,9 +4,7 @@ A checkpoint is a folder with one file for each rank. It is written under a temp
 has written; one that is to go is renamed before it is emptied. So a folder with a final name is always complete.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from asrpar.errors import DataError, TrainingError
 from asrpar.files.paths import entries, naming
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
-from asrpar.train.model_io import load_saved
+from asrpar.parallel.rank_files import load_saved, remove, save_together
 
 log = get_logger(__name__)
 # In the first format what `asrpar.train.state.Machine` keeps were parts of their own.
@@ -58,48 +56,13 @@ class Checkpoints:
         final = self.folder / self.comm.broadcast_object(self._name(epoch, step, still))
         if self.comm.broadcast_object(final.exists()):
             return final
-        error = self._write(state, self._begin(final))
-        failed = [e for e in self.comm.allgather_object(error) if e]
+        save_together(final, {"format": FORMAT, "learners": self.comm.size, **state}, self.comm)
         if self.comm.rank == 0:
-            self._end(final, failed=bool(failed))
-        if failed:
-            raise TrainingError(
-                f"cannot write checkpoint {final} ({'; '.join(failed)}): free space, then run again to resume"
-            )
+            for old in self.complete()[: -self.keep]:
+                remove(old)
         self.place = place
         self.comm.barrier()
         return final
-
-    def _begin(self, final: Path) -> Path:
-        """An empty folder that is to become ``final``. Collective."""
-        temporary = final.with_suffix(".tmp")
-        if self.comm.rank == 0:
-            for leftover in self.folder.glob("*.tmp"):  # of runs that were killed while they saved
-                shutil.rmtree(leftover, ignore_errors=True)
-            temporary.mkdir(parents=True)
-        self.comm.barrier()
-        return temporary
-
-    def _write(self, state: dict[str, Any], folder: Path) -> str:
-        """This rank's file; returns why that was not possible, or an empty string."""
-        try:
-            with (folder / f"rank-{self.comm.rank}.pt").open("wb") as file:
-                torch.save({"format": FORMAT, "learners": self.comm.size, **state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except (OSError, RuntimeError) as e:
-            return f"rank {self.comm.rank}: {e}"
-        return ""
-
-    def _end(self, final: Path, *, failed: bool) -> None:
-        """All have written, and what is older than the newest ones goes; or some could not, and nothing stays."""
-        temporary = final.with_suffix(".tmp")
-        if failed:
-            shutil.rmtree(temporary, ignore_errors=True)
-            return
-        temporary.rename(final)
-        for old in self.complete()[: -self.keep]:
-            shutil.rmtree(old.rename(old.with_suffix(".tmp")), ignore_errors=True)
 
     def complete(self) -> list[Path]:
         """Complete checkpoints, oldest first."""

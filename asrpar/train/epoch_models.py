@@ -14,7 +14,8 @@ from torch import Tensor
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.files.paths import entries, naming
-from asrpar.train.model_io import load_saved, save_atomically
+from asrpar.parallel.rank_files import load_saved
+from asrpar.train.model_io import save_atomically
 
 FOLDER = "epochs"
 

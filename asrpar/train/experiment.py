@@ -1,7 +1,5 @@
 """The run of one training in its folder: what `asrpar train` does."""
 
-import os
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,13 @@ import torch
 from asrpar.choices import settle
 from asrpar.config import save_config
 from asrpar.cpu import cpu
-from asrpar.errors import AsrparError, TrainingError
+from asrpar.errors import TrainingError
 from asrpar.files.lock import reading
 from asrpar.files.paths import require_file
 from asrpar.launch.rank import tell_stopped
 from asrpar.log import get_logger, setup_logging
 from asrpar.parallel.comm import Comm, LearnerLost
-from asrpar.parallel.comm.threads import FailuresEndTheRun
+from asrpar.parallel.comm.threads import FailuresEndTheRun, end_job
 from asrpar.parallel.ema import too_short
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.build import Parts, choose_transport
@@ -63,20 +61,10 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
         if finished(exp, *comm.broadcast_object(look(exp, config) if ours else None)):
             return 0
         comm = choose_transport(config, comm)
-        with FailuresEndTheRun(lambda error: give_up(comm, error)):
+        with FailuresEndTheRun(lambda error: end_job(comm, error)):
             number = run(exp, config, settings, comm, allow_learner_change, parts)
         comm.close()
         return number
-
-
-def give_up(comm: Comm, error: BaseException) -> None:
-    """Report what an activity failed with, while the learner waits where nothing reaches it, and end the job."""
-    if isinstance(error, (AsrparError, OSError)):
-        text = "asrpar: error: " + " ".join(str(error).split()) + "\n"
-    else:
-        text = "".join(traceback.format_exception(error))
-    os.write(2, text.encode())
-    comm.abort(1)
 
 
 def run(

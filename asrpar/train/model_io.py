@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from asrpar.log import get_logger
 from asrpar.nn.in_time import InTime
 from asrpar.nn.model import ModelSettings
 from asrpar.nn.models import MODELS, build_model
+from asrpar.parallel.rank_files import load_saved
 from asrpar.train.identity import Identity
 
 log = get_logger(__name__)
@@ -29,24 +29,6 @@ def save_atomically(value: Any, path: Path) -> None:
     torch.save(value, packed)
     with replacing(path) as temporary:
         temporary.write_bytes(packed.getbuffer())
-
-
-def load_saved(path: str | Path, device: str | torch.device = "cpu") -> Any:
-    """What `torch.save` wrote, without pickled code; checks that nothing of it has changed, which torch does not.
-
-    Raises:
-        DataError: it is cut short or damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as packed:
-            whole = packed.testzip() is None
-    except OSError:
-        raise
-    except Exception:  # zipfile has many kinds for what is no archive
-        whole = False
-    if not whole:
-        raise DataError(f"{path} is cut short or damaged")
-    return torch.load(path, map_location=device, weights_only=True)
 
 
 def save_acoustic_model(

@@ -18,9 +18,10 @@ from asrpar.export.graph import ExportError, check_equal, to_onnx
 from asrpar.export.model import FromFilterBanks, GlobalNorm, Trained, UtteranceNorm, load_trained
 from asrpar.feats.stats import Moments, Normalizer
 from asrpar.nn.models import MODELS, build_model
+from asrpar.parallel.rank_files import load_saved
 from asrpar.train.config import DataConfig
 from asrpar.train.identity import Identity
-from asrpar.train.model_io import load_saved, save_acoustic_model, save_atomically
+from asrpar.train.model_io import save_acoustic_model, save_atomically
 
 onnx = pytest.importorskip("onnx", reason="the export extra is not installed: pip install -e '.[export]'")
 runtime = pytest.importorskip("onnxruntime", reason="the export extra is not installed: pip install -e '.[export]'")

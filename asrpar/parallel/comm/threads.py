@@ -1,11 +1,14 @@
 """Activities as threads of a process, and what ends a run when one of them fails."""
 
+import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from asrpar.parallel.comm.base import LearnerLost
+from asrpar.errors import AsrparError
+from asrpar.parallel.comm.base import Comm, LearnerLost
 
 # Wakes the main thread; the system ignores it where nobody has asked for it.
 CALL = signal.SIGURG
@@ -54,6 +57,16 @@ class FailuresEndTheRun:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self.error is not None:
             raise self.error
+
+
+def end_job(comm: Comm, error: BaseException) -> None:
+    """Report an error, of a user in one line, and end the job, whatever the learners are waiting for."""
+    if isinstance(error, (AsrparError, OSError)):
+        text = "asrpar: error: " + " ".join(str(error).split()) + "\n"
+    else:
+        text = "".join(traceback.format_exception(error))
+    os.write(2, text.encode())
+    comm.abort(1)
 
 
 class Thread:

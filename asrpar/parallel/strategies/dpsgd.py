@@ -41,6 +41,7 @@ class Algorithm(Gossip):
         self.turn = 0
         # News of one travel to all in so many steps.
         self.apart = comm.size
+        self.together = comm
         self.complete = settings.topology == "complete"
         self.beside = comm.channel()
         if self.complete:

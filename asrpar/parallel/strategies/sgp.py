@@ -47,6 +47,7 @@ class Algorithm(Gossip):
         self.omega = torch.ones(comm.size, dtype=torch.float64)
         # News of one travel to all in so many steps.
         self.apart = comm.size
+        self.together = comm
         self.turn = 0
 
     def start(self) -> None:
