@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("asrpar.commands.info", "Print versions, MPI, devices, host and git hash."),
     "help": ("asrpar.commands.help", "Print the help of a command, or all choices and settings (help settings)."),
     "launch": ("asrpar.commands.launch", "Start a command on N learners with mpirun or srun."),
+    "recipe": ("asrpar.commands.recipe", "List the recipes that come with asrpar, and copy one."),
     "download": ("asrpar.commands.download", "Stage 0: fetch a corpus, or check the copy you have."),
     "synthesize": ("asrpar.commands.synthesize", "Stage 0 of egs/mini: speak the synthetic corpus with espeak-ng."),
     "prepare-manifests": ("asrpar.commands.prepare_manifests", "Stage 1: make Lhotse manifests of a corpus."),

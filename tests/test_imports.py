@@ -24,6 +24,7 @@ COMMON = {
     "numbers",
     "files",
     "workers",
+    "recipes",
 }
 # What each package may import of the others. On one floor a package may stand on another, but none on the other's back.
 BASE = {"parallel", "nn", "graph", "hmm", "lm", "lang", "feats", "corpus"}

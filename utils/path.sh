@@ -5,6 +5,10 @@ if [[ -x ${root:?}/.venv/bin/asrpar ]]; then
 fi
 export PATH LC_ALL=C.UTF-8
 command -v asrpar >/dev/null || {
-  echo "${0##*/}: error: asrpar is not installed: run 'make setup' in $root" >&2
+  if [[ -d $root/asrpar ]]; then
+    echo "${0##*/}: error: asrpar is not installed: run 'make setup' in $root" >&2
+  else
+    echo "${0##*/}: error: there is no asrpar on the PATH: activate the environment that it is installed in" >&2
+  fi
   exit 1
 }

@@ -35,6 +35,8 @@ begin_recipe() {
   done
   # shellcheck source=utils/path.sh
   . "$root/utils/path.sh"
+  package=$root/asrpar
+  [[ -d $package ]] || package=$(asrpar recipe package) # this is a copy of a recipe
   # How the training stage is started. Empty: here, on the terminal. A recipe or site may have a cmd.sh that says so.
   train_cmd=${ASRPAR_TRAIN_CMD:-}
   # shellcheck source=/dev/null
@@ -127,12 +129,12 @@ check_choice() {
   esac
   file=$(settings_of "$1" "$2")
   if [[ $1 == strategy || -z $file ]]; then
-    [[ -f $root/asrpar/$folder/$2.py ]] || { asrpar train --set "$1=$2" || exit 1; } # which names the nearest
+    [[ -f $package/$folder/$2.py ]] || { asrpar train --set "$1=$2" || exit 1; } # which names the nearest
     return
   fi
   chosen=$(sed -n "s/^$1: *\([a-z][a-z0-9_]*\).*/\1/p" "$file")
   [[ -n $chosen ]] || die "$file does not say which $1 it is for: '$1: NAME'"
-  [[ $chosen == "$2" || ! -f $root/asrpar/$folder/$2.py ]] || die "$file chooses the $1 $chosen: give it another name than $2"
+  [[ $chosen == "$2" || ! -f $package/$folder/$2.py ]] || die "$file chooses the $1 $chosen: give it another name than $2"
 }
 
 # use_corpus NAME [--part PART]...: stage 0. Checks the copy in --corpus-dir, or downloads one, or those parts of it.

@@ -162,6 +162,10 @@ class Parallel:
             self.learner.grad.mul_(samples)
         self._end_step(samples)
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """The optimizer's: so functions that are given an optimizer can be given this instead."""
+        self.learner.optimizer.zero_grad(set_to_none)
+
     def _end_step(self, samples: float) -> bool:
         more = self.turns.end(samples)
         self.steps += 1
