@@ -265,15 +265,18 @@ def _refuse(where: Path, problems: Sequence[str]) -> None:
         )
 
 
-def _archive(name: str, md5: str, *provides: str) -> Archive:
+def _archive(name: str, size: int, md5: str, *provides: str) -> Archive:
     hosts = ("https://www.openslr.org", "https://openslr.elda.org")
-    return Archive(urls=tuple(f"{host}/resources/33/{name}.tgz" for host in hosts), provides=provides, md5=md5)
+    urls = tuple(f"{host}/resources/33/{name}.tgz" for host in hosts)
+    return Archive(urls=urls, provides=provides, md5=md5, size=size)
 
 
 CORPUS = Corpus(
     parts={
-        "data": (_archive("data_aishell", "2f494334227864a8a8fec932999db9d8", str(TRANSCRIPT), str(WAV)),),
-        "resource": (_archive("resource_aishell", "957d480a0fcac85fc18e550756f624e5", str(LEXICON)),),
+        "data": (
+            _archive("data_aishell", 15_582_913_665, "2f494334227864a8a8fec932999db9d8", str(TRANSCRIPT), str(WAV)),
+        ),
+        "resource": (_archive("resource_aishell", 1_246_920, "957d480a0fcac85fc18e550756f624e5", str(LEXICON)),),
     },
     default_parts=("data", "resource"),
     check=check,
