@@ -184,7 +184,8 @@ align_data() {
   need "$data_dir/feats/cuts_train.jsonl.gz" 2 "features"
   need "$lang_dir/tokens.txt" 3 "units"
   [[ ! -f conf/align.yaml ]] || options=(--config conf/align.yaml)
-  asrpar align ${options[@]+"${options[@]}"} --feats "$data_dir/feats" --lang "$lang_dir" --output "$monophones"
+  asrpar align ${options[@]+"${options[@]}"} --sets "train,$(setting data.dev dev)" --feats "$data_dir/feats" \
+    --lang "$lang_dir" --output "$monophones"
   [[ $tree == mono ]] || asrpar build-tree --config "conf/trees/$tree.yaml" --ali "$monophones" \
     --feats "$data_dir/feats" --output "$ali_dir"
 }

@@ -26,6 +26,7 @@ case $corpus in
     done
     decoded=("${decoded[@]/-clean/}") # as manifests call them: dev and dev_other
     decoded=("${decoded[@]/-/_}")
+    sets=("data.dev=${decoded[0]}" "${sets[@]}")
     [[ $partial == false ]] || counting=(--partial)
     lm_files=(lexicon 3-gram.pruned.3e-7)
     [[ $lm != own ]] || lm_files+=(text)
