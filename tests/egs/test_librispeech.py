@@ -99,6 +99,11 @@ def test_pieces_of_words(repo, tree, run, prepared):
     assert "WEATHER" in {line.split()[0] for line in (lang / "words.txt").read_text().splitlines()}
 
 
+def test_a_language_model_of_ones_own(run, prepared):
+    run(3, 3, "--lm", "own")
+    assert "\\3-grams:" in (prepared / "lang_own/lm.arpa").read_text()
+
+
 def test_hybrid_model_of_li_2017(run, prepared):
     hybrid = ["--loss", "frame_ce", "--model", "li2017_dnn", "--config", "conf/train_li2017.yaml", "--tree", "mono"]
     sets = ["models.dnn.width=16", "models.dnn.num_layers=1", "warm_start_epochs=0"]
