@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from asrpar.corpus.conversations.acronyms import said_by_letters
 from asrpar.corpus.conversations.calls import SIDES, Call, Speaker, Turn
+from asrpar.corpus.conversations.channels import MARGIN, louder_by
 from asrpar.corpus.conversations.files import Found, lines_of
 from asrpar.corpus.conversations.tally import Tally
 from asrpar.errors import DataError
@@ -44,8 +45,26 @@ def read_calls(found: Found, tally: Tally) -> Iterator[Call]:
                 tally.add("sides of Switchboard without transcript", f"{call}-{side}")
         if NEARLY_EMPTY[0] == number and turns.pop(NEARLY_EMPTY[1], None):
             tally.add("sides of Switchboard left out, known to be nearly empty", f"{call}-{NEARLY_EMPTY[1]}")
+        audio = found.switchboard.get(number)
+        if number == MAYBE_SWAPPED and audio is not None:
+            turns = _on_their_channels(call, audio, turns, tally)
         speakers = {side: people.get((number, side), Speaker(f"{call}-{side}")) for side in SIDES}
-        yield Call(call, found.switchboard.get(number), turns, speakers)
+        yield Call(call, audio, turns, speakers)
+
+
+def _on_their_channels(call: str, audio: Path, turns: dict[str, list[Turn]], tally: Tally) -> dict[str, list[Turn]]:
+    """The turns of both sides, exchanged if it is the other side's channel that is loud while they talk."""
+    spoken = {side: [t for t in own if t.text not in ("", "[silence]")] for side, own in turns.items()}
+    try:
+        louder = louder_by(audio, spoken)
+    except DataError:
+        return turns  # which is told of when the recording is made
+    if louder > -MARGIN:
+        what = "calls of Switchboard said to have the transcripts of their sides exchanged, which is not so here"
+        tally.add(what, f"{call}, {louder:+.1f} dB")
+        return turns
+    tally.add("calls of Switchboard whose sides have each other's transcripts, put right", f"{call}, {louder:+.1f} dB")
+    return {side: turns[other] for side, other in zip(SIDES, reversed(SIDES), strict=True) if other in turns}
 
 
 def read_trans(path: Path) -> list[Turn]:

@@ -1,13 +1,7 @@
 import pytest
 
-from asrpar.corpus.conversations.acronyms import (
-    LETTERS,
-    is_spelled,
-    letters_of,
-    pronunciation,
-    said_by_letters,
-    spelled,
-)
+from asrpar.corpus.conversations.acronyms import LETTERS, is_spelled, pronunciation, said_by_letters, spelled
+from asrpar.score.sctk.ctm import Spoken, split_acronym
 
 
 @pytest.mark.parametrize(
@@ -15,18 +9,16 @@ from asrpar.corpus.conversations.acronyms import (
     [
         ("i._b._m.", ["i", "b", "m"], ["i.", "b.", "m."]),
         ("b.", ["b"], ["b."]),
-        ("p._c.s", ["p", "c's"], ["p.", "c.'s"]),
-        ("t._v.'s", ["t", "v's"], ["t.", "v.'s"]),
-        ("ibm", None, None),
-        ("i", None, None),
-        ("th-", None, None),
-        ("[noise]", None, None),
+        ("p._c.s", ["p", "c's"], ["p.", "c's"]),
+        ("t._v.'s", ["t", "v's"], ["t.", "v's"]),
+        ("ibm", ["ibm"], ["ibm"]),
+        ("th-", ["th-"], ["th-"]),
     ],
 )
-def test_letters_for_scoring(word, letters, dotted):
-    assert letters_of(word) == letters
-    assert letters_of(word, dots=True) == dotted
-    assert is_spelled(word) == (letters is not None)
+def test_scoring_splits_what_is_spelled_here(word, letters, dotted):
+    for how, expected in (("letters", letters), ("dots", dotted)):
+        assert [part.word for part in split_acronym(Spoken(word, 0.0, 1.0), how)] == expected
+    assert is_spelled(word) == (letters != [word])
 
 
 def test_spelling_and_pronunciation():

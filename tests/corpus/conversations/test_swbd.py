@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from telephone import make_fisher, make_switchboard
+from trees.sphere import write_sphere
 
 from asrpar.cli import cli
 from asrpar.corpus.audio.samples import load_samples
@@ -92,6 +93,21 @@ def test_the_cap_and_noises_are_chosen_by_settings(tree: Path, tmp_path: Path):
     assert sum(u.text == "yeah" for u in train.supervisions) == 1
     assert not any(u.text == "[noise]" for u in train.supervisions)
     assert "beyond 1 of the same text: 2 (2 of yeah)" in (tmp_path / swbd.REPORT).read_text()
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_the_call_that_may_have_exchanged_sides_is_listened_to(tmp_path: Path, exchanged: bool):
+    lines = {"A": "1 2 yeah so\n2 6 [silence]", "B": "3 5 weirdly\n5 5.5 yeah"}
+    make_switchboard(tmp_path, {"2671": lines})
+    sides = np.random.default_rng(1).normal(0, 0.002, (2, 48000)).astype(np.float32)
+    for channel, begin, end in ((0, 1, 2), (1, 3, 5.5)):
+        sides[channel, int(8000 * begin) : int(8000 * end)] *= 50
+    write_sphere(tmp_path / "swb1_d1/data/sw02671.sph", sides[::-1] if exchanged else sides)
+    splits = prepare(tmp_path, tmp_path, dev="first")
+    texts = {u.text: u.channel for split in splits.values() for u in split.supervisions}
+    assert texts == {"yeah so": int(exchanged), "weirdly": 1 - exchanged, "yeah": 1 - exchanged}
+    report = (tmp_path / swbd.REPORT).read_text()
+    assert ("put right: 1 (sw02671, -3" if exchanged else "which is not so here: 1 (sw02671, +3") in report
 
 
 @pytest.mark.parametrize(
