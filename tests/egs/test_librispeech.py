@@ -205,3 +205,19 @@ def test_parts_that_lack_utterances_are_named(run):
 def test_options_that_cannot_be(run, options, message):
     done = run(0, 1, *options, check=False)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "keep", "message"),
+    [
+        ("librispeech-lexicon.txt", None, "unit_settings.phones.lexicon: no file "),
+        ("3-gram.pruned.3e-7.arpa.gz", 900, "3-gram.pruned.3e-7.arpa.gz: damaged gzip file"),
+    ],
+)
+def test_bad_language_folders_give_one_line(tree, run, prepared, tmp_path, file, keep, message):
+    folder = shutil.copytree(tree / "librispeech_lm", tmp_path / "lm")
+    content = (folder / file).read_bytes()
+    (folder / file).unlink() if keep is None else (folder / file).write_bytes(content[:keep])
+    done = run(3, 3, "--lm-dir", folder, check=False)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 2  # the stage, and what is wrong
