@@ -13,8 +13,8 @@ LM_SCALES = {
     False: (0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4),
     True: (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0),
 }
-BEAMS = {False: (16.0,), True: (100.0,)}
-LATTICE_BEAM = {False: 8.0, True: 60.0}
+BEAMS = {False: (16.0,), True: (70.0,)}
+LATTICE_BEAM = {False: 8.0, True: 40.0}
 
 
 @dataclass
@@ -29,7 +29,7 @@ class DecodeConfig:
         lm_scales: factors of the graph's log-probabilities relative to the acoustic ones; empty: from 0.3 to 2.4, for
             models with priors (loss frame_ce) from 2 to 15.
         beams: counted in acoustic log-probability, so that a search costs about as much at one LM scale as at another;
-            empty: 16, for models with priors 100.
+            empty: 16, for models with priors 70.
         word_penalties: added to the graph's cost of each word.
         blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
             those that delete.
@@ -37,7 +37,7 @@ class DecodeConfig:
             looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``exhaustive``
             searches at each point, as do grids of three points, and engines without lattices.
         lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are; null: 8,
-            for models with priors 60.
+            for models with priors 40.
         lattices: write the lattices of each set at the chosen point, in Kaldi's text form, as ``lat.gz``: a search of
             its own, whose beam is ``lattice_beam``. They are what ``asrpar rescore`` begins with.
         prior_scale: how much of the log-priors is taken from the log-probabilities of models that have them.

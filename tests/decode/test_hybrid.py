@@ -161,7 +161,7 @@ def test_priors():
 def test_scales_and_beams_fit_the_model():
     given = DecodeConfig(beams=[9.0])
     assert given.of_model(True).lm_scales[-1] == 15.0 and given.of_model(False).lm_scales[-1] == 2.4
-    assert given.of_model(True).beams == [9.0] and DecodeConfig().of_model(True).beams == [100.0]
+    assert given.of_model(True).beams == [9.0] and DecodeConfig().of_model(True).beams == [70.0]
     assert DecodeConfig(lm_scales=[0.3]).of_model(True).lm_scales == [0.3]
     assert GivenConfig(beams=[7.0]).filled(True) == DecodeConfig(beams=[7.0]).of_model(True)
 
