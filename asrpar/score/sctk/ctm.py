@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrpar.corpus.conversations.acronyms import letters_of
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.text import text_lines
 
@@ -16,6 +15,8 @@ HESITATIONS = frozenset(
     ("ach", "ah", "eee", "eh", "er", "ew", "ha", "hee", "hm", "huh", "mm", "oof", "uh", "um", "%hesitation")
 )
 ACRONYMS = ("letters", "dots")
+# What asrpar.corpus.conversations.acronyms makes of letters that are spelled: i._b._m. and t._v.'s, p._c.s, b.
+_SPELLED = re.compile(r"([a-z]\.(?:_[a-z]\.)*)('?s)?", re.IGNORECASE)
 _NO_WORD = re.compile(r"\[.*\]|<.*>")
 
 
@@ -94,10 +95,15 @@ def what_is_not_scored(word: str) -> str | None:
 
 
 def split_acronym(one: Spoken, acronyms: str) -> list[Spoken]:
-    """The letters of a spelled word, each with its share of the time; of any other word the word itself."""
-    letters = letters_of(one.word.lower(), dots=acronyms == "dots")
-    if letters is None:
+    """The letters of a spelled word, each with its share of the time; of any other word the word itself.
+
+    Plural and possessive both end in ``'s`` there.
+    """
+    match = _SPELLED.fullmatch(one.word)
+    if match is None:
         return [one]
+    letters = [letter if acronyms == "dots" else letter[0] for letter in match[1].split("_")]
+    letters[-1] += "'s" if match[2] else ""
     share = one.duration / len(letters)
     return [Spoken(letter, one.start + i * share, share) for i, letter in enumerate(letters)]
 
