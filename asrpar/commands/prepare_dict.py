@@ -38,6 +38,6 @@ def command(
         raise ConfigError(f"{corpus} brings no dictionary and no text of its own; {', '.join(able) or 'none'} do")
     settings = corpus_settings(entry, config_path, overrides)
     if not Path(corpus_dir).is_dir():
-        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 makes it, or you have bought it")
+        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 checks it")
     with alone(output):
         entry.dictionary(Path(corpus_dir).absolute(), Path(manifests).absolute(), Path(output).absolute(), *settings)

@@ -41,9 +41,10 @@ def command(
         raise ConfigError(f"--partial: the counts of {corpus} are not compared with anything; leave it out")
     chosen = choose_parts(entry, parts)
     settings = corpus_settings(entry, config_path, overrides)
-    made_by = entry.made_by or "asrpar download"
     if not Path(corpus_dir).is_dir():
-        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; stage 0 ({made_by}) makes it")
+        made_by = entry.made_by or ("asrpar download" if entry.parts else "")
+        how = f"stage 0 ({made_by}) makes it" if made_by else "it is where you unpacked what you bought"
+        raise MissingInputError(f"--corpus-dir {corpus_dir}: no such folder; {how}")
 
     from asrpar.corpus.manifests import check_recordings, write_manifests
 

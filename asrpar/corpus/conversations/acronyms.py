@@ -2,7 +2,7 @@
 
 The form is Fisher's: letters with a dot behind each, joined by underscores; ``p._c.s`` and ``t._v.'s`` are plural and
 possessive, and a letter alone is ``b.``. So spelled words never look like others (IT and it, AM and am). References of
-Hub5 have letters apart, which is what `asrpar.score.sctk.ctm` makes of a hypothesis before it is scored.
+Hub5 have letters apart, which is what `letters_of` makes of a hypothesis before it is scored.
 """
 
 import re
@@ -30,6 +30,22 @@ def spelled(letters: str, suffix: str = "") -> str:
 def is_spelled(word: str) -> bool:
     """Whether a normalised word is a spelled acronym, or a letter alone."""
     return _SPELLED.fullmatch(word) is not None
+
+
+def letters_of(word: str, dots: bool = False) -> list[str] | None:
+    """The letters of a spelled acronym as words of their own; None for any other word.
+
+    The end of a plural or possessive goes to the last letter: ``p._c.s`` is ``p`` and ``c's``.
+
+    Args:
+        word: normalised, such as ``i._b._m.``.
+        dots: keep the dots, as references of RT03 have them (``i.`` ``b.`` ``m.``); those of Hub5'00 have none.
+    """
+    match = _SPELLED.fullmatch(word)
+    if match is None:
+        return None
+    letters = [letter if dots else letter[0] for letter in match[1].split("_")]
+    return [*letters[:-1], letters[-1] + ("'s" if match[2] else "")]
 
 
 def pronunciation(word: str) -> tuple[str, ...] | None:

@@ -49,6 +49,8 @@ def prepare_dictionary(corpus_dir: Path, manifests: Path, output: Path, settings
     found, normaliser = find_corpus(corpus_dir, "text")
     if settings.size == "swb2000" and not found.fisher_text:
         raise MissingInputError(f"{corpus_dir}: size is swb2000, and Fisher's transcripts are not there")
+    path = Path(settings.cmudict) if settings.cmudict else found.table("cmudict")
+    cmudict = None if path is None else read_cmudict(path)
     dev = sides_of("dev", manifests)
     tally, seen = Tally(), Counter()
     texts = {"swbd": switchboard.read_calls(found, tally)}
@@ -64,10 +66,9 @@ def prepare_dictionary(corpus_dir: Path, manifests: Path, output: Path, settings
     if "fisher" not in texts:
         (folder / "fisher.txt.gz").unlink(missing_ok=True)
     prons = lexicon(switchboard.read_dictionary(found.tables["dict"][0]), normaliser)
-    cmudict = Path(settings.cmudict) if settings.cmudict else found.table("cmudict")
     if cmudict is not None:
         prons = _in_cmu_phones(prons)
-        _add_words(prons, seen, read_cmudict(cmudict))
+        _add_words(prons, seen, cmudict)
     _add_words(prons, seen, {})
     _write_lexicon(output / "lexicon.txt", prons)
     missing = Counter({word: count for word, count in seen.items() if word not in prons})

@@ -15,6 +15,7 @@ from asrpar.corpus.manifests import Split
 from asrpar.errors import DataError
 from asrpar.files.text import read_lines
 
+UNREADABLE = "calls of {} whose audio cannot be read"
 _DOUBTS = {
     "uncertain": "of doubtful words, as in (( ))",
     "foreign": "with words of another language",
@@ -66,12 +67,12 @@ class Reader:
     def _recording(self, call: Call) -> Recording | None:
         corpus = "Fisher" if call.id.startswith("fe_03_") else "Switchboard"
         if call.audio is None:
-            self.tally.add(f"calls of {corpus} with transcript and without audio", call.id)
+            self.tally.add(f"calls of {corpus} with transcript and without audio", call.id, warn=True)
             return None
         try:
             return probe(call.audio, call.id)
         except DataError as e:
-            self.tally.add(f"calls of {corpus} whose audio cannot be read", str(e))
+            self.tally.add(UNREADABLE.format(corpus), str(e), warn=True)
             return None
 
     def _utterance(self, recording: Recording, channel: int, turn: Turn, speaker: Speaker) -> SupervisionSegment | None:

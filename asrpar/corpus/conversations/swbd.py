@@ -6,7 +6,7 @@ from typing import Any
 
 from asrpar.corpus.conversations import fisher, selecting, switchboard
 from asrpar.corpus.conversations.files import Found, check_found, find_files
-from asrpar.corpus.conversations.manifests import Reader
+from asrpar.corpus.conversations.manifests import UNREADABLE, Reader
 from asrpar.corpus.conversations.tally import Tally
 from asrpar.corpus.conversations.words import NOISES, Normaliser
 from asrpar.corpus.counts import Count, check_counts
@@ -44,14 +44,15 @@ def prepare_swbd(corpus_dir: Path, output: Path, settings: Any, partial: bool = 
         check_counts(settings.size, corpus_dir, _counts_of_files(found, whole))
     tally = Tally()
     for path in found.twice:
-        tally.add("files that are there twice, the first was taken", str(path))
+        tally.add("files that are there twice, the first was taken", str(path), warn=True)
     _tell_lone_audio(found, whole, tally)
     reader = Reader(normaliser, tally, settings.max_seconds, settings.spoken_only)
     split = reader.read(switchboard.read_calls(found, tally))
+    if not split.supervisions:
+        reason = tally.first(UNREADABLE.format("Switchboard")) or "no audio and transcript are of the same call"
+        raise DataError(f"{corpus_dir}: no call of Switchboard can be used: {reason}")
     if not partial:
         check_counts(settings.size, corpus_dir, _counts_of_switchboard(split, found))
-    if not split.supervisions:
-        raise DataError(f"{corpus_dir}: no call of Switchboard has both audio and a transcript that can be used")
     if settings.dev == "first":
         dev, train, rest = selecting.first(split.supervisions, settings.dev_size)
     else:
@@ -72,8 +73,7 @@ def prepare_swbd(corpus_dir: Path, output: Path, settings: Any, partial: bool = 
     for token, count in normaliser.odd.most_common():
         tally.add("words with characters or marks that are not part of the markup, which were left out", token, count)
     tally.write(output / REPORT)
-    for line in tally.lines():
-        log.info("%s", line)
+    tally.log(log)
     log.info("%s tells of what was left out, and of whom", output / REPORT)
     return {"train": _with_recordings(recordings, train), "dev": _with_recordings(recordings, dev)}
 

@@ -1,5 +1,6 @@
 """What was left out or mended on the way, with how often and of whom: nothing is dropped without being counted."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -14,13 +15,19 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._warnings: set[str] = set()
         self._notes: Counter[str] = Counter()
         self._first: dict[str, list[str]] = {}
 
-    def add(self, what: str, who: str, count: int = 1) -> None:
-        """Note that ``what``, such as "utterances dropped, ...", happened to ``who``, ``count`` times."""
+    def add(self, what: str, who: str, count: int = 1, warn: bool = False) -> None:
+        """Note that ``what``, such as "utterances dropped, ...", happened to ``who``, ``count`` times.
+
+        With ``warn`` it is no property of the corpus, but of this copy of it.
+        """
         self.counts[what] += count
         self._notes[what] += 1
+        if warn:
+            self._warnings.add(what)
         who = f"{count} of {who}" if count > 1 else who
         first = self._first.setdefault(what, [])
         if len(first) < SHOWN:
@@ -28,12 +35,21 @@ class Tally:
 
     def lines(self) -> list[str]:
         """A line for each kind, in the order in which they came up."""
-        found = []
-        for what, count in self.counts.items():
-            first = self._first[what]
-            more = ", ..." if self._notes[what] > len(first) else ""
-            found.append(one_line(f"{what}: {count:,} ({', '.join(first)}{more})"))
-        return found
+        return [self._line(what) for what in self.counts]
+
+    def log(self, log: logging.Logger) -> None:
+        """Log the lines, as warnings where they are such."""
+        for what in self.counts:
+            log.log(logging.WARNING if what in self._warnings else logging.INFO, "%s", self._line(what))
+
+    def first(self, what: str) -> str | None:
+        """Whom or what it happened to first; None if it did not happen."""
+        return next(iter(self._first.get(what, [])), None)
+
+    def _line(self, what: str) -> str:
+        first = self._first[what]
+        more = ", ..." if self._notes[what] > len(first) else ""
+        return one_line(f"{what}: {self.counts[what]:,} ({', '.join(first)}{more})")
 
     def write(self, path: Path) -> None:
         """Write the lines into a file."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrpar.corpus.corpora.cmudict import CMUDICT
 from asrpar.corpus.registry import Corpus
 from asrpar.errors import DataError
 from asrpar.rules import at_least, need, one_of
@@ -92,8 +91,8 @@ def dictionary(corpus_dir: Path, manifests: Path, output: Path, settings: Settin
 
 CORPUS = Corpus(
     # The transcripts (OpenSLR 5) have no published checksum: whoever fetches them puts them beside the discs.
-    parts={"cmudict": (CMUDICT,)},
-    default_parts=("cmudict",),
+    parts={},
+    default_parts=(),
     check=check,
     prepare=prepare,
     normalise=normalise,

@@ -9,8 +9,8 @@ from asrpar.score.sctk.ctm import Spoken, split_acronym
     [
         ("i._b._m.", ["i", "b", "m"], ["i.", "b.", "m."]),
         ("b.", ["b"], ["b."]),
-        ("p._c.s", ["p", "c's"], ["p.", "c's"]),
-        ("t._v.'s", ["t", "v's"], ["t.", "v's"]),
+        ("p._c.s", ["p", "c's"], ["p.", "c.'s"]),
+        ("t._v.'s", ["t", "v's"], ["t.", "v.'s"]),
         ("ibm", ["ibm"], ["ibm"]),
         ("th-", ["th-"], ["th-"]),
     ],

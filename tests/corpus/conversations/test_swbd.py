@@ -123,6 +123,18 @@ def test_ids(recording, side, speaker, times, expected):
     assert utterance_id(recording, side, speaker, Turn(*times, "")) == expected
 
 
+def test_calls_that_cannot_be_read_are_warned_of_and_refused_where_no_other_is_left(tmp_path: Path, caplog):
+    make_switchboard(tmp_path, {number: CALLS[number] for number in ("2001", "4940")})
+    (tmp_path / "swb1_d1/data/sw04940.sph").unlink()
+    (tmp_path / "swb1_d1/data/sw02001.sph").write_bytes(b"NIST_1A\n   1024\n")
+    with pytest.raises(DataError, match=r"no call of Switchboard can be used: .*sw02001\.sph"):
+        prepare(tmp_path, tmp_path)
+    write_sphere(tmp_path / "swb1_d1/data/sw04940.sph", np.zeros((2, 48000), np.float32))
+    with caplog.at_level("WARNING"):
+        prepare(tmp_path, tmp_path)
+    assert [r.message[:50] for r in caplog.records] == ["calls of Switchboard whose audio cannot be read: 1"]
+
+
 def test_a_part_has_to_be_called_one(tree: Path, tmp_path: Path):
     with pytest.raises(DataError) as e:
         prepare(tree, tmp_path, partial=False, size="swb2000")
