@@ -121,3 +121,21 @@ def test_any_stage_can_be_run_again(stage, exp_dir):
     stage(1, *CTC, last=3)
     stage(5, *CTC, last=8)
     assert (exp / "final.pt").stat().st_mtime_ns == before
+
+
+@pytest.mark.corpora
+@pytest.mark.mpi(turn=False)
+def test_real_speech_in_the_form_of_the_corpus(corpora, tmp_path):
+    pytest.importorskip("pypinyin")
+    from asrpar.corpus.corpora import aishell
+
+    corpus = make_aishell(tmp_path / "corpus", corpora)
+    splits = aishell.prepare(corpus, tmp_path / "audio", partial=True)
+    sizes = {name: (len(s.supervisions), len(s.speakers), round(s.seconds / 60, 1)) for name, s in splits.items()}
+    assert sizes == {"train": (800, 2, 58.2), "dev": (100, 2, 7.4), "test": (120, 22, 8.7)}
+    spelled = next(s.text for s in splits["train"].supervisions if s.id == "BAC009S0150W0071")
+    assert spelled.split()[-3:] == ["BECAUSE", "OF", "YOU"]
+    aishell.dictionary(corpus, tmp_path / "manifests", tmp_path / "local")
+    words = {line.split()[0] for line in (tmp_path / "local/lexicon.txt").read_text(encoding="utf-8").splitlines()}
+    silent = {w for s in splits.values() for u in s.supervisions for w in u.text.split()} - words
+    assert all(word.isascii() for word in silent)  # of foreign words alone
