@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asrpar.errors import DataError
-from asrpar.lm.backoff import LOG_ZERO, ArpaLm
+from asrpar.lm.backoff import BOS, EOS, LOG_ZERO, ArpaLm
 from asrpar.lm.text_ids import EOS_ID, IdFile
 
 BLOCK = 1 << 20  # words at once
@@ -123,5 +123,6 @@ def _long(numbers: np.ndarray) -> np.ndarray:
 
 
 def names_for(words: Collection[str], vocabulary: Collection[str] | None, unknown: str | None) -> list[str]:
-    """Words of a text as a model with this vocabulary reads them."""
-    return [w if vocabulary is None or w in vocabulary or unknown is None else unknown for w in words]
+    """Words of a text as a model with this vocabulary reads them; the marks of sentences are in no vocabulary."""
+    known = None if vocabulary is None or unknown is None else {*vocabulary, BOS, EOS}
+    return [w if known is None or w in known else unknown for w in words]

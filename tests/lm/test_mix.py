@@ -102,3 +102,11 @@ def test_pruning_keeps_what_longer_n_grams_begin_with(tmp_path):
     assert lm.grams[0][(BOS,)][0] == LOG_ZERO
     # What is worth nothing goes first: all of it with a threshold that nothing reaches.
     assert prune(lm, 0.999).sizes == [full.sizes[0], 0, 0]
+
+
+def test_the_marks_of_sentences_are_words_of_any_vocabulary():
+    from asrpar.lm.perplexity import names_for
+
+    words = ["<s>", "</s>", "a", "b"]
+    assert names_for(words, {"a"}, "<unk>") == ["<s>", "</s>", "a", "<unk>"]
+    assert names_for(words, {"a"}, None) == names_for(words, None, "<unk>") == words
