@@ -17,14 +17,15 @@ from asrpar.files.replacing import replacing
     "--suffix", "suffixes", multiple=True, default=("",), metavar="NAME", help="Of decodings; several, to compare them."
 )
 @click.option("--cer", is_flag=True, help="Compare character error rates, whatever was scored.")
+@click.option("--part", default="", metavar="NAME", help="Of a set that hubscr.pl scores: swbd, callhm, fsh.")
 @click.option("--markdown", metavar="FILE", help="Write the table as Markdown too.")
 def command(
-    experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ...], cer: bool, markdown: str | None
+    experiments: tuple[str, ...], set_name: str, suffixes: tuple[str, ...], cer: bool, part: str, markdown: str | None
 ) -> None:
     """Tabulate the results of several experiments.
 
     Runs that differ in seed alone get a line with mean and standard deviation, and every two experiments the
-    probability that one is better (paired bootstrap over utterances).
+    probability that one is better (paired bootstrap over speakers) and the matched-pairs test (MAPSSWE).
     """
     from asrpar.score.compare import (
         by_characters,
@@ -32,6 +33,7 @@ def command(
         group_lines,
         load_experiment,
         markdown_table,
+        of_part,
         pair_lines,
         table_rows,
         text_table,
@@ -43,6 +45,7 @@ def command(
     paths = [Path(e) for e in experiments]
     loaded = [load_experiment(*place) for place in _scored(paths, set_name, dict.fromkeys(suffixes))]
     loaded = [by_characters(e) for e in loaded] if cer else loaded
+    loaded = [of_part(e, part) for e in loaded] if part else loaded
     rows = table_rows(loaded)
     blocks = cpu_lines(loaded), group_lines(loaded), pair_lines(loaded)
     click.echo("\n".join([*text_table(rows), *(line for block in blocks for line in _block(block))]))

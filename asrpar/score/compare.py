@@ -13,7 +13,7 @@ from asrpar.files.json_files import read_json, read_json_if_any
 from asrpar.score.folders import results_folder
 from asrpar.score.mapsswe import matched_pairs
 from asrpar.score.origin import check_origin
-from asrpar.score.sctk.hubscr import read_scored
+from asrpar.score.sctk.hubscr import WHOLE, read_scored
 from asrpar.score.significance import drawn_by, probability_better
 from asrpar.score.speakers import speakers_of
 from asrpar.score.trn import read_transcripts
@@ -31,8 +31,8 @@ GROUP_KEYS = ("config_digest", "data_digest", "model", "parameters", "strategy",
 @dataclass
 class Experiment:
     """One scored experiment: ``numbers`` is its ``wer.json``, ``training`` the part about training, ``times`` what
-    ``train.json`` says on messages, ``suffix`` that of the decoding, ``cpu`` what trained it, with its matrix units;
-    empty if that is not known, or if its times are virtual."""
+    ``train.json`` says on messages, ``suffix`` that of the decoding, ``cpu`` what trained it, with its matrix units,
+    empty if that is not known, or if its times are virtual; ``part`` of the set, such as swbd, that numbers are of."""
 
     name: str
     folder: Path
@@ -40,6 +40,7 @@ class Experiment:
     times: dict[str, Any] = field(default_factory=dict)
     suffix: str = ""
     cpu: str = ""
+    part: str = WHOLE
 
     def sent(self) -> str:
         """Bytes that all learners have sent, in GB."""
@@ -98,9 +99,22 @@ def by_characters(experiment: Experiment) -> Experiment:
         DataError: it was scored before character error rates had an interval, or its units are not characters.
     """
     numbers = experiment.numbers
-    if "cer_ci95" not in numbers or numbers.get("metric") == "PER":
+    if "cer_ci95" not in numbers or numbers.get("metric") == "PER" or _by_hubscr(numbers):
         raise DataError(f"{experiment.folder} has no character error rate to compare: score it again, as words")
     return replace(experiment, numbers=numbers | {"metric": "CER", "wer": numbers["cer"], "ci95": numbers["cer_ci95"]})
+
+
+def of_part(experiment: Experiment, part: str) -> Experiment:
+    """The experiment with the numbers of a part of its set.
+
+    Raises:
+        DataError: the set has no such part.
+    """
+    numbers, parts = experiment.numbers, experiment.numbers.get("subsets") or {}
+    if part not in parts:
+        known = f"it has {', '.join(sorted(parts))}" if parts else "only sets that hubscr.pl scores have parts"
+        raise DataError(f"{experiment.folder} has no scores of a part {part}: {known}")
+    return replace(experiment, numbers=numbers | parts[part], part=part)
 
 
 def table_rows(experiments: Sequence[Experiment]) -> list[tuple[str, ...]]:
@@ -193,14 +207,14 @@ def pair_lines(experiments: Sequence[Experiment]) -> list[str]:
 def _scores(experiments: Sequence[Experiment]) -> list[list[UtteranceScore]]:
     """The utterances of each, aligned, of the same references."""
     first = experiments[0]
-    for key, what in (("optional_words", "with --optional-words"), ("scored_by", "by hubscr.pl")):
-        ways = {_way(e.numbers, key) for e in experiments}
-        if len(ways) > 1:
-            raise DataError(f"some of these were scored {what}: score all of them in one way")
-    if _way(first.numbers, "scored_by"):
+    if len({_by_hubscr(e.numbers) for e in experiments}) > 1:
+        raise DataError("some of these were scored by hubscr.pl: score all of them in one way")
+    if len({bool(e.numbers.get("optional_words", False)) for e in experiments}) > 1:
+        raise DataError("some of these were scored with --optional-words: score all of them in one way")
+    if _by_hubscr(first.numbers):
         if len({e.numbers.get("reference_sha256") for e in experiments}) > 1:
             raise DataError("these were scored on different references (STM or GLM): they cannot be compared")
-        return [read_scored(e.folder / "sctk").utterances for e in experiments]
+        return [read_scored(e.folder / "sctk", e.part).utterances for e in experiments]
     optional = first.numbers.get("optional_words", False)
     measure = _metric(experiments).lower()
     measure = measure if measure in MEASURES else "wer"
@@ -216,8 +230,8 @@ def _scores(experiments: Sequence[Experiment]) -> list[list[UtteranceScore]]:
     return found
 
 
-def _way(numbers: dict[str, Any], key: str) -> bool:
-    return numbers.get(key) == "hubscr" if key == "scored_by" else bool(numbers.get(key, False))
+def _by_hubscr(numbers: dict[str, Any]) -> bool:
+    return numbers.get("scored_by") == "hubscr"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

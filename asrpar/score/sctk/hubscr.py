@@ -158,9 +158,9 @@ def count_faults(reference: Reference, scores: Mapping[str, Score]) -> list[str]
     return faults
 
 
-def read_scored(folder: Path) -> Score:
-    """What `score_calls` has left of the whole set. Raises `MissingInputError` if there is nothing."""
-    path = folder / f"{WHOLE}.sgml"
+def read_scored(folder: Path, part: str = WHOLE) -> Score:
+    """What `score_calls` has left of a set or a part of it. Raises `MissingInputError` if there is nothing."""
+    path = folder / f"{part}.sgml"
     if not path.is_file():
         raise MissingInputError(f"{path} is missing: score again (asrpar score --engine sctk)")
     return to_score([(_key(s.recording, s.channel, s.start), s.speaker, s.pairs) for s in read_sgml(path)], set())

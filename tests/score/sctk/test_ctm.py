@@ -2,6 +2,7 @@
 
 import pytest
 
+from asrpar.corpus.conversations.acronyms import is_spelled, spelled
 from asrpar.errors import DataError
 from asrpar.score.sctk.ctm import Segment, Spoken, make_ctm, split_acronym, timed_words, what_is_not_scored
 
@@ -33,6 +34,12 @@ def test_acronyms(word, letters, dots):
         parts = split_acronym(Spoken(word, 1.0, 0.6), acronyms)
         assert [p.word for p in parts] == expected.split()
         assert parts[0].start == 1.0 and parts[-1].start + parts[-1].duration == pytest.approx(1.6)
+
+
+def test_whatever_the_lexicon_spells_is_split():
+    for suffix, end in (("", "m"), ("'s", "m's"), ("s", "m's")):
+        word = spelled("ibm", suffix)
+        assert is_spelled(word) and [p.word for p in split_acronym(Spoken(word, 0, 1), "letters")] == ["i", "b", end]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,11 @@ def test_two_systems_are_compared_as_hubscr_counts(sctk, manifests, decoded):
     out = run("compare", *exps, "--set", "eval2000")
     assert re.search(r"a better than b: probability 0.\d+ \(not significant\); MAPSSWE Z \d", out)
     assert "probabilities are of resampled utterances, 4 speakers" in out
+    part = run("compare", *exps, "--set", "eval2000", "--part", "swbd")
+    assert part.splitlines()[1].split()[4] == "11.11" and "of resampled utterances, 2 speakers" in part
+    message = run("compare", *exps, "--set", "eval2000", "--part", "fsh", expect=DataError)
+    assert "no scores of a part fsh: it has callhm, swbd" in message
+    assert "no character error rate" in run("compare", *exps, "--set", "eval2000", "--cer", expect=DataError)
     path = exps[1] / "decode_eval2000" / "wer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"reference_sha256": "x"}))
     assert "different references" in run("compare", *exps, "--set", "eval2000", expect=DataError)
