@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate-data": ("asrpar.commands.validate_data", "Check a Kaldi data folder or a set of manifests."),
     "extract-features": ("asrpar.commands.extract_features", "Stage 2: filter banks and their statistics."),
     "prepare-lang": ("asrpar.commands.prepare_lang", "Stage 3: lexicon, units and language model."),
+    "train-lm": ("asrpar.commands.lm", "Estimate an n-gram model of text of any size."),
+    "mix-lm": ("asrpar.commands.lm", "Mix language models, with weights found on held-out text."),
+    "prune-lm": ("asrpar.commands.lm", "Drop n-grams of a language model that matter least."),
+    "perplexity": ("asrpar.commands.lm", "Perplexity of text under language models."),
     "align": ("asrpar.commands.align", "Stage 4 of hybrid models: which state each frame belongs to."),
     "export-alignment": ("asrpar.commands.export_alignment", "Times of words and phones as CTM or TextGrid."),
     "build-tree": (

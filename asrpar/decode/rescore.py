@@ -146,7 +146,8 @@ def _new_lm(given: Rescoring, case: str, words: list[str]) -> AddLm:
     old_path = given.old_lm or (given.lang / "lm.arpa" if given.lang else None)
     if old_path is None:
         raise ConfigError("the language model of the graph is taken off first: give --lang or --old-lm")
-    old, new = SentenceCosts(read_arpa(old_path)), SentenceCosts(read_arpa(given.lm, case))
+    old = SentenceCosts(read_arpa(old_path, only=words))
+    new = SentenceCosts(read_arpa(given.lm, case, only=words))
     unknown = [w for w in words if not new.knows(w) and old.knows(w)]
     if unknown:
         LOG.warning(

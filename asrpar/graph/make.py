@@ -25,7 +25,7 @@ from asrpar.hmm.topologies.contract import StateTopology, UnitTopology
 from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 from asrpar.lang.symbols import MADE_BY, write_symbols
-from asrpar.lm.arpa import read_arpa
+from asrpar.lm.arpa import arpa_sizes, read_arpa
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
@@ -53,8 +53,18 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path, tr
     lang_dir, output = Path(lang_dir), Path(output)
     lang = Lang.load(lang_dir)
     require_file(lang_dir / "lm.arpa", MADE_BY)
-    g, dropped = grammar_fst(read_arpa(lang_dir / "lm.arpa"), {w: i for i, w in enumerate(lang.words)})
-    if dropped:
+    listed = sum(arpa_sizes(lang_dir / "lm.arpa"))
+    if listed > config.max_ngrams:
+        raise DataError(
+            f"{lang_dir / 'lm.arpa'} has {listed} n-grams, and a graph of more than max_ngrams={config.max_ngrams} is "
+            "not tried: search with a smaller model (asrpar prune-lm, or lm.prune in stage 3) and rescore with this "
+            "one (asrpar rescore --lm), or raise max_ngrams where there is memory, some 1.5 kB for each n-gram"
+        )
+    lm = read_arpa(lang_dir / "lm.arpa", only=lang.words)
+    g, dropped = grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
+    dropped += listed - sum(lm.sizes)
+    del lm
+    if dropped > 0:
         LOG.warning(
             "%d n-grams of %s have words outside the vocabulary and are left out", dropped, lang_dir / "lm.arpa"
         )

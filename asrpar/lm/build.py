@@ -97,10 +97,13 @@ def weights_on(
     how = how or Training()
     probs, unknown = likelihoods(models, held_out[1], names_for(ids, how.vocabulary, how.unknown))
     weights = find_weights(probs)
-    with np.errstate(divide="ignore"):
-        alone = np.exp(-np.log(probs).mean(1))
-    for name, weight, own in zip(names, weights, alone, strict=True):
-        LOG.info("weight %.4f: %s (perplexity %.2f on %s)", weight, name, own, held_out[0])
+    for name, weight, own in zip(names, weights, probs, strict=True):
+        known = own[own > 0]
+        LOG.info(
+            "weight %.4f: %s (perplexity %.2f on %s, %d words unknown)",
+            weight, name, np.exp(-np.log(known).mean()) if len(known) else np.inf, held_out[0],
+            unknown + len(own) - len(known),
+        )  # fmt: skip
     mixture = np.exp(-np.log(weights @ probs).mean())
     LOG.info(
         "perplexity of the mixture on %s: %.2f (%d words, of which no model knows %d)",

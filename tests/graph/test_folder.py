@@ -9,7 +9,13 @@ from asrpar.graph.folder import graph_file, graph_name, write_info
 def test_graph_yaml_says_what_the_graph_is(small):
     assert yaml.safe_load((small[1] / "graph.yaml").read_text()) == {
         "graph": "HLG",
-        "settings": {"topology": "ctc", "topologies": {}, "max_states": 20_000_000, "self_loop_scale": None},
+        "settings": {
+            "topology": "ctc",
+            "topologies": {},
+            "max_states": 20_000_000,
+            "max_ngrams": 10_000_000,
+            "self_loop_scale": None,
+        },
     }
     assert graph_file(small[1], "fst") == small[1] / "HLG.fst"
     assert graph_file(small[1], "pt") == small[1] / "HLG.pt"

@@ -1,0 +1,134 @@
+"""Memory and time of n-gram models of large text: text that is made (Zipf), counting, ARPA, pruning, graph.
+
+    .venv/bin/python tools/bench/lm.py --words 80_000_000 --vocabulary 200_000 --min-counts 1,1,2 --work FOLDER
+
+The text is drawn from a bigram source: half of the words depend on the word before, so that n-grams repeat as they do
+in text. Each step runs in a process of its own, of which CPU seconds, the largest resident memory, and the disk that is
+taken are told.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+BLOCK = 4_000_000
+FOLLOWERS = 24  # words that often stand behind one
+
+
+def make_text(path: Path, words: int, vocabulary: int, seed: int = 1) -> None:
+    """Write gzipped text of about ``words`` words, with sentences of 20 words on the average."""
+    rng = np.random.default_rng(seed)
+    names = np.array([f"{_name(i)} " for i in range(vocabulary)], object)
+    chance = 1.0 / (np.arange(vocabulary) + 2.7)
+    cumulated = np.cumsum(chance / chance.sum())
+    after = np.searchsorted(cumulated, rng.random((vocabulary, FOLLOWERS))).astype(np.int32)
+    with gzip.open(path, "wb", 1) as file:
+        for at in range(0, words, BLOCK):
+            size = min(BLOCK, words - at)
+            drawn = np.minimum(np.searchsorted(cumulated, rng.random(size)), vocabulary - 1)
+            for _ in range(2):
+                # A second time, so that chains of three and four words repeat, too.
+                follows = np.flatnonzero(rng.random(size) < 0.5)
+                follows = follows[follows > 0]
+                which = (FOLLOWERS * rng.random(len(follows)) ** 3).astype(int)
+                drawn[follows] = after[drawn[follows - 1], which]
+            text = names[drawn]
+            text[rng.random(size) < 0.05] += "\n"
+            file.write("".join(text.tolist()).replace(" \n", "\n").encode())
+        file.write(b"\n")
+
+
+def _name(number: int) -> str:
+    letters = ""
+    number += 26
+    while number:
+        number, letter = divmod(number, 26)
+        letters += chr(97 + letter)
+    return letters
+
+
+class Disk(threading.Thread):
+    """Watches how much a folder takes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.most, self.done = folder, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.done.wait(2.0):
+            total = 0
+            for path, _, files in os.walk(self.folder):
+                for name in files:
+                    try:
+                        total += os.stat(os.path.join(path, name)).st_size
+                    except OSError:
+                        continue
+            self.most = max(self.most, total)
+
+
+def measured(what: str, command: list[str], folder: Path) -> None:
+    """Run a command, and print what it took."""
+    disk = Disk(folder)
+    disk.start()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    # GNU time would do, but is not everywhere.
+    code = "import resource, subprocess, sys; r = subprocess.run(sys.argv[1:]).returncode; "
+    code += "print('MAXRSS', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True); sys.exit(r)"
+    done = subprocess.run([sys.executable, "-c", code, *command], stdout=subprocess.PIPE, text=True)
+    disk.done.set()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak = next(int(x.split()[1]) for x in done.stdout.splitlines() if x.startswith("MAXRSS"))
+    row = {
+        "step": what,
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "wall_seconds": round(time.perf_counter() - began, 1),
+        "memory_GB": round(peak / 1e6, 2),
+        "folder_GB": round(disk.most / 1e9, 2),
+        "exit": done.returncode,
+    }
+    print(json.dumps(row), flush=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--words", type=int, default=8_000_000)
+    parser.add_argument("--vocabulary", type=int, default=200_000)
+    parser.add_argument("--order", type=int, default=3)
+    parser.add_argument("--min-counts", default="1,1,2")
+    parser.add_argument("--memory", default="1.0")
+    parser.add_argument("--prune", default="1e-8", help="0: no pruning")
+    parser.add_argument("--work", required=True, help="folder for text and models; the text in it is used again")
+    args = parser.parse_args()
+    folder = Path(args.work)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = folder / f"text.{args.words}.{args.vocabulary}.txt.gz"
+    if not text.exists():
+        began = time.process_time()
+        make_text(text, args.words, args.vocabulary)
+        print(json.dumps({"step": "text", "cpu_seconds": round(time.process_time() - began, 1)}), flush=True)
+    print(json.dumps({"text_GB": round(text.stat().st_size / 1e9, 3), **vars(args)}), flush=True)
+    asrpar = [sys.executable, "-m", "asrpar"]
+    train = [*asrpar, "train-lm", "--text", str(text), "--order", str(args.order), "--memory", args.memory]
+    model = folder / "lm.arpa.gz"
+    measured("train-lm", [*train, "--min-counts", args.min_counts, "--output", str(model)], folder)
+    if float(args.prune):
+        pruned = folder / "pruned.arpa.gz"
+        measured(
+            "prune-lm", [*asrpar, "prune-lm", "--lm", str(model), "--threshold", args.prune, "--output", str(pruned)],
+            folder,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
