@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrpar.corpus.conversations.acronyms import letters_of
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.text import text_lines
 
@@ -15,8 +16,6 @@ HESITATIONS = frozenset(
     ("ach", "ah", "eee", "eh", "er", "ew", "ha", "hee", "hm", "huh", "mm", "oof", "uh", "um", "%hesitation")
 )
 ACRONYMS = ("letters", "dots")
-# What asrpar.corpus.conversations.acronyms makes of letters that are spelled: i._b._m. and t._v.'s, p._c.s, b.
-_SPELLED = re.compile(r"([a-z]\.(?:_[a-z]\.)*)('?s)?", re.IGNORECASE)
 _NO_WORD = re.compile(r"\[.*\]|<.*>")
 
 
@@ -99,11 +98,9 @@ def split_acronym(one: Spoken, acronyms: str) -> list[Spoken]:
 
     Plural and possessive both end in ``'s`` there.
     """
-    match = _SPELLED.fullmatch(one.word)
-    if match is None:
+    letters = letters_of(one.word.lower(), dots=acronyms == "dots")
+    if letters is None:
         return [one]
-    letters = [letter if acronyms == "dots" else letter[0] for letter in match[1].split("_")]
-    letters[-1] += "'s" if match[2] else ""
     share = one.duration / len(letters)
     return [Spoken(letter, one.start + i * share, share) for i, letter in enumerate(letters)]
 

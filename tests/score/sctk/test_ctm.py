@@ -22,7 +22,7 @@ def ctm(words, acronyms="letters"):
         ("p._c.s", "p c's", "p. c.'s"),
         ("i.", "i", "i."),
         ("u.'s", "u's", "u.'s"),
-        ("I._B._M.", "I B M", "I. B. M."),
+        ("I._B._M.", "i b m", "i. b. m."),
         ("i", "i", "i"),
         ("okay", "okay", "okay"),
         ("mr.", "mr.", "mr."),
