@@ -22,7 +22,7 @@ from asrpar.lm.text_ids import IdFile
 
 # Bytes that the work on one n-gram of a bucket takes, and on one word of the text while buckets are filled.
 PER_NGRAM, PER_WORD = 110, 80
-MOST_BUCKETS = 4096
+MOST_BUCKETS = 4096  # 2^12
 LEAST = 1000  # of them at once, however little memory is granted
 
 
@@ -79,8 +79,8 @@ class Layout:
         width = 1 << min(self.bits, max(0, 64 - self.bits * (order - 1)))
         if self.bits * (order - 1) > 62 or self.words > width * MOST_BUCKETS:
             raise DataError(
-                f"{order}-grams of {self.words} different words are too long to be counted: lower lm.order, or limit "
-                f"the vocabulary to {2 ** (64 // order)} words"
+                f"{order}-grams of {self.words} different words are too long to be counted: lower the order, or limit "
+                f"the vocabulary to {2 ** min(76 // order, 62 // (order - 1))} words"
             )
         firsts, here, size = [0], 0, 0
         for word, count in enumerate(frequency.tolist()):

@@ -86,7 +86,7 @@ def test_words_outside_the_vocabulary(tmp_path):
 
 def test_long_n_grams_of_many_words_are_refused(tmp_path):
     sentences = [[f"w{i}"] for i in range(70_000)]
-    with pytest.raises(DataError, match=r"5-grams of 70002 different words .* limit the vocabulary to 4096 words"):
+    with pytest.raises(DataError, match=r"5-grams of 70002 different words .* limit the vocabulary to 32768 words"):
         train(tmp_path, sentences, order=5)
 
 

@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--min-counts", default="1,1,2")
     parser.add_argument("--memory", default="1.0")
     parser.add_argument("--prune", default="1e-8", help="0: no pruning")
+    parser.add_argument("--graph", action="store_true", help="make the decoding graph of the pruned model, too")
     parser.add_argument("--work", required=True, help="folder for text and models; the text in it is used again")
     args = parser.parse_args()
     folder = Path(args.work)
@@ -128,6 +129,23 @@ def main() -> None:
             "prune-lm", [*asrpar, "prune-lm", "--lm", str(model), "--threshold", args.prune, "--output", str(pruned)],
             folder,
         )  # fmt: skip
+    if args.graph:
+        measured_graph(folder, pruned if float(args.prune) else model, args.vocabulary, asrpar)
+
+
+def measured_graph(folder: Path, model: Path, vocabulary: int, asrpar: list[str]) -> None:
+    """A language of letters, so that no lexicon is needed, and its decoding graph."""
+    manifests = folder / "manifests"
+    manifests.mkdir(exist_ok=True)
+    said = {"id": "a", "recording_id": "a", "start": 0.0, "duration": 1.0, "channel": 0, "text": _name(0)}
+    with gzip.open(manifests / "supervisions_train.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(json.dumps(said) + "\n")
+    (folder / "words").write_text("".join(f"{_name(i)}\n" for i in range(vocabulary)), encoding="utf-8")
+    given = {"units": "characters", "lm.arpa": model.absolute(), "vocabulary.word_list": (folder / "words").absolute()}
+    sets = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    lang, graph = str(folder / "lang"), str(folder / "graph")
+    measured("prepare-lang", [*asrpar, "prepare-lang", *sets, "--manifests", str(manifests), "--output", lang], folder)
+    measured("make-graph", [*asrpar, "make-graph", "--lang", lang, "--output", graph], folder)
 
 
 if __name__ == "__main__":
