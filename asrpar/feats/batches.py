@@ -74,17 +74,17 @@ class BatchLoader:
         if isinstance(self._plan, PoolPlan):
             self._pools = Pools(self._store, self._plan, config, seed, self._augment, objective, context)
         # Each step asks for it.
-        self._frames = sum(self._store.lengths)
+        self._frames = int(self._store.utterances.num_frames.sum(dtype=np.int64))
         if rank == 0:
             self._warn_of_size(num_learners)
 
     def _plan_for(self, num_learners: int, rank: int) -> BatchPlan | PoolPlan:
         kind = BatchPlan if self._config.pieces == "utterances" else PoolPlan
-        return kind(self._store.lengths, self._config, self._seed, num_learners, rank)
+        return kind(self._store.utterances.num_frames, self._config, self._seed, num_learners, rank)
 
     def _warn_of_size(self, num_learners: int) -> None:
         learners = num_learners if self._config.per == "global" else 1
-        mean = self._frames / len(self._store.lengths)
+        mean = self._frames / len(self._store.utterances)
         if self._pools is None and self._config.unit == "frames" and self._config.size < learners * mean:
             log.warning(
                 "batch.size %d is less than an utterance (%.0f frames on average) for each learner: it counts frames, "
@@ -168,7 +168,7 @@ class BatchLoader:
         if self._pools is not None:
             return self._pools.batch(epoch, step, rank, frames)
         generator = step_generator(self._seed, epoch, step, rank) if self._augment else None
-        indices = self._plan.shares(epoch)[step][rank]
+        indices = self._plan.share(epoch, step, rank)
         return collate(self._store, indices, frames, epoch, step, self._objective, self._augment, generator)
 
 

@@ -1,7 +1,12 @@
-"""Which utterances go into which step, and to which learner: a pure function of lengths, settings and the seed."""
+"""Which utterances go into which step, and to which learner: a pure function of lengths, settings and the seed.
+
+Of millions of utterances only their order and the bounds of batches are kept; a batch is dealt when it is asked for.
+"""
 
 import copy
 import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -13,6 +18,8 @@ from asrpar.feats.config import AUTO, BatchConfig
 # Batches are as long as a multiple of this. oneDNN makes a kernel for each new shape and keeps about a thousand: of
 # short batches of any length, a third of the training time would go into making kernels.
 LENGTH_UNIT = 32
+# Steps whose shares are kept.
+KEPT = 64
 
 
 def padded(frames: int) -> int:
@@ -58,6 +65,26 @@ class LearnersPlan:
         return rank
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """The global batches of an epoch.
+
+    Attributes:
+        utterances: (n,) int32, those of a batch together.
+        begins, ends: (steps,) where each step's lie in it.
+        frames: of each step, without padding.
+    """
+
+    utterances: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
+    frames: list[int]
+
+    def batch(self, step: int) -> list[int]:
+        """The utterances of a step."""
+        return self.utterances[self.begins[step] : self.ends[step]].tolist()
+
+
 class BatchPlan(LearnersPlan):
     """Deals the utterances of an epoch to learners.
 
@@ -66,11 +93,11 @@ class BatchPlan(LearnersPlan):
     them without a message.
     """
 
-    def __init__(self, lengths: list[int], config: BatchConfig, seed: int, num_learners: int, rank: int) -> None:
+    def __init__(self, lengths: Sequence[int], config: BatchConfig, seed: int, num_learners: int, rank: int) -> None:
         """Check the settings against the data.
 
         Args:
-            lengths: frames of each utterance.
+            lengths: frames of each utterance, (n,).
             config: size of the global batch, bound on memory, buckets.
             seed: of the order of utterances.
             num_learners: how many learners share each global batch.
@@ -101,39 +128,46 @@ class BatchPlan(LearnersPlan):
         # With fewer batches than buckets every epoch would group the same utterances.
         self._buckets = max(1, min(config.num_buckets, total // self._size // 2))
         self._seed = seed
-        # The newest epoch's shares and frames; one for all plans that differ in rank alone.
-        self._made: dict[int, tuple[list[list[list[int]]], list[int]]] = {}
+        # The newest epoch and its newest shares; one for all plans that differ in rank alone.
+        self._made: dict[int, Epoch] = {}
+        self._dealt: dict[tuple[int, int], list[list[int]]] = {}
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""
-        return len(self.shares(epoch))
+        return len(self._epoch(epoch).frames)
 
     def epoch(self, epoch: int) -> list[list[int]]:
         """For each step of ``epoch`` the utterances (indices into ``lengths``) of this learner; may be empty."""
-        return [shares[self._rank] for shares in self.shares(epoch)]
+        return [self.share(epoch, step, self._rank) for step in range(self.steps(epoch))]
 
-    def shares(self, epoch: int) -> list[list[list[int]]]:
-        """For each step of ``epoch`` the utterances of each learner."""
-        return self._make(epoch)[0]
+    def share(self, epoch: int, step: int, rank: int) -> list[int]:
+        """The utterances of one learner in a step; there may be none."""
+        found, key = self._epoch(epoch), (epoch, step)
+        if key not in self._dealt:
+            # Several learners of one process, which may be at different steps, come for theirs.
+            for old in list(self._dealt)[:-KEPT]:
+                del self._dealt[old]
+            self._dealt[key] = self._deal(found.batch(step), step)
+        return self._dealt[key][rank]
 
     def global_frames(self, epoch: int) -> list[int]:
         """For each step of ``epoch`` the frames of the whole global batch, without padding."""
-        return self._make(epoch)[1]
+        return self._epoch(epoch).frames
 
     def share_frames(self, epoch: int) -> list[int]:
         """Frames of every learner's shares of an epoch, by their numbers: step · learners + rank."""
-        lengths = self._lengths.tolist()
-        return [sum(lengths[i] for i in share) for shares in self.shares(epoch) for share in shares]
+        found = self._epoch(epoch)
+        shares = (self._deal(found.batch(step), step) for step in range(len(found.frames)))
+        return [int(self._lengths[share].sum()) for step in shares for share in step]
 
-    def _make(self, epoch: int) -> tuple[list[list[list[int]]], list[int]]:
+    def _epoch(self, epoch: int) -> Epoch:
         if epoch not in self._made:
-            batches = self._global_batches(epoch)
-            shares = [self._deal(batch, step) for step, batch in enumerate(batches)]
             self._made.clear()
-            self._made[epoch] = shares, [int(self._lengths[batch].sum()) for batch in batches]
+            self._dealt.clear()
+            self._made[epoch] = self._global_batches(epoch)
         return self._made[epoch]
 
-    def _global_batches(self, epoch: int) -> list[list[int]]:
+    def _global_batches(self, epoch: int) -> Epoch:
         rng = np.random.default_rng([self._seed, epoch])
         # Ties of length are broken anew each epoch; buckets hold equal parts of the data.
         shuffled = rng.permutation(len(self._lengths))
@@ -146,26 +180,39 @@ class BatchPlan(LearnersPlan):
         if rng.random() < 0.5:
             bucket = self._buckets - 1 - bucket
         ordered = ordered[np.lexsort((rng.random(len(ordered)), bucket))]
-        batches = self._cut(ordered)
-        order = [*rng.permutation(len(batches) - 1), len(batches) - 1]
-        return [batches[i] for i in order]
+        lengths = self._lengths[ordered]
+        bounds = np.array([0, *self._cut(lengths)])
+        order = np.array([*rng.permutation(len(bounds) - 2), len(bounds) - 2])
+        frames = np.add.reduceat(lengths, bounds[:-1])[order].tolist()
+        return Epoch(ordered.astype(np.int32), bounds[order], bounds[order + 1], frames)
 
-    def _cut(self, ordered: np.ndarray) -> list[list[int]]:
-        """Consecutive batches of at most the set size (or one longer utterance) that also fit the learners' memory."""
-        batches: list[list[int]] = []
-        batch: list[int] = []
-        size = longest = 0
-        for index, length in zip(ordered.tolist(), self._lengths[ordered].tolist(), strict=True):
+    def _cut(self, lengths: np.ndarray) -> list[int]:
+        """Where batches end: consecutive ones of at most the set size (or one longer utterance) that also fit the
+        learners' memory.
+        """
+        if self._cap:
+            return self._cut_by_memory(lengths)
+        done = np.cumsum(lengths) if self._by_frames else np.arange(1, len(lengths) + 1)
+        ends, begin, before = [], 0, 0
+        while begin < len(lengths):
+            begin = max(begin + 1, int(np.searchsorted(done, before + self._size, side="right")))
+            ends.append(begin)
+            before = int(done[begin - 1])
+        return ends
+
+    def _cut_by_memory(self, lengths: np.ndarray) -> list[int]:
+        ends: list[int] = []
+        count = size = longest = 0
+        for position, length in enumerate(lengths.tolist()):
             weight = length if self._by_frames else 1
-            most = -(-(len(batch) + 1) // self._num_learners)  # utterances of a learner when dealt in turn
-            full = size + weight > self._size or (self._cap and most * max(longest, length) > self._cap)
-            if batch and full:
-                batches.append(batch)
-                batch, size, longest = [], 0, 0
-            batch.append(index)
+            most = -(-(count + 1) // self._num_learners)  # utterances of a learner when dealt in turn
+            if count and (size + weight > self._size or most * max(longest, length) > self._cap):
+                ends.append(position)
+                count = size = longest = 0
+            count += 1
             size += weight
             longest = max(longest, length)
-        return [*batches, batch]
+        return [*ends, len(lengths)]
 
     def _deal(self, batch: list[int], step: int) -> list[list[int]]:
         """Divide a global batch so that learners get nearly equal numbers of frames."""

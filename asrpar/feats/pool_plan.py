@@ -5,6 +5,7 @@ are shuffled and cut into global batches, each of which is dealt to all learners
 utterances, as training frame by frame wants them, and nobody needs more than a pool of features in memory.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +59,11 @@ class PoolPlan(LearnersPlan):
     depend on the number of learners, unless the size of batches does (``per: learner``).
     """
 
-    def __init__(self, lengths: list[int], config: BatchConfig, seed: int, num_learners: int, rank: int) -> None:
+    def __init__(self, lengths: Sequence[int], config: BatchConfig, seed: int, num_learners: int, rank: int) -> None:
         """Check the settings against the data.
 
         Args:
-            lengths: frames of each utterance.
+            lengths: frames of each utterance, (n,).
             config: size of the global batch, pieces, size of pools.
             seed: of the order of utterances and pieces.
             num_learners: how many learners share each global batch.

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,16 +19,18 @@ from asrpar.errors import DataError
 from asrpar.feats.audio import check_file_rate, load_samples, speed_copy, strict_durations, suspicion
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.fbank import make_extractor
+from asrpar.feats.prepared import decoded
 from asrpar.feats.stats import Moments
 from asrpar.feats.storages import STORAGES
 
 
 @dataclass
 class ShardTask:
-    """What to do: ``cuts`` are utterances as prepared; ``folder`` gets the name ``final_folder`` when all is done."""
+    """What to do: ``lines`` are cuts of the manifest ``path``; ``folder`` gets the name ``final_folder`` in the end."""
 
     index: int
-    cuts: list[MonoCut]
+    path: Path
+    lines: list[bytes]
     config: FeatureConfig
     speeds: list[float]
     folder: Path
@@ -37,13 +40,48 @@ class ShardTask:
 
 @dataclass
 class ShardResult:
-    """What came out: cuts with features, findings (id, "dropped" or "kept", reason), statistics of each speaker."""
+    """What came out, besides the storage and the cuts with features (see `cut_file`).
+
+    Attributes:
+        index: of the shard.
+        count: cuts with features, speed copies included.
+        findings: (id, "dropped" or "kept", reason).
+        dropped: utterances, their speed copies not counted.
+        speakers: statistics of each.
+    """
 
     index: int
-    cuts: list[MonoCut] = field(default_factory=list)
+    count: int = 0
     findings: list[tuple[str, str, str]] = field(default_factory=list)
-    dropped: int = 0  # utterances, their speed copies not counted
+    dropped: int = 0
     speakers: dict[str, Moments] = field(default_factory=dict)
+
+
+# In a split's storage until the split is whole: the shards' cuts with features.
+CUTS = ".cuts"
+
+
+def cut_file(folder: Path, shard: int, speed: float) -> Path:
+    """Lines of the final manifest, of one shard and one speed, in the order of their ids."""
+    return folder / CUTS / f"{shard:05d}.{speed:g}.jsonl"
+
+
+class _Kept:
+    """Where the cuts of a shard go, speed by speed."""
+
+    def __init__(self, task: ShardTask) -> None:
+        (task.folder / CUTS).mkdir(exist_ok=True)
+        self._files = {s: cut_file(task.folder, task.index, s).open("wb") for s in task.speeds}
+
+    def add(self, speed: float, cut: MonoCut) -> None:
+        self._files[speed].write(json.dumps(cut.to_dict(), ensure_ascii=False).encode() + b"\n")
+
+    def __enter__(self) -> "_Kept":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
 
 
 @contextlib.contextmanager
@@ -62,28 +100,32 @@ def extract_shard(task: ShardTask) -> ShardResult:
     config = task.config
     result = ShardResult(task.index)
     if config.from_kaldi:
-        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer:
-            for cut in task.cuts:
+        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer, _Kept(task) as kept:
+            for cut in _cuts(task):
                 features, problem = _kaldi_features(cut, task)
                 if features is None:
                     result.findings.append((cut.id, "dropped", problem))
                     result.dropped += 1
                 else:
-                    _keep(cut, features, "kaldi", task, writer, result)
+                    kept.add(1.0, _stored(cut, features, "kaldi", task, writer, result))
         return result
     with one_thread(), strict_durations(), torch.random.fork_rng(devices=[]):
         extractor = make_extractor(config.fbank)
-        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer:
-            for cut in task.cuts:
+        with STORAGES.make(config).writer(task.folder, task.final_folder, task.index) as writer, _Kept(task) as kept:
+            for cut in _cuts(task):
                 check_file_rate(cut)
                 if cut.sampling_rate != config.fbank["sampling_rate"]:
                     cut = cut.resample(config.fbank["sampling_rate"])
-                _extract_utterance(cut, task, extractor, writer, result)
+                _extract_utterance(cut, task, extractor, writer, kept, result)
     return result
 
 
+def _cuts(task: ShardTask) -> Iterator[MonoCut]:
+    return (decoded(task.path, line) for line in task.lines)
+
+
 def _extract_utterance(
-    cut: MonoCut, task: ShardTask, extractor: Fbank, writer: FeaturesWriter, result: ShardResult
+    cut: MonoCut, task: ShardTask, extractor: Fbank, writer: FeaturesWriter, kept: _Kept, result: ShardResult
 ) -> None:
     config = task.config
     # The unperturbed copy first: what is wrong with the recording is found, and reported, once.
@@ -103,13 +145,13 @@ def _extract_utterance(
         doubt = suspicion(samples, config.silence_range, config.clip_fraction) if nth == 0 else ""
         if doubt:
             result.findings.append((copy.id, "kept", doubt))
-        _keep(copy, features, extractor.name, task, writer, result)
+        kept.add(speed, _stored(copy, features, extractor.name, task, writer, result))
 
 
-def _keep(
+def _stored(
     cut: MonoCut, features: np.ndarray, kind: str, task: ShardTask, writer: FeaturesWriter, result: ShardResult
-) -> None:
-    """Store one matrix; count it in the statistics."""
+) -> MonoCut:
+    """Store one matrix and count it in the statistics; returns the cut with it."""
     manifest = Features(
         type=kind,
         num_frames=features.shape[0],
@@ -124,10 +166,11 @@ def _keep(
         recording_id=cut.recording.id,
         channels=cut.channel,
     )
-    result.cuts.append(fastcopy(cut, features=manifest))
+    result.count += 1
     speaker = cut.supervisions[0].speaker or ""
     moments = Moments.of(features)
     result.speakers[speaker] = result.speakers[speaker] + moments if speaker in result.speakers else moments
+    return fastcopy(cut, features=manifest)
 
 
 def _kaldi_features(cut: MonoCut, task: ShardTask) -> tuple[np.ndarray | None, str]:

@@ -1,11 +1,6 @@
 """A split of a FEATS folder, read without Lhotse: features as they were stored, and normalised for training."""
 
-import gzip
-import json
-import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +12,10 @@ from asrpar.feats.config import InputConfig, read_settings
 from asrpar.feats.inputs import inputs_of
 from asrpar.feats.stats import MeanStd, Normalizer
 from asrpar.feats.storages import read_stored
+from asrpar.feats.utterances import MADE_BY, Utterance, open_utterances
 from asrpar.files.paths import check_opens, require_file
-from asrpar.files.text import nfc
 
-MADE_BY = "stage 2 (asrpar extract-features)"
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """What a cut with features says, as far as batches need it."""
-
-    id: str
-    text: str
-    speaker: str
-    num_frames: int
-    num_features: int
-    storage_type: str
-    storage_path: str
-    storage_key: str
-
-
-_TYPES = (str, str, str, int, int, str, str, str)  # of an utterance's fields
+__all__ = ["MADE_BY", "FeatureStore", "StoredFeatures", "Utterance"]
 
 
 class StoredFeatures:
@@ -48,7 +26,7 @@ class StoredFeatures:
         self.split = split
         self._cuts = Path(feats_dir) / f"cuts_{split}.jsonl.gz"
         require_file(self._cuts, MADE_BY)
-        self.utterances = _read_cuts(self._cuts)
+        self.utterances = open_utterances(self._cuts)
         self._folder = Path(feats_dir).resolve() / "storage"
 
     def of(self, ids: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -57,7 +35,7 @@ class StoredFeatures:
         Raises:
             DataError: at once if an utterance is not there; later, if features are missing or damaged.
         """
-        place = {u.id: n for n, u in enumerate(self.utterances)}
+        place = {name: n for n, name in enumerate(self.utterances.ids)}
         wanted = list(ids)
         absent = [i for i in wanted if i not in place]
         if absent:
@@ -128,12 +106,12 @@ class FeatureStore(StoredFeatures):
     @property
     def lengths(self) -> list[int]:
         """Frames of each utterance."""
-        return [u.num_frames for u in self.utterances]
+        return self.utterances.num_frames.tolist()
 
     @property
     def num_static(self) -> int:
         """Features of a frame, as they are stored."""
-        return self.utterances[0].num_features
+        return self.utterances.num_features
 
     @property
     def num_features(self) -> int:
@@ -168,38 +146,3 @@ class FeatureStore(StoredFeatures):
         fill = float(shown.mean()) if self.config.normalize == "none" else 0.0
         masked, frames = changes.masked(n, shown, fill), changes.frames(n, utterance.num_frames)
         return (self.inputs(masked, utterance, frames) if self.inputs else masked), frames
-
-
-def _read_cuts(path: Path) -> list[Utterance]:
-    # Read as JSON: building Lhotse's objects takes some ten times as long, and training needs none of them.
-    utterances = []
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as f:
-            for line in f:
-                cut = json.loads(line)
-                features, supervision = cut["features"], cut["supervisions"][0]
-                values = (
-                    cut["id"],
-                    nfc(supervision.get("text") or ""),
-                    supervision.get("speaker") or "",
-                    features["num_frames"],
-                    features["num_features"],
-                    features["storage_type"],
-                    features["storage_path"],
-                    features["storage_key"],
-                )
-                if not all(map(isinstance, values, _TYPES)) or min(values[3:5]) < 1:
-                    raise ValueError(f"an entry of cut {cut['id']!r} is of no use")
-                utterances.append(Utterance(*values))
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, zlib.error) as e:
-        check_opens(path)
-        raise DataError(f"{path} is not a manifest of cuts with features ({e!r}): run {MADE_BY} again") from e
-    if not utterances:
-        raise DataError(f"{path} holds no utterances: run {MADE_BY} again")
-    if len({u.id for u in utterances}) < len(utterances):
-        twice = next(name for name, count in Counter(u.id for u in utterances).items() if count > 1)
-        raise DataError(f"{path} holds cut {twice} twice: run {MADE_BY} again")
-    widths = {u.num_features for u in utterances}
-    if len(widths) > 1:
-        raise DataError(f"{path} mixes features of widths {sorted(widths)}: run {MADE_BY} again")
-    return utterances

@@ -3,12 +3,15 @@
 An utterance has none if CTC finds no room for its transcript, for instance, or if a word of it has no pronunciation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 
 from asrpar.errors import DataError
-from asrpar.feats.store import Utterance
+from asrpar.feats.utterances import Utterance, Utterances
 from asrpar.files.replacing import replacing_text
 from asrpar.lang.lang import Lang
 from asrpar.log import get_logger
@@ -45,7 +48,7 @@ class Misfits:
 def find_misfits(utterances: Sequence[Utterance], objective: Objective, subsampling: int) -> Misfits:
     """Look at all utterances; ``subsampling`` input frames are one output frame."""
     found = Misfits()
-    for utterance in utterances:
+    for utterance in suspects(utterances, objective, subsampling):
         frames = output_frames(utterance.num_frames, subsampling)
         misfit = objective.misfit(utterance, frames)
         if misfit is None:
@@ -59,6 +62,22 @@ def find_misfits(utterances: Sequence[Utterance], objective: Objective, subsampl
             found.short.append(utterance.id)
             found.reasons[utterance.id] = f"{frames} frames after subsampling, {misfit.frames} needed"
     return found
+
+
+def suspects(utterances: Sequence[Utterance], objective: Objective, subsampling: int) -> Iterable[Utterance]:
+    """Those that may be misfits, in their order.
+
+    What transcripts alone decide is asked once for each, of its shortest utterance: corpora have many copies of a
+    transcript, at other speeds or of "yes", and where one fits, longer ones do.
+    """
+    if not isinstance(utterances, Utterances) or objective.of_labels or not objective.of_text:
+        return utterances
+    shortest = utterances.spoken_frames().tolist()
+    doubtful = np.zeros(len(shortest), bool)
+    for number, (text, frames) in enumerate(zip(utterances.texts, shortest, strict=True)):
+        spoken = SimpleNamespace(id="", text=text, num_frames=frames)
+        doubtful[number] = objective.misfit(spoken, output_frames(frames, subsampling)) is not None
+    return (utterances[i] for i in np.flatnonzero(doubtful[utterances.text_of]))
 
 
 def check_set(

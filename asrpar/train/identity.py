@@ -19,7 +19,8 @@ from asrpar.errors import DataError
 from asrpar.feats.config import InputConfig
 from asrpar.feats.front_end import changes, front_end
 from asrpar.feats.stats import load_stats
-from asrpar.feats.store import FeatureStore, Utterance
+from asrpar.feats.store import FeatureStore
+from asrpar.feats.utterances import Utterances
 from asrpar.hmm.alignments import MADE_BY, Alignments
 from asrpar.lang.lang import Lang
 from asrpar.train.config import DataConfig
@@ -64,7 +65,7 @@ class Identity:
     ) -> "Identity":
         """That of a training on ``data``, whose sets are ``stores``, with labels of ``alignments``, if with any."""
         feats = Path(data.feats)
-        words = {word for store in stores for u in store.utterances for word in u.text.split()}
+        words = {word for store in stores for word in store.utterances.words}
         path = feats / "stats.pt"
         statistics = load_stats(path).get("global", {}) if path.exists() else {}
         return cls(
@@ -181,10 +182,10 @@ def other_data(exp: Path, changed: list[str]) -> str:
     )
 
 
-def summary(utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """How much a set is, and a digest of what it consists of."""
-    what = digest([u.id, u.num_frames, u.speaker, u.text] for u in utterances)
-    return {"utterances": len(utterances), "frames": sum(u.num_frames for u in utterances), "digest": what}
+def summary(utterances: Utterances) -> dict[str, Any]:
+    """How much a set is, and a digest of what it consists of: `digest` of id, frames, speaker and text of each."""
+    frames = int(utterances.num_frames.sum(dtype=np.int64))
+    return {"utterances": len(utterances), "frames": frames, "digest": utterances.digest}
 
 
 def aligned_sets(found: Alignments, data: DataConfig) -> list[str]:

@@ -26,7 +26,7 @@ SMALL = {"num_filters": 20}
 def contents(folder: Path) -> dict[str, str]:
     """A digest of each file, with the folder's own path taken out of manifests."""
     found = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("index_")):
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         found[str(path.relative_to(folder))] = hashlib.sha256(data.replace(str(folder).encode(), b"")).hexdigest()
     return found

@@ -10,7 +10,7 @@ from lhotse import Recording, SupervisionSegment
 from asrpar.config import load_config
 from asrpar.corpus.manifests import Split, read_split, write_manifests
 from asrpar.corpus.text import upper_words
-from asrpar.feats.store import _read_cuts
+from asrpar.feats.utterances import read_cuts
 from asrpar.lang.config import LangConfig
 from asrpar.lang.lang import Lang
 from asrpar.lang.places import Places
@@ -83,7 +83,7 @@ def test_manifests_and_features_hold_composed_text(tmp_path):
     cut = {"id": "a", "features": features, "supervisions": [{"text": DECOMPOSED}]}
     with gzip.open(tmp_path / "cuts.jsonl.gz", "wt") as f:
         f.write(json.dumps(cut))
-    assert _read_cuts(tmp_path / "cuts.jsonl.gz")[0].text == COMPOSED
+    assert read_cuts(tmp_path / "cuts.jsonl.gz")[0].text == COMPOSED
 
 
 def test_references_and_hypotheses_meet(tmp_path):

@@ -74,9 +74,9 @@ def manifest(path):
 
 
 def cuts(path):
-    from asrpar.feats.store import _read_cuts
+    from asrpar.feats.utterances import read_cuts
 
-    _read_cuts(path)
+    read_cuts(path)
 
 
 def stats(path):
