@@ -22,6 +22,12 @@ def check_jobs(jobs: int) -> None:
         raise AsrparError(f"--jobs {jobs}: at most {most} processes at once make sense on this machine")
 
 
+def jobs_of_part() -> int:
+    """Processes of one job of an array: the cores that utils/local.sh and utils/slurm.sh say it has."""
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list is one of nested loops
+    return int(threads) if threads.isdecimal() and int(threads) else 1
+
+
 class Workers:
     """Processes that take tasks; use it in a ``with`` block, or call `close`.
 

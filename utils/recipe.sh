@@ -37,8 +37,9 @@ begin_recipe() {
   . "$root/utils/path.sh"
   package=$root/asrpar
   [[ -d $package ]] || package=$(asrpar recipe package) # this is a copy of a recipe
-  # How the training stage is started. Empty: here, on the terminal. A recipe or site may have a cmd.sh that says so.
-  train_cmd=${ASRPAR_TRAIN_CMD:-}
+  # How the training stage is started, and jobs of stages 2 and 7. Empty: here, on the terminal (utils/local.sh for jobs).
+  # A recipe or site may have a cmd.sh that says so.
+  train_cmd=${ASRPAR_TRAIN_CMD:-} feats_cmd=${ASRPAR_FEATS_CMD:-} decode_cmd=${ASRPAR_DECODE_CMD:-}
   # shellcheck source=/dev/null
   [[ ! -f $here/cmd.sh ]] || . "$here/cmd.sh"
   exp_dir=$(absolute "${exp_dir:?}")
@@ -50,6 +51,9 @@ begin_recipe() {
   cd "${here:?}" || exit 1
   for item in model loss strategy; do
     check_choice "$item" "${!item}"
+  done
+  for item in feats_parts decode_parts; do
+    [[ ${!item:-} =~ ^([1-9][0-9]*)?$ ]] || die "--${item/_/-} ${!item}: expected a whole number of at least 1"
   done
   [[ ${learners:?} -ge 1 ]] || die "--learners $learners: at least 1 is needed"
   if [[ -z ${train_cmd:-} && $stage -le 6 && $stop_stage -ge 6 && $learners -gt $(env -u OMP_NUM_THREADS nproc) ]]; then
@@ -146,17 +150,33 @@ use_corpus() {
   fi
 }
 
+# in_parts CMD PARTS LOG COMMAND...: run COMMAND in an array of jobs, `CMD JOB=1:PARTS LOG COMMAND --part JOB --parts
+# PARTS`, and then once more, with --parts alone, to put together what they made. LOG has the word JOB in it.
+in_parts() {
+  local cmd=${1:-$root/utils/local.sh} parts=$2 log=$3
+  shift 3
+  # shellcheck disable=SC2086 # a command with options
+  $cmd "JOB=1:$parts" "$log" "$@" --part JOB --parts "$parts"
+  "$@" --parts "$parts"
+}
+
 # extract_features SET... [OPTIONS]: stage 2, with the settings of conf/feats.yaml, then what OPTIONS of asrpar
-# extract-features say. Only the set `train` gets copies at other speeds.
+# extract-features say; with --feats-parts N in as many jobs, which $feats_cmd starts. Only the set `train` gets copies
+# at other speeds.
 extract_features() {
-  local splits=()
+  local splits=() command
   while (($#)) && [[ $1 != --* ]]; do
     splits+=("$1")
     shift
   done
   need "$data_dir/manifests" 1 "manifests"
-  asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats" \
-    --splits "$(IFS=, && echo "${splits[*]}")" "$@"
+  command=(asrpar extract-features --config conf/feats.yaml --manifests "$data_dir/manifests" --output "$data_dir/feats"
+    --splits "$(IFS=, && echo "${splits[*]}")" "$@")
+  if [[ -n ${feats_parts:-} ]]; then
+    in_parts "${feats_cmd:-}" "$feats_parts" "$data_dir/log/feats.JOB.log" "${command[@]}"
+  else
+    "${command[@]}"
+  fi
 }
 
 # launch OPTIONS -- COMMAND: asrpar launch with the recipe's learners; it ends when this script does, however that ends.
@@ -229,16 +249,25 @@ train_model() {
 }
 
 # decode_sets DEV TEST...: stage 7. LM scale and beam are chosen on DEV; each TEST is decoded once with them. What
-# --rescore-lm does to the lattices is chosen on DEV, too.
+# --rescore-lm does to the lattices is chosen on DEV, too. With --decode-parts N each TEST is decoded in as many jobs, which
+# $decode_cmd starts.
 decode_sets() {
   need "$exp/final.pt" 6 "the trained model"
   need "$graph_dir/graph.yaml" 5 "the decoding graph"
   [[ -z $rescore_lm ]] || need "$rescore_lm" "--rescore-lm names an ARPA file" "the larger language model"
-  local tests
+  local tests command
   tests=$(IFS=, && echo "${*:2}")
-  asrpar decode ${decode_config:+--config "$decode_config"} --exp "$exp" --feats "$data_dir/feats" \
-    --graph "$graph_dir" --lang "$lang_dir" --dev "$1" --test "$tests" ${lm:+--suffix "$lm"} \
-    ${rescore_lm:+--set lattices=true}
+  command=(asrpar decode ${decode_config:+--config "$decode_config"} --exp "$exp" --feats "$data_dir/feats"
+    --graph "$graph_dir" --lang "$lang_dir" ${lm:+--suffix "$lm"} ${rescore_lm:+--set lattices=true})
+  if [[ -n ${decode_parts:-} ]]; then
+    # The choice is made on the whole of DEV, in one job.
+    # shellcheck disable=SC2086 # a command with options
+    ${decode_cmd:-$root/utils/local.sh} "$exp/log/decode_${lm:+${lm}_}$1.log" "${command[@]}" --dev "$1" --test ""
+    in_parts "${decode_cmd:-}" "$decode_parts" "$exp/log/decode_${lm:+${lm}_}test.JOB.log" "${command[@]}" \
+      --dev "" --test "$tests"
+  else
+    "${command[@]}" --dev "$1" --test "$tests"
+  fi
   [[ -z $rescore_lm ]] || asrpar rescore --exp "$exp" --lang "$lang_dir" --lm "$rescore_lm" --dev "$1" \
     --test "$tests" ${lm:+--from "$lm"} --suffix "${lm:+${lm}_}rescored"
 }

@@ -12,7 +12,12 @@ from asrpar.config import config_options
 @click.option("--manifests", required=True, metavar="DIR", help="Manifests made by stage 1.")
 @click.option("--output", required=True, metavar="DIR", help="Folder for features, cuts and statistics.")
 @click.option("--splits", default="train,dev,test", show_default=True, help="Names with commas between them.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; default: one for each usable core.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes; default: one for each usable core, and in a part for each of OMP_NUM_THREADS.",
+)
 @click.option("--part", type=click.IntRange(min=1), metavar="K", help="Make only the K-th of --parts, from 1.")
 @click.option(
     "--parts",
@@ -49,10 +54,11 @@ def command(
     from asrpar.feats.extract import extract_features, extract_part, merge_parts
     from asrpar.feats.parts import Part
     from asrpar.log import setup_logging
+    from asrpar.workers import jobs_of_part
 
     log = setup_logging()
     config = load_config(FeatureConfig, config_path, overrides)
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or (jobs_of_part() if part else len(os.sched_getaffinity(0)))
     if parts is None:
         counts, what = extract_features(config, manifests, output, names, jobs), ""
     elif part is not None:

@@ -64,13 +64,16 @@ def likelihoods(module: torch.nn.Module, facts: Mapping[str, Any], scale: float)
     return module if priors is None else Likelihoods(module, priors, scale).eval()
 
 
-def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cpu") -> AcousticOutput:
+def run_model(
+    module: torch.nn.Module, batches: Iterable[Any], device: str = "cpu", *, may_be_empty: bool = False
+) -> AcousticOutput:
     """Run the model over ``batches`` (`asrpar.feats.Batch`; its targets are transcripts).
 
     Args:
         module: ``module(features, lens) -> (log_probs (N, T', C'), lens')``, in evaluation mode.
         batches: each utterance once.
         device: where the module is.
+        may_be_empty: there may be no utterance, as in a part of a small set.
 
     Raises:
         DataError: an id comes twice, or no output can be used at all.
@@ -94,6 +97,8 @@ def run_model(module: torch.nn.Module, batches: Iterable[Any], device: str = "cp
                 row = row[:0]
             out.log_probs.append((utt_id, row))
             out.texts[utt_id] = batch.targets[i]
+    if not out.log_probs and may_be_empty:
+        return out
     if not out.log_probs:
         raise DataError("there is no utterance to decode")
     if len(out.unusable) == len(out.log_probs):

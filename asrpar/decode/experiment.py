@@ -8,6 +8,7 @@ from asrpar.decode.acoustic import device_of, likelihoods
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import check_num_classes, make_decoder
 from asrpar.decode.match import check_engine, check_features, check_units
+from asrpar.decode.parts import Part
 from asrpar.decode.references import count_errors, reference_of
 from asrpar.decode.run import Job, decode_sets
 from asrpar.decode.sets import batches, feature_settings
@@ -36,9 +37,14 @@ class Inputs:
 
 
 def decode_experiment(
-    config: DecodeConfig, given: Inputs, dev: str | None, sets: Sequence[str], suffix: str = ""
+    config: DecodeConfig,
+    given: Inputs,
+    dev: str | None,
+    sets: Sequence[str],
+    suffix: str = "",
+    part: Part | None = None,
 ) -> None:
-    """Decode ``sets``, ``dev`` included, on which the choice is made; see `decode_sets`.
+    """Decode ``sets``, ``dev`` included, on which the choice is made, or a ``part`` of them; see `decode_sets`.
 
     Raises:
         DataError: model, features and graph that do not belong together.
@@ -56,6 +62,7 @@ def decode_experiment(
     # 0.01 s is Lhotse's default, which a configuration may leave out.
     shift = float(settings.fbank.get("frame_shift", 0.01))
     seconds = shift * module.subsampling
+    which = (part.number - 1, part.of) if part and part.number else (0, 1)
     with (
         reading(given.feats),
         make_decoder(config, given.graph, seconds, given.lang, device, blank=facts["blank"]) as decoder,
@@ -68,7 +75,7 @@ def decode_experiment(
             given.exp,
             searched,
             device,
-            lambda name: batches(given.feats, name, config.max_frames, facts["num_features"], mean_std, inputs),
+            lambda name: batches(given.feats, name, config.max_frames, facts["num_features"], mean_std, inputs, which),
             reference_of(decoder.unit, given.lang),
             shift,
             {
@@ -80,5 +87,6 @@ def decode_experiment(
             given.graph,
             given.feats,
             suffix,
+            part,
         )
         decode_sets(job, decoder, config, dev, sets, count_errors)

@@ -24,9 +24,9 @@ def write_decoded(
     """
     ordered = sorted(hypotheses, key=lambda h: h.utt_id)
     with replacing_folder(folder) as fresh:
-        _write(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
-        _write(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
-        _write(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
+        write_lines(fresh / "hyp.trn", (trn_line(" ".join(h.words), h.utt_id) for h in ordered))
+        write_lines(fresh / "ref.trn", (trn_line(references[u], u) for u in sorted(references)))
+        write_lines(fresh / "times.ctm", (line for h in ordered for line in ctm_lines(h)))
         for name, pieces in (others or {}).items():
             with (fresh / name).open("wb") as f:
                 f.writelines(pieces)
@@ -43,6 +43,7 @@ def ctm_lines(hypothesis: Hypothesis) -> list[str]:
     ]
 
 
-def _write(path: Path, lines: Any) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """A text file of these lines, which have their ends."""
     with path.open("w", encoding="utf-8") as f:
         f.writelines(lines)

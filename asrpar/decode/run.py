@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,19 @@ from asrpar.decode.acoustic import AcousticOutput, run_model
 from asrpar.decode.config import DecodeConfig
 from asrpar.decode.decoder import Decoder
 from asrpar.decode.earlier import check_free, earlier_choice, features_of, made_with
+from asrpar.decode.engines import ENGINES
 from asrpar.decode.output import write_decoded
+from asrpar.decode.parts import Part, facts_of_part, read_parts, total, write_together
 from asrpar.decode.rescaling import sweep_lattices
 from asrpar.decode.scales import SearchPoint
 from asrpar.decode.storing import LATTICES, search_and_store
 from asrpar.decode.sweep import SweepResult, grid, sweep
+from asrpar.decode.telling import Tally, lattice_facts
 from asrpar.decode.words import Hypothesis
 from asrpar.errors import ConfigError
 from asrpar.files.lock import alone_with
 from asrpar.info import git_hash, versions
 from asrpar.log import get_logger
-from asrpar.numbers import ratio
 from asrpar.score.folders import results_folder
 
 LOG = get_logger(__name__)
@@ -50,6 +52,7 @@ class Job:
         graph: the decoder's, for the results to tell.
         feats: likewise.
         suffix: tells several decodings of a set apart.
+        part: of each set, that is to be decoded, or number 0 for all, to be put together; None for a whole set.
     """
 
     exp: Path
@@ -62,10 +65,15 @@ class Job:
     graph: Path | None
     feats: Path
     suffix: str = ""
+    part: Part | None = None
 
     def folder(self, name: str) -> Path:
         """Where the results of a set go."""
         return results_folder(self.exp, name, self.suffix)
+
+    def place(self, name: str) -> Path:
+        """Where what is decoded now goes."""
+        return self.part.folder(self.folder(name)) if self.part and self.part.number else self.folder(name)
 
 
 def decode_sets(
@@ -83,20 +91,32 @@ def decode_sets(
     sets = dict.fromkeys(name for name in (dev, *tests) if name)
     with ExitStack() as held:
         for name in sets:
-            held.enter_context(alone_with(job.folder(name)))
+            job.place(name).parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(alone_with(job.place(name)))
         facts = {**job.notes, **made_with(decoder, job.graph)}
         for name in sets:
             if warning := check_free(job.folder(name), facts | features_of(job.feats, name), name):
                 LOG.warning("%s: %s", name, warning)
         points, told = _points(job, decoder, config, dev, facts)
+        if job.part is not None:
+            facts["search_settings"] = search_settings(config)
         facts |= {"command": shlex.join(sys.argv), "versions": versions(), "git_hash": git_hash(), **told}
         swept = None
         if dev is not None:
             swept = _sweep(job, decoder, config, dev, points, count_errors, facts)
             points = [swept.point]
         for name in sets:
-            if name != dev:
+            if job.part is not None and not job.part.number:
+                _merge(job, decoder, config, name, points[0], facts)
+            elif name != dev:
                 _decode(job, decoder, config, name, points[0], swept, facts)
+
+
+def search_settings(config: DecodeConfig) -> dict[str, Any]:
+    """What words depend on besides the point; not on the number of processes."""
+    engine = {k: v for k, v in asdict(ENGINES.of(config)).items() if k != "jobs"}
+    more = ("lattices", "lattice_beam", "max_frames")
+    return engine | {key: getattr(config, key) for key in more}
 
 
 def _points(
@@ -127,7 +147,7 @@ def _sweep(
     count_errors: CountErrors,
     facts: Mapping[str, Any],
 ) -> SweepResult:
-    output, warnings = _acoustic(job, dev)
+    output = _acoustic(job, dev)
 
     def count(words: Mapping[str, Sequence[str]]) -> dict[str, float]:
         return count_errors(words, output.texts)
@@ -148,7 +168,7 @@ def _sweep(
             "chosen on %s out of %d settings in %d searches: %s",
             dev, len(points), swept.searches, _describe(swept.point, decoder),
         )  # fmt: skip
-    found = Searched(dev, output, swept.hypotheses, swept.point, swept.seconds, warnings)
+    found = Searched(dev, output, swept.hypotheses, swept.point, swept.seconds)
     if config.lattices:
         _, found.lattices = search_and_store(decoder, output.log_probs, swept.point, config.lattice_beam)
     _write(job, decoder, config, found, swept, facts)
@@ -164,38 +184,40 @@ def _decode(
     swept: SweepResult | None,
     facts: Mapping[str, Any],
 ) -> None:
-    output, warnings = _acoustic(job, name)
+    output = _acoustic(job, name)
     start, lattices = time.perf_counter(), None
     if config.lattices:
         hypotheses, lattices = search_and_store(decoder, output.log_probs, point, config.lattice_beam)
     else:
         hypotheses = decoder.decode(output.log_probs, point)
     seconds = time.perf_counter() - start
-    _write(job, decoder, config, Searched(name, output, hypotheses, point, seconds, warnings, lattices), swept, facts)
+    _write(job, decoder, config, Searched(name, output, hypotheses, point, seconds, lattices), swept, facts)
 
 
-def _acoustic(job: Job, name: str) -> tuple[AcousticOutput, list[str]]:
+def _acoustic(job: Job, name: str) -> AcousticOutput:
     LOG.info("%s: acoustic model on %s", name, job.device)
-    output = run_model(job.module, job.batches(name), job.device)
+    output = run_model(job.module, job.batches(name), job.device, may_be_empty=job.part is not None)
     output.texts = {utt_id: job.reference(text) for utt_id, text in output.texts.items()}
-    warnings = []
-    if output.unusable:
-        some = ", ".join(output.unusable[:3])
-        warnings.append(f"the model's output is NaN for {len(output.unusable)} utterances, such as {some}")
-    return output, warnings
+    return output
 
 
 @dataclass
 class Searched:
-    """A set and its words: the model's output, the search's point and seconds, what to warn of, packed lattices."""
+    """A set and its words: the model's output, the search's point and seconds, packed lattices."""
 
     name: str
     output: AcousticOutput
     hypotheses: list[Hypothesis]
     point: SearchPoint
     seconds: float
-    warnings: list[str]
     lattices: list[bytes] | None = None
+
+    def tally(self) -> Tally:
+        """How its utterances went."""
+        found, output = Tally.of(self.hypotheses, self.output.texts), self.output
+        found.unusable, found.input_frames = sorted(output.unusable), output.input_frames
+        found.model_seconds, found.search_seconds = output.seconds, self.seconds
+        return found
 
 
 def _write(
@@ -206,65 +228,53 @@ def _write(
     swept: SweepResult | None,
     facts: Mapping[str, Any],
 ) -> None:
-    name, output, hypotheses, warnings = found.name, found.output, found.hypotheses, found.warnings
-    partial = sorted(h.utt_id for h in hypotheses if not h.complete)
-    if partial:
-        warnings.append(
-            f"{len(partial)} utterances reached no final state, such as {', '.join(partial[:3])}: "
-            "their best unfinished path is taken; a wider beam may help"
-        )
-    if warning := silent(hypotheses, output.texts):
-        warnings.append(warning)
+    tally, folder = found.tally(), job.place(found.name)
+    value = told(job, decoder, config, found.name, tally, found.point, swept, facts)
+    others = {} if found.lattices is None else {LATTICES: found.lattices}
+    if job.part is not None:
+        value |= facts_of_part(tally, None if found.lattices is None else list(map(len, found.lattices)))
+    write_decoded(folder, found.hypotheses, found.output.texts, value, others)
+    LOG.info(
+        "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",
+        found.name, tally.utterances, value["audio_seconds"], tally.model_seconds, tally.search_seconds,
+        value["real_time_factor"], folder,
+    )  # fmt: skip
+
+
+def told(
+    job: Job,
+    decoder: Decoder,
+    config: DecodeConfig,
+    name: str,
+    tally: Tally,
+    point: SearchPoint,
+    swept: SweepResult | None,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What ``decode.json`` tells of a set; warnings go to the log, too."""
+    warnings = tally.warnings()
     for warning in warnings:
         LOG.warning("%s: %s", name, warning)
-    audio = output.input_frames * job.input_seconds
     value = {
-        "set": name,
-        "engine": decoder.name,
-        "unit": decoder.unit,
-        "jobs": decoder.jobs,
-        **{axis: getattr(found.point, axis) for axis in decoder.axes},
-        "utterances": len(hypotheses),
-        "partial": len(partial),
-        "empty": sum(not h.words for h in hypotheses),
-        "audio_seconds": round(audio, 3),
-        "acoustic_model_seconds": round(output.seconds, 3),
-        "decode_seconds": round(found.seconds, 3),
-        # Both parts together, as the user waits for both.
-        "real_time_factor": round(ratio(output.seconds + found.seconds, audio), 6),
+        **tally.facts(name, decoder, point, job.input_seconds),
         "warnings": warnings + (swept.warnings if swept else []),
         "dev_sweep": swept.table if swept else [],
         **(swept.notes if swept else {}),
         **facts,
         **features_of(job.feats, name),
     }
-    if found.lattices is not None:
-        value["lattices"] = {
-            "beam": config.lattice_beam, "frame_seconds": decoder.frame_seconds, "blank": decoder.blank,
-            "partial": partial,  # which the lattices themselves do not say
-            "symbols": decoder.symbols.digest,
-        }  # fmt: skip
-    folder = job.folder(name)
-    others = {} if found.lattices is None else {LATTICES: found.lattices}
-    write_decoded(folder, hypotheses, output.texts, value, others)
-    LOG.info(
-        "%s: %d utterances, %.1f s of audio, model %.1f s, search %.1f s, real-time factor %.4f -> %s",
-        name, len(hypotheses), audio, output.seconds, found.seconds, value["real_time_factor"], folder,
-    )  # fmt: skip
+    if config.lattices:
+        value["lattices"] = lattice_facts(decoder, config.lattice_beam, tally.partial)
+    return value
 
 
-def silent(hypotheses: Sequence[Hypothesis], references: Mapping[str, str]) -> str:
-    """What to warn of where at least half of the utterances that have words got none; empty if there is nothing."""
-    spoken = [h for h in hypotheses if references[h.utt_id].split()]
-    empty = [h.utt_id for h in spoken if not h.words]
-    if not empty or 2 * len(empty) < len(spoken):
-        return ""
-    which = "all" if len(empty) == len(spoken) else f"{len(empty)} of"
-    return (
-        f"{which} {len(spoken)} utterances with words are recognised as nothing, such as {', '.join(empty[:3])}: was "
-        "the model trained for long enough (dev loss in train.json), on features and units like these? blank_penalties "
-        "may help a model that is too sure of blank"
-    )
+def _merge(job: Job, decoder: Decoder, config: DecodeConfig, name: str, point: SearchPoint, facts: dict) -> None:
+    """Make the results of a set of those of its parts."""
+    alike = {axis: getattr(point, axis) for axis in decoder.axes} | features_of(job.feats, name) | {"set": name}
+    folders, parts = read_parts(job.folder(name), job.part.of, facts | alike)
+    value = told(job, decoder, config, name, total(parts), point, None, facts)
+    write_together(job.folder(name), folders, parts, value)
+    LOG.info("%s: %d utterances of %d parts -> %s", name, value["utterances"], job.part.of, job.folder(name))
 
 
 def _describe(point: SearchPoint, decoder: Decoder) -> str:

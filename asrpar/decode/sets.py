@@ -34,8 +34,9 @@ def batches(
     width: int,
     mean_std: tuple[Tensor, Tensor] | None,
     inputs: InputConfig | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """The batches of a set.
+    """The batches of a set, or each n-th of them.
 
     Args:
         feats: FEATS folder.
@@ -44,16 +45,19 @@ def batches(
         width: features a frame, as the model was trained with.
         mean_std: the model's statistics; None, of models of earlier versions, for those of the folder.
         inputs: what the model sees of the features.
+        part: which, from 0, and n.
 
     Raises:
         DataError: features of another width.
         MissingInputError: the set has no such streams as the model was trained with.
     """
-    for batch in eval_batches(feats, name, max_frames=max_frames, mean_std=mean_std, inputs=inputs):
-        found = batch.features.shape[2]
-        if found != width:
+    rank, of = part
+    found = eval_batches(feats, name, max_frames, num_learners=of, rank=rank, mean_std=mean_std, inputs=inputs)
+    for batch in found:
+        seen = batch.features.shape[2]
+        if seen != width:
             raise DataError(
-                f"the set '{name}' in {feats} has {found} features a frame, but the model was trained with {width}: "
+                f"the set '{name}' in {feats} has {seen} features a frame, but the model was trained with {width}: "
                 "decode features of the same settings"
             )
         yield batch

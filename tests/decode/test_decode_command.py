@@ -11,7 +11,7 @@ from lhotse import CutSet
 
 from asrpar.config import load_config, save_config
 from asrpar.decode.references import count_errors
-from asrpar.decode.run import silent
+from asrpar.decode.telling import Tally
 from asrpar.decode.words import Hypothesis
 from asrpar.errors import AsrparError
 from asrpar.feats.config import FeatureConfig
@@ -147,9 +147,10 @@ def test_a_model_that_says_nothing_is_warned_of(exp, data):
 
 def test_half_of_the_utterances_empty_is_worth_a_warning():
     spoken = [Hypothesis(f"u{i}", ["A"] if i < 2 else []) for i in range(4)]
-    assert silent(spoken, dict.fromkeys(["u0", "u1", "u2", "u3"], "A")).startswith("2 of 4 utterances with words")
-    assert not silent(spoken, {"u0": "A", "u1": "A", "u2": "A", "u3": ""})  # nothing was said there
-    assert not silent([], {})
+    found = Tally.of(spoken, dict.fromkeys(["u0", "u1", "u2", "u3"], "A")).warnings()
+    assert found[0].startswith("2 of 4 utterances with words")
+    assert not Tally.of(spoken, {"u0": "A", "u1": "A", "u2": "A", "u3": ""}).warnings()  # nothing was said there
+    assert not Tally.of([], {}).warnings()
 
 
 def test_greedy_phones_are_scored_as_phones(exp, data):

@@ -156,7 +156,7 @@ def test_a_larger_language_model_rescores_what_stage_7_leaves(utils, tmp_path, l
         ["bash", "-c", f"set -euo pipefail; . {utils}/common.sh; {code}"], capture_output=True, text=True, cwd=tmp_path
     )
     decode, rescore, *scores = done.stdout.splitlines()
-    assert done.returncode == 0 and decode.endswith("--set lattices=true") and (f"--suffix {lm} " in decode) == bool(lm)
+    assert done.returncode == 0 and " --set lattices=true " in decode and (f"--suffix {lm} " in decode) == bool(lm)
     assert f"--lm {tmp_path}/large.arpa --dev dev --test test " in rescore and (f"--from {lm} " in rescore) == bool(lm)
     assert rescore.endswith(f"--suffix {named}rescored")
     assert [line.partition("data/manifests")[2].split() for line in scores] == [
@@ -277,3 +277,35 @@ def test_features_of_sets_with_options(utils, tmp_path):
         f"extract-features|--config|conf/feats.yaml|--manifests|{tmp_path}/manifests|--output|{tmp_path}/feats|"
         "--splits|train,dev|--set|speeds=[1.0]|"
     )
+
+
+@pytest.mark.parametrize("failing", ["", "2"])
+def test_stages_2_and_7_in_jobs_of_an_array(utils, tmp_path, failing):
+    """Real jobs of utils/local.sh; the commands only say what they are asked for."""
+    (tmp_path / "asrpar").write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$*" in *"--part {failing or 9} "*) exit 1;; esac\n'
+    )
+    (tmp_path / "asrpar").chmod(0o755)
+    (tmp_path / "manifests").mkdir()
+    code = (
+        f". {utils}/recipe.sh; PATH={tmp_path}:$PATH data_dir={tmp_path} exp={tmp_path}/exp graph_dir=g lang_dir=l "
+        "lm='' rescore_lm='' feats_parts=3 decode_parts=2; need() { :; }; extract_features train; decode_sets dev a b"
+    )
+    done = common(utils, code)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    parts = [call.partition(" --part ")[2] for call in calls if call.startswith("extract-features")]
+    assert sorted(parts)[-3:] == ["1 --parts 3", "2 --parts 3", "3 --parts 3"]
+    if failing:
+        assert done.returncode == 1 and "job 2 failed (exit code 1)" in done.stderr and len(calls) == 3
+        return
+    assert done.returncode == 0 and calls[3].endswith("--splits train --parts 3")
+    first, *others, last = [call.partition(" --dev ")[2] for call in calls[4:]]
+    assert (first, last) == ("dev --test ", " --test a,b --parts 2")
+    assert sorted(others) == [f" --test a,b --part {n} --parts 2" for n in (1, 2)]
+    logs = ["decode_dev.log", "decode_test.1.log", "decode_test.2.log"]
+    assert sorted(p.name for p in (tmp_path / "exp/log").iterdir()) == logs and (tmp_path / "log/feats.3.log").exists()
+
+
+def test_parts_are_numbers(utils, tmp_path):
+    code = f". {utils}/recipe.sh; here={tmp_path} exp_dir={tmp_path} learners=1 feats_parts=x; begin_recipe"
+    assert "--feats-parts x: expected a whole number of at least 1" in common(utils, code).stderr
