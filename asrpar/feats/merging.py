@@ -59,9 +59,6 @@ class Merged:
         cuts: as prepared.
         output: FEATS folder, held.
         split: its name.
-
-    Attributes:
-        count: cuts with features, speed copies included.
     """
 
     def __init__(self, config: FeatureConfig, cuts: Prepared, output: Path, split: str) -> None:
@@ -70,6 +67,7 @@ class Merged:
 
     @property
     def count(self) -> int:
+        """Cuts with features, speed copies included."""
         return sum(result.count for result in self.results)
 
     def storage(self, folder: Path, results: list[ShardResult]) -> "Merged":

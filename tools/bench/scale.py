@@ -4,8 +4,8 @@ It makes a FEATS folder of synthetic cuts that are as long as real ones (SWB-200
 7 s on average, 4,876 speakers, 30,000 words) but share few matrices, so that the disk bears it, and trains a small
 model on them with `asrpar.train`'s own trainer, in processes of their own:
 
-    python tools/bench/scale.py --cuts 3000000 --folder /scratch/scale --output scale.json
-    python tools/bench/scale.py --cuts 3000000 --folder /scratch/scale --ranks 2 --output scale_2.json
+    python tools/bench/scale.py --cuts 3000000 --folder FOLDER --output scale.json
+    python tools/bench/scale.py --cuts 3000000 --folder FOLDER --ranks 2 --output scale_2.json
 
 `start` begins an epoch and takes some steps, then stops by SIGUSR1 as a scheduler's time limit would make it; `resume`
 goes on from there after the checkpoint's position has been moved to the middle of the epoch; `without_index` starts as
@@ -136,7 +136,7 @@ def cut_lines(cuts, vocabulary, lengths, keys, shard):
                 f'"duration": {seconds}, "storage_type": "asrpar_shard", "storage_path": "{shard}", '
                 f'"storage_key": "{keys[place]}", '
                 f'"recording_id": "{side[:-2]}", "channels": 0}}, "recording": {{"id": "{side[:-2]}", "sources": '
-                f'[{{"type": "file", "channels": [0, 1], "source": "/data/swb1/{side[:-2]}.sph"}}], "sampling_rate": '
+                f'[{{"type": "file", "channels": [0, 1], "source": "swb1/{side[:-2]}.sph"}}], "sampling_rate": '
                 f'8000, "num_samples": 2400000, "duration": 300.0, "channel_ids": [0, 1]}}, "type": "MonoCut"}}\n'
             )
 
