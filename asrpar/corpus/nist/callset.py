@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from asrpar.corpus.counts import Count, check_counts
 from asrpar.corpus.nist.places import nearest
 from asrpar.corpus.nist.stm import Stm, StmSegment, mended, plain_words, seconds
+from asrpar.corpus.nist.text import read_old_text
 from asrpar.errors import DataError
-from asrpar.files.text import read_text
 
 if TYPE_CHECKING:
     from lhotse import Recording, SupervisionSegment
@@ -97,7 +97,7 @@ def make_split(
         )
     recordings = {name: _recording(nearest(audio[f"{name}.sph".lower()], stm_path), name, work_dir) for name in names}
     supervisions = _supervisions(scored, recordings, stm_path)
-    files = {"stm.stm": stm.text(), "glm.glm": read_text(glm_path), "hubscr.json": calls.scoring(not partial)}
+    files = {"stm.stm": stm.text(), "glm.glm": read_old_text(glm_path), "hubscr.json": calls.scoring(not partial)}
     return Split(list(recordings.values()), supervisions, files)
 
 

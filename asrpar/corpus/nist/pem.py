@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrpar.corpus.nist.text import old_lines
 from asrpar.errors import DataError
-from asrpar.files.text import text_lines
 
 
 @dataclass(frozen=True, order=True)
@@ -24,7 +24,7 @@ def read_pem(path: str | Path) -> list[PemSegment]:
         MissingInputError: no such file. DataError: another kind of line, with its number; no segments.
     """
     found: dict[PemSegment, None] = {}
-    for number, line in text_lines(path):
+    for number, line in old_lines(path):
         if line.lstrip().startswith(";;"):
             continue
         fields = line.split()

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asrpar.corpus.nist.text import old_lines
 from asrpar.errors import DataError
-from asrpar.files.text import text_lines
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 # Fisher's and RT03's gaps between segments, which are no segments.
@@ -66,7 +66,7 @@ def read_stm(*paths: str | Path) -> Stm:
     stm = Stm()
     for path in paths:
         before = len(stm.segments)
-        for number, line in text_lines(path):
+        for number, line in old_lines(path):
             if line.lstrip().startswith(";;"):
                 if line.strip() not in stm.comments:  # of several files that have the same head
                     stm.comments.append(line.strip())

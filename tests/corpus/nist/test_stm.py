@@ -4,7 +4,7 @@ import pytest
 
 from asrpar.corpus.nist.pem import read_pem
 from asrpar.corpus.nist.stm import mended, plain_words, read_stm
-from asrpar.errors import DataError
+from asrpar.errors import DataError, MissingInputError
 
 
 def stm(tmp_path, *lines):
@@ -92,3 +92,18 @@ def test_files_without_segments_are_refused(tmp_path):
     (tmp_path / "x.pem").write_text(";; one\nen_9001 A unknown_speaker 1.0 1.0\n")
     with pytest.raises(DataError, match=r"x.pem:2: expected 'CONVERSATION A SPEAKER BEGIN END'"):
         read_pem(tmp_path / "x.pem")
+
+
+def test_old_encodings(tmp_path):
+    line = "en_9001 A en_9001_A 1.00 2.00 <O> A RÉSUMÉ\n"
+    for name, encoding in (("utf8", "utf-8"), ("old", "iso-8859-1")):
+        (tmp_path / name).write_text(line, encoding=encoding)
+        assert read_stm(tmp_path / name).segments[0].text == "A RÉSUMÉ"
+    (tmp_path / "utf16").write_text(line, encoding="utf-16")
+    with pytest.raises(DataError, match="is UTF-16 text"):
+        read_stm(tmp_path / "utf16")
+    (tmp_path / "odd").write_bytes(b"\xe9\0")
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        read_stm(tmp_path / "odd")
+    with pytest.raises(MissingInputError, match="none is missing"):
+        read_pem(tmp_path / "none")
