@@ -21,7 +21,7 @@ from asrpar.errors import DataError
 from asrpar.lm.text_ids import IdFile
 
 # Bytes that the work on one n-gram of a bucket takes, and on one word of the text while buckets are filled.
-PER_NGRAM, PER_WORD = 110, 80
+PER_NGRAM, PER_WORD = 110, 110
 MOST_BUCKETS = 4096  # 2^12
 LEAST = 1000  # of them at once, however little memory is granted
 

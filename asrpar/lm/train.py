@@ -82,7 +82,7 @@ def train_lm(text: IdFile, ids: WordIds, how: Training, output: str | Path, work
         seen = {name for name, n in zip(names, text.counts.tolist(), strict=False) if n and name is not None}
         words = sorted(seen | {BOS, EOS})
         place = {word: i for i, word in enumerate(words)}
-        rank = np.array([place.get(name, 0) for name in names], np.int64)
+        rank = np.array([place.get(name, 0) for name in names], np.int32)
         counts = count_ngrams(text, rank, place[BOS], how.order, store, how.memory * GB, how.min_counts)
         if text.path.parent == store.folder:
             text.path.unlink()

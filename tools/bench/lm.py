@@ -137,7 +137,9 @@ def measured_graph(folder: Path, model: Path, vocabulary: int, asrpar: list[str]
     """A language of letters, so that no lexicon is needed, and its decoding graph."""
     manifests = folder / "manifests"
     manifests.mkdir(exist_ok=True)
-    said = {"id": "a", "recording_id": "a", "start": 0.0, "duration": 1.0, "channel": 0, "text": _name(0)}
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    text = " ".join(letter + letters for letter in letters)
+    said = {"id": "a", "recording_id": "a", "start": 0.0, "duration": 1.0, "channel": 0, "text": text}
     with gzip.open(manifests / "supervisions_train.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write(json.dumps(said) + "\n")
     (folder / "words").write_text("".join(f"{_name(i)}\n" for i in range(vocabulary)), encoding="utf-8")
