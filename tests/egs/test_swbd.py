@@ -32,7 +32,7 @@ def exp_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stage(recipe, tree, exp_dir):
     grid = exp_dir / "decode.yaml"
-    grid.write_text("lm_scales: [1.0]\nblank_penalties: [0]\nbeams: [7.0]\n")
+    grid.write_text("lm_scales: [0.7, 1.0]\nblank_penalties: [0]\nbeams: [7.0]\n")
     always = ["--corpus-dir", tree, "--partial", "true", "--dev-size", 10, "--tests", "eval2000,rt03"]
     always += ["--cmudict", tree / "cmudict/cmudict.dict", "--rescore-lm", "none", "--decode-config", grid]
     always += ["--model", "tdnn", "--learners", 1, "--strategy", "single", "--name", "tiny"]

@@ -13,12 +13,14 @@ size=swb300             # swb300: Switchboard; swb2000: Fisher, too
 tests=eval2000          # sets to decode and score besides dev: eval2000 (Hub5'00), or eval2000,rt03
 dev_size=4000           # utterances of dev
 partial=false           # true: the corpora are not whole, and their counts are not compared
+feats_config=           # settings of the features, after conf/feats.yaml
 cmudict=                # for swb2000, words that Switchboard's dictionary lacks; empty: download it
 rescore_lm=own          # ARPA file to rescore lattices with; own: the 4-gram of conf/lang_4gram.yaml; none: do not
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
 rescore=$rescore_lm
 [[ $rescore != own && $rescore != none ]] || rescore_lm=''
+[[ -z $feats_config || $feats_config == conf/* ]] || feats_config=$(absolute "$feats_config")
 begin_recipe "$@"
 big_lang=$data_dir/lang_4gram${lm:+_$lm}
 [[ $rescore != own ]] || rescore_lm=$big_lang/lm.arpa
@@ -54,7 +56,7 @@ if begin_stage 1 "manifests"; then
 fi
 
 if begin_stage 2 "features"; then
-  extract_features train dev "${test_sets[@]}"
+  extract_features train dev "${test_sets[@]}" ${feats_config:+--config "$feats_config"}
 fi
 
 # Models of Switchboard's and Fisher's texts are mixed with the weights that suit dev best.

@@ -27,6 +27,11 @@ _ENDINGS = ((r"(.+)n't", "NOT"), (r"(.+)'re", "ARE"), (r"(.+)'m", "AM"), (r"(.+)
 _ENDINGS += ((rf"({_PRONOUNS})'s", "IS"), (rf"({_PRONOUNS})'d", "WOULD"))
 
 
+# How calls of the first and of the second group of people are named, and their first numbers.
+HUB5 = ("sw_{}", 4390, "en_{}", 4156)
+RT03 = ("fsh_{}", 60262, "sw_{}", 45097)
+
+
 def expanded(word: str, dots: bool = False) -> str:
     """A word as a reference has it: in capitals, contractions expanded, hesitations optional, letters with ``dots``."""
     if word.isupper():
@@ -46,7 +51,7 @@ def make_hub5(folder: Path, corpora: Path | None = None, **plan: object) -> Path
     an optional fragment, and the transcripts of LDC, which are of other segments and not for scoring.
     """
     audio, text = folder / "LDC2002S09/hub5e_00/english", folder / "LDC2002T43/reference"
-    calls = _named(Plan(corpora, **plan).calls("hub5"), "sw_{}", 4390, "en_{}", 4156)
+    calls = named(Plan(corpora, **plan).calls("hub5"), *HUB5)
     segments, references = [";; File, side, speaker, begin, end"], [_HEAD.format("sw", "en").rstrip()]
     for name, call in calls.items():
         write_sphere(audio / f"{name}.sph", call.samples(8000), conversation_id=name)
@@ -82,7 +87,7 @@ def make_rt03(folder: Path, corpora: Path | None = None, **plan: object) -> Path
     root = folder / "LDC2007S10"
     audio, text = root / "data/audio/eval03/english/cts", root / "data/references/eval03/english/cts"
     text.mkdir(parents=True)
-    for name, call in _named(Plan(corpora, **plan).calls("rt03"), "fsh_{}", 60262, "sw_{}", 45097).items():
+    for name, call in named(Plan(corpora, **plan).calls("rt03"), *RT03).items():
         write_sphere(audio / f"{name}.sph", call.samples(8000), conversation_id=name)
         lines, last = [], [0.0, 0.0]
         for side in (0, 1):
@@ -101,7 +106,7 @@ def make_rt03(folder: Path, corpora: Path | None = None, **plan: object) -> Path
     return folder
 
 
-def _named(calls: list[Call], first: str, number: int, second: str, other: int) -> dict[str, Call]:
+def named(calls: list[Call], first: str, number: int, second: str, other: int) -> dict[str, Call]:
     """Calls of the first group of people are of one set, those of the second of the other."""
     one = [call for call in calls if call.group == 0]
     named = {first.format(number + 3 * i): call for i, call in enumerate(one)}

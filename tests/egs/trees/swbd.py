@@ -27,9 +27,7 @@ def make_swbd(folder: Path, corpora: Path | None = None, oddities: Collection[st
     """Write LDC97S62 and swb_ms98_transcriptions into ``folder``, and return it; ``plan`` as `trees.calls.Plan`."""
     made = Plan(corpora, **plan).calls("swbd")
     assert len(made) >= 8, "some of the oddities would have no call"
-    special = {0: 2167, 1: 2671, 2: 3170, len(made) - 1: 4940}
-    calls = {str(special.get(i, 2001 + 4 * i)): call for i, call in enumerate(made)}
-    calls = dict(sorted(calls.items()))
+    calls = numbered(made)
     discs = folder / "LDC97S62"
     transcripts = folder / "swb_ms98_transcriptions"
     if "quiet side" in oddities and "2167" in calls:
@@ -49,6 +47,12 @@ def make_swbd(folder: Path, corpora: Path | None = None, oddities: Collection[st
     _tables(discs, calls, places, "unknown caller" in oddities)
     _spoil(discs, transcripts, calls, oddities)
     return folder
+
+
+def numbered(calls: list[Call]) -> dict[str, Call]:
+    """Calls by numbers, sorted; those that something is known of are among them."""
+    special = {0: 2167, 1: 2671, 2: 3170, len(calls) - 1: 4940}
+    return dict(sorted((str(special.get(i, 2001 + 4 * i)), call) for i, call in enumerate(calls)))
 
 
 def _tables(discs: Path, calls: dict[str, Call], places: list[str], incomplete: bool) -> None:
