@@ -1,5 +1,6 @@
 """``asrpar validate-data``: check data before training on it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,9 @@ ERRORS_OF_A_KIND = 20
 @click.option(
     "--read-audio", is_flag=True, help="Read all audio and features to their end: slow, and finds hidden damage."
 )
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Processes of --read-audio; default: one for each core."
+)
 @click.option("--all", "show_all", is_flag=True, help="Tell every problem, also many of the same kind.")
 def command(
     paths: tuple[Path, ...],
@@ -36,6 +40,7 @@ def command(
     max_chars_per_second: float,
     allow_pipes: bool,
     read_audio: bool,
+    jobs: int | None,
     show_all: bool,
 ) -> None:
     """Check Kaldi data folders or manifests, and tell all that is wrong.
@@ -55,6 +60,7 @@ def command(
         allow_shared_speakers=allow_shared_speakers,
         allow_pipes=allow_pipes,
         read_audio=read_audio,
+        jobs=jobs or len(os.sched_getaffinity(0)),
     )
     sets, problems = check_paths(paths, kind, limits)
     for problem in problems if show_all else grouped(problems, ERRORS_OF_A_KIND):

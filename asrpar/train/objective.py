@@ -17,22 +17,40 @@ class LangTranscripts(Transcripts):
 
     def __init__(self, lang: Lang) -> None:
         self.lang, self.num_tokens = lang, lang.num_tokens
-        self._sizes: dict[str, int | None] = {}
+        self._sizes = _Sizes(lang)
+        # Of the newest text: its words, and the units of each.
+        self._newest: tuple[str, list[str], list[int | None]] = ("", [], [])
 
     def encode_variants(self, text: str) -> list[list[int]]:
         return self.lang.encode_variants(text)
 
     def unknown(self, text: str) -> set[str]:
-        return {word for word in self.lang.split(text) if self._size(word) is None}
+        words, sizes = self._spelled(text)
+        return {word for word, size in zip(words, sizes, strict=True) if size is None} if None in sizes else set()
 
     def num_units(self, text: str) -> int:
-        return sum(self._size(word) or 0 for word in self.lang.split(text))
+        return sum(filter(None, self._spelled(text)[1]))
 
-    def _size(self, word: str) -> int | None:
-        if word not in self._sizes:
-            units = self.lang.pronounce(word)
-            self._sizes[word] = None if units is None else len(units)
-        return self._sizes[word]
+    def _spelled(self, text: str) -> tuple[list[str], list[int | None]]:
+        # Of millions of transcripts both questions are asked, one after the other.
+        newest = self._newest
+        if newest[0] != text:
+            words = self.lang.split(text)
+            newest = self._newest = (text, words, list(map(self._sizes.__getitem__, words)))
+        return newest[1:]
+
+
+class _Sizes(dict[str, int | None]):
+    """How many units words have; None for those without pronunciation."""
+
+    def __init__(self, lang: Lang) -> None:
+        super().__init__()
+        self.lang = lang
+
+    def __missing__(self, word: str) -> int | None:
+        units = self.lang.pronounce(word)
+        self[word] = None if units is None else len(units)
+        return self[word]
 
 
 def subsampling(config: TrainConfig) -> int:

@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+from tqdm import tqdm
 
 from asrpar.corpus.audio.files import FLOAT_SUBTYPES, AudioInfo, cut_short, open_audio, scale_fault
 from asrpar.corpus.audio.sphere import compressed_info
 from asrpar.corpus.checks.report import DataSet, Limits
 from asrpar.corpus.problems import Place, Problems
 from asrpar.errors import DataError
+from asrpar.workers import Workers
 
 _BLOCK = 1 << 20
+# Files that a process reads at a time.
+FEW = 32
 
 
 class Probed(NamedTuple):
@@ -55,14 +59,34 @@ def _read_through(file: soundfile.SoundFile) -> str | None:
     return cut_short(done, file.frames) if done < file.frames else scale_fault(peak)
 
 
+def _probe(paths: list[Path], limits: Limits, where: str) -> list[Probed]:
+    """Look at files, with a bar on a terminal: at headers in threads, and at all samples in processes."""
+    # disable=None: a bar only on a terminal.
+    with tqdm(total=len(paths), desc=f"audio of {where}", unit="file", disable=None) as bar:
+        if not limits.read_audio or limits.jobs == 1 or len(paths) < FEW:
+            with ThreadPoolExecutor(8) as pool:
+                look = pool.map(lambda path: probe_audio(path, limits.read_audio), paths)
+                return [bar.update() or one for one in look]
+        found: list[list[Probed]] = []
+        with Workers(limits.jobs, "forkserver", preload=[__name__]) as pool:
+            tasks = [pool.submit(_probe_some, paths[i : i + FEW]) for i in range(0, len(paths), FEW)]
+            for task in tasks:
+                found.append(pool.result(task, "reading audio"))
+                bar.update(len(found[-1]))
+        return [one for some in found for one in some]
+
+
+def _probe_some(paths: list[Path]) -> list[Probed]:
+    return [probe_audio(path, read_audio=True) for path in paths]
+
+
 def check_audio(problems: Problems, files: Mapping[str, tuple[Path, Place]], limits: Limits) -> dict[str, AudioInfo]:
     """Probe ``files`` (recording id: path and where it is named), and note those that cannot be used.
 
     Returns:
         The recordings whose length is known.
     """
-    with ThreadPoolExecutor(8) as pool:
-        probed = list(pool.map(lambda f: probe_audio(f[0], limits.read_audio), files.values()))
+    probed = _probe([path for path, _ in files.values()], limits, problems.where)
     for (recording, (_, place)), (_, fault) in zip(files.items(), probed, strict=True):
         if fault:
             problems.error(place, f"'{recording}': {fault}")

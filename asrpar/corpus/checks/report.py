@@ -23,6 +23,7 @@ class Limits:
         allow_shared_speakers: shared speakers are only warned of.
         allow_pipes: commands in wav.scp are accepted (and not run, so their audio is not checked).
         read_audio: read all audio and features to their end, to find damage that headers do not show.
+        jobs: processes that read audio.
     """
 
     sampling_rate: int | None = None
@@ -32,6 +33,7 @@ class Limits:
     allow_shared_speakers: bool = False
     allow_pipes: bool = False
     read_audio: bool = False
+    jobs: int = 1
 
 
 @dataclass
