@@ -20,7 +20,7 @@ class Failures:
     """
 
     def __init__(self, comm: Comm) -> None:
-        self.comm, self.before = comm, sys.excepthook
+        self.comm, self.before, self.failed = comm, sys.excepthook, False
         sys.excepthook = self.report
         # Signals can be handled in the main thread alone.
         threads = comm.size > 1 and threading.current_thread() is threading.main_thread()
@@ -30,6 +30,7 @@ class Failures:
 
     def report(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """``sys.excepthook``."""
+        self.failed = True
         if isinstance(error, AsrparError):
             print(f"asrpar: error: {error}{where(trace)}", file=sys.stderr, flush=True)
         else:

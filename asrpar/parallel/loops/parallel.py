@@ -1,7 +1,10 @@
 """A training loop of any PyTorch module gains a strategy: docs/library.md has examples."""
 
+import atexit
 import itertools
 import math
+import sys
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +99,7 @@ class Parallel:
         # Within an epoch; left in its middle; after `close`.
         self.within = self.left = self.closed = False
         self.flag = torch.zeros(1, dtype=torch.int64)
+        atexit.register(_tell_if_open, weakref.ref(self))
 
     # ---- the loop
 
@@ -306,3 +310,11 @@ class Parallel:
         torch.set_rng_state(state["random"])
         self.steps = state["steps"]
         return state["more"]
+
+
+def _tell_if_open(made: weakref.ref[Parallel]) -> None:
+    """At the process's end: what it has saved may not be the model."""
+    parallel = made()
+    if parallel and parallel.steps and not (parallel.closed or parallel.failures.failed or parallel.rank):
+        text = "parallel.close() was never called: the module has this learner's own weights, not the model's"
+        print(f"asrpar: warning: {text}", file=sys.stderr)

@@ -8,7 +8,7 @@ gradient, the step does. Both are in one thread, and one of them stands still.
 from collections.abc import Callable
 
 from greenlet import error as GreenletError
-from greenlet import greenlet
+from greenlet import getcurrent, greenlet
 
 from asrpar.errors import TrainingError
 
@@ -30,6 +30,8 @@ class Turns:
     def begin(self, step: Callable[[], bool]) -> None:
         """Run a step up to where it asks for the gradient."""
         self.step = greenlet(step)
+        # On a virtual cluster the loop is an activity, and so is its step.
+        self.step.__dict__.update(getcurrent().__dict__)
         self._switch()
         if not self.open:
             raise TrainingError("the strategy took a step without a gradient")

@@ -1,5 +1,8 @@
 """`Parallel` with one learner: whose gradients are applied, and what is refused, in a line that says what to do."""
 
+import weakref
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +11,7 @@ from asrpar.errors import AsrparError, ConfigError, TrainingError
 from asrpar.parallel import Parallel
 from asrpar.parallel.loops.checks import check_alike, check_shares, digest
 from asrpar.parallel.loops.failures import where
+from asrpar.parallel.loops.parallel import _tell_if_open
 
 
 class TwoOfMe:
@@ -260,6 +264,20 @@ def test_what_would_train_nonsense_is_refused_in_a_line(words):
         USED_WRONG[words](Parallel(model, optimizer, "ssgd"), model, optimizer, batches)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert where(caught.value.__traceback__).startswith(" (test_parallel.py, line ")
+
+
+def test_a_script_that_forgets_to_close_is_told(capsys):
+    model, optimizer, batches = parts()
+    parallel = Parallel(model, optimizer, "ssgd")
+    tell = partial(_tell_if_open, weakref.ref(parallel))
+    tell()
+    assert capsys.readouterr().err == ""
+    trained(model, optimizer, parallel.epoch(batches), parallel.step)
+    tell()
+    assert "parallel.close() was never called" in capsys.readouterr().err
+    parallel.close()
+    tell()
+    assert capsys.readouterr().err == ""
 
 
 def test_learners_that_were_made_differently_are_refused():

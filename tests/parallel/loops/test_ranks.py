@@ -24,9 +24,12 @@ def test_every_strategy_trains_one_model_with_uneven_shares(on_two):
     assert done.stdout.count("ok ") == len(STRATEGIES) - 1
 
 
-def test_ssgd_is_ddp_and_synchronous_strategies_resume_to_the_bit(on_two, tmp_path):
-    done = on_two("ddp.py", tmp_path / "checkpoints")
-    assert done.stdout.count("ok ") == 5
+def test_ssgd_has_the_losses_and_weights_of_ddp(on_two):
+    assert on_two("ddp.py").stdout.count("ok ") == 6
+
+
+def test_strategies_in_lockstep_resume_to_the_bit(on_two, tmp_path):
+    assert on_two("checkpoints.py", tmp_path).stdout.count(" resumed ") == 6
 
 
 def test_wrong_use_ends_the_job_with_one_line_of_each_rank(on_two):

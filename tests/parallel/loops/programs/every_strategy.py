@@ -1,12 +1,9 @@
 """Two learners in a loop: each strategy, with shares that are not equally long, and loops that are left."""
 
-import sys
-
 import torch
 from ranks import RANK, comm, require
 from torch import nn
 
-from asrpar.parallel.comm import world
 from asrpar.parallel.loops.parallel import Parallel
 from asrpar.parallel.strategies import STRATEGIES
 
@@ -65,4 +62,3 @@ for name in STRATEGIES:
     require(steps == 12 * (4 if RANK == 0 else 3), f"{name}: {steps} steps of two batches")
     if RANK == 0:
         print(f"ok {name}", flush=True)
-sys.exit(0 if world().size == comm.size else 1)
