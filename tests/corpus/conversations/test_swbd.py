@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from asrpar.corpus.conversations.manifests import utterance_id
 from asrpar.corpus.corpora.swbd import Settings
 from asrpar.corpus.counts import Count
 from asrpar.corpus.manifests import make_cuts
-from asrpar.errors import DataError
+from asrpar.errors import AsrparError, DataError
 
 CALLS = {
     "2001": {
@@ -133,6 +134,22 @@ def test_calls_that_cannot_be_read_are_warned_of_and_refused_where_no_other_is_l
     with caplog.at_level("WARNING"):
         prepare(tmp_path, tmp_path)
     assert [r.message[:50] for r in caplog.records] == ["calls of Switchboard whose audio cannot be read: 1"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("prepare-manifests", "an4", "--set", "dev_size=5"), "an4 has no settings: leave --config and --set away"),
+        (("prepare-manifests", "swbd", "--set", "size=swb20"), "size 'swb20' is unknown; did you mean 'swb2000'"),
+        (("prepare-manifests", "swbd", "--set", "devsize=5"), "key 'devsize' is unknown; did you mean 'dev_size'"),
+        (("prepare-dict", "an4", "--manifests", "m"), "an4 brings no dictionary and no text of its own; .*swbd"),
+        (("prepare-dict", "swbd", "--manifests", "m"), "supervisions_dev.jsonl.gz is missing: stage 1"),
+    ],
+)
+def test_settings_and_dictionaries_that_there_are_not(tree: Path, tmp_path: Path, command, message):
+    done = CliRunner().invoke(cli, [*command, "--corpus-dir", str(tree), "--output", str(tmp_path / "out")])
+    assert isinstance(done.exception, AsrparError)
+    assert re.search(message, str(done.exception))
 
 
 def test_a_part_has_to_be_called_one(tree: Path, tmp_path: Path):
