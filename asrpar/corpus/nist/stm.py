@@ -6,7 +6,6 @@ comments; those with CATEGORY and LABEL say what the labels mean.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -120,14 +119,6 @@ def plain_words(text: str) -> str:
         text = flat
     words = re.sub(r"\([^()]*\)|<[^<>]*>", " ", text).split()
     return " ".join(word for word in words if word not in ("@", "{", "}") and word.upper() != IGNORED).lower()
-
-
-def by_recording(segments: Iterable[StmSegment]) -> dict[str, list[StmSegment]]:
-    """The segments of each conversation, both in the order of the file."""
-    found: dict[str, list[StmSegment]] = {}
-    for segment in segments:
-        found.setdefault(segment.recording, []).append(segment)
-    return found
 
 
 def _segment(line: str, place: str) -> StmSegment | None:

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +66,14 @@ class Sctk:
         return found[1] if found else "unknown"
 
 
-def find_sctk(folders: Sequence[Path] = ()) -> Sctk:
-    """SCTK in the search path, or where Debian has it; ``folders`` are looked in before.
+def find_sctk() -> Sctk:
+    """SCTK in the search path, or where Debian has it.
 
     Raises:
         MissingInputError: it is not installed, or a part of it is missing.
     """
     found = shutil.which("sclite")
-    places = [*folders, *([Path(found).resolve().parent] if found else []), DEBIAN]
+    places = [*([Path(found).resolve().parent] if found else []), DEBIAN]
     for folder in places:
         if (folder / "sclite").is_file():
             missing = [name for name in NEEDED if not (folder / name).is_file()]
