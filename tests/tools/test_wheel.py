@@ -98,7 +98,7 @@ def test_a_copied_recipe_runs_to_a_word_error_rate(installed, repo, tmp_path):
     assert script == tmp_path / "my work/egs/mini/s5/run.sh"
     corpus = script.parent / "conf/corpus.yaml"
     corpus.write_text(corpus.read_text() + "train: {utterances: 40}\ndev: {utterances: 8}\ntest: {utterances: 8}\n")
-    done = installed(script, "--learners", "1", "--set", "epochs=2", "--set", "autocast=off", "--strategy", "bmuf")
+    done = installed(script, "--learners", "1", "--set", "epochs=2", "--set", "autocast=none", "--strategy", "bmuf")
     assert "test %WER" in done.stdout + done.stderr
     result = json.loads((script.parent / "exp/bmuf_n1_seed0/decode_test/wer.json").read_text())
     assert result["sentences"] == 8 and result["wer"] <= 150
