@@ -19,9 +19,9 @@ def parts():
 
 
 def with_ddp():
-    store = dist.TCPStore("127.0.0.1", 0, N, True) if RANK == 0 else None
+    store = dist.TCPStore("127.0.0.1", 0, N, True, wait_for_workers=False) if RANK == 0 else None
     port = comm.broadcast_object(store.port if store else None)
-    store = store or dist.TCPStore("127.0.0.1", port, N, False)
+    store = store or dist.TCPStore("127.0.0.1", port, N, False, wait_for_workers=False)
     dist.init_process_group("gloo", store=store, rank=RANK, world_size=N)
     model, optimizer, batches = parts()
     ddp, losses = nn.parallel.DistributedDataParallel(model), []
