@@ -259,6 +259,9 @@ class Trainer:
             begin_together(self.strategy, self.learner, self.average, self.comm)
         if back or joined:
             models = Models(self.strategy, self.average)
+        if joined and self.course.best is not None:
+            # What was kept is of a learner alone, of whose state the strategy can make nothing.
+            self.course.keep(models, self.course.best["epoch"] if back else p.epoch, self.comm.rank)
         last = p.epoch in (config.epochs, config.stop_after_epochs) or self.course.over
         if last or p.epoch % config.checkpoint.every_epochs == 0:
             self.save(models)

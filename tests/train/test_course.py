@@ -134,6 +134,15 @@ def test_a_warm_start_is_the_training_of_one_learner(mini, tmp_path, strategy):
     assert after["history"][1]["dev_loss"] < one["history"][0]["dev_loss"]
 
 
+@pytest.mark.parametrize("strategy", ["model_averaging", "bmuf", "asgd", "easgd_async", "adpsgd"])
+def test_the_first_epoch_of_all_is_taken_back_to_that_of_one(mini, tmp_path, dev_losses, strategy):
+    seen = dev_losses(1.0, 2.0)
+    settings = {"schedule": "newbob", "epochs": 2, "warm_start_epochs": 1}
+    done = run(mini, tmp_path, strategy=strategy, **settings)
+    assert done["history"][1]["back_to"] == 1
+    torch.testing.assert_close(weights(tmp_path), seen[0], rtol=1e-6, atol=1e-7)
+
+
 def test_after_a_warm_start_synchronised_sgd_goes_on_as_one_learner_would(mini, tmp_path):
     """The optimizer's state goes over to the others: the second epoch differs by rounding alone."""
     settings = {"epochs": 2, "models__tdnn__dropout": 0, "batch__augment__probability": 0, "threads": 1}
