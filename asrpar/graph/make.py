@@ -58,7 +58,7 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path, tr
         raise DataError(
             f"{lang_dir / 'lm.arpa'} has {listed} n-grams, and a graph of more than max_ngrams={config.max_ngrams} is "
             "not tried: search with a smaller model (asrpar prune-lm, or lm.prune in stage 3) and rescore with this "
-            "one (asrpar rescore --lm), or raise max_ngrams where there is memory, some 1.5 kB for each n-gram"
+            "one (asrpar rescore --lm), or raise max_ngrams where there is memory, some 2.5 kB for each n-gram"
         )
     lm = read_arpa(lang_dir / "lm.arpa", only=lang.words)
     g, dropped = grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
