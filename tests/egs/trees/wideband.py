@@ -36,6 +36,8 @@ def widen(manifests: Path, output: Path, calls: dict[str, Call]) -> None:
         name = path.name.removeprefix("recordings_").removesuffix(".jsonl.gz")
         recordings = {}
         for old in RecordingSet.from_file(path):
+            if old.id not in calls or abs(calls[old.id].seconds - old.duration) > 0.01:
+                raise SystemExit(f"{path}: {old.id} is another call: give the options that the tree was made with")
             wav = audio / f"{old.id}.wav"
             if not wav.exists():
                 soundfile.write(wav, calls[old.id].samples(RATE).T, RATE, subtype="PCM_16")
