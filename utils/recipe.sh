@@ -310,7 +310,7 @@ train_and_score() {
 end_recipe() {
   local seconds=$((SECONDS - started)) wer=$exp/decode_$1${lm:+_$lm}/wer.json metric
   if [[ $last_stage == 8 && -e $wer ]]; then
-    metric=$(sed -n 's/^ *"metric": "\([A-Z]*\)".*/\1/p' "$wer")
+    metric=$(sed -n '/"metric"/{s/.*: "\([A-Z]*\)".*/\1/p;q}' "$wer") # parts of a set come later
     log "done after $seconds s; ${metric:-WER} of ${strategy} on ${learners} learner(s): $wer"
   elif [[ -n $last_stage ]]; then
     log "done after $seconds s; stage $last_stage was the last"

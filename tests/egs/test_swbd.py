@@ -137,3 +137,4 @@ def test_stage_8_scores_by_hubscr(stage, exp_dir):
         "swbd",
     }
     assert "eval2000 %WER" in done.stdout + done.stderr
+    assert f"; WER of single on 1 learner(s): {exp_dir}/tiny/decode_rt03/wer.json" in done.stderr
