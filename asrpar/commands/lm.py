@@ -50,7 +50,7 @@ def train_lm(
 ) -> None:
     """Estimate an n-gram model (interpolated modified Kneser-Ney) of text of any size.
 
-    What does not fit into --memory is in a folder beside the output while this runs, some 15 bytes for each word of
+    What does not fit into --memory is in a folder beside the output while this runs, some 30 bytes for each word of
     the text. Several texts make one model each, which are mixed with weights; docs/lm.md says more.
     """
     from asrpar.lm.files import read_vocabulary, train_files
