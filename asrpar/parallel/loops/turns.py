@@ -14,17 +14,14 @@ from asrpar.errors import TrainingError
 
 
 class Turns:
-    """Of one learner.
-
-    Attributes:
-        open: a step waits for the loop's gradient.
-    """
+    """Of one learner."""
 
     def __init__(self) -> None:
         self.step: greenlet | None = None
 
     @property
     def open(self) -> bool:
+        """Whether a step waits for the loop's gradient."""
         return self.step is not None
 
     def begin(self, step: Callable[[], bool]) -> None:

@@ -76,14 +76,14 @@ def _spoil(discs: Path, transcripts: Path, calls: dict[str, Call], oddities: Col
         for path in (transcripts / numbers[3][:2] / numbers[3]).glob("*B-ms98-a-*.text"):
             path.unlink()
     if "no audio" in oddities:
-        next(discs.glob(f"*/data/sw0{numbers[2]}.sph")).unlink()
+        next(discs.rglob(f"sw0{numbers[2]}.sph")).unlink()
     if "beyond the end" in oddities:
         last = r"(?<= )(\d+\.\d+)(?= \D[^\n]*\n\Z)"
         _edit(_trans(transcripts, numbers[5], "A"), last, lambda m: f"{float(m[1]) + 0.7:.6f}")
     if "empty" in oddities:
         _edit(_trans(transcripts, numbers[6], "B"), r"(?m)^(\S+ \S+ \S+) \[silence\]$", r"\1 ")
     if "upper case" in oddities:
-        path = next(discs.glob(f"*/data/sw0{numbers[7]}.sph"))
+        path = next(discs.rglob(f"sw0{numbers[7]}.sph"))
         path.rename(path.with_name(path.name.upper()))
     if "not a call" in oddities:
         (discs / "swb1_d1/data/index.sph.txt").write_text("no audio\n", encoding="utf-8")
