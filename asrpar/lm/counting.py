@@ -1,28 +1,25 @@
 """Counts of n-grams of a text of any size, in bounded memory.
 
-An n-gram is one number: its words' numbers, each of so many bits, one behind the other. The vocabulary is cut into
-ranges of words, buckets, so that the n-grams that begin with a word of one bucket fit into memory; they are written to
-a file for each, sorted there, and counted. Numbers within a bucket begin with its first word, so that four words of
-18 bits fit into 64.
+An n-gram is one key, see `asrpar.lm.packing`. The vocabulary is cut into ranges of words, buckets, so that the n-grams
+that begin with a word of one bucket fit into memory; they are written to a file for each, sorted there, and counted.
 
 What Kneser-Ney asks of a lower order, in how many different words' company an n-gram was seen on its left, comes from
 the order above: each of its different n-grams, without the first word, is one.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from asrpar.errors import DataError
+from asrpar.lm.packing import Layout, WideLayout, fits
 from asrpar.lm.text_ids import IdFile
 
-# Bytes that the work on one n-gram of a bucket takes, and on one word of the text while buckets are filled.
-PER_NGRAM, PER_WORD = 110, 110
-MOST_BUCKETS = 4096  # 2^12
+# Bytes that the work on one n-gram of a bucket takes, and on one word of the text while buckets are filled, with keys
+# of eight bytes; and how many keys of an n-gram there are at once.
+PER_NGRAM, PER_WORD, KEYS = 110, 110, 6
 LEAST = 1000  # of them at once, however little memory is granted
 
 
@@ -44,7 +41,7 @@ class Store:
         """Make a file of ``array``."""
         (self.folder / name).write_bytes(np.ascontiguousarray(array))
 
-    def read(self, name: str, dtype: type, first: int = 0, count: int = -1) -> np.ndarray:
+    def read(self, name: str, dtype: np.dtype | type, first: int = 0, count: int = -1) -> np.ndarray:
         """A file, or ``count`` values of it; none if there is no such file."""
         path = self.folder / name
         if count == 0 or not path.exists():
@@ -61,87 +58,15 @@ class Store:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Layout:
-    """How n-grams are written as numbers, and into which bucket each belongs.
-
-    Args:
-        frequency: (V,) how often each word occurs, <s> too.
-        order: of the longest n-grams.
-        most: n-grams of a bucket, where one word alone has not more.
-
-    Raises:
-        DataError: n-grams of so many words of so many kinds do not fit.
-    """
-
-    def __init__(self, frequency: np.ndarray, order: int, most: int) -> None:
-        self.order, self.words = order, len(frequency)
-        self.bits = max(1, (self.words - 1).bit_length())
-        width = 1 << min(self.bits, max(0, 64 - self.bits * (order - 1)))
-        if self.bits * (order - 1) > 62 or self.words > width * MOST_BUCKETS:
-            raise DataError(
-                f"{order}-grams of {self.words} different words are too long to be counted: lower the order, or limit "
-                f"the vocabulary to {2 ** min(76 // order, 62 // (order - 1))} words"
-            )
-        firsts, here, size = [0], 0, 0
-        for word, count in enumerate(frequency.tolist()):
-            if word > here and (word - here == width or size + count > most):
-                firsts.append(word)
-                here, size = word, 0
-            size += count
-        self.first_words = np.array(firsts, np.int64)
-        self.bucket_of = np.repeat(
-            np.arange(len(firsts), dtype=np.uint16), np.diff([*firsts, self.words])
-        )  # of each word
-
-    @property
-    def buckets(self) -> int:
-        """How many there are."""
-        return len(self.first_words)
-
-    def shift(self, k: int) -> np.uint64:
-        """Bits behind the first word of a k-gram."""
-        return np.uint64(self.bits * (k - 1))
-
-    def begins(self, k: int) -> np.ndarray:
-        """(buckets,) uint64: the k-gram that each bucket's numbers begin with, modulo 2^64."""
-        return self.first_words.astype(np.uint64) << self.shift(k)
-
-    def suffixes(self, keys: np.ndarray, k: int) -> np.ndarray:
-        """K-grams of a bucket without their first words; these are no numbers within a bucket."""
-        return keys & ((np.uint64(1) << self.shift(k)) - np.uint64(1))
-
-    def last_words(self, keys: np.ndarray) -> np.ndarray:
-        """The last word of each."""
-        return (keys & np.uint64((1 << self.bits) - 1)).astype(np.int64)
-
-    def prefixes(self, keys: np.ndarray) -> np.ndarray:
-        """K-grams of a bucket without their last words, in the same bucket."""
-        return keys >> np.uint64(self.bits)
-
-    def columns(self, keys: np.ndarray, k: int, bucket: int) -> list[np.ndarray]:
-        """The words of k-grams of a bucket, an array for each place."""
-        columns = [self.last_words(keys >> np.uint64(self.bits * j)) for j in range(k - 1)][::-1]
-        first = (keys >> self.shift(k)).astype(np.int64) if k > 1 else keys.astype(np.int64)
-        return [first + self.first_words[bucket], *columns]
-
-    def parts(self, k: int, sorted_keys: np.ndarray) -> Iterator[tuple[int, slice, np.uint64]]:
-        """(bucket, where its k-grams stand, what to take off them) of sorted k-grams that are in no bucket yet."""
-        begins = self.begins(k)
-        cuts = [*np.searchsorted(sorted_keys, begins).tolist(), len(sorted_keys)]
-        for bucket, (a, b) in enumerate(pairwise(cuts)):
-            if b > a:
-                yield bucket, slice(a, b), begins[bucket]
-
-
 @dataclass
 class Counts:
     """Counts of all orders: what `count_ngrams` leaves in its store.
 
-    Of bucket b and order k, from 2 on: ``keys.k.b`` (uint64, sorted), ``counts.k.b`` (int64, as Kneser-Ney wants them),
+    Of bucket b and order k, from 2 on: ``keys.k.b`` (sorted), ``counts.k.b`` (int64, as Kneser-Ney wants them),
     and where rare n-grams are not to be listed ``kept.k.b`` (bool).
 
     Attributes:
-        layout: of the numbers.
+        layout: of the keys.
         unigrams: (V,) int64 counts of words.
         of_counts: of each order, how many n-grams have the count 1, 2, 3 and 4.
         totals: of each order, how many n-grams there are, and how many are kept.
@@ -171,17 +96,20 @@ def count_ngrams(
     frequency = np.bincount(rank[: len(text.counts)], text.counts.astype(float), minlength=words).astype(np.int64)
     unigrams = frequency.copy()
     frequency[bos] = text.sentences
-    layout = Layout(frequency, order, max(LEAST, int(memory / PER_NGRAM)))
+    kind = Layout if fits(words, order) else WideLayout
+    more = 0 if kind is Layout else KEYS * (4 * order - 8)
+    most = max(LEAST, int(memory / (PER_NGRAM + more)))
+    layout = kind(frequency, order, most)
     # Fewest counts by order, from 1 on; raw counts are carried along where they matter.
     least = [*min_counts, *[min_counts[-1] if min_counts else 1] * (order - len(min_counts))]
     counts = Counts(layout, unigrams, [{} for _ in range(order)], [[0, 0] for _ in range(order)])
     if order > 1:
-        for block in text.blocks(max(LEAST, int(memory / PER_WORD))):
+        for block in text.blocks(max(LEAST, int(memory / (PER_WORD + more)))):
             _fill_buckets(rank[block], layout, bos, order, store)
         counts.unigrams = np.zeros(words, np.int64)
     for k in range(order, 1, -1):
         for bucket in range(layout.buckets):
-            _count_bucket(k, bucket, counts, store, least, max(LEAST, int(memory / PER_NGRAM)))
+            _count_bucket(k, bucket, counts, store, least, most)
     seen = counts.unigrams[counts.unigrams > 0]
     counts.of_counts[0] = {c: int((seen == c).sum()) for c in range(1, 5)}
     return counts
@@ -195,15 +123,14 @@ def _fill_buckets(words: np.ndarray, layout: Layout, bos: int, order: int, store
     begin = starts + np.arange(len(starts))
     length = np.diff(np.append(begin, len(padded)))
     left = np.repeat(begin + length, length) - np.arange(len(padded))  # words from here to the end of the sentence
-    wide = padded.astype(np.uint64)
     for k in range(2, order):
         # What begins with <s> has nothing on its left: its counts are those of the text.
         at = begin[length >= k]
-        keys, n = np.unique(_pack(wide, at, k, layout.bits), return_counts=True)
+        keys, n = np.unique(_pack(layout, padded, at, k), return_counts=True)
         _append(store, layout, k, keys, n.astype(np.int64), n.astype(np.int64))
     at = np.flatnonzero(left >= order)
     bucket = layout.bucket_of[padded[at]]
-    keys = _pack(wide, at, order, layout.bits) - layout.begins(order)[bucket]
+    keys = layout.put(_pack(layout, padded, at, order), order, bucket)
     by_bucket = np.argsort(bucket, kind="stable")
     keys = keys[by_bucket]
     cuts = np.searchsorted(bucket[by_bucket], np.arange(layout.buckets + 1))
@@ -211,17 +138,14 @@ def _fill_buckets(words: np.ndarray, layout: Layout, bos: int, order: int, store
         store.append(f"text.{b}", keys[cuts[b] : cuts[b + 1]])
 
 
-def _pack(wide: np.ndarray, at: np.ndarray, k: int, bits: int) -> np.ndarray:
-    keys = wide[at]
-    for j in range(1, k):
-        keys = (keys << np.uint64(bits)) | wide[at + j]
-    return keys
+def _pack(layout: Layout, padded: np.ndarray, at: np.ndarray, k: int) -> np.ndarray:
+    return layout.pack([padded[at + j] for j in range(k)])
 
 
 def _append(store: Store, layout: Layout, k: int, keys: np.ndarray, n: np.ndarray, raw: np.ndarray) -> None:
     """Put a part of the counts of order k, sorted, to those of the buckets."""
-    for bucket, where, begin in layout.parts(k, keys):
-        store.append(f"part.{k}.{bucket}", keys[where] - begin)
+    for bucket, where, own in layout.parts(k, keys):
+        store.append(f"part.{k}.{bucket}", own)
         store.append(f"part_n.{k}.{bucket}", n[where])
         store.append(f"part_raw.{k}.{bucket}", raw[where])
 
@@ -230,12 +154,14 @@ def _count_bucket(k: int, bucket: int, counts: Counts, store: Store, least: Sequ
     """Sort and count the k-grams of a bucket, and pass them on to order k - 1."""
     layout = counts.layout
     if k == layout.order:
-        keys, n = _from_text(store, f"text.{bucket}", most)
+        keys, n = _from_text(store, f"text.{bucket}", layout.dtype(k), most)
         raw = n
         store.remove(f"text.{bucket}")
     else:
         names = [f"{kind}.{k}.{bucket}" for kind in ("part", "part_n", "part_raw")]
-        keys, n, raw = (store.read(name, t) for name, t in zip(names, (np.uint64, np.int64, np.int64), strict=True))
+        keys, n, raw = (
+            store.read(name, t) for name, t in zip(names, (layout.dtype(k), np.int64, np.int64), strict=True)
+        )
         keys, n, raw = _summed(keys, n, raw)
         store.remove(*names)
     if not len(keys):
@@ -252,7 +178,7 @@ def _count_bucket(k: int, bucket: int, counts: Counts, store: Store, least: Sequ
     shorter = layout.suffixes(keys, k)
     if k == 2:
         # Only a bigram is shorter by a word alone.
-        counts.unigrams += np.bincount(shorter.astype(np.int64), minlength=len(counts.unigrams))
+        counts.unigrams += np.bincount(layout.last_words(shorter), minlength=len(counts.unigrams))
         return
     if least[k - 2] > 1:
         by_key = np.argsort(shorter)
@@ -264,10 +190,10 @@ def _count_bucket(k: int, bucket: int, counts: Counts, store: Store, least: Sequ
     _append(store, layout, k - 1, shorter[starts], n, np.add.reduceat(raw, starts) if least[k - 2] > 1 else n)
 
 
-def _from_text(store: Store, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _from_text(store: Store, name: str, dtype: np.dtype, most: int) -> tuple[np.ndarray, np.ndarray]:
     """The different n-grams of a file and how often each occurs; of one that is too large by pieces."""
-    keys, n, at = np.zeros(0, np.uint64), np.zeros(0, np.int64), 0
-    while len(found := store.read(name, np.uint64, at, most)):
+    keys, n, at = np.zeros(0, dtype), np.zeros(0, np.int64), 0
+    while len(found := store.read(name, dtype, at, most)):
         at += len(found)
         found.sort()
         starts = _starts(found)

@@ -96,16 +96,17 @@ class Estimate:
         layout, store = self.counts.layout, self.store
         asked = np.zeros((layout.buckets, layout.buckets), np.int64)
         for b in range(layout.buckets):
-            keys = store.read(f"keys.{k}.{b}", np.uint64)
+            keys = store.read(f"keys.{k}.{b}", layout.dtype(k))
             shorter = np.sort(layout.suffixes(self._kept(k, b, keys), k))
-            for c, where, begin in layout.parts(k - 1, shorter):
-                store.append(f"questions.{c}", shorter[where] - begin)
+            for c, where, own in layout.parts(k - 1, shorter):
+                store.append(f"questions.{c}", own)
                 asked[b, c] = where.stop - where.start
         for c in range(layout.buckets):
-            keys, probs = store.read(f"keys.{k - 1}.{c}", np.uint64), store.read(f"probs.{k - 1}.{c}", np.float64)
+            keys = store.read(f"keys.{k - 1}.{c}", layout.dtype(k - 1))
+            probs = store.read(f"probs.{k - 1}.{c}", np.float64)
             at = 0
             for n in asked[:, c].tolist():
-                questions = store.read(f"questions.{c}", np.uint64, at, n)
+                questions = store.read(f"questions.{c}", layout.dtype(k - 1), at, n)
                 store.append(f"answers.{c}", probs[np.searchsorted(keys, questions)] if n else probs[:0])
                 at += n
             store.remove(f"questions.{c}")
@@ -117,7 +118,7 @@ class Estimate:
 
     def _bucket(self, k: int, b: int, answered: np.ndarray | None) -> None:
         layout, store = self.counts.layout, self.store
-        keys, n = store.read(f"keys.{k}.{b}", np.uint64), store.read(f"counts.{k}.{b}", np.int64)
+        keys, n = store.read(f"keys.{k}.{b}", layout.dtype(k)), store.read(f"counts.{k}.{b}", np.int64)
         if not len(keys):
             return
         histories = layout.prefixes(keys)
@@ -133,7 +134,7 @@ class Estimate:
             keys, n, discount, of = keys[kept], n[kept], discount[kept], of[kept]
         shorter = layout.suffixes(keys, k)
         if answered is None:
-            lower = self.unigrams[shorter.astype(np.int64)]
+            lower = self.unigrams[layout.last_words(shorter)]
         else:
             lower = np.empty(len(keys))
             lower[np.argsort(shorter)] = np.concatenate(
@@ -149,10 +150,10 @@ class Estimate:
     def _back_off(self, k: int, b: int, histories: np.ndarray, gamma: np.ndarray) -> None:
         """Keep the back-off weights of histories of k words of a bucket, those that are listed."""
         if k == 1:
-            words = histories.astype(np.int64) + self.counts.layout.first_words[b]
+            words = self.counts.layout.columns(histories, 1, b)[0]
             self.backoffs[words] = np.log10(gamma)
             return
-        keys = self.store.read(f"keys.{k}.{b}", np.uint64)
+        keys = self.store.read(f"keys.{k}.{b}", self.counts.layout.dtype(k))
         at = np.searchsorted(keys, histories)
         # A history that is too rare to be listed itself is listed with no word, and gamma is 1.
         known = at < len(keys)
@@ -181,7 +182,7 @@ class Estimate:
         for b in range(layout.buckets):
             size = len(store.read(f"probs.{k}.{b}", np.float64))
             for at in range(0, size, LINES):
-                keys = store.read(f"keys.{k}.{b}", np.uint64, at, LINES)
+                keys = store.read(f"keys.{k}.{b}", layout.dtype(k), at, LINES)
                 probs = np.log10(store.read(f"probs.{k}.{b}", np.float64, at, LINES)).tolist()
                 backoffs = store.read(f"backoffs.{k}.{b}", np.float64, at, LINES)
                 columns = [map(word, column.tolist()) for column in layout.columns(keys, k, b)]

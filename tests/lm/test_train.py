@@ -84,10 +84,24 @@ def test_words_outside_the_vocabulary(tmp_path):
         train(tmp_path, sentences, vocabulary={"c"})
 
 
-def test_long_n_grams_of_many_words_are_refused(tmp_path):
-    sentences = [[f"w{i}"] for i in range(70_000)]
-    with pytest.raises(DataError, match=r"5-grams of 70002 different words .* limit the vocabulary to 32768 words"):
-        train(tmp_path, sentences, order=5)
+@pytest.mark.parametrize("order", [2, 5])
+@pytest.mark.parametrize("memory", [1.0, 1e-6])
+def test_keys_of_bytes_are_those_of_numbers(tmp_path, order, memory, monkeypatch):
+    if memory < 1:
+        monkeypatch.setattr(counting, "LEAST", 60)
+    made = []
+    for name in ("numbers.arpa", "bytes.arpa"):
+        train(tmp_path, zipf(300, 150), name, order=order, memory=memory, min_counts=[1, 1, 2])
+        made.append((tmp_path / name).read_bytes())
+        monkeypatch.setattr(counting, "fits", lambda words, order: False)
+    assert made[0] == made[1]
+
+
+def test_long_n_grams_of_many_words(tmp_path):
+    # No number of 64 bits has room for four of these words and the fifth.
+    sentences = [[f"w{i + j}" for j in range(4)] for i in range(0, 34_000, 2)]
+    found = train(tmp_path, sentences, order=5)
+    assert found.sizes == [34_004, 3 * 17_000 + 17_001, 4 * 17_000, 3 * 17_000, 2 * 17_000]
 
 
 def test_text_files(tmp_path):
