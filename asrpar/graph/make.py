@@ -26,6 +26,7 @@ from asrpar.hmm.tree import Tree
 from asrpar.lang.lang import Lang
 from asrpar.lang.symbols import MADE_BY, write_symbols
 from asrpar.lm.arpa import arpa_sizes, read_arpa
+from asrpar.lm.backoff import UNK
 from asrpar.log import get_logger
 
 LOG = get_logger(__name__)
@@ -62,7 +63,8 @@ def make_graph(config: GraphConfig, lang_dir: str | Path, output: str | Path, tr
         )
     lm = read_arpa(lang_dir / "lm.arpa", only=lang.words)
     g, dropped = grammar_fst(lm, {w: i for i, w in enumerate(lang.words)})
-    dropped += listed - sum(lm.sizes)
+    # <UNK> itself is no word that anybody could lose, where the word for others has another name.
+    dropped += listed - sum(lm.sizes) - (UNK in lm.ids and UNK not in lang.words)
     del lm
     if dropped > 0:
         LOG.warning(

@@ -1,9 +1,13 @@
+import re
+import shutil
+
 import pytest
 import yaml
 
 from asrpar.errors import DataError, MissingInputError
 from asrpar.graph.config import GraphConfig
 from asrpar.graph.folder import graph_file, graph_name, write_info
+from asrpar.graph.make import make_graph
 
 
 def test_graph_yaml_says_what_the_graph_is(small):
@@ -41,3 +45,14 @@ def test_a_graph_yaml_that_does_not_say_it(tmp_path, text):
     (tmp_path / "graph.yaml").write_text(text)
     with pytest.raises(DataError, match=r"graph\.yaml does not say what the graph is \(graph: HLG\): run asrpar make"):
         graph_name(tmp_path)
+
+
+def test_the_word_for_others_is_no_word_that_was_lost(small, tmp_path, caplog):
+    shutil.copytree(small[0], tmp_path / "lang")
+    lm = tmp_path / "lang/lm.arpa"
+    text = re.sub(r"ngram 1=(\d+)", lambda m: f"ngram 1={int(m[1]) + 1}", lm.read_text())
+    for word, dropped in (("<unk>", []), ("ZEBRA", ["1 n-grams of"])):
+        lm.write_text(text.replace("\\1-grams:\n", f"\\1-grams:\n-3.0\t{word}\n"))
+        make_graph(GraphConfig(), tmp_path / "lang", tmp_path / "graph")
+        told = [record.getMessage() for record in caplog.records if "outside the vocabulary" in record.getMessage()]
+        assert [line[: len("1 n-grams of")] for line in told] == dropped, word
