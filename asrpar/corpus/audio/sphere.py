@@ -14,6 +14,7 @@ from asrpar.errors import DataError
 log = logging.getLogger("asrpar.corpus")
 
 MAGIC = b"NIST_1A"
+_SHORTEN_MAGIC = b"ajkg"
 SHORTEN = "embedded-shorten-v2.00"
 _CODINGS = ("pcm", "ulaw", "mu-law", "mulaw", "alaw", "a-law")
 _told: set[str] = set()  # warnings of this process
@@ -35,7 +36,8 @@ def check_header(path: Path) -> bool:
         Whether the samples are compressed.
 
     Raises:
-        DataError: no coding for one byte a sample, an unknown coding or compression, or a number that cannot be.
+        DataError: no coding for one byte a sample, an unknown coding or compression, a number that cannot be, or
+            compressed data where the header does not say so, or none where it does.
     """
     fields = sphere_header(path)
     coding, _, packing = (part.strip() for part in fields.get("sample_coding", "").lower().partition(","))
@@ -52,6 +54,19 @@ def check_header(path: Path) -> bool:
     if coding and coding not in _CODINGS:
         raise DataError(
             f"audio file {path} is coded as {fields['sample_coding']}, which is not read; {', '.join(_CODINGS)} are"
+        )
+    with path.open("rb") as file:
+        file.seek(int(fields[""]))
+        compressed = file.read(len(_SHORTEN_MAGIC)) == _SHORTEN_MAGIC
+    if compressed and not packing:
+        raise DataError(
+            f"audio file {path} is compressed by shorten, and its header does not say so: read as {coding or 'pcm'} it "
+            f"would be noise; its sample_coding should end in ,{SHORTEN}"
+        )
+    if packing and not compressed:
+        raise DataError(
+            f"audio file {path} says that it is compressed ({fields['sample_coding']}), and no such data follow: it is "
+            "damaged, or was unpacked and kept its header"
         )
     if packing:
         for name in ("sample_count", "sample_rate", "channel_count"):

@@ -75,6 +75,8 @@ def test_the_first_pressing_counts_both_channels(tmp_path: Path):
         (False, {"sample_coding": None}, "does not say how its one byte a sample is coded"),
         (False, {"sample_coding": "adpcm"}, "is coded as adpcm, which is not read"),
         (True, {"sample_coding": "ulaw,embedded-shorten-v1.09"}, "is compressed Sphere .*shorten-v1.09.*not read"),
+        (True, {"sample_coding": "ulaw"}, "is compressed by shorten, and its header does not say so"),
+        (False, {"sample_coding": "ulaw,embedded-shorten-v2.00"}, "says that it is compressed .*no such data follow"),
         (True, {"sample_count": None}, "does not say its sample_count"),
         (True, {"channel_count": 0}, "does not say its channel_count"),
     ],
