@@ -44,7 +44,8 @@ def prepare(corpus_dir: Path, work_dir: Path, parts: Sequence[str] = (), partial
 
 def _files(corpus_dir: Path) -> tuple[list[Path], Path, dict[str, list[Path]]]:
     found = find(corpus_dir, ".sph", ".stm", ".glm")
-    stms = [path for name, paths in found.items() if name.endswith(".stm") for path in paths if _is_reference(path)]
+    own = {name: list(filter(_is_reference, paths)) for name, paths in found.items() if name.endswith(".stm")}
+    stms = [the_one(corpus_dir, own, name, "RT03") for name, paths in own.items() if paths]
     if not stms:
         raise DataError(f"{corpus_dir} does not hold RT03: there is no {'/'.join(REFERENCES)}/*.stm below it")
     return stms, the_one(corpus_dir, found, GLM, "RT03"), found

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from asrpar.corpus.manifests import Split
 
 log = logging.getLogger("asrpar.corpus")
+
+OVERSHOOT = 1.0  # s by which a segment may outlast its recording before this must be one that was cut short
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,16 @@ def make_split(
         partial: it is a part of the set, whose counts nobody knows.
 
     Raises:
-        DataError: conversations without audio, segments outside of theirs, or other counts than the whole set has.
+        DataError: conversations without audio, or cut short, segments that are there twice, or other counts than the
+            whole set has.
     """
     from asrpar.corpus.manifests import Split
 
     stm = mended(stm, stm_path)
     scored = [s for s in stm.segments if not s.ignored]
+    twice = [name for name, count in Counter(map(utterance_id, scored)).items() if count > 1]
+    if twice:
+        raise DataError(f"{stm_path}: {len(twice)} segments are there more than once, such as {twice[0]}")
     log.info("%s: %d segments, %d of them not scored", calls.name, len(stm.segments), len(stm.segments) - len(scored))
     if not partial:
         _check_counts(calls, scored, stm_path)
@@ -106,6 +113,16 @@ def _supervisions(
 ) -> "list[SupervisionSegment]":
     from lhotse import SupervisionSegment
 
+    ends: dict[str, float] = {}
+    for s in segments:
+        ends[s.recording] = max(s.end, ends.get(s.recording, 0.0))
+    short = [name for name, end in ends.items() if end - recordings[name].duration > OVERSHOOT]
+    if short:
+        has, needs = seconds(recordings[short[0]].duration), seconds(ends[short[0]])
+        raise DataError(
+            f"{stm_path}: {len(short)} of {len(ends)} recordings end before their segments, such as {short[0]}, which "
+            f"has {has} s of {needs} s: its audio is damaged, or of another call"
+        )
     made, beyond = [], []
     for s in segments:
         recording = recordings[s.recording]

@@ -1,5 +1,6 @@
 """PEM: the segments of conversations that are to be recognised, ``en_4156 A unknown_speaker 301.85 302.48``."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def read_pem(path: str | Path) -> list[PemSegment]:
         try:
             recording, channel, _, start, end = fields
             segment = PemSegment(recording, channel.upper(), float(start), float(end))
-            if not 0 <= segment.start < segment.end:
+            if not 0 <= segment.start < segment.end < math.inf:
                 raise ValueError(line)
         except ValueError as e:
             raise DataError(f"{path}:{number}: expected 'CONVERSATION A SPEAKER BEGIN END', found {line!r}") from e

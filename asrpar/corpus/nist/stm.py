@@ -5,6 +5,7 @@ begin, end, a label that may be missing, and words, any number of blanks between
 comments; those with CATEGORY and LABEL say what the labels mean.
 """
 
+import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def _segment(line: str, place: str) -> StmSegment | None:
     try:
         recording, channel, speaker = fields[:3]
         start, end = float(fields[3]), float(fields[4])
-        if not 0 <= start <= end:
+        if not 0 <= start <= end < math.inf:
             raise ValueError(f"{start} to {end}")
     except (ValueError, IndexError) as e:
         raise DataError(f"{place}: expected 'CONVERSATION A SPEAKER BEGIN END [<LABEL>] WORDS', found {line!r}") from e

@@ -1,5 +1,6 @@
 """Hypotheses as the CTM that hubscr.pl scores: times in the call, and what the reference does not count taken out."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -141,6 +142,8 @@ def read_times(path: Path) -> dict[str, list[Spoken]]:
         try:
             utt_id, _, start, duration, word = fields[:5]
             one = Spoken(word, float(start), float(duration))
+            if not math.isfinite(one.start + one.duration):
+                raise ValueError(line)
         except ValueError as e:
             raise DataError(f"{path}:{number}: expected 'UTTERANCE CHANNEL BEGIN DURATION WORD', found {line!r}") from e
         found.setdefault(utt_id, []).append(one)

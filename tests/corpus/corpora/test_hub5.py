@@ -72,6 +72,12 @@ def broken(kind, folder):
         (folder / "copy" / hub5.STM).write_text(stm.read_text() + line("sw_9002", "A", 3, 4, "<O,sw>", "SO"))
     elif kind == "segment":
         stm.write_text(stm.read_text() + line("sw_9002", "A", 3, 4, "<O,sw>", "SO"))
+    elif kind == "short":
+        call(folder / SPHERE / "en_9001.sph", 2.0)
+    elif kind == "twice":
+        stm.write_text(stm.read_text() + line(*SEGMENTS[0]))
+    elif kind == "endless":
+        stm.write_text(stm.read_text().replace("2.00 3.90", "2.00 inf"))
     elif kind == "bracket":
         stm.write_text(stm.read_text().replace("HE IS RIGHT", "(HE IS RIGHT"))
     elif kind == "mono":
@@ -90,6 +96,9 @@ def broken(kind, folder):
         ("sph", "1 of 2 conversations have no audio; the first: sw_9002.sph"),
         ("another stm", "holds several hub5e00.english.000405.stm that differ"),
         ("segment", "has 6 segments and .* 7, of which 1 are in one of them alone, such as sw_9002-A_000300-000400"),
+        ("short", "1 of 2 recordings end before their segments, such as en_9001, which has 2 s of 3.5 s"),
+        ("twice", "1 segments are there more than once, such as en_9001-A_000050-000200"),
+        ("endless", r"000405\.stm:10: expected 'CONVERSATION A SPEAKER BEGIN END"),
         ("bracket", "sw_9002 B at 2 s: brackets do not match"),
         ("mono", "sw_9002.sph has 1 channels: a call has two sides"),
         ("rate", "1 of 2 recordings are not 8000 Hz with 2 channels"),
@@ -147,6 +156,13 @@ def test_rt03(tmp_path):
     stm = (folder / "stm_rt03.stm").read_text()
     assert stm.count(";;") == 1 and "gap" not in stm and "fsh_9003 B fsh_9003_2 1 2.255 <O,M>\n" in stm
     assert json.loads((folder / "hubscr_rt03.json").read_text())["acronyms"] == "dots"
+    shutil.copytree(text, tmp_path / "ldc/copy/references/eval03/english/cts")
+    assert len(rt03.prepare(tmp_path / "ldc", tmp_path / "work", partial=True)["rt03"].supervisions) == 4
+    again = tmp_path / "ldc/copy/references/eval03/english/cts/sw_9004.stm"
+    again.write_text(again.read_text().replace("YES", "NO"))
+    with pytest.raises(DataError, match=r"holds several sw_9004\.stm that differ"):
+        rt03.check(tmp_path / "ldc")
     shutil.rmtree(text)
+    shutil.rmtree(tmp_path / "ldc/copy")
     with pytest.raises(DataError, match="does not hold RT03: there is no references/eval03/english/cts"):
         rt03.check(tmp_path / "ldc")
