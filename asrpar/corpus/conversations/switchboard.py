@@ -1,6 +1,7 @@
 """Switchboard-1 with the transcripts of Mississippi State: transcripts, word times, dictionary, caller tables."""
 
 import csv
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_calls(found: Found, tally: Tally) -> Iterator[Call]:
     people = read_speakers(found, tally)
     for number, sides in sorted(found.calls().items()):
         call = f"sw0{number}"
-        turns = {side: read_trans(found.trans[number, side]) for side in SIDES if side in sides}
+        turns = {side: read_trans(found.trans[number, side], tally) for side in SIDES if side in sides}
         for side in SIDES:
             if side not in sides:
                 tally.add("sides of Switchboard without transcript", f"{call}-{side}")
@@ -67,13 +68,21 @@ def _on_their_channels(call: str, audio: Path, turns: dict[str, list[Turn]], tal
     return {side: turns[other] for side, other in zip(SIDES, reversed(SIDES), strict=True) if other in turns}
 
 
-def read_trans(path: Path) -> list[Turn]:
+def read_trans(path: Path, tally: Tally) -> list[Turn]:
     """The segments of a side: ``sw2999A-ms98-a-0007 12.345625 15.030000 so i know`` a line.
+
+    Ids of ours are made of times, so one that comes twice harms nothing; but it is told.
 
     Raises:
         DataError: a line of another form, or of another side than the file's name says.
     """
-    return [Turn(start, end, text) for _, start, end, text in _timed_lines(path)]
+    turns, seen = [], set()
+    for name, start, end, text in _timed_lines(path):
+        if name in seen:
+            tally.add("segments of Switchboard with the id of another of their file, both kept", name)
+        seen.add(name)
+        turns.append(Turn(start, end, text))
+    return turns
 
 
 def read_words(path: Path) -> list[WordTime]:
@@ -87,6 +96,8 @@ def _timed_lines(path: Path) -> Iterator[tuple[str, float, float, str]]:
         fields = line.split(None, 3)
         try:
             start, end = float(fields[1]), float(fields[2])
+            if not math.isfinite(start + end):
+                raise ValueError(line)
         except (IndexError, ValueError):
             raise DataError(f"{path}:{number}: expected 'sw2001A-ms98-a-0001 START END WORDS', not {line!r}") from None
         if fields[0][:7].lower() != side:

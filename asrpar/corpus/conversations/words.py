@@ -23,6 +23,7 @@ _NOISES = {
     **{f"[{name}]": NOISE for name in ("noise", "mn", "sigh", "cough", "breath", "lipsmack", "sneeze")},
     VOCALIZED: VOCALIZED,
 }
+_BARE_NOISES = frozenset(name.strip("[]") for name in _NOISES)
 _NOTHING = frozenset(("[silence]", "[pause]", "<b_aside>", "<e_aside>"))
 _ASIDE = re.compile(r"<\s*/?\s*[be]_aside\s*>", re.IGNORECASE)
 _FOREIGN = re.compile(r"<[^<>]*(>|$)|>")
@@ -31,12 +32,13 @@ _UNCERTAIN = re.compile(r"\(\(|\)\)")
 _GLUED = re.compile(r"\[(?:laughter|noise|vocalized-noise|silence)\]-?", re.IGNORECASE)
 _LETTER_RUN = re.compile(r"(?<!\S)[A-Z](?: [A-Z])+(?:'?s)?(?!\S)")
 _LAUGHING = re.compile(r"\[laughter-", re.IGNORECASE)
-_VARIANT = re.compile(r"_\d+(?=$|[-'\]/])")
+_VARIANT = re.compile(r"_\d+(?=$|[-'\[\]/])")
 _UNSPOKEN = re.compile(r"\[[^\[\]]*\]")
 _CAPITALS = re.compile(r"([A-Z]{2,})('?s)?")
 _LETTER = re.compile(r"([A-Z])('s)?")
 _SHORT = re.compile(r"([A-Z]{1,3}|[a-z]{1,2})('?s)?")  # of what stands beside an &
 _DOTTED = re.compile(r"((?:[a-z]\.){2,})('?s)?")
+_UNDOTTED = re.compile(r"(?:[a-z]\._)+[a-z]")  # i._b._m without its last dot
 _ODD = re.compile(r"[^a-z0-9'._-]")
 _SYLLABLES = frozenset(
     ("uh", "huh", "um", "hum", "hm", "hmm", "mm", "mhm", "oh", "ah", "eh", "nuh", "nah", "ha", "ho", "hoo")
@@ -97,17 +99,12 @@ class Normaliser:
             text, count = _SKIPPED.subn(" ", text)
             doubt = doubt or ("skipped" if count else "")
         text = _GLUED.sub(" \\g<0> ", text)
-        text = _LETTER_RUN.sub(self._joined, text)
+        text = _LETTER_RUN.sub(_joined, text)
         return Line(tuple(word for token in text.split() for word in self._token(token)), doubt)
 
     def words(self, text: str) -> list[str]:
         """The words of a transcript, or those of a dictionary's entry."""
         return list(self.line(text).words)
-
-    def _joined(self, match: re.Match) -> str:
-        """Letters one after the other are the acronym, if there is one: I B M and IBM are the same word."""
-        letters = "".join(match[0].split())
-        return letters if letters.removesuffix("s").removesuffix("'").lower() in self._acronyms else match[0]
 
     def _token(self, token: str) -> tuple[str, ...]:
         found = self._known.get(token)
@@ -128,10 +125,14 @@ class Normaliser:
             return (_NOISES[bare],), False
         if re.fullmatch(r"\[[a-z][a-z_-]*\]", bare) and not _LAUGHING.match(bare):
             return (NOISE,), True
+        odd = token.count("[") != token.count("]")
+        if odd and bare.strip("[]") in _BARE_NOISES:
+            return (_NOISES[f"[{bare.strip('[]')}]"],), True
         spoken, part = _spoken(token)
         if "&" in spoken:
-            return self._with_and(spoken), False
-        odd = False
+            return self._with_and(spoken), odd
+        if _UNDOTTED.fullmatch(spoken.lower()):
+            spoken, odd = f"{spoken}.", True
         words = []
         if part:
             pieces = [spoken.replace("_", "").replace("/", "")]
@@ -178,16 +179,25 @@ class Normaliser:
         return tuple(words)
 
 
+def _joined(match: re.Match) -> str:
+    """Letters one after the other are one word, as in Fisher: I B M is i._b._m., whether a dictionary has it or not."""
+    letters = "".join(match[0].split())
+    plain = letters.rstrip("'s")
+    # Who writes I I think means the word, twice.
+    return match[0] if set(plain) == {"I"} else spelled(plain, letters[len(plain) :])
+
+
 def _spoken(token: str) -> tuple[str, bool]:
     """What was spoken of a token of Mississippi State's transcripts, and whether parts of it were not."""
     token = token.replace("{", "").replace("}", "")
+    marked = "[" in token or "]" in token
     before = None
     while token != before:
         before = token
         if laughing := _LAUGHING.search(token):
             end = _closing(token, laughing.start())
             token = token[: laughing.start()] + token[laughing.end() : end] + token[end + 1 :]
-        if "/" in token and ("[" in token or "]" in token):
+        if "/" in token and marked:
             token = _first_of_two(token)
     token = _VARIANT.sub("", token)
     part = False

@@ -73,7 +73,7 @@ def test_what_is_missing_is_told_at_once(tmp_path: Path):
 
 
 def test_transcripts_and_words_of_a_side(tmp_path: Path):
-    turns = switchboard.read_trans(put(tmp_path, "sw2001A-ms98-a-trans.text", TRANS))
+    turns = switchboard.read_trans(put(tmp_path, "sw2001A-ms98-a-trans.text", TRANS), Tally())
     assert turns[1:] == [
         Turn(0.977625, 11.561375, "so [laughter-anyway] th[at]- i know"),
         Turn(11.561375, 12.0, ""),
@@ -82,11 +82,20 @@ def test_transcripts_and_words_of_a_side(tmp_path: Path):
     assert switchboard.read_words(words) == [("sw2001A-ms98-a-0002", 0.98, 1.25, "so")]
 
 
+def test_an_id_that_comes_twice_is_told(tmp_path: Path):
+    lines = "".join(f"sw2001A-ms98-a-000{i} {t:.1f} {t + 1:.1f} yes\n" for t, i in enumerate((1, 2, 2)))
+    tally = Tally()
+    assert len(switchboard.read_trans(put(tmp_path, "sw2001A-ms98-a-trans.text", lines), tally)) == 3
+    assert "with the id of another of their file, both kept: 1 (sw2001A-ms98-a-0002)" in tally.lines()[0]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("sw2001A-ms98-a-0001 0.0 x yes", "2: expected 'sw2001A-ms98-a-0001 START END WORDS'"),
         ("sw2001A-ms98-a-0001", "2: expected"),
+        ("sw2001A-ms98-a-0001 nan 1.0 yes", "2: expected"),
+        ("sw2001A-ms98-a-0001 0.0 inf yes", "2: expected"),
         ("sw2001B-ms98-a-0001 0.0 1.0 yes", "2: sw2001B-ms98-a-0001 is of another side than"),
         ("sw2001A-ms98-a-0001 0.0 1.0 ye\0s", "has a zero byte"),
     ],
@@ -94,7 +103,7 @@ def test_transcripts_and_words_of_a_side(tmp_path: Path):
 def test_lines_of_another_form_are_refused(tmp_path: Path, line: str, message: str):
     path = put(tmp_path, "sw2001A-ms98-a-trans.text", f"sw2001A-ms98-a-0001 0.0 0.5 yes\n{line}\n")
     with pytest.raises(DataError, match=message):
-        switchboard.read_trans(path)
+        switchboard.read_trans(path, Tally())
 
 
 def test_callers_by_the_tables(tmp_path: Path):

@@ -17,6 +17,7 @@ SWITCHBOARD = [
     ("[laughter-okay_1]", "okay"),
     ("[laughter-[wenna/wanna]]", "wenna"),
     ("[[laughter-wenna]/wanna]", "wenna"),
+    ("[laughter-wenna/wanna]", "wenna"),
     ("[laughter-IBM]", "i._b._m."),
     ("[LAUGHTER-Yeah]", "yeah"),
     ("[laughter-yeah", "yeah"),
@@ -26,6 +27,7 @@ SWITCHBOARD = [
     ("about_1's", "about's"),
     ("th[at]-", "th-"),
     ("th[at]", "th-"),
+    ("th_1[at]-", "th-"),
     ("-[th]at", "-at"),
     ("[th]at", "-at"),
     ("-[ab]out-", "-out-"),
@@ -72,13 +74,15 @@ SWITCHBOARD = [
     ("IBM", "i._b._m."),
     ("I B M is", "i._b._m. is"),
     ("I B M's", "i._b._m.'s"),
-    ("I B Q", "i. b. q."),
+    ("I B Q", "i._b._q."),
+    ("U S's", "u._s.'s"),
+    ("I I think", "i. i. think"),
     ("NASA", "nasa"),
     ("TVs", "t._v.s"),
     ("TV's", "t._v.'s"),
     ("C's", "c.'s"),
     ("Boston", "boston"),
-    ("i I A a", "i i. a. a"),
+    ("i I A a", "i i._a. a"),
     ("X-ray", "x. ray"),
     ("mother-in-law", "mother in law"),
     ("twenty-f[ive]-", "twenty-f-"),
@@ -100,6 +104,7 @@ FISHER = [
     ("non-stop", "non stop", ""),
     ("t-shirt", "t. shirt", ""),
     ("i._b._m.", "i._b._m.", ""),
+    ("i._b._m", "i._b._m.", ""),
     ("p._c.s", "p._c.s", ""),
     ("c._e._o.'s", "c._e._o.'s", ""),
     ("u.s.", "u._s.", ""),
@@ -145,11 +150,17 @@ def test_what_is_not_part_of_the_markup_is_counted():
     assert normaliser.odd == {"caf\u00e9": 2, "[bark]": 1}
 
 
+def test_brackets_that_are_not_closed_are_counted():
+    normaliser = Normaliser()
+    assert normaliser.words("[laughter-yes [noise laugh] th[at- no") == ["yes", "[noise]", "[laughter]", "th-", "no"]
+    assert set(normaliser.odd) == {"[laughter-yes", "[noise", "laugh]", "th[at-"}
+
+
 def test_lines_with_noises_alone_are_no_speech():
     lines = [Normaliser().line(text) for text in ("[noise] [laughter]", "[noise] yes", "")]
     assert [line.is_speech for line in lines] == [False, True, False]
 
 
 def test_which_letters_are_acronyms_is_told_by_the_dictionary():
-    assert Normaliser().words("IBM I B M") == ["ibm", "i.", "b.", "m."]
+    assert Normaliser().words("IBM I B M") == ["ibm", "i._b._m."]
     assert Normaliser({"ibm"}).words("IBM I B M") == ["i._b._m."] * 2
