@@ -76,6 +76,8 @@ class Strategy(ABC):
         own_pace: every single learner may take any number of steps between two `finish`.
         together: the learners that take as many steps between two `finish` as this one, some with empty batches, since
             none of these steps finds the end of the data by itself; None where ``step(None)`` does, or nobody need.
+        alike: the learners that hold the same weights as this one at all times, for which their optimizers need the
+            same rates; None where each goes its own way.
         kept: names of the attributes that make up the strategy's state in a synchronised moment.
     """
 
@@ -87,6 +89,7 @@ class Strategy(ABC):
         self.settings, self.learner, self.comm, self.wire = settings, learner, comm, wire or Wire()
         self.synchronised, self.apart = True, 1
         self.together: Comm | None = None
+        self.alike: Comm | None = None
 
     @classmethod
     def workers(cls, settings: Any, size: int) -> int:

@@ -1,8 +1,11 @@
 """Momenta of torch's optimizers that can be forgotten, as block algorithms do where a new block starts."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch.optim import Adam, Adamax, Optimizer, RAdam
 
 
 class AdamW(torch.optim.AdamW):
@@ -15,26 +18,48 @@ class AdamW(torch.optim.AdamW):
 
     def step(self, closure: Any = None) -> None:
         """One step."""
-        group = self.param_groups[0]
-        state = self.state[group["params"][0]]
+        with _whole(self):
+            super().step(closure)
+
+
+def whole_steps(optimizer: Optimizer) -> AbstractContextManager[None]:
+    """Within, a step of anybody's optimizer whose first moment began anew is as long as `AdamW`'s."""
+    return nullcontext() if isinstance(optimizer, AdamW) else _whole(optimizer)
+
+
+@contextmanager
+def _whole(optimizer: Optimizer) -> Iterator[None]:
+    """Rates of the next step make up for the count of a first moment that began anew."""
+    before = []
+    for group in optimizer.param_groups if isinstance(optimizer, Adam | Adamax | RAdam) else ():
+        # Of an update all parameters take their step.
+        state = optimizer.state.get(group["params"][0], {}) if group["params"] else {}
         begun = state.get("begun", 0.0)
         if not begun:
-            super().step(closure)
-            return
+            continue
         rate, decay = group["lr"], group["weight_decay"]
-        steps, beta = state["step"].item() + 1.0, group["betas"][0]
+        before.append((group, rate, decay))
+        steps, beta = float(state["step"]) + 1.0, group["betas"][0]
         factor = (1.0 - beta**steps) / (1.0 - beta ** (steps - begun))
-        # The step is longer, but not what weight decay takes, the product of the two.
-        group["lr"], group["weight_decay"] = rate * factor, decay / factor
-        super().step(closure)
-        group["lr"], group["weight_decay"] = rate, decay
+        group["lr"] = rate * factor
+        if group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)):
+            # The step is longer, but not what weight decay takes, the product of the two.
+            group["weight_decay"] = decay / factor
+    try:
+        yield
+    finally:
+        for group, rate, decay in before:
+            group["lr"], group["weight_decay"] = rate, decay
 
 
-def reset_momenta(optimizer: torch.optim.Optimizer) -> None:
-    """Forget momenta: SGD's buffer, AdamW's first moment with its count of steps. Its second one is no momentum."""
+def reset_momenta(optimizer: Optimizer) -> None:
+    """Forget momenta: SGD's buffer, Adam's first moment with its count of steps. Its second one is no momentum."""
     for state in optimizer.state.values():
         for name in ("momentum_buffer", "exp_avg"):
             if state.get(name) is not None:
                 state[name].zero_()
-        if "exp_avg" in state:
-            state["begun"] = state["step"].item()
+        # Optimizers that are not torch's may not count, or in a plain number.
+        if "exp_avg" in state and "step" in state:
+            state["begun"] = float(state["step"])
+        if "mu_product" in state:  # NAdam's count
+            state["mu_product"].fill_(1.0)

@@ -71,6 +71,26 @@ def check_alike(comm: Comm, facts: dict[str, Any]) -> None:
                 )
 
 
+def check_rates(comm: Comm | None, rates: list[str]) -> None:
+    """Raise `TrainingError` unless learners that hold the same weights step at the same rates. Collective.
+
+    Args:
+        comm: these learners; None where each has weights of its own.
+        rates: of this one's optimizer.
+    """
+    if comm is None or comm.size == 1:
+        return
+    everybody = comm.allgather_object(rates)
+    for rank, other in enumerate(everybody):
+        for own, first in zip(other, everybody[0], strict=True):
+            if own != first:
+                raise TrainingError(
+                    f"learner {rank} steps with {own}, learner 0 with {first}, and their weights would no longer be "
+                    "the same: step a schedule equally often on all learners (once an epoch, or with shares of one "
+                    "length), and by what is the same for all (parallel.total)"
+                )
+
+
 def check_shares(comm: Comm, batch: Any, learners: int) -> None:
     """Raise `TrainingError` on all learners if their first batches are the same, and with them all of their work.
 

@@ -11,7 +11,10 @@ from torch.optim import Optimizer
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.parallel.learner import ModuleLearner
 from asrpar.parallel.loops.turns import Turns
+from asrpar.parallel.momenta import whole_steps
 
+# What schedules change.
+_RATES = ("lr", "weight_decay", "momentum", "betas")
 # What the strategy's step is given where the loop has a batch, and where it has none but others have.
 BATCH, EMPTY = "batch", "empty"
 
@@ -49,6 +52,8 @@ class LoopLearner(ModuleLearner):
         super().__init__(trained, zeros, clip_norm=clip_norm, max_nonfinite=max_nonfinite)
         self.optimizer, self.turns, self.stepping = optimizer, turns, False
         self.grads = [p.grad for _, p in self.named]
+        # Those of the last update.
+        self.rates = rates(optimizer)
         self.guard = optimizer.register_step_pre_hook(self._only_the_strategy_steps)
 
     @property
@@ -98,9 +103,10 @@ class LoopLearner(ModuleLearner):
         self.attach()
         if self.clip_norm:
             clip_grad_norm_([p for _, p in self.named], self.clip_norm)
-        self.stepping = True
+        self.stepping, self.rates = True, rates(self.optimizer)
         try:
-            self.optimizer.step()
+            with whole_steps(self.optimizer):
+                self.optimizer.step()
         finally:
             self.stepping = False
 
@@ -122,3 +128,14 @@ class LoopLearner(ModuleLearner):
                     "is made (model.to, model.half, load_state_dict with assign)"
                 )
             begin += p.nbytes
+
+
+def kind(optimizer: Optimizer) -> str:
+    """What another optimizer's state does not fit into: the class, and the sizes of its groups of parameters."""
+    return f"{type(optimizer).__qualname__} {[len(group['params']) for group in optimizer.param_groups]}"
+
+
+def rates(optimizer: Optimizer) -> list[str]:
+    """What schedules change in an optimizer's groups of parameters, to be compared and shown."""
+    found = [(name, group[name]) for group in optimizer.param_groups for name in _RATES if name in group]
+    return [f"{name} {value.item() if isinstance(value, Tensor) else value}" for name, value in found]

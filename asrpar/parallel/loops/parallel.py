@@ -18,9 +18,9 @@ from asrpar.errors import TrainingError
 from asrpar.parallel.comm import Comm, world
 from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.loops import buffers
-from asrpar.parallel.loops.checks import check_alike, check_parts, check_shares
+from asrpar.parallel.loops.checks import check_alike, check_parts, check_rates, check_shares
 from asrpar.parallel.loops.failures import Failures
-from asrpar.parallel.loops.learner import BATCH, EMPTY, LoopLearner
+from asrpar.parallel.loops.learner import BATCH, EMPTY, LoopLearner, kind, rates
 from asrpar.parallel.loops.saving import load_newest, save_step
 from asrpar.parallel.loops.turns import Turns
 from asrpar.parallel.strategies import STRATEGIES, make_strategy
@@ -84,8 +84,9 @@ class Parallel:
         check_parts(model, optimizer)
         chosen = STRATEGIES.settings(strategy, {strategy: settings or {}})
         packed = COMPRESSIONS.settings(compression, {compression: compression_settings or {}})
-        shapes = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
+        shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in model.named_parameters()]
         self.facts = {"strategy": strategy, "settings": str(chosen), "compression": str(packed), "model": str(shapes)}
+        self.facts["optimizer"] = kind(optimizer)
         check_alike(self.comm, self.facts)
         self.model, self.shares, self.turns, self.steps = model, shares, Turns(), 0
         self.learner = LoopLearner(
@@ -119,6 +120,7 @@ class Parallel:
         """
         self._settle()
         self.learner.check_in_place()
+        check_rates(self.strategy.alike, rates(self.learner.optimizer))
         self.within = True
         try:
             yield from self._batches(iter(batches if self.rank < self.learners else ()))
@@ -192,7 +194,9 @@ class Parallel:
     def _come_together(self) -> None:
         """This learner has no more batches, or wants no more."""
         more = True
-        if self.turns.open:  # gradients of which no step was made
+        if self.turns.open:  # gradients of which no step was made are those of no samples
+            self.learner.attach()
+            self.learner.grad.zero_()
             more = self._end_step(0.0)
         if self.strategy.together is not None:
             while self._anyone(False):
@@ -204,6 +208,7 @@ class Parallel:
                 self._count()
         self.strategy.finish()
         self.within = self.left = False
+        check_rates(self.strategy.alike, self.learner.rates)
 
     def _settle(self) -> None:
         """Between two epochs, whatever became of the last one."""
@@ -277,14 +282,17 @@ class Parallel:
             keep: so many newest ones stay.
         """
         self._synchronised("parallel.save()")
+        device = self.learner.device
         state = {
             "facts": self.facts,
             "steps": self.steps,
             "learner": self.learner.state_dict(),
             "buffers": list(self.model.buffers()),
+            "frozen": [p.detach() for _, p in self.learner.frozen],
             "strategy": self.strategy.state_dict(),
             "wire": self.strategy.wire.state_dict(),
             "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
         save_step(Path(folder), state, more, self.comm, keep)
 
@@ -307,7 +315,11 @@ class Parallel:
         with torch.no_grad():
             for buffer, saved in zip(self.model.buffers(), state["buffers"], strict=True):
                 buffer.copy_(saved)
+            for (_, parameter), saved in zip(self.learner.frozen, state["frozen"], strict=True):
+                parameter.copy_(saved)
         torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None:
+            torch.cuda.set_rng_state(state["cuda_random"], self.learner.device)
         self.steps = state["steps"]
         return state["more"]
 

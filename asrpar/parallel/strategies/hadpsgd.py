@@ -58,7 +58,7 @@ class Algorithm(Gossip):
             )
         group = comm.rank // size if size else comm.node()
         self.layout = comm.allgather_object(group)
-        self.inside = self.together = comm.split(group)
+        self.inside = self.together = self.alike = comm.split(group)
         leads = self.inside.rank == 0
         between = comm.split(0 if leads else None)
         self.groups = len(set(self.layout))

@@ -43,6 +43,7 @@ class Algorithm(Strategy):
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
+        self.alike = comm
         if settings.bucket_mb and self.wire.method != "none":
             raise ConfigError(
                 f"compression '{self.wire.method}' takes whole gradients: set strategies.ssgd.bucket_mb to 0, "

@@ -9,9 +9,10 @@ from torch import nn
 
 from asrpar.errors import AsrparError, ConfigError, TrainingError
 from asrpar.parallel import Parallel
-from asrpar.parallel.loops.checks import check_alike, check_shares, digest
+from asrpar.parallel.loops.checks import check_alike, check_rates, check_shares, digest
 from asrpar.parallel.loops.failures import where
 from asrpar.parallel.loops.parallel import _tell_if_open
+from asrpar.parallel.momenta import AdamW
 
 
 class TwoOfMe:
@@ -102,6 +103,15 @@ def test_a_batch_without_a_step_belongs_to_the_next():
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+def test_gradients_without_a_step_at_the_end_of_an_epoch_are_nobodys():
+    model, optimizer, batches = parts()
+    parallel = Parallel(model, optimizer, "ssgd")
+    for batch in parallel.epoch(batches[:1]):
+        model(batch).mean().backward()
+    # What is sent with no samples must not be added to other learners' gradients.
+    assert not parallel.learner.grad.any()
+
+
 def test_clipping_is_torchs():
     model, optimizer, batches = parts()
     expected = trained(
@@ -111,6 +121,36 @@ def test_clipping_is_torchs():
     parallel = Parallel(model, optimizer, "single", clip_norm=0.01)
     found = trained(model, optimizer, parallel.epoch(batches), lambda n: parallel.step())
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+class Sign(torch.optim.Optimizer):
+    """Has a first moment, and counts nothing."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad.sign() * self.param_groups[0]["lr"])
+            self.state[p]["exp_avg"] = p.grad.clone()
+
+
+def blocks(make):
+    model, _, batches = parts()
+    optimizer = make(model.parameters(), lr=0.01)
+    parallel = Parallel(model, optimizer, "bmuf", {"sync_steps": 2})
+    return trained(model, optimizer, parallel.epoch(batches), parallel.step), optimizer
+
+
+def test_steps_of_anybodys_adam_are_whole_after_a_block():
+    (found, optimizer), (expected, _) = blocks(torch.optim.AdamW), blocks(AdamW)
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(found, expected, strict=True))
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]) == (0.01, 0.01)
+
+
+def test_a_first_moment_of_an_optimizer_that_does_not_count_begins_anew():
+    assert not any(state["exp_avg"].any() for state in blocks(Sign)[1].state.values())
 
 
 def test_gradients_that_are_not_finite_are_left_out_and_counted():
@@ -155,6 +195,23 @@ def test_a_checkpoint_gives_back_what_was_saved_with_it(tmp_path):
         again.load(tmp_path / "new")
     with pytest.raises(ConfigError, match=r"parallel.save: more.model is torch.nn.*state_dict"):
         parallel.save(tmp_path / "new", model=model)
+
+
+def test_a_checkpoint_has_frozen_weights_and_fits_one_optimizer(tmp_path):
+    def begun(make, frozen):
+        model, _, batches = parts()
+        model[0].weight.requires_grad_(False).fill_(frozen)
+        optimizer = make([p for p in model.parameters() if p.requires_grad])
+        return model, optimizer, batches, Parallel(model, optimizer, "ssgd")
+
+    model, optimizer, batches, parallel = begun(torch.optim.SGD, 3.0)
+    trained(model, optimizer, parallel.epoch(batches), parallel.step)
+    parallel.save(tmp_path)
+    model, _, _, parallel = begun(torch.optim.SGD, 4.0)
+    parallel.load(tmp_path)
+    assert (model[0].weight == 3.0).all()
+    with pytest.raises(TrainingError, match="another optimizer"):
+        begun(torch.optim.AdamW, 3.0)[3].load(tmp_path)
 
 
 def wrap(model):
@@ -283,6 +340,16 @@ def test_a_script_that_forgets_to_close_is_told(capsys):
 def test_learners_that_were_made_differently_are_refused():
     with pytest.raises(ConfigError, match=r"learner 1 has another settings than learner 0 \(b, not a\)"):
         check_alike(TwoOfMe({"settings": "b"}), {"settings": "a"})
+
+
+def test_learners_with_the_same_weights_need_the_same_rates():
+    model, optimizer, batches = parts()
+    parallel = Parallel(model, optimizer, "ssgd")
+    check_rates(TwoOfMe(), ["lr 0.1"])
+    check_rates(None, ["lr 0.1"])
+    parallel.strategy.alike = TwoOfMe(["lr 0.2", "weight_decay 0", "momentum 0"])
+    with pytest.raises(TrainingError, match=r"learner 1 steps with lr 0.2, learner 0 with lr 0.1, .* equally often"):
+        next(parallel.epoch(batches))
 
 
 def test_learners_with_the_same_batches_are_refused():
