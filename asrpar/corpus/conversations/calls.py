@@ -64,7 +64,7 @@ def usable(turns: Sequence[Turn], side: str, seconds: float | None, longest: flo
             tally.add(f"utterances dropped, longer than {longest:g} s (max_seconds)", name)
         elif seconds is not None and turn.end > seconds:
             if turn.end - seconds > OVERSHOOT or seconds - turn.start < SHORTEST:
-                tally.add("utterances dropped, which end behind their recording", name)
+                tally.add("utterances dropped, which end behind their recording", name, warn=True)
             else:
                 tally.add("utterances cut at the end of their recording", name)
                 good.append(replace(turn, end=seconds))

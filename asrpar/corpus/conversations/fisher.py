@@ -14,6 +14,7 @@ BAD_AUDIO = ("00446", "01243", "06716")  # cannot be decoded whole (Kaldi, egs/s
 # call → a start as written → as meant (Lhotse, fisher_english.py)
 _MEANT = {"11487": {(31.09, 234.06): 231.09}}
 _LINE = re.compile(r"(\d+(?:\.\d+)?)\s+(\d+(?:\.\d+)?)\s+([ABab])\s*:\s*(.*)")
+_ACRONYM = re.compile(r"(?<!\S)([A-Za-z]\.(?:_[A-Za-z]\.)+)(?='?s?(?:\s|$))")
 _ON_SIDE = re.compile(r"(\d{5})_([AB])/([mf])")
 
 
@@ -55,6 +56,19 @@ def read_transcript(path: Path, number: str, tally: Tally) -> dict[str, list[Tur
             turn = replace(turn, start=meant)
         turns[match[3].upper()].append(turn)
     return turns
+
+
+def spelled_words(found: Found) -> set[str]:
+    """Letters, lower case, of the acronyms that the transcripts have, ``ibm`` of ``i._b._m.``.
+
+    Switchboard's transcripts have some of them as I B M that its dictionary lacks.
+    """
+    words: set[str] = set()
+    for path in found.fisher_text.values():
+        for _, line in lines_of(path):
+            if "._" in line:
+                words |= {match[1].lower().replace("._", "")[:-1] for match in _ACRONYM.finditer(line)}
+    return words
 
 
 def read_speakers(found: Found, tally: Tally) -> dict[tuple[str, str], Speaker]:

@@ -19,11 +19,15 @@ REPORT = "report_swbd.txt"
 
 
 def find_corpus(corpus_dir: Path, size: str) -> tuple[Found, Normaliser]:
-    """The files, and the normaliser that knows the dictionary's acronyms. Raises `DataError` if some are missing."""
+    """The files, and the normaliser that knows the acronyms of the dictionary and of Fisher, if it is there.
+
+    Raises:
+        DataError: some are missing.
+    """
     found = find_files(corpus_dir)
     check_found(found, size)
     entries = switchboard.read_dictionary(found.tables["dict"][0])
-    return found, Normaliser(switchboard.spelled_words(entries))
+    return found, Normaliser(switchboard.spelled_words(entries) | fisher.spelled_words(found))
 
 
 def prepare_swbd(corpus_dir: Path, output: Path, settings: Any, partial: bool = False) -> dict[str, Split]:

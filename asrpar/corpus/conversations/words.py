@@ -75,7 +75,7 @@ class Normaliser:
 
     Args:
         acronyms: letters, lower case, of words that are spelled where they are written in capitals (``ibm``, not
-            ``nasa``), as the dictionary's pronunciations tell.
+            ``nasa``), as the dictionary's pronunciations and Fisher's transcripts tell.
 
     Attributes:
         odd: what had characters or marks that are not part of the markup, and how often; they were left out.
@@ -99,12 +99,17 @@ class Normaliser:
             text, count = _SKIPPED.subn(" ", text)
             doubt = doubt or ("skipped" if count else "")
         text = _GLUED.sub(" \\g<0> ", text)
-        text = _LETTER_RUN.sub(_joined, text)
+        text = _LETTER_RUN.sub(self._joined, text)
         return Line(tuple(word for token in text.split() for word in self._token(token)), doubt)
 
     def words(self, text: str) -> list[str]:
         """The words of a transcript, or those of a dictionary's entry."""
         return list(self.line(text).words)
+
+    def _joined(self, match: re.Match) -> str:
+        """Letters one after the other are the acronym, if there is one: I B M and IBM are the same word."""
+        letters = "".join(match[0].split())
+        return letters if letters.removesuffix("s").removesuffix("'").lower() in self._acronyms else match[0]
 
     def _token(self, token: str) -> tuple[str, ...]:
         found = self._known.get(token)
@@ -177,14 +182,6 @@ class Normaliser:
             found = (spelled(short[1], short[2] or ""),) if short else self._read(piece)[0]
             words += (["and"] if number else []) + list(found)
         return tuple(words)
-
-
-def _joined(match: re.Match) -> str:
-    """Letters one after the other are one word, as in Fisher: I B M is i._b._m., whether a dictionary has it or not."""
-    letters = "".join(match[0].split())
-    plain = letters.rstrip("'s")
-    # Who writes I I think means the word, twice.
-    return match[0] if set(plain) == {"I"} else spelled(plain, letters[len(plain) :])
 
 
 def _spoken(token: str) -> tuple[str, bool]:

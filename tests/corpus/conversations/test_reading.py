@@ -5,6 +5,7 @@ import pytest
 from asrpar.corpus.conversations import fisher, switchboard
 from asrpar.corpus.conversations.calls import Speaker, Turn, usable
 from asrpar.corpus.conversations.files import check_found, find_files
+from asrpar.corpus.conversations.swbd import find_corpus
 from asrpar.corpus.conversations.tally import Tally
 from asrpar.errors import DataError
 
@@ -152,6 +153,18 @@ def test_transcripts_of_both_sides(tmp_path: Path):
     latin = tmp_path / "t"
     latin.write_bytes("1.0 2.0 A: caf\u00e9\n".encode("latin-1"))
     assert fisher.read_transcript(latin, "00009", tally)["A"][0].text == "caf\u00e9"
+
+
+def test_its_acronyms_are_those_of_switchboard_too(tmp_path: Path):
+    text = "1.0 2.0 A: the i._b._q. and p._c.s and c._e._o.'s of b. x._yz\n"
+    put(tmp_path, "fe_03_00009.txt", text)
+    put(tmp_path, "sw2001A-ms98-a-trans.text", TRANS)
+    put(tmp_path, "sw-ms98-dict.text", "title\nIBM ay b iy eh m\n")
+    found, normaliser = find_corpus(tmp_path, "text")
+    assert fisher.spelled_words(found) == {"ibq", "pc", "ceo"}
+    assert normaliser.words("I B M and I B Q's by J O H N") == [
+        *("i._b._m.", "and", "i._b._q.'s", "by", "j.", "o.", "h.", "n."),
+    ]
 
 
 def test_the_known_wrong_time_is_mended_in_its_call_alone(tmp_path: Path):
