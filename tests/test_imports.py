@@ -22,6 +22,7 @@ COMMON = {
     "cpu",
     "settings",
     "numbers",
+    "option_types",
     "files",
     "workers",
     "recipes",

@@ -2,6 +2,8 @@
 
 import click
 
+from asrpar.option_types import FiniteRange
+
 
 @click.command(name="import-kaldi")
 @click.argument("data_dir")
@@ -10,7 +12,7 @@ import click
 @click.option("--allow-pipes", is_flag=True, help="Run the commands in wav.scp, with all that they may do.")
 @click.option(
     "--max-chars-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=25.0,
     show_default=True,
     help="Longer transcripts, spaces not counted, are warned of, twice as long ones are refused.",

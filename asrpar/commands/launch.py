@@ -9,6 +9,7 @@ import click
 
 from asrpar.errors import LaunchError
 from asrpar.launch.launchers import LAUNCHERS
+from asrpar.option_types import FINITE
 
 if TYPE_CHECKING:
     from asrpar.launch.fate import Failure
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--env", "env", multiple=True, metavar="K=V", help="A variable for every rank; several allowed.")
 @click.option("--launcher-arg", "launcher_args", multiple=True, metavar="ARG", help="Handed to mpirun or srun.")
 @click.option(
-    "--grace", type=float, default=60.0, show_default=True, help="Seconds to save and stop after SIGTERM or Ctrl-C."
+    "--grace", type=FINITE, default=60.0, show_default=True, help="Seconds to save and stop after SIGTERM or Ctrl-C."
 )
 @click.option(
     "--survive", is_flag=True, help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd; Open MPI 5)."

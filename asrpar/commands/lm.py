@@ -3,6 +3,7 @@
 import click
 
 from asrpar.errors import ConfigError
+from asrpar.option_types import FINITE, FiniteRange
 
 CASE = click.option(
     "--case", type=click.Choice(["keep", "upper", "lower"]), default="keep", show_default=True,
@@ -27,12 +28,16 @@ WEIGHTS = click.option("--weights", metavar="W,W...", help="Weights instead, in 
     help="By order, how often an n-gram must occur to be listed, such as 1,1,2; the last holds for higher orders.",
 )  # fmt: skip
 @click.option(
-    "--prune", type=float, default=0.0, show_default=True, help="Relative-entropy threshold, such as 1e-8; 0: none."
+    "--prune",
+    type=FiniteRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Relative-entropy threshold, such as 1e-8; 0: none.",
 )
 @click.option("--together", is_flag=True, help="One model of all texts; else one each, which are mixed.")
 @HELD_OUT
 @WEIGHTS
-@click.option("--memory", type=click.FloatRange(0.1), default=1.0, show_default=True, help="In GB, for counting.")
+@click.option("--memory", type=FiniteRange(0.1), default=1.0, show_default=True, help="In GB, for counting.")
 @CASE
 def train_lm(
     texts: tuple[str, ...],
@@ -58,7 +63,10 @@ def train_lm(
     from asrpar.log import setup_logging
 
     setup_logging()
-    least = [int(n) for n in _numbers("--min-counts", min_counts)]
+    given = _numbers("--min-counts", min_counts)
+    least = [int(n) for n in given if n.is_integer()]
+    if least != given:
+        raise ConfigError(f"--min-counts {min_counts}: whole numbers with commas between are expected")
     if least and (least[0] != 1 or sorted(least) != least or len(least) > order):
         raise ConfigError(f"--min-counts {min_counts} must begin with 1, not fall, and have at most {order} values")
     words = None
@@ -88,7 +96,7 @@ def mix_lm(lms: tuple[str, ...], output: str, held_out: str | None, weights: str
 
 @click.command("prune-lm")
 @click.option("--lm", required=True, metavar="FILE", help="ARPA file; .gz allowed.")
-@click.option("--threshold", required=True, type=float, help="By how much the perplexity may rise, such as 1e-8.")
+@click.option("--threshold", required=True, type=FINITE, help="By how much the perplexity may rise, such as 1e-8.")
 @OUTPUT
 def prune_lm(lm: str, threshold: float, output: str) -> None:
     """Drop the n-grams of a language model whose loss changes its perplexity least (Stolcke 1998)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from asrpar.config import choosing, config_options, load_config
+from asrpar.option_types import FINITE
 
 
 @click.command("simulate")
@@ -14,10 +15,12 @@ from asrpar.config import choosing, config_options, load_config
 @click.option("--learners", type=click.IntRange(min=1), help="How many.")
 @click.option("--strategy", help="Parallel algorithm; the same as --set strategy=NAME.")
 @click.option("--timing-only", is_flag=True, help="Without data or gradients: only how long it takes.")
-@click.option("--parameters", type=float, help="With --timing-only: of the model.")
-@click.option("--batch-frames", type=float, help="With --timing-only: frames of one learner's batch.")
+@click.option("--parameters", type=FINITE, help="With --timing-only: of the model.")
+@click.option("--batch-frames", type=FINITE, help="With --timing-only: frames of one learner's batch.")
 @click.option("--steps", type=int, default=200, help="With --timing-only: of each learner.", show_default=True)
-@click.option("--frames", type=float, default=0.0, help="With --timing-only: of the whole training, to tell its hours.")
+@click.option(
+    "--frames", type=FINITE, default=0.0, help="With --timing-only: of the whole training, to tell its hours."
+)
 @click.option(
     "--replay",
     "recorded",

@@ -8,6 +8,7 @@ import click
 
 from asrpar.config import choosing, config_options, load_config
 from asrpar.errors import ConfigError
+from asrpar.option_types import FiniteRange
 
 FORMATS = ("text", "trn", "ctm", "srt", "json")
 
@@ -32,14 +33,14 @@ FORMATS = ("text", "trn", "ctm", "srt", "json")
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(1),
+    type=FiniteRange(1),
     default=30.0,
     show_default=True,
     help="What is recognised as a whole; longer recordings are cut in pauses.",
 )
 @click.option(
     "--min-pause",
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     default=0.3,
     show_default=True,
     help="Seconds of a pause in which these are cut.",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asrpar.option_types import FiniteRange
+
 ERRORS_OF_A_KIND = 20
 
 
@@ -18,7 +20,7 @@ ERRORS_OF_A_KIND = 20
 @click.option("--allow-shared-speakers", is_flag=True, help="Only warn of speakers in train and another set.")
 @click.option(
     "--max-chars-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=25.0,
     show_default=True,
     help="Longer transcripts, spaces not counted, are warned of, twice as long ones are errors.",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from typing import Any, ClassVar
 
 from asrpar.errors import ConfigError
@@ -122,7 +123,7 @@ class LmConfig:
             if split.lower().startswith(NOT_FOR_TRAINING):
                 raise ConfigError(f"splits: '{split}' is not training text; the language model must not see it")
         need(self, "prune", 0.0 <= self.prune < 1.0, "must lie in [0, 1)")
-        need(self, "memory", self.memory >= 0.1, "must be at least 0.1 GB")
+        need(self, "memory", 0.1 <= self.memory < inf, "must be a number of GB, at least 0.1")
         if not self.transcripts and not (self.texts or self.arpa):
             raise ConfigError("transcripts is false: name the text of the language model as texts")
         rising = all(a <= b for a, b in pairwise([1, *self.min_counts]))

@@ -146,7 +146,7 @@ def check_weights(weights: Sequence[float], count: int, what: str) -> None:
     """Raise `ConfigError` for weights that are none of ``count`` models."""
     if weights and len(weights) != count:
         raise ConfigError(f"--weights has {len(weights)} values for {count} {what}")
-    if weights and (min(weights) < 0 or abs(sum(weights) - 1.0) > 1e-3):
+    if weights and not (min(weights) >= 0 and abs(sum(weights) - 1.0) <= 1e-3):  # nan is in no range
         raise ConfigError("--weights must not be negative, and sum to 1")
 
 
