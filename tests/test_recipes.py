@@ -38,6 +38,8 @@ def test_recipes_are_listed_with_what_their_scripts_say(shipped):
 
 def test_those_of_the_clone_are_there(repo):
     assert recipes.root() == repo
+    # The list shows one line of each.
+    assert all(text.endswith(".") for text in recipes.recipes().values())
     found = recipes.recipes()
     assert {"an4", "mini", "yesno"} <= set(found) and all(found.values())
 

@@ -43,6 +43,8 @@ def test_form(repo, recipe, corpus):
     assert len((folder / "run.sh").read_text().splitlines()) <= 100
     shown = recipe(corpus, "--help").stdout
     assert all(f"--{option}" in shown for option in OPTIONS)
+    if "--corpus-dir is needed" in (folder / "run.sh").read_text():
+        assert "empty: download it" not in shown.split("--corpus-dir")[1].splitlines()[0]
 
 
 @pytest.mark.parametrize("corpus", CORPORA)

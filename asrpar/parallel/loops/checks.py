@@ -54,6 +54,12 @@ def check_parts(model: Any, optimizer: Any) -> None:
         )
 
 
+def check_number(value: Any, at_least: float, what: str) -> None:
+    """Raise `ConfigError` unless the value is a number of at least ``at_least``; NaN is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= at_least:
+        raise ConfigError(f"{what} is {value!r}: expected a number of at least {at_least:g}")
+
+
 def check_alike(comm: Comm, facts: dict[str, Any]) -> None:
     """Raise `ConfigError` on all learners unless all were made alike. Collective.
 

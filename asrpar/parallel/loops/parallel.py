@@ -18,7 +18,7 @@ from asrpar.errors import TrainingError
 from asrpar.parallel.comm import Comm, world
 from asrpar.parallel.compress import COMPRESSIONS, make_wire
 from asrpar.parallel.loops import buffers
-from asrpar.parallel.loops.checks import check_alike, check_parts, check_rates, check_shares
+from asrpar.parallel.loops.checks import check_alike, check_number, check_parts, check_rates, check_shares
 from asrpar.parallel.loops.failures import Failures
 from asrpar.parallel.loops.learner import BATCH, EMPTY, LoopLearner, kind, rates
 from asrpar.parallel.loops.saving import load_newest, save_step
@@ -82,6 +82,8 @@ class Parallel:
         self.rank, self.size = self.comm.rank, self.comm.size
         self.failures = Failures(self.comm)
         check_parts(model, optimizer)
+        check_number(clip_norm, 0, "Parallel: clip_norm")
+        check_number(max_nonfinite, 1, "Parallel: max_nonfinite")
         chosen = STRATEGIES.settings(strategy, {strategy: settings or {}})
         packed = COMPRESSIONS.settings(compression, {compression: compression_settings or {}})
         shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in model.named_parameters()]
@@ -157,7 +159,10 @@ class Parallel:
             raise TrainingError(
                 "parallel.step() belongs into a loop over parallel.epoch(batches), and once for a batch or several"
             )
-        samples = float(samples)
+        try:
+            samples = float(samples)
+        except (TypeError, ValueError, RuntimeError):
+            raise TrainingError(f"parallel.step({type(samples).__name__}): samples is one number above 0") from None
         if not 0 < samples < math.inf:
             raise TrainingError(
                 f"parallel.step({samples:g}): samples is a number above 0; to leave a batch out, go on to the next "
@@ -281,6 +286,7 @@ class Parallel:
             folder: the same for all learners; each checkpoint is a folder in it.
             keep: so many newest ones stay.
         """
+        check_number(keep, 1, "parallel.save: keep")
         self._synchronised("parallel.save()")
         device = self.learner.device
         state = {

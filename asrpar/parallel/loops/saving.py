@@ -42,6 +42,8 @@ def load_newest(folder: Path, facts: dict[str, Any], comm: Comm) -> dict[str, An
     """
     # Rank 0 decides, so that all ranks read the same one even where a file system lags.
     found = [str(path) for path in complete(folder)] if comm.rank == 0 else []
+    if comm.broadcast_object(folder.exists() and not folder.is_dir()):
+        raise TrainingError(f"{folder} is no folder of checkpoints: give another, which may be new")
     newest = (comm.broadcast_object(found) or [None])[-1]
     if newest is None:
         return None

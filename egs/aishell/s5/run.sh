@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# AISHELL-1 (OpenSLR 33): 178 hours of read Mandarin, 400 speakers. CTC of characters, or hybrid models; scored by characters.
+# AISHELL-1 (OpenSLR 33): 178 hours of read Mandarin, 400 speakers. CTC of characters, or hybrid models; CER.
 # Hybrid models take the corpus's own lexicon; the measure is the character error rate (CER).
 #   ./run.sh --corpus-dir /corpora/aishell --strategy bmuf --learners 4
 #   ./run.sh --corpus-dir /corpora/aishell --strategy bmuf --learners 4 --loss frame_ce --model lstm

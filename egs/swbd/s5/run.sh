@@ -9,6 +9,7 @@
 set -euo pipefail
 # shellcheck source=utils/recipe.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
+corpus_dir=             # folder above all that LDC has sent, and the transcripts of OpenSLR 5; needed
 size=swb300             # swb300: Switchboard; swb2000: Fisher, too
 tests=eval2000          # sets to decode and score besides dev: eval2000 (Hub5'00), or eval2000,rt03
 dev_size=4000           # utterances of dev

@@ -193,6 +193,10 @@ def test_a_checkpoint_gives_back_what_was_saved_with_it(tmp_path):
     (tmp_path / "new/step-00000006/rank-0.pt").write_bytes(b"x")
     with pytest.raises(TrainingError, match=r"rank-0.pt is damaged .*: remove its folder"):
         again.load(tmp_path / "new")
+    with pytest.raises(ConfigError, match="keep is 0"):
+        parallel.save(tmp_path / "new", keep=0)
+    with pytest.raises(TrainingError, match=r"rank-0.pt is no folder of checkpoints"):
+        again.load(tmp_path / "new/step-00000006/rank-0.pt")
     with pytest.raises(ConfigError, match=r"parallel.save: more.model is torch.nn.*state_dict"):
         parallel.save(tmp_path / "new", model=model)
 
@@ -232,6 +236,8 @@ MADE_WRONG = {
     "no parameters that are trained": lambda m, o: Parallel(m.requires_grad_(False), o),
     "keep them in float32": lambda m, o: Parallel(m.bfloat16(), o),
     "one type and one device": lambda m, o: Parallel(nn.Sequential(m, nn.Linear(1, 1).double()), o),
+    "clip_norm is -1.0": lambda m, o: Parallel(m, o, clip_norm=-1.0),
+    "max_nonfinite is 0": lambda m, o: Parallel(m, o, max_nonfinite=0),
     "did you mean 'bmuf'": lambda m, o: Parallel(m, o, "bmfu"),
     "did you mean 'strategies.bmuf.sync_steps'": lambda m, o: Parallel(m, o, "bmuf", {"sync_step": 4}),
     "did you mean 'topk'": lambda m, o: Parallel(m, o, compression="topc"),
@@ -277,6 +283,12 @@ def bad_samples(p, m, o, b):
         p.step(0)
 
 
+def samples_in_a_tensor(p, m, o, b):
+    for batch in p.epoch(b):
+        m(batch).mean().backward()
+        p.step(batch)
+
+
 def two_epochs(p, m, o, b):
     for _ in p.epoch(b):
         for _ in p.epoch(b):
@@ -306,7 +318,8 @@ USED_WRONG = {
     "once for a batch": twice,
     "call loss.backward()": no_gradient,
     "call parallel.step(samples) in its place": own_step,
-    "a number above 0": bad_samples,
+    "samples is a number above 0": bad_samples,
+    "samples is one number above 0": samples_in_a_tensor,
     "an epoch is not over": two_epochs,
     "make another Parallel": closed,
     "behind parallel.step()": early_consensus,
