@@ -295,7 +295,7 @@ CASES = [
         r"--corpus-dir \S+/nowhere: no such",
         lambda w: w.recipe("an4", "--corpus-dir", "nowhere"),
     ),
-    Case("recipe-stage-2-first", r"cuts_train.* is missing: run stage 1", lambda w: w.recipe("mini", "--stage", 2)),
+    Case("recipe-stage-2-first", r"manifests.* is missing: run stage 1", lambda w: w.recipe("mini", "--stage", 2)),
     Case(
         "recipe-twice-at-once",
         r"out/data/lang is being written by .* \(process \d+ on \S+ since .*\): wait for it",

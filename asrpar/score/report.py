@@ -56,9 +56,9 @@ def _interval(counts: Sequence[Counts], speakers: Sequence[str]) -> list[float]:
 def write_report(folder: Path, score: Score, numbers: Mapping[str, Any]) -> None:
     """Write ``recogs``, ``errs``, ``utt2spk`` and, last, ``wer.json``, each under a temporary name first."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_speakers(folder, score)
     _write(folder / "recogs", recogs_lines(score))
     _write(folder / "errs", errs_lines(score, numbers))
+    write_speakers(folder, score)
     write_json(folder / "wer.json", dict(numbers))
 
 

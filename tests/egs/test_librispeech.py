@@ -26,7 +26,7 @@ def tree(tmp_path_factory):
 def grid(tmp_path_factory):
     """Of an untrained model, which is slow to decode."""
     path = tmp_path_factory.mktemp("conf") / "decode.yaml"
-    path.write_text("lm_scales: [1.0]\nbeams: [6.0]\n")
+    path.write_text("lm_scales: [1.0, 2.0]\nbeams: [6.0]\n")
     return path
 
 
