@@ -1,6 +1,5 @@
 """``asrpar transcribe``: recordings of one's own."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +78,6 @@ def command(
 
     paths = [Path(a) for a in audio]
     _spare(paths, output)
-    if math.isnan(max_seconds + min_pause):
-        raise ConfigError("--max-seconds and --min-pause are numbers of seconds")
     if output and output_dir:
         raise ConfigError("--output is one file for all, --output-dir one for each: give one of them")
     if form == "srt" and len(paths) > 1 and not output_dir:

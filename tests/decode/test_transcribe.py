@@ -139,7 +139,6 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
         ([tmp_path / "stereo.wav", "--channel", 2], "has no channel 2"),
         ([tmp_path / "short.wav"], "short.wav: too short: 0.03"),
         ([audio[0], "--channel", 1], "has no channel 1: it has one, 0"),
-        ([audio[0], "--max-seconds", "nan"], "--max-seconds and --min-pause are numbers"),
         ([audio[0], audio[1], "--format", "srt"], "subtitles are of one recording: give --output-dir"),
         ([audio[0], "--output-dir", tmp_path / "d"], "give one of them"),
         ([tmp_path / "text.wav"], "text.wav is not readable as audio"),
@@ -150,6 +149,8 @@ def test_recordings_that_are_not_taken(decoded, data, tmp_path):
         with pytest.raises(AsrparError, match=says):
             raise transcribe(exp, *graph, "--output", output, *options).exception
         assert not output.exists()
+    endless = transcribe(exp, *graph, "--max-seconds", "nan", audio[0])
+    assert endless.exit_code == 2 and "nan is no finite number" in endless.output
     odd = [shutil.copy(audio[0], tmp_path / name) for name in ("a b.wav", "a(b.wav", "a\nb.wav", "ی\u200cخ.wav")]
     for options, says in [
         (["--format", "trn", odd[0]], "the name of the recording 'a b' has a space in it, .*; --format text can"),
