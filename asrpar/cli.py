@@ -22,6 +22,7 @@ from asrpar import __version__
 from asrpar.errors import AsrparError
 from asrpar.files.paths import system_error
 from asrpar.files.text import one_line
+from asrpar.launch.around import end_with_scripts
 from asrpar.launch.guard import CHILD_OF, leave_with_parent
 from asrpar.names import nearest, unknown
 
@@ -120,6 +121,7 @@ def main(args: list[str] | None = None) -> None:
     _open_closed_streams()
     if os.environ.pop(CHILD_OF, "") == str(os.getppid()):
         leave_with_parent()
+    watcher = end_with_scripts(look_only=(sys.argv[1:] if args is None else args)[:1] == ["launch"])  # noqa: F841
     try:
         with inherited():
             cli.main(args=args, prog_name="asrpar", standalone_mode=False)

@@ -1,7 +1,9 @@
 """Processes that share the work of a stage, and end when whoever started them does, however that ends."""
 
 import multiprocessing
+import multiprocessing.util
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -51,7 +53,9 @@ class Workers:
         if preload:
             context.set_forkserver_preload(list(preload))
         self.jobs = jobs
-        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin,))
+        # The server of forks has its socket in a folder, which nobody removes once this process was killed.
+        folder = multiprocessing.util.get_temp_dir() if method == "forkserver" else ""
+        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin, folder))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
         """Let one of them call ``function``."""
@@ -90,12 +94,14 @@ class Workers:
         self.close(at_once=kind is not None)
 
 
-def _begin(begin: Callable[[], None] | None) -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+def _begin(begin: Callable[[], None] | None, folder: str) -> None:
+    threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
     if begin:
         begin()
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(folder: str) -> None:
     wait([multiprocessing.parent_process().sentinel])
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

@@ -4,12 +4,15 @@
 set -euo pipefail
 # shellcheck source=utils/jobs/options.sh
 . "$(dirname "${BASH_SOURCE[0]}")/jobs/options.sh"
+# shellcheck source=utils/around.sh
+. "$jobs_folder/../around.sh"
 parse_job_options "$@"
 clear_logs
 
 at_once=${max_jobs_run:-$(($(env -u OMP_NUM_THREADS nproc) / (num_threads * num_tasks)))}
 ((at_once >= 1)) || at_once=1
-export OMP_NUM_THREADS=$num_threads ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$"
+export OMP_NUM_THREADS=$num_threads
+end_with_me
 
 set -m # each job is a process group of its own, which can be ended as a whole
 end_groups() {

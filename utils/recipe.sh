@@ -16,6 +16,8 @@ help_message="Usage: $0 [options]
 Stages: 0 corpus, 1 manifests, 2 features, 3 language, 4 alignment and tree, 5 graph, 6 training, 7 decoding, 8 scores"
 # shellcheck source=utils/common.sh
 . "$root/utils/common.sh"
+# shellcheck source=utils/around.sh
+. "$root/utils/around.sh"
 # shellcheck source=utils/recipe_options.sh
 . "$root/utils/recipe_options.sh"
 # shellcheck disable=SC2034 # utils/parse_options.sh uses them
@@ -35,6 +37,8 @@ begin_recipe() {
   done
   # shellcheck source=utils/path.sh
   . "$root/utils/path.sh"
+  around_me=${ASRPAR_END_WITH-}
+  end_with_me
   package=$root/asrpar
   [[ -d $package ]] || package=$(asrpar recipe package) # this is a copy of a recipe
   # How the training stage is started, and jobs of stages 2 and 7. Empty: here, on the terminal (utils/local.sh for jobs).
@@ -179,12 +183,14 @@ extract_features() {
   fi
 }
 
-# launch OPTIONS -- COMMAND: asrpar launch with the recipe's learners; it ends when this script does, however that ends.
+# launch OPTIONS -- COMMAND: asrpar launch with the recipe's learners; it ends when this script does, however that ends,
+# unless a $train_cmd that is not ours has started it, which may be there for that.
 launch() {
   local options=(--learners "$learners")
   [[ ${oversubscribe:-false} == false ]] || options+=(--oversubscribe)
   case ${train_cmd:-} in
-    '' | *utils/local.sh* | *utils/slurm.sh*) local -x ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$" ;;
+    '' | *utils/local.sh* | *utils/slurm.sh*) ;;
+    *) local -x ASRPAR_END_WITH=${around_me-} ;;
   esac
   # shellcheck disable=SC2086 # train_cmd is a command with options
   ${train_cmd:+$train_cmd "$exp/log/launch.log"} asrpar launch "${options[@]}" "$@"

@@ -10,6 +10,8 @@ help_message="Usage: $0 [options] RECIPE_DIR --exp-dir DIR [more options of its 
 utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=utils/common.sh
 . "$utils/common.sh"
+# shellcheck source=utils/around.sh
+. "$utils/around.sh"
 # shellcheck source=utils/parse_options.sh
 . "$utils/parse_options.sh"
 
@@ -33,6 +35,7 @@ done
 root=$(dirname "$utils")
 # shellcheck source=utils/path.sh
 . "$utils/path.sh"
+end_with_me
 
 ended() { # EXIT_CODE NAME: of a run that did not end well
   case $1 in

@@ -1,24 +1,19 @@
 """Pass the signals that ask for an end on to a job of MPI ranks, in a form that lets them end in good order."""
 
-import os
-import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from types import FrameType
+
+from asrpar.launch.around import Around
+from asrpar.launch.watcher import ABANDONED
 
 # Who asks: a scheduler, Ctrl-C, a terminal that is gone, Ctrl-\\, somebody who hopes for the best.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2)
 # Seconds within which another signal is the same wish: `timeout` and schedulers send it to a process, and to its group.
 SAME_WISH = 2.0
-# The scripts around a launcher, which it must not outlive: their process numbers.
-AROUND = "ASRPAR_END_WITH"
-# Seconds to save and stop for those whose script was killed.
-ABANDONED = 4.0
 
 
 class Forwarding:
@@ -80,36 +75,3 @@ class Forwarding:
         else:
             self.process.terminate()
             time.sleep(0.5)
-
-
-class Around:
-    """The scripts that `AROUND` names, as far as this process was started by them; a number of another host is not."""
-
-    def __init__(self) -> None:
-        self._poll = select.poll()
-        self._handles = []
-        above = set(ancestors())
-        for word in os.environ.get(AROUND, "").split():
-            if word.isdigit() and int(word) in above:
-                with suppress(OSError):
-                    self._handles.append(os.pidfd_open(int(word)))
-                    self._poll.register(self._handles[-1], select.POLLIN)
-
-    def gone(self) -> bool:
-        """Whether one of them has ended."""
-        return bool(self._poll.poll(0))
-
-    def close(self) -> None:
-        """Look no more."""
-        for handle in self._handles:
-            os.close(handle)
-        self._handles, self._poll = [], select.poll()
-
-
-def ancestors() -> list[int]:
-    """The process that started this one, the one that started that, and so on."""
-    found = [os.getppid()]
-    with suppress(OSError):
-        while found[-1] > 1:
-            found.append(int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
-    return found

@@ -31,6 +31,8 @@ PREFIX = "asrpar-"
 # Shared memory with names lies here. Open MPI leaves its own behind when a rank is killed.
 SHARED = Path("/dev/shm")
 OWNER = "owner"
+# In the folder of shared memory: the job's folder, which may have been in a temporary folder that is there no more.
+OF_JOB = "job"
 # Seconds for mpirun to end its ranks, here and elsewhere; for a process that is being started to be seen; for the
 # kernel to end what was killed.
 POLITE, UNSEEN, KILLING = 3.0, 1.0, 5.0
@@ -112,10 +114,12 @@ def clean(job: str, leader: int | None = None, *, sudden: bool = False) -> None:
 
 def clean_after_the_dead() -> None:
     """End and remove what is left of jobs whose launcher and guard were killed together, as by a lack of power."""
-    for owner in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
-        with suppress(OSError):
-            if owner.parent.lstat().st_uid == os.geteuid() and is_orphan(str(owner.parent)):
-                clean(str(owner.parent))
+    for place in (Path(tempfile.gettempdir()), SHARED):
+        for owner in place.glob(f"{PREFIX}*/{OWNER}"):
+            with suppress(OSError):
+                folder = owner.parent
+                if folder.lstat().st_uid == os.geteuid() and is_orphan(str(folder)):
+                    clean((folder / OF_JOB).read_text(encoding="utf-8") if place == SHARED else str(folder))
 
 
 def is_orphan(job: str) -> bool:
@@ -162,9 +166,12 @@ class Guard:
     def _begin(self) -> None:
         self.process = _start(self.folder, stdin=subprocess.PIPE)
         with suppress(OSError):  # without it only the dead of this kind are not found
-            new = Path(self.folder, f"{OWNER}.tmp")
-            new.write_text("\n".join([identity(os.getpid()), identity(self.process.pid)]), encoding="utf-8")
-            new.replace(new.with_name(OWNER))
+            owners = "\n".join([identity(os.getpid()), identity(self.process.pid)])
+            for folder in filter(None, (Path(self.folder), self.shared)):
+                (folder / OF_JOB).write_text(self.folder, encoding="utf-8")
+                new = folder / f"{OWNER}.tmp"
+                new.write_text(owners, encoding="utf-8")
+                new.replace(new.with_name(OWNER))
 
     def watch(self, leader: int) -> None:
         """``leader`` is the program that starts the ranks."""

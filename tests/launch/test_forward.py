@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -98,30 +95,3 @@ def test_nohup_holds():
             assert process.got == []
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-AROUND = """
-import os, subprocess, sys
-child = "import os, sys, time; from asrpar.launch.forward import Around; it = Around(); print(it.gone(), flush=True)\\n"
-child += "while not it.gone(): time.sleep(0.01)\\nprint('gone', flush=True)"
-subprocess.run([sys.executable, "-c", child], env={**os.environ, "ASRPAR_END_WITH": f"1 999999999 x {os.getpid()}"})
-"""
-
-
-def test_the_end_of_the_script_around_it_is_noticed():
-    script = subprocess.Popen([sys.executable, "-c", AROUND], stdout=subprocess.PIPE, text=True)
-    assert script.stdout.readline() == "False\n"
-    script.kill()
-    assert script.stdout.readline() == "gone\n"
-    script.wait()
-    script.stdout.close()
-
-
-def test_a_number_that_is_not_above_us_is_no_script_of_ours(monkeypatch):
-    other = subprocess.Popen(["true"])
-    other.wait()
-    monkeypatch.setenv(forward.AROUND, f"{other.pid} {os.getpid()}")
-    around = forward.Around()
-    time.sleep(0.01)
-    assert not around.gone()
-    around.close()

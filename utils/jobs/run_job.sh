@@ -57,7 +57,9 @@ mkdir -p "$(dirname "$log")" || exit 1
   printf '# started: %s on %s, OMP_NUM_THREADS %s\n' "$(date '+%F %T %z')" "$(uname -n)" "${OMP_NUM_THREADS:-not set}"
 } >"$log" || exit 1
 start=$SECONDS
-export ASRPAR_END_WITH="${ASRPAR_END_WITH-} $$" # a launcher does not outlive this script
+# shellcheck source=utils/around.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../around.sh"
+end_with_me
 "${words[@]}" >>"$log" 2>&1 </dev/null &
 child=$!
 [[ -z $early ]] || hand_on "$early"
