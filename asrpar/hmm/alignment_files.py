@@ -15,13 +15,14 @@ from asrpar.config import save_config
 from asrpar.errors import ConfigError, DataError
 from asrpar.files.checksums import write_checksums
 from asrpar.files.replacing import replacing_folder
-from asrpar.hmm.alignments import INFO, NO_WORD, AlignmentInfo
+from asrpar.hmm.alignment_index import Growing, index_of
+from asrpar.hmm.alignments import INDEXED, INFO, NO_WORD, AlignmentInfo
 from asrpar.hmm.tree import FILE, Tree
 
 # What the features' shards are called in Lhotse's manifests: the arrays here are of the same make.
 STORAGE = "asrpar_shard"
 # A label that was changed within its range would be learnt without a word.
-OF_SETS = ("pdfs_{}.npy", "phones_{}.npy", "classes_{}.npy", "supervisions_{}.jsonl.gz", "counts_{}.txt")
+OF_SETS = (*INDEXED, "index_{}.npz", "counts_{}.txt")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class SetWriter:
         self._manifest = gzip.open(folder / f"supervisions_{name}.jsonl.gz", "wt", encoding="utf-8")  # noqa: SIM115
         self._array = str(final / f"pdfs_{name}.npy")
         self._left_out: list[tuple[str, str]] = []
+        self._index = Growing()
         self.counts = np.zeros(tree.num_pdfs, np.int64)
         self.aligned = 0
 
@@ -101,6 +103,7 @@ class SetWriter:
         if self.aligned and (phones is None) != (self._phones is None):
             raise DataError(f"{utterance.id} has {'no ' * (phones is None)}phones, unlike those before it")
         first = self._pdfs.rows
+        self._index.add(utterance.id, pdfs, phones, None if phones is None else utterance.classes)
         self._pdfs.add(pdfs)
         self.counts += np.bincount(pdfs, minlength=count)
         self.aligned += 1
@@ -151,6 +154,8 @@ class SetWriter:
         for array in (self._phones, self._classes):
             if array is not None:
                 array.close()
+        if error is None:
+            self._index.write(index_of(self._folder, self._name))
         (self._folder / f"counts_{self._name}.txt").write_text(f"[ {' '.join(map(str, self.counts))} ]\n")
         lines = "".join(f"{name} {reason}\n" for name, reason in self._left_out)
         (self._folder / f"left_out_{self._name}.txt").write_text(lines, encoding="utf-8")

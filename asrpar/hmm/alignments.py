@@ -6,16 +6,14 @@
     phones_SET.npy               (phones of all utterances, 3) int32: phone, its frames, number of its word or -1
     classes_SET.npy              (frames of all utterances,) int32 pdf classes, where pdfs do not tell them
     supervisions_SET.jsonl.gz    Lhotse supervisions: times of words and phones, and the pdfs as temporal arrays
+    index_SET.npz                where each utterance's rows are (`asrpar.hmm.alignment_index`)
     counts_SET.txt               how often each pdf is used, as Kaldi writes a vector
     left_out_SET.txt             utterances without alignment, each with the reason
 
 `asrpar.hmm.alignment_files` writes it. Where pdfs are all that is known, as of imported ones, there are no phones.
 """
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,17 +23,21 @@ import numpy as np
 
 from asrpar.config import load_config
 from asrpar.errors import ConfigError, DataError
-from asrpar.files.checksums import check_checksums
-from asrpar.files.paths import check_opens, require_file
+from asrpar.files.checksums import check_checksums, checked_files
+from asrpar.files.paths import require_file
 from asrpar.files.text import text_lines
+from asrpar.hmm.aligned_set import MADE_BY, AlignedSet, OfUtterances
+from asrpar.hmm.alignment_index import index_of
 from asrpar.hmm.segments import Segments
 from asrpar.hmm.tree import Tree
 from asrpar.names import unknown
 from asrpar.rules import at_least, positive
 
-MADE_BY = "asrpar align (stage 4)"
 INFO = "ali.yaml"
 NO_WORD = -1  # the number of a silence's word
+# Arrays of more bytes are not read as a whole before the first step: what is used of them is compared by itself.
+AT_ONCE = 1 << 28
+INDEXED = ("pdfs_{}.npy", "phones_{}.npy", "classes_{}.npy", "supervisions_{}.jsonl.gz")
 
 
 @dataclass
@@ -87,86 +89,6 @@ class AlignedUtterance:
     seconds: float = 0.0
 
 
-class _Set:
-    """The files of one set: places of utterances in the arrays."""
-
-    def __init__(self, folder: Path, name: str, num_pdfs: int) -> None:
-        path = folder / f"supervisions_{name}.jsonl.gz"
-        require_file(path, MADE_BY)
-        self.entries: dict[str, dict[str, Any]] = {}
-        self.frames: dict[str, tuple[int, int]] = {}
-        self.rows: dict[str, tuple[int, int]] = {}
-        row = 0
-        try:
-            with gzip.open(path, "rt", encoding="utf-8") as file:
-                for line in file:
-                    entry = json.loads(line)
-                    first, count = entry["custom"]["pdfs"]["array"]["storage_key"].split(":")
-                    self.frames[entry["id"]] = (int(first), int(count))
-                    phones = len((entry.get("alignment") or {}).get("phone", ()))
-                    self.rows[entry["id"]] = (row, phones)
-                    self.entries[entry["id"]] = entry
-                    row += phones
-            self.pdfs = np.load(folder / f"pdfs_{name}.npy", mmap_mode="r", allow_pickle=False)
-            phones_file = folder / f"phones_{name}.npy"
-            self.phones = np.load(phones_file, mmap_mode="r", allow_pickle=False) if phones_file.exists() else None
-            class_file = folder / f"classes_{name}.npy"
-            self.classes = np.load(class_file, mmap_mode="r", allow_pickle=False) if class_file.exists() else None
-            if self.classes is not None and self.classes.shape != self.pdfs.shape:
-                raise ValueError(f"classes_{name}.npy has other frames than pdfs_{name}.npy")
-            if self.pdfs.ndim != 1 or self.pdfs.dtype != np.int32:
-                raise ValueError(f"pdfs_{name}.npy is no vector of int32")
-            if sum(count for _, count in self.frames.values()) != len(self.pdfs):
-                raise ValueError(f"pdfs_{name}.npy has {len(self.pdfs)} frames")
-            if self.phones is not None and self.phones.shape != (row, 3):
-                raise ValueError(f"phones_{name}.npy is not ({row}, 3)")
-            if len(self.pdfs) and not 0 <= self.pdfs.min() <= self.pdfs.max() < num_pdfs:
-                raise ValueError(f"pdfs_{name}.npy has pdfs beyond the {num_pdfs} of the tree")
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as e:
-            check_opens(path)
-            raise DataError(f"the alignment of {name} in {folder} is damaged ({e}): run {MADE_BY} again") from e
-
-
-class _Slices(Mapping[str, np.ndarray]):
-    """Utterances' pieces of one array, cut out when they are asked for."""
-
-    def __init__(self, array: np.ndarray, places: Mapping[str, tuple[int, int]]) -> None:
-        self._array, self._places = array, places
-
-    def __getitem__(self, utterance: str) -> np.ndarray:
-        first, count = self._places[utterance]
-        return np.asarray(self._array[first : first + count])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-class _SegmentsOf(Mapping[str, Segments]):
-    """Segments of a set's utterances, made when they are asked for."""
-
-    def __init__(self, found: _Set, tree: Tree) -> None:
-        self._found, self._pdfs = found, _Slices(found.pdfs, found.frames)
-        self._rows = _Slices(found.phones, found.rows)
-        self._classes = None if found.classes is None else _Slices(found.classes, found.frames)
-        classes = [tree.class_of(pdf) for pdf in range(tree.num_pdfs)] if found.classes is None else ()
-        self._class_of = np.array(classes, np.uint8)
-
-    def __getitem__(self, utterance: str) -> Segments:
-        rows = self._rows[utterance]
-        if self._classes is not None:
-            return Segments(rows[:, 0], rows[:, 1], self._classes[utterance].astype(np.uint8))
-        return Segments(rows[:, 0], rows[:, 1], self._class_of[self._pdfs[utterance]])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found.frames)
-
-    def __len__(self) -> int:
-        return len(self._found.frames)
-
-
 class Alignments:
     """An ALI folder.
 
@@ -178,7 +100,7 @@ class Alignments:
 
     def __init__(self, folder: Path, tree: Tree, info: AlignmentInfo) -> None:
         self.folder, self.tree, self.info = folder, tree, info
-        self._sets: dict[str, _Set] = {}
+        self._sets: dict[str, AlignedSet] = {}
 
     @classmethod
     def open(cls, folder: str | Path) -> "Alignments":
@@ -194,7 +116,7 @@ class Alignments:
             info = load_config(AlignmentInfo, folder / INFO)
         except ConfigError as e:
             raise DataError(f"{e}: run {MADE_BY} again") from e
-        check_checksums(folder, MADE_BY)
+        check_checksums(folder, MADE_BY, _later(folder, info))
         return cls(folder, Tree.read(folder), info)
 
     @property
@@ -221,24 +143,44 @@ class Alignments:
         """The pdf of each frame, (T,) int32, by utterance; utterances that were left out are not in it.
 
         Raises:
-            DataError: the set was not aligned, or its files are damaged.
+            DataError: the set was not aligned, or its files are damaged; what is asked for later may raise it, too.
         """
         found = self._set(split)
-        return _Slices(found.pdfs, found.frames)
+        return OfUtterances(found.places, found.labels)
+
+    def label_counts(self, split: str, ids: Sequence[str]) -> np.ndarray:
+        """(n,) int32, how many labels each of these utterances has; 0 for none. Raises as `labels`."""
+        places = self._set(split).places
+        rows = places.finder.rows_of(ids)
+        return np.where(rows < 0, 0, places.frames[rows] if len(places.ids) else 0)
+
+    def fingerprints(self, split: str, ids: Sequence[str]) -> Iterator[str]:
+        """What tells labels from others, for each of these utterances; empty where it has none. Raises as `labels`."""
+        return self._set(split).fingerprints(ids)
 
     def segments(self, split: str) -> Mapping[str, Segments] | None:
         """The phones of each utterance, from which any tree's labels follow; None where pdfs are all that is known.
 
         Raises:
-            DataError: the set was not aligned, or its files are damaged.
+            DataError: as `labels`.
         """
         found = self._set(split)
-        return None if found.phones is None else _SegmentsOf(found, self.tree)
+        if found.phones is None:
+            return None
+        known = () if found.classes is not None else map(self.tree.class_of, range(self.num_pdfs))
+        class_of = np.fromiter(known, np.uint8)
+
+        def make(row: int) -> Segments:
+            phones, classes = found.phones_of(row)
+            of_frames = class_of[found.labels(row)] if classes is None else classes.astype(np.uint8)
+            return Segments(phones[:, 0], phones[:, 1], of_frames)
+
+        return OfUtterances(found.places, make)
 
     def word_numbers(self, split: str) -> Mapping[str, np.ndarray] | None:
         """The word of each phone, (n,) int32, by utterance: its number, or `NO_WORD`; None as of `segments`."""
         found = self._set(split)
-        return None if found.phones is None else _Slices(found.phones[:, 2], found.rows)
+        return None if found.phones is None else OfUtterances(found.places, lambda row: found.phones_of(row)[0][:, 2])
 
     def counts(self, split: str | None = None) -> np.ndarray:
         """How often each pdf is used in a set, (num_pdfs,) int64; without a name in the first, which is for training.
@@ -263,12 +205,13 @@ class Alignments:
         Raises:
             DataError: the set was not aligned, or its files are damaged.
         """
-        found, labels = self._set(split), self.labels(split)
-        for name, entry in found.entries.items():
+        found = self._set(split)
+        for row, entry in enumerate(found.entries()):
             times = {kind: [tuple(item[:3]) for item in items] for kind, items in entry.get("alignment", {}).items()}
             text, speaker = entry.get("text") or "", entry.get("speaker") or ""
             words, phones = times.get("word", []), times.get("phone", [])
-            yield AlignedUtterance(name, text, words, phones, labels[name], speaker, entry.get("duration", 0.0))
+            seconds = entry.get("duration", 0.0)
+            yield AlignedUtterance(entry["id"], text, words, phones, found.labels(row), speaker, seconds)
 
     def left_out(self, split: str) -> dict[str, str]:
         """Utterances that have no alignment, and why."""
@@ -306,8 +249,20 @@ class Alignments:
         if split not in self.info.sets:
             raise DataError(str(unknown(f"{self.folder}: set", split, self.sets)))
 
-    def _set(self, split: str) -> _Set:
+    def _set(self, split: str) -> AlignedSet:
         self._check_name(split)
         if split not in self._sets:
-            self._sets[split] = _Set(self.folder, split, self.num_pdfs)
+            self._sets[split] = AlignedSet(self.folder, split, self.num_pdfs, _is_indexed(self.folder, split))
         return self._sets[split]
+
+
+def _is_indexed(folder: Path, split: str) -> bool:
+    # Who has changed labels by hand has removed the digests, and what the index says of them is no longer so.
+    path = index_of(folder, split)
+    return path.exists() and path.name in checked_files(folder)
+
+
+def _later(folder: Path, info: AlignmentInfo) -> set[str]:
+    """Files whose contents are compared when they are used."""
+    names = (form.format(x) for x in info.sets if _is_indexed(folder, x) for form in INDEXED)
+    return {name for name in names if (folder / name).is_file() and (folder / name).stat().st_size > AT_ONCE}

@@ -1,7 +1,7 @@
 """The contract of losses: what a model is trained towards, and what that is made from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -50,6 +50,8 @@ class FrameLabels:
         counts: (num_classes,) frames of each class in the whole training set; None if nobody counted.
         silences: classes of frames in which nobody speaks.
         tree: digest of the phonetic tree whose leaves the classes are.
+        lengths: gives (n,) how many labels each of n utterances has, by their ids, without reading them, 0 for none;
+            None if nobody knows.
     """
 
     num_classes: int
@@ -58,6 +60,7 @@ class FrameLabels:
     counts: np.ndarray | None = None
     silences: tuple[int, ...] = ()
     tree: str = ""
+    lengths: Callable[[Sequence[str]], np.ndarray] | None = None
 
 
 class Hmm(Protocol):
@@ -227,4 +230,13 @@ class Objective(ABC, Generic[Targets]):
 
     def misfit(self, utterance: Spoken, frames: int) -> Misfit | None:
         """Why an utterance of so many output frames is in no loss; None if it is in it."""
+        return None
+
+    def doubtful(self, ids: Sequence[str], num_frames: np.ndarray) -> np.ndarray | None:
+        """(n,) bool, which of n utterances `misfit` has to be asked about; None for all.
+
+        Args:
+            ids: of the utterances.
+            num_frames: (n,) their feature frames.
+        """
         return None

@@ -70,8 +70,11 @@ def suspects(utterances: Sequence[Utterance], objective: Objective, subsampling:
     What transcripts alone decide is asked once for each, of its shortest utterance: corpora have many copies of a
     transcript, at other speeds or of "yes", and where one fits, longer ones do.
     """
-    if not isinstance(utterances, Utterances) or objective.of_labels or not objective.of_text:
+    if not isinstance(utterances, Utterances):
         return utterances
+    if objective.of_labels or not objective.of_text:
+        known = objective.doubtful(utterances.ids, utterances.num_frames)
+        return utterances if known is None else (utterances[i] for i in np.flatnonzero(known))
     shortest = utterances.spoken_frames().tolist()
     doubtful = np.zeros(len(shortest), bool)
     for number, (text, frames) in enumerate(zip(utterances.texts, shortest, strict=True)):

@@ -1,8 +1,9 @@
 """Labels of frames from an ALI folder, and whether they are labels of what a training is on."""
 
-from collections import ChainMap
-from collections.abc import Sequence
-from itertools import islice
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 
@@ -41,8 +42,36 @@ def frame_labels(found: Alignments, data: DataConfig, subsampling: int) -> Frame
     check_frames(found, data, read_settings(data.feats), subsampling)
     warn_of_short_phones(found, data.train, subsampling)
     silences = tuple(i for i in range(tree.num_pdfs) if all(tree.phones.is_silence(p) for p, _ in tree.phones_of(i)))
-    labels = ChainMap(*(found.labels(split) for split in sets))
-    return FrameLabels(tree.num_pdfs, labels, tuple(tree.names), found.counts(data.train), silences, tree.digest)
+    labels = LabelsOfSets([found.labels(split) for split in sets])
+
+    def lengths(ids: Sequence[str]) -> np.ndarray:
+        counts = [found.label_counts(split, ids) for split in sets]
+        return functools.reduce(lambda first, more: np.where(first > 0, first, more), counts)
+
+    counts = found.counts(data.train)
+    return FrameLabels(tree.num_pdfs, labels, tuple(tree.names), counts, silences, tree.digest, lengths)
+
+
+class LabelsOfSets(Mapping[str, np.ndarray]):
+    """Labels of several sets; those of the first that has an utterance.
+
+    As a `ChainMap`, which would read them twice, once to know whether they are there.
+    """
+
+    def __init__(self, sets: Sequence[Mapping[str, np.ndarray]]) -> None:
+        self._sets = sets
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        for labels in self._sets:
+            with contextlib.suppress(KeyError):
+                return labels[utterance]
+        raise KeyError(utterance)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(chain.from_iterable(self._sets)))
+
+    def __len__(self) -> int:
+        return len(set(self))
 
 
 def frame_shift(features: FeatureConfig) -> float:

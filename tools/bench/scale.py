@@ -6,11 +6,13 @@ model on them with `asrpar.train`'s own trainer, in processes of their own:
 
     python tools/bench/scale.py --cuts 3000000 --folder FOLDER --output scale.json
     python tools/bench/scale.py --cuts 3000000 --folder FOLDER --ranks 2 --output scale_2.json
+    python tools/bench/scale.py --cuts 3000000 --folder FOLDER --loss frame_ce --output scale_ce.json
 
 `start` begins an epoch and takes some steps, then stops by SIGUSR1 as a scheduler's time limit would make it; `resume`
 goes on from there after the checkpoint's position has been moved to the middle of the epoch; `without_index` starts as
-a folder of an earlier version does. Seconds count from the start of the process to the end of its first step. Peaks are
-the kernel's (VmHWM), which count the pages of mapped files that processes share; `anonymous_mb` is a process's own.
+a folder of an earlier version does. ``--loss frame_ce`` leaves that out, and makes an ALI folder with a label for each
+frame. Seconds count from the start of the process to the end of its first step. Peaks are the kernel's (VmHWM), which
+count the pages of mapped files that processes share; `anonymous_mb` is a process's own.
 Folders that are there already are used again.
 """
 
@@ -34,8 +36,15 @@ from asrpar.config import load_config, save_config
 from asrpar.feats.config import FeatureConfig
 from asrpar.feats.stats import Moments, save_stats
 from asrpar.feats.storages.shards import ShardWriter
-from asrpar.feats.utterances import index_of, read_cuts
+from asrpar.feats.utterances import index_of, open_utterances, read_cuts
+from asrpar.hmm.alignment_files import Aligned, writing_alignments
+from asrpar.hmm.alignments import AlignmentInfo
+from asrpar.hmm.phones import Phones
+from asrpar.hmm.topologies.three_state import Settings, Topology
+from asrpar.hmm.tree import Tree
 from asrpar.info import versions
+from asrpar.lang.lang import Lang
+from asrpar.train.identity import summary
 
 SPEEDS, DIMENSIONS, MATRICES, SPEAKERS, WORDS = (0.9, 1.0, 1.1), 40, 3000, 4876, 30000
 STEPS = 5
@@ -141,6 +150,20 @@ def cut_lines(cuts, vocabulary, lengths, keys, shard):
             )
 
 
+def make_ali(folder: Path) -> None:
+    """ALI with labels of all cuts, each its own: pieces of one long row of random numbers."""
+    lang = Lang.load(folder / "lang")
+    tree = Tree.monophone(Phones.with_silence(lang.tokens[1:]), Topology(Settings()))
+    labels = np.random.default_rng(3).integers(0, tree.num_pdfs, 1 << 22, np.int32)
+    with writing_alignments(folder / "ali", tree, AlignmentInfo("made up")) as writer:
+        for split in ("train", "dev"):
+            utterances = open_utterances(folder / "feats" / f"cuts_{split}.jsonl.gz")
+            with writer.split(split, summary(utterances)) as made:
+                for number, (name, frames) in enumerate(zip(utterances.ids, utterances.num_frames, strict=True)):
+                    first = number * 7919 % (len(labels) - int(frames))
+                    made.add(Aligned(name, labels[first : first + int(frames)]))
+
+
 def memory() -> dict[str, float]:
     """Of this process, in MiB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -170,6 +193,8 @@ def train(args) -> None:
         f"data.lang={folder}/lang",
         f"strategy={strategy}",
     ]
+    if args.loss == "frame_ce":
+        places += ["loss=frame_ce", f"data.ali={folder}/ali"]
     config = load_config(TrainConfig, None, [*SETTINGS, *places])
     (Path(config.exp) / "log").mkdir(parents=True, exist_ok=True)
 
@@ -212,6 +237,7 @@ def measured(args, name: str) -> list[dict]:
     """Figures of each rank of one training."""
     told = args.folder / f"told_{name}"
     command = [sys.executable, "-m", "mpi4py", __file__, "--folder", str(args.folder), "--ranks", str(args.ranks)]
+    command += ["--loss", args.loss]
     for old in args.folder.glob(f"{told.name}.*"):
         old.unlink()
     subprocess.run([*command, "--train", str(told)], check=True)
@@ -226,6 +252,7 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=3000000)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--loss", choices=["ctc", "frame_ce"], default="ctc")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
@@ -239,7 +266,8 @@ def main() -> None:
             os.execv(sys.executable, [sys.executable, "-m", "mpi4py", *sys.argv])
         train(args)
         return
-    feats, told = args.folder / "feats", {"cuts": args.cuts, "ranks": args.ranks, "versions": versions()}
+    feats, told = args.folder / "feats", {name: getattr(args, name) for name in ("cuts", "ranks", "loss")}
+    told["versions"] = versions()
     begun = time.time(), cpu_seconds()
     if not (feats / "made").exists():
         vocabulary = words()
@@ -254,6 +282,11 @@ def main() -> None:
             read_cuts(cuts).write(index_of(cuts), cuts)
             told["index"] = {"seconds": time.time() - begun[0], "cpu": cpu_seconds() - begun[1], **memory()}
             print(f"index of {split}: {told['index']}", flush=True)
+    if args.loss == "frame_ce" and not (args.folder / "ali").exists():
+        begun = time.time(), cpu_seconds()
+        make_ali(args.folder)
+        told["ali"] = {"seconds": time.time() - begun[0], "cpu": cpu_seconds() - begun[1], **memory()}
+        print(f"labels: {told['ali']}", flush=True)
     told["cuts_mb"] = round((feats / "cuts_train.jsonl.gz").stat().st_size / 2**20)
     told["index_mb"] = round(index_of(feats / "cuts_train.jsonl.gz").stat().st_size / 2**20)
     exp = args.folder / f"exp_{args.ranks}"
@@ -262,15 +295,21 @@ def main() -> None:
     (exp / "steps").write_text(str(told["start"][0]["steps_of_epoch"]))
     told["middle"] = to_the_middle(exp)
     told["resume"] = measured(args, "resume")
+    if args.loss == "ctc":
+        told["without_index"] = without_index(args, feats, exp)
+    if args.output:
+        args.output.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def without_index(args, feats: Path, exp: Path) -> list[dict]:
+    """Figures of a training that reads the cuts."""
     index, aside = index_of(feats / "cuts_train.jsonl.gz"), feats / "index_aside.npz"
     index.rename(aside)
     shutil.rmtree(exp)
     try:
-        told["without_index"] = measured(args, "without_index")
+        return measured(args, "without_index")
     finally:
         aside.rename(index)
-    if args.output:
-        args.output.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Bourlard and Morgan 1994; with a ``label_delay`` for models that do not see what
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class Loss(Objective[np.ndarray]):
         given = sources.labels
         self.delay, self.smoothing = settings.label_delay, settings.label_smoothing
         self.subsampling = sources.subsampling
-        self.labels, self.num_classes = given.labels, given.num_classes
+        self.labels, self.num_classes, self.lengths = given.labels, given.num_classes, given.lengths
         self.classes, self.tree = given.names, given.tree
         self.silences, self.share = np.array(given.silences, np.int64), settings.silence_share
         self._checked = functools.lru_cache(CHECKED)(self._check)
@@ -103,6 +104,12 @@ class Loss(Objective[np.ndarray]):
         if self._of_input_frames(utterance) is None:
             return Misfit(missing=(utterance.id,))
         return Misfit(frames=self.delay + 1) if frames <= self.delay else None
+
+    def doubtful(self, ids: Sequence[str], num_frames: np.ndarray) -> np.ndarray | None:
+        if self.lengths is None:
+            return None
+        known, fewer = self.lengths(ids), output_frames(num_frames, self.subsampling)
+        return ((known != num_frames) & (known != fewer)) | (fewer <= self.delay)
 
     def _of_input_frames(self, utterance: Spoken) -> np.ndarray | None:
         """(T,) a label for each of an utterance's frames; None if there are none."""

@@ -169,3 +169,12 @@ def test_priors():
 def test_settings_out_of_range(key, value):
     with pytest.raises(ConfigError, match=rf"losses\.frame_ce\.{key} is {value}"):
         LOSSES.settings("frame_ce", {"frame_ce": {key: value}})
+
+
+def test_lengths_of_labels_tell_who_may_be_left_out():
+    lengths = {"whole": 9, "every third": 3, "none": 0, "other": 5, "short": 1}
+    given = FrameLabels(5, {}, lengths=lambda ids: np.array([lengths[x] for x in ids]))
+    one = Loss(Settings(label_delay=1), Sources(labels=given, subsampling=3))
+    doubtful = one.doubtful(list(lengths), np.array([9, 9, 9, 9, 3]))
+    assert doubtful.tolist() == [False, False, True, True, True]
+    assert frame_ce({}).doubtful(["u"], np.array([9])) is None
