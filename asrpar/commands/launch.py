@@ -13,10 +13,16 @@ from asrpar.option_types import FINITE
 
 if TYPE_CHECKING:
     from asrpar.launch.fate import Failure
+    from asrpar.launch.torchrun import Store
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("--learners", type=int, required=True, metavar="N", help="Number of learners (MPI ranks).")
+@click.option(
+    "--learners",
+    type=int,
+    metavar="N",
+    help="Number of learners (MPI ranks) [default, in an allocation: one for each GPU, else for each task].",
+)
 @click.option(
     "--launcher",
     default="auto",
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the command and stop.")
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
 def command(
-    learners: int,
+    learners: int | None,
     launcher: str,
     hosts: str,
     hostfile: str | None,
@@ -62,19 +68,32 @@ def command(
     dry_run: bool,
     args: tuple[str, ...],
 ) -> None:
-    """Run an asrpar command on N learners, with Open MPI, MPICH or srun.
+    """Run an asrpar command on N learners, with Open MPI, MPICH, srun or what else starts MPI's ranks here.
 
-    For example: asrpar launch --learners 2 -- train --config conf/train.yaml. SIGTERM, SIGUSR1 and Ctrl-C let the
+    For example: asrpar launch --learners 2 -- train --config conf/train.yaml. Hosts, tasks and GPUs of an allocation
+    (Slurm, PBS, LSF, Flux) are found; under torchrun its ranks are counted. SIGTERM, SIGUSR1 and Ctrl-C let the
     trainer save a checkpoint and stop; the exit code is then 128 + the signal (138, SIGUSR1, at a time limit of its
     own), else that of the rank that failed first.
     """
     from asrpar.cli import COMMANDS
+    from asrpar.launch import torchrun
     from asrpar.launch.job import build_command
     from asrpar.launch.run import run
     from asrpar.launch.spec import LaunchSpec
 
     if args[0] not in COMMANDS or args[0] == "launch":
         raise LaunchError(f"'{args[0]}' is not an asrpar command that learners can run (asrpar --help lists them)")
+    store = None
+    if (place := torchrun.place()) is not None:
+        if place.rank:
+            torchrun.stand_aside(place, _torchruns_store)
+            return
+        learners = learners or place.size
+        if place.nodes > 1:
+            store = _torchruns_store()
+            found = torchrun.gather_hosts(place, store)
+            hosts = hosts or ("" if hostfile else ",".join(found))
+        torchrun.forget()
     variables = dict(item.partition("=")[::2] for item in env if _is_assignment(item))
     spec = LaunchSpec(
         learners=learners,
@@ -91,11 +110,15 @@ def command(
     if dry_run:
         click.echo(str(job))
         return
-    failure = run(job, log_dir=log_dir or log_dir_of(args), grace=grace)
+    try:
+        failure = run(job, log_dir=log_dir or log_dir_of(args), grace=grace)
+    finally:
+        if store is not None:
+            torchrun.tell_end(store)
     if failure is None:
         return
     with suppress(OSError):  # whoever read our words has left; the exit code matters more
-        report(failure, learners)
+        report(failure, job.learners)
     sys.exit(failure.code if 0 < failure.code < 256 else 1)
 
 
@@ -119,6 +142,12 @@ def report(failure: "Failure", learners: int) -> None:
         click.echo(f"asrpar: error: {failure.mistake} ({who}{where})", err=True)
     else:
         click.echo(f"asrpar: error: {who} failed: {failure.reason}{where}", err=True)
+
+
+def _torchruns_store() -> "Store":
+    from asrpar.parallel.comm.store import torchruns_store
+
+    return torchruns_store()
 
 
 def _is_assignment(item: str) -> bool:

@@ -4,25 +4,17 @@ The user's list or file of hosts says it, else the scheduler's variables, else i
 """
 
 import os
-import platform
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from asrpar.info import available_cores
+from asrpar.launch import schedulers
+from asrpar.launch.hosts import Host, gather, is_here
 
 # Learners a core that are started without being asked twice.
 CROWDED = 2
-
-
-@dataclass(frozen=True)
-class Host:
-    """A host of the job; ``slots`` are the ranks that belong there, ``cores`` what they share. None: not known here."""
-
-    name: str
-    slots: int | None = None
-    cores: int | None = None
 
 
 def in_slurm() -> bool:
@@ -31,24 +23,9 @@ def in_slurm() -> bool:
 
 
 def scheduled() -> list[Host]:
-    """The hosts of the allocation (Slurm's, LSF's, PBS's) that this process runs in, or this machine with its cores."""
-    env = os.environ
-    if in_slurm() and (tasks := _expand(env.get("SLURM_TASKS_PER_NODE", ""))):
-        each = cpus_of_a_task()
-        cpus: list[int | None] = [None if each is None else n * each for n in tasks]
-        if len(known := _expand(env.get("SLURM_JOB_CPUS_PER_NODE", ""))) == len(tasks):
-            cpus = list(known)
-        # Of several nodes the names do not matter; where salloc was called there may be none of them.
-        names = [f"node {i}" for i in range(len(tasks))] if len(tasks) > 1 else [env.get("SLURMD_NODENAME", "node 0")]
-        return [Host(*host) for host in zip(names, tasks, cpus, strict=True)]
-    words = env.get("LSB_MCPU_HOSTS", "").split()
-    if words and len(words) % 2 == 0 and all(n.isdigit() for n in words[1::2]):
-        return _gather([Host(name, int(n)) for name, n in zip(words[::2], words[1::2], strict=True)])
-    if env.get("LSB_DJOB_NUMPROC", "").isdigit() and int(env["LSB_DJOB_NUMPROC"]):
-        return [Host("hosts of LSF", int(env["LSB_DJOB_NUMPROC"]))]
-    if Path(env.get("PBS_NODEFILE", "")).is_file() and (names := Path(env["PBS_NODEFILE"]).read_text().split()):
-        return _gather([Host(name, 1) for name in names])
-    return [Host("", available_cores(), available_cores())]
+    """The hosts of the allocation that this process runs in, or this machine with its cores."""
+    scheduler = schedulers.current()
+    return _gather(scheduler.hosts) if scheduler else [Host("", available_cores(), available_cores())]
 
 
 def cpus_of_a_task() -> int | None:
@@ -93,6 +70,22 @@ def ranks_of(hosts: Sequence[Host], learners: int) -> list[int]:
     return [n + -(-left // len(hosts)) for n in ranks] if left else ranks
 
 
+def learners_for(hosts: Sequence[Host]) -> int:
+    """As many as the hosts are there for: one for each GPU, or, where no GPUs are known, one for each slot."""
+    return sum(h.gpus or 0 for h in hosts) or sum(h.slots or 0 for h in hosts)
+
+
+def with_gpus(hosts: Sequence[Host], learners: int) -> list[Host]:
+    """The same hosts; a slot for each GPU where that is what it takes for no GPU to have two learners."""
+    gpus = [host.gpus or 0 for host in hosts]
+    fits = learners <= slots_of(hosts) and all(
+        n <= most for n, most in zip(ranks_of(hosts, learners), gpus, strict=True)
+    )
+    if fits or learners > sum(gpus):
+        return list(hosts)
+    return [replace(host, slots=host.gpus or 0) for host in hosts]
+
+
 def threads_of(hosts: Sequence[Host], learners: int) -> int:
     """OpenMP threads for each rank, so that the fullest host has one for each core; at least 1.
 
@@ -116,24 +109,9 @@ def slots_of(hosts: Sequence[Host]) -> int:
 
 
 def _gather(hosts: Sequence[Host]) -> list[Host]:
-    """Each host once, with the slots of all its entries."""
-    slots: dict[str, int | None] = {}
-    for host in hosts:
-        before = slots.get(host.name, 0)
-        slots[host.name] = None if before is None or host.slots is None else before + host.slots
-    return [Host(name, n, available_cores() if _is_here(name) else None) for name, n in slots.items()]
+    return gather(hosts, available_cores)
 
 
 def here(hosts: Sequence[Host]) -> bool:
     """Whether all ranks run on this machine."""
-    return all(_is_here(host.name) for host in hosts)
-
-
-def _is_here(name: str) -> bool:
-    return name in ("", "localhost", "127.0.0.1") or name.partition(".")[0] == platform.node().partition(".")[0]
-
-
-def _expand(text: str) -> list[int]:
-    """Slurm's ``2(x3),1``: three nodes with two and one with one."""
-    found = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
-    return [int(n) for n, times in found for _ in range(int(times or 1))]
+    return all(is_here(host.name) for host in hosts)

@@ -5,12 +5,12 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrpar.errors import LaunchError
-from asrpar.launch import allocation, safepath
-from asrpar.launch.allocation import Host
+from asrpar.launch import allocation, safepath, schedulers
+from asrpar.launch.hosts import Host
 from asrpar.launch.launchers import choose_launcher
 from asrpar.launch.program import Program
 from asrpar.launch.rank import SURVIVE, TERMINAL, WORLD_SIZE
@@ -52,7 +52,7 @@ def build_command(
     Raises:
         LaunchError: an impossible wish, or no usable launcher on this machine.
     """
-    if spec.learners < 1:
+    if spec.learners is not None and spec.learners < 1:
         raise LaunchError(f"--learners {spec.learners}: at least one learner is needed")
     if spec.threads is not None and spec.threads < 1:
         raise LaunchError(f"--threads-per-learner {spec.threads}: at least one thread is needed")
@@ -63,6 +63,11 @@ def build_command(
     hosts = _hosts(spec)
     if not hosts:
         raise LaunchError(f"{spec.hostfile} names no host: give one in each line, as HOST or HOST slots=N")
+    if spec.learners is None:
+        if schedulers.current() is None or spec.hosts or spec.hostfile:
+            raise LaunchError("--learners N is needed: there is no allocation of a scheduler here to tell how many")
+        spec = replace(spec, learners=allocation.learners_for(hosts))
+    hosts, dealt = allocation.with_gpus(hosts, spec.learners), hosts
     limit = allocation.most(hosts)
     if limit is not None and spec.learners > limit and not spec.oversubscribe:
         raise LaunchError(
@@ -72,8 +77,11 @@ def build_command(
     launcher = launcher or choose_launcher(spec.launcher)
     if spec.survive and not launcher.can_survive():
         raise LaunchError(f"--survive needs mpirun of Open MPI 5 or newer, not {launcher.path}")
+    threads = _threads(spec, hosts)
+    if not spec.hosts and not spec.hostfile:
+        spec = _placed(spec, hosts, launcher, again=hosts != dealt)
     ranks_env = {
-        "OMP_NUM_THREADS": _threads(spec, hosts),
+        "OMP_NUM_THREADS": threads,
         WORLD_SIZE: str(spec.learners),
         **safepath.environment(),
         **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
@@ -93,6 +101,31 @@ def _hosts(spec: LaunchSpec) -> list[Host]:
     if spec.hosts:
         return allocation.listed(spec.hosts)
     return allocation.in_file(spec.hostfile) if spec.hostfile else allocation.scheduled()
+
+
+def _placed(spec: LaunchSpec, hosts: Sequence[Host], launcher: Program, again: bool) -> LaunchSpec:
+    """With the hosts of an allocation, for a launcher that would not find them, or would deal them ranks otherwise.
+
+    Args:
+        spec: that names no hosts.
+        hosts: of the allocation.
+        launcher: that is to start the ranks.
+        again: whether ranks go by GPUs, not by the scheduler's tasks.
+    """
+    scheduler = schedulers.current()
+    if scheduler is None or (len(hosts) < 2 and allocation.here(hosts)) or any(" " in host.name for host in hosts):
+        return spec
+    ranks = allocation.ranks_of(hosts, spec.learners)
+    if launcher.kind not in scheduler.known_to:
+        listed = tuple(f"{host.name}:{n}" for host, n in zip(hosts, ranks, strict=True) if n)
+        return replace(spec, hosts=listed, agent=scheduler.starter())
+    equal = len(set(ranks)) == 1
+    if again and not equal:
+        raise LaunchError(
+            f"--learners {spec.learners}: one for each GPU are {', '.join(map(str, ranks))} on the nodes; name the "
+            "hosts with --hosts A:n,B:m to have it so"
+        )
+    return replace(spec, per_node=ranks[0]) if again else spec
 
 
 def _threads(spec: LaunchSpec, hosts: Sequence[Host]) -> str:

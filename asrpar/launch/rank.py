@@ -7,10 +7,17 @@ from typing import TextIO
 
 from asrpar.errors import LaunchError
 from asrpar.info import mpi_library
+from asrpar.launch import torchrun
 
 WORLD_SIZE = "ASRPAR_WORLD_SIZE"
 TERMINAL = "ASRPAR_TTY"
 SURVIVE = "ASRPAR_SURVIVE"
+# Open MPI, MPICH and Intel MPI, PALS, Cray MPICH, Flux. srun's variable last: inside a batch job mpirun's ranks inherit
+# the batch script's.
+LOCAL_RANKS = (
+    *("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PALS_LOCAL_RANKID", "PMI_LOCAL_RANK"),
+    *("FLUX_TASK_LOCAL_ID", "SLURM_LOCALID"),
+)
 # What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done. It starts with a character that no log
 # contains.
 RECORD = "\x1easrpar-rank "
@@ -27,6 +34,11 @@ def check_world(comm_size: int) -> None:
     """
     wanted = os.environ.get(WORLD_SIZE)
     if wanted is None:
+        if (place := torchrun.place()) is not None and place.size != comm_size:
+            raise LaunchError(
+                f"torchrun has started {place.size} processes, but MPI sees a world of {comm_size}: let torchrun start "
+                "the launcher, as `torchrun ... -m asrpar launch -- train ...`"
+            )
         return
     if wanted != str(comm_size):
         raise LaunchError(
@@ -58,8 +70,7 @@ def _record(text: str) -> None:
 
 def local_rank(rank: int) -> int:
     """Number of this rank among those of its machine, as the launcher tells it; ``rank`` if it does not."""
-    # srun's variable last: inside a batch job mpirun's ranks inherit the batch script's.
-    for name in ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"):
+    for name in LOCAL_RANKS:
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
     return rank

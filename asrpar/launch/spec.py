@@ -9,7 +9,7 @@ class LaunchSpec:
     """What the user asks for.
 
     Attributes:
-        learners: number of ranks.
+        learners: number of ranks; None for as many as the allocation is there for.
         launcher: ``auto``, or one of `asrpar.launch.launchers`.
         hosts: host names, each with ``:slots`` or none of them.
         hostfile: in the launcher's own format.
@@ -18,9 +18,11 @@ class LaunchSpec:
         launcher_args: handed to mpirun or srun as they are.
         survive: go on when a rank dies (Open MPI's fault tolerance).
         oversubscribe: however many learners a core has.
+        per_node: ranks for each node, where the launcher alone would deal them out otherwise.
+        agent: the program that starts others on other hosts; None leaves it to the launcher.
     """
 
-    learners: int
+    learners: int | None
     launcher: str = "auto"
     hosts: tuple[str, ...] = ()
     hostfile: str | None = None
@@ -29,6 +31,8 @@ class LaunchSpec:
     launcher_args: tuple[str, ...] = ()
     survive: bool = False
     oversubscribe: bool = False
+    per_node: int | None = None
+    agent: str | None = None
 
     def hosts_with_slots(self) -> list[str]:
         """``hosts``, each as ``name:slots``: equal ones where the user gave none."""

@@ -65,7 +65,7 @@ def test_launchers_are_found_by_their_files():
         choose_launcher("openmp")
 
 
-FLUX = """
+GRID = """
 import os, re
 from dataclasses import dataclass
 from asrpar.launch.program import Program
@@ -77,7 +77,7 @@ class Launcher(Program):
 
     @classmethod
     def find(cls, vendor):
-        return cls("/opt/bin/flux")
+        return cls("/opt/bin/gridrun")
 
     @classmethod
     def serves(cls, vendor):
@@ -85,7 +85,7 @@ class Launcher(Program):
 
     @classmethod
     def in_allocation(cls):
-        return "FLUX_URI" in os.environ
+        return "GRID_JOB" in os.environ
 
     def command(self, spec, variables):
         return [self.path, "run", "-n", str(spec.learners), "--label-io"], dict(variables)
@@ -93,17 +93,17 @@ class Launcher(Program):
 
 
 def test_a_launcher_of_another_scheduler_is_one_file(monkeypatch, tmp_path):
-    (tmp_path / "flux.py").write_text(FLUX)
+    (tmp_path / "grid.py").write_text(GRID)
     monkeypatch.setattr(launchers, "__path__", [*launchers.__path__, str(tmp_path)])
-    monkeypatch.setitem(LAUNCHERS._files, "flux", tmp_path / "flux.py")
+    monkeypatch.setitem(LAUNCHERS._files, "grid", tmp_path / "grid.py")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(launchers, "mpi_library", lambda: ("MPICH", "5"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
-    monkeypatch.setenv("FLUX_URI", "local:")
+    monkeypatch.setenv("GRID_JOB", "local:")
     job = build_command(LaunchSpec(2), ["info"])
-    assert job.launcher.kind == "flux"
-    assert job.argv[:5] == ("/opt/bin/flux", "run", "-n", "2", "--label-io")
+    assert job.launcher.kind == "grid"
+    assert job.argv[:5] == ("/opt/bin/gridrun", "run", "-n", "2", "--label-io")
     ranks = Ranks(job, out := io.StringIO(), io.StringIO())
-    ranks.read(io.BytesIO(b"1: hello\nflux: all is well\n"), False)
-    assert (out.getvalue(), ranks.noise, failed(ranks, 0)) == ("hello\n", ["flux: all is well"], None)
-    del sys.modules["asrpar.launch.launchers.flux"], launchers.flux
+    ranks.read(io.BytesIO(b"1: hello\ngridrun: all is well\n"), False)
+    assert (out.getvalue(), ranks.noise, failed(ranks, 0)) == ("hello\n", ["gridrun: all is well"], None)
+    del sys.modules["asrpar.launch.launchers.grid"], launchers.grid

@@ -23,13 +23,14 @@ class Launcher(Mpirun):
 
     def command(self, spec: LaunchSpec, variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
         argv = [self.path, "-n", str(spec.learners), "-bind-to", "none", "-prepend-rank"]
+        argv += ["-ppn", str(spec.per_node)] if spec.per_node else []
         if spec.hosts:
             argv += ["-hosts", ",".join(spec.hosts_with_slots())]
         elif spec.hostfile:
             argv += ["-f", spec.hostfile]
         for name, value in variables.items():
             argv += ["-genv", name, value]
-        return argv, {}
+        return argv, {"HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": spec.agent} if spec.agent else {}
 
     def take_apart(self, line: str) -> tuple[int | None, str]:
         # hydra labels every piece it reads, also in the middle of a line.

@@ -40,7 +40,15 @@ class Launcher(Mpirun):
         env = {}
         if os.geteuid() == 0:  # containers
             env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        if spec.hosts:
+        if spec.agent:
+            env["PRTE_MCA_plm_ssh_agent" if self.major >= 5 else "OMPI_MCA_plm_rsh_agent"] = spec.agent
+        if spec.per_node:
+            # More ranks than tasks are meant: so the scheduler's tasks must not be a limit.
+            place = f"ppr:{spec.per_node}:node"
+            argv += (
+                ["--map-by", f"{place}:OVERSUBSCRIBE"] if self.major >= 5 else ["--map-by", place, "--oversubscribe"]
+            )
+        elif spec.hosts:
             argv += ["--host", ",".join(spec.hosts_with_slots())]
         elif spec.hostfile:
             argv += ["--hostfile", spec.hostfile]

@@ -45,6 +45,7 @@ class Launcher(Program):
         argv += ["--input=none"]
         if self.pmi:
             argv.append(f"--mpi={self.pmi}")
+        argv += [f"--ntasks-per-node={spec.per_node}"] if spec.per_node else []
         slots = slots_of(allocation.scheduled()) if in_slurm() else 0
         if spec.threads and spec.learners * spec.threads <= slots:
             argv.append(f"--cpus-per-task={spec.threads}")
