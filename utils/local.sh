@@ -4,9 +4,18 @@
 set -euo pipefail
 # shellcheck source=utils/jobs/options.sh
 . "$(dirname "${BASH_SOURCE[0]}")/jobs/options.sh"
+# shellcheck source=utils/jobs/logs.sh
+. "$jobs_folder/logs.sh"
 # shellcheck source=utils/around.sh
 . "$jobs_folder/../around.sh"
 parse_job_options "$@"
+if [[ -n $dry_run ]]; then
+  for ((i = first; i <= last; i++)); do
+    printf '%q ' "$jobs_folder/run_job.sh" "$job_name" "$i" "$log" "${command[@]}"
+    echo
+  done
+  exit
+fi
 clear_logs
 
 at_once=${max_jobs_run:-$(($(env -u OMP_NUM_THREADS nproc) / (num_threads * num_tasks)))}
@@ -35,4 +44,7 @@ for ((i = first; i <= last; i++)); do
   running=$((running + 1))
 done
 wait || true
-check_logs 0
+for ((i = first; i <= last; i++)); do
+  judge_logs 0 "$i"
+done
+tell_of_ends

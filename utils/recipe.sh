@@ -161,7 +161,7 @@ in_parts() {
   shift 3
   # shellcheck disable=SC2086 # a command with options
   $cmd "JOB=1:$parts" "$log" "$@" --part JOB --parts "$parts"
-  "$@" --parts "$parts"
+  [[ " $cmd " == *" --dry-run "* ]] || "$@" --parts "$parts"
 }
 
 # extract_features SET... [OPTIONS]: stage 2, with the settings of conf/feats.yaml, then what OPTIONS of asrpar

@@ -1,127 +1,32 @@
-"""utils/slurm.sh and `asrpar launch` under a real Slurm of one node, started here without systemd.
+"""utils/slurm.sh and `asrpar launch` under a real Slurm of one node."""
 
-Needs Debian's slurm-wlm and munge, and root. Everything that the daemons write lies in a temporary folder, and only the
-processes started here are ended.
-"""
-
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from minidata import prepare, train_options
+from slurm import Cluster
+from slurm import cluster as running
 
 pytestmark = pytest.mark.slurm
 
-CONF = """
-ClusterName=test
-SlurmctldHost={host}
-SlurmUser=root
-SlurmdUser=root
-SlurmctldPort={ctld_port}
-SlurmdPort={slurmd_port}
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-CryptoType=crypto/munge
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SchedulerParameters=batch_sched_delay=1,sched_interval=1,bf_interval=1
-ReturnToService=2
-KillWait=2
-SlurmdParameters=config_overrides
-GresTypes=gpu
-NodeName={host} CPUs=12 RealMemory=500 Gres=gpu:4 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
-"""
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Slurm of one node, which has this machine's name."""
+    host = socket.gethostname().partition(".")[0]
+    with running(tmp_path_factory.mktemp("slurm"), {host: "CPUs=12 RealMemory=500 Gres=gpu:4"}) as slurm:
+        yield slurm
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def slurm(cluster: Cluster) -> dict[str, str]:
     """The environment in which Slurm's commands find the cluster."""
-    for program in ("munged", "slurmctld", "slurmd", "sbatch"):
-        if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is None:
-            pytest.skip(f"no {program} on this machine (Debian: apt-get install slurm-wlm munge)")
-    if os.geteuid() != 0:
-        pytest.skip("Slurm's daemons need root")
-    folder = tmp_path_factory.mktemp("slurm")
-    for name in ("munge", "state", "spool"):
-        (folder / name).mkdir()
-    key = folder / "munge" / "key"
-    key.write_bytes(os.urandom(128))
-    key.chmod(0o400)
-    conf = folder / "slurm.conf"
-    ports = [_free_port(), _free_port()]
-    host = socket.gethostname().partition(".")[0]
-    conf.write_text(CONF.format(host=host, folder=folder, ctld_port=ports[0], slurmd_port=ports[1]))
-    # Any four devices will do to be counted and handed out; nothing touches them.
-    devices = ("null", "zero", "full", "random")
-    (folder / "gres.conf").write_text("".join(f"Name=gpu File=/dev/{name}\n" for name in devices))
-    path = os.environ["PATH"] + ":/usr/sbin"
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))}
-    env |= {"SLURM_CONF": str(conf), "PATH": path}
-    munged = [f"--{name}-file={folder}/munge/{name}" for name in ("key", "pid", "log", "seed")]
-    daemons = []
-    try:
-        for command in (
-            ["munged", "--foreground", "--force", f"--socket={folder}/munge/socket", *munged],
-            ["slurmctld", "-D", "-c", "-f", str(conf)],
-            ["slurmd", "-D", "-f", str(conf)],
-        ):
-            with open(folder / f"{command[0]}.out", "w") as out:
-                daemons.append(
-                    subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True, cwd=folder)
-                )
-            if command[0] == "munged":
-                _wait_for((folder / "munge" / "socket").exists, folder)
-        _wait_for(lambda: _node_state(env) == "idle", folder)
-        yield env
-    finally:
-        # slurmd's job steps live in sessions of their own and end with their jobs; the tests wait for those.
-        for daemon in reversed(daemons):
-            daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def _node_state(env: dict[str, str]) -> str:
-    done = subprocess.run(["sinfo", "-h", "-o", "%T"], env=env, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def _wait_for(condition: Callable[[], bool], folder: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            logs = "\n".join(f"{p}:\n{p.read_text()[-2000:]}" for p in sorted(folder.glob("*.[lo]*")))
-            pytest.fail(f"Slurm did not start in {seconds} s\n{logs}", pytrace=False)
-        time.sleep(0.1)
+    return cluster.env
 
 
 @pytest.fixture
@@ -166,13 +71,13 @@ def test_what_slurm_refuses(submit):
     assert "sbatch refused the jobs" in done.stderr
 
 
-def test_a_stopped_launcher_cancels_its_jobs(slurm, repo, tmp_path):
+def test_a_stopped_launcher_cancels_its_jobs(cluster, slurm, repo, tmp_path):
     command = [str(repo / "utils" / "slurm.sh"), "x.log", "sleep", "100"]
     launcher = subprocess.Popen(command, env=slurm, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    _wait_for((tmp_path / "x.log").exists, tmp_path)
+    cluster.wait_for((tmp_path / "x.log").exists)
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(timeout=20) == 143
-    _wait_for(lambda: not subprocess.check_output(["squeue", "-h"], env=slurm), tmp_path)
+    cluster.wait_for(lambda: not cluster.say("squeue", "-h"))
 
 
 def start(slurm, repo, folder, *args) -> subprocess.Popen:
@@ -216,12 +121,12 @@ def test_gpus_are_counted_for_each_task(small_jobs):
 
 @pytest.mark.mpi
 @pytest.mark.slow
-def test_learners_save_and_stop_when_their_time_ends(slurm, repo, small_jobs, tmp_path):
+def test_learners_save_and_stop_when_their_time_ends(cluster, slurm, repo, small_jobs, tmp_path):
     exp = tmp_path / "exp"
     options = train_options(prepare(tmp_path / "mini", 8, 2, 2), exp, epochs=10000, strategy="ssgd")
     command = [sys.executable, "-m", "asrpar", "launch", "--learners", 2, "--", "train", *options]
     launcher = start(slurm, repo, tmp_path, "--num-tasks", 2, "train.log", *command)
-    _wait_for(lambda: any((exp / "checkpoints").glob("*")) or launcher.poll() is not None, tmp_path, 180)
+    cluster.wait_for(lambda: any((exp / "checkpoints").glob("*")) or launcher.poll() is not None, 180)
     assert launcher.poll() is None, (tmp_path / "train.log").read_text()
     # What Slurm itself does two minutes before the limit, as the test of a small job below shows.
     job = (tmp_path / "q" / "train.sh.id").read_text().strip().partition(";")[0]

@@ -69,7 +69,7 @@ def test_a_log_that_is_a_link_or_a_device_stays_one(utils, tmp_path):
     assert link.is_symlink() and (tmp_path / "elsewhere").read_text().startswith("# command: true")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    code = f". {utils / 'jobs/options.sh'}; parse_job_options {fifo} true; clear_logs"
+    code = f". {utils}/jobs/options.sh; . {utils}/jobs/logs.sh; parse_job_options {fifo} true; clear_logs"
     assert subprocess.run(["bash", "-c", code]).returncode == 0 and fifo.is_fifo()
 
 

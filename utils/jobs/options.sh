@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# Arguments that all job launchers share; sourced by utils/{local,slurm}.sh.
-#   [--mem 4G] [--num-threads T] [--num-tasks R] [--gpu G] [--max-jobs-run M] [--time HH:MM:SS] [--queue Q]
-#   [--submit-args "..."] [JOB=FIRST:LAST] LOG COMMAND [ARGS]...
-# Sets: mem num_threads num_tasks gpu max_jobs_run time_limit queue submit_args job_name first last log command.
+# Arguments that all job launchers share; sourced by utils/{local,slurm,pbs,lsf}.sh.
+# Sets: mem num_threads num_tasks gpu max_jobs_run time_limit queue requeue retries dry_run submit_args job_name first
+# last log command.
 
 # shellcheck disable=SC2034 # the launchers use them
-mem='' num_threads='' num_tasks=1 gpu=0 max_jobs_run='' time_limit='' queue='' submit_args=()
+mem='' num_threads='' num_tasks=1 gpu=0 max_jobs_run='' time_limit='' queue='' requeue='' retries='' dry_run='' submit_args=()
 # shellcheck disable=SC2034
 job_name='' first=1 last=1
 # shellcheck disable=SC2034
@@ -17,9 +16,13 @@ job_die() {
 }
 
 job_usage="usage: ${0##*/} [--mem 4G] [--num-threads T] [--num-tasks R] [--gpu G] [--max-jobs-run M] [--time HH:MM:SS]
-    [--queue Q] [--submit-args '...'] [JOB=1:N] LOG COMMAND [ARGS]...
+    [--queue Q] [--requeue N] [--retries N] [--submit-args '...'] [--dry-run] [JOB=1:N] LOG COMMAND [ARGS]...
 Runs COMMAND once for each number, which takes the place of the word JOB in LOG and ARGS; ends with 1 if a job failed.
---num-threads [OMP_NUM_THREADS, or 1] and --gpu are for each of the --num-tasks tasks of a job, --mem is for a node."
+--num-threads [OMP_NUM_THREADS, or 1] and --gpu are for each of the --num-tasks tasks of a job. --mem is for a node under
+Slurm, for each task under PBS, as the site says under LSF. --max-jobs-run: jobs of an array that run at the same time.
+--requeue: so often a job that was stopped by its time limit, or lost with its node, is queued again [0].
+--retries: so often jobs that failed run again, alone [1, unless all failed]. --dry-run prints the script, and stops.
+utils/local.sh heeds neither of the first two, nor --mem, --time and --queue."
 
 job_whole() { # OPTION VALUE LEAST
   [[ $2 =~ ^[0-9]+$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
@@ -27,7 +30,10 @@ job_whole() { # OPTION VALUE LEAST
 
 parse_job_options() {
   while [[ ${1-} == --* ]]; do
-    [[ $1 == --help ]] && { echo "$job_usage"; exit 0; }
+    case $1 in
+      --help) echo "$job_usage" && exit 0 ;;
+      --dry-run) dry_run=yes && shift && continue ;;
+    esac
     (($# > 1)) || job_die "$1: a value is missing"
     case $1 in
       --mem) mem=$2 ;;
@@ -37,6 +43,8 @@ parse_job_options() {
       --max-jobs-run) job_whole "$1" "$2" 1 && max_jobs_run=$2 ;;
       --time) time_limit=$2 ;;
       --queue) queue=$2 ;;
+      --requeue) job_whole "$1" "$2" 0 && requeue=$2 ;;
+      --retries) job_whole "$1" "$2" 0 && retries=$2 ;;
       --submit-args) read -r -a submit_args <<<"$2" ;;
       *) job_die "unknown option $1 (--help lists them)" ;;
     esac
@@ -61,60 +69,21 @@ parse_job_options() {
   fi
 }
 
-job_log() { # NUMBER: the log of one job
-  if [[ -n $job_name ]]; then
-    printf '%s\n' "${log//"$job_name"/$1}"
+job_seconds() { # TIME: seconds of a time limit as Slurm writes it: [DAYS-]HH:MM:SS, MM:SS, MM, DAYS-HH[:MM]
+  local days=0 h=0 m=0 s=0 parts
+  [[ $1 =~ ^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$ ]] || job_die "--time $1: expected HH:MM:SS"
+  [[ $1 != *-* ]] || days=${1%%-*}
+  IFS=: read -r -a parts <<<"${1#*-}"
+  if [[ $1 == *-* ]]; then
+    h=${parts[0]} m=${parts[1]:-0} s=${parts[2]:-0}
   else
-    printf '%s\n' "$log"
-  fi
-}
-
-clear_logs() { # the end of an earlier run must not be taken for the end of this one
-  local i file
-  for ((i = first; i <= last; i++)); do
-    file=$(job_log "$i")
-    mkdir -p "$(dirname "$file")"
-    if [[ -L $file && -f $file ]]; then
-      : >"$file" # a link stays
-    elif [[ -f $file ]]; then
-      rm -f "$file" # and no device, such as /dev/stdout
-    fi
-  done
-}
-
-# A network file system may show the end of a log some seconds late: wait that long before calling a job failed.
-# A job that was asked to stop, by its time limit or a signal, and did, has not failed: the same command goes on with it.
-check_logs() { # SECONDS_TO_WAIT: name the jobs that have not ended well; 1 if one failed, else the exit code of a stop
-  local i file end failed=0 stopped=0 deadline=$((SECONDS + $1))
-  for ((i = first; i <= last; i++)); do
-    file=$(job_log "$i")
-    while true; do
-      end=$(tail -n 1 "$file" 2>/dev/null) || end=''
-      [[ $end == '# ended: exit code '* ]] && break
-      ((SECONDS < deadline)) || break
-      sleep 0.5
-    done
-    [[ $end == '# ended: exit code 0,'* ]] && continue
-    if [[ $end =~ ^'# ended: exit code '(129|130|131|138|140|143)',' ]]; then
-      stopped=${BASH_REMATCH[1]}
-      printf '%s: job %d was stopped by SIG%s, as at the end of its time, and the same command goes on; its log: %s\n' \
-        "${0##*/}" "$i" "$(kill -l $((stopped - 128)))" "$file" >&2
-      continue
-    fi
-    failed=$((failed + 1))
-    case $end in
-      '# ended: '*) end=${end#'# ended: '} && end=${end%%,*} ;;
-      *) end='killed, or never started' ;;
+    case ${#parts[@]} in
+      1) m=${parts[0]} ;;
+      2) m=${parts[0]} s=${parts[1]} ;;
+      3) h=${parts[0]} m=${parts[1]} s=${parts[2]} ;;
     esac
-    if ((failed <= 10)); then
-      printf '%s: error: job %d failed (%s); its log: %s\n' "${0##*/}" "$i" "$end" "$file" >&2
-    fi
-  done
-  if ((failed > 0)); then
-    printf '%s: error: %d of %d jobs failed\n' "${0##*/}" "$failed" "$((last - first + 1))" >&2
-    return 1
   fi
-  return "$stopped"
+  echo $((((10#$days * 24 + 10#$h) * 60 + 10#$m) * 60 + 10#$s))
 }
 
 # stop_with FUNCTION: how this script ends when it is asked to; FUNCTION ends the jobs first.
