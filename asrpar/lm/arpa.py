@@ -11,20 +11,24 @@ from asrpar.errors import DataError
 from asrpar.files.text import read_lines, read_pieces
 from asrpar.lang.text import map_case
 from asrpar.lm.backoff import BOS, EOS, LOG_ZERO, UNK, ArpaLm
+from asrpar.lm.shelf import MEMORY, Shelf
 
 
-def read_arpa(path: str | Path, case: str = "keep", only: Collection[str] | None = None) -> ArpaLm:
+def read_arpa(
+    path: str | Path, case: str = "keep", only: Collection[str] | None = None, shelf: Shelf = MEMORY
+) -> ArpaLm:
     """Read an ARPA file (gzipped or not); text before ``\\data\\`` is skipped.
 
     Args:
         path: the file.
         case: bring the words to 'upper' or 'lower' case; <s>, </s> and <unk> keep theirs. <unk> becomes <UNK>.
         only: leave out n-grams with other words than these, <s>, </s> and <UNK>; None: none.
+        shelf: where the model's arrays are to be.
 
     Raises:
         DataError: anything that is not a complete and consistent model, with file and line.
     """
-    reader = _Reader(path, case, only)
+    reader = _Reader(path, case, only, shelf)
     for before, text in read_pieces(path):
         lines = text.removesuffix("\n").split("\n")
         at = 0
@@ -69,19 +73,20 @@ class _Ids(dict[str, int]):
 class _Reader:
     """State machine over the sections of an ARPA file."""
 
-    def __init__(self, path: str | Path, case: str, only: Collection[str] | None = None) -> None:
+    def __init__(self, path: str | Path, case: str, only: Collection[str] | None = None, shelf: Shelf = MEMORY) -> None:
         self.path, self.case, self.number = path, case, 0
         self.only = None if only is None else {*only, BOS, EOS, UNK}
         self.counts: list[int] = []
         self.section = -1  # -1: before \data\, 0: counts, k: k-grams
         self.ended = False
-        self.lm = ArpaLm([], [], [], [])
+        self.lm = ArpaLm([], [], [], [], shelf)
         self.ids = _Ids({}, set(), case)
         self._begin()
 
     def _begin(self) -> None:
-        self.size = 0
-        self.found: list[tuple[list[np.ndarray], np.ndarray, np.ndarray]] = []
+        self.size, shelf = 0, self.lm.shelf
+        self.columns = [shelf.growing(np.int32) for _ in range(self.section if self.section > 1 else 0)]
+        self.values = [shelf.growing(np.float64) for _ in range(2)]  # log10 of probabilities and back-off weights
         self.unigrams: list[str] = []
 
     def fail(self, what: str) -> DataError:
@@ -158,7 +163,8 @@ class _Reader:
         if k > 1 and self.ids.left_out:
             kept = np.min(columns, axis=0) >= 0
             columns, probs, backoffs = [column[kept] for column in columns], probs[kept], backoffs[kept]
-        self.found.append((columns, probs, backoffs))
+        for growing, piece in zip((*self.columns, *self.values), (*columns, probs, backoffs), strict=True):
+            growing.append(piece)
 
     def _explain(self, lines: list[str], number: int) -> None:
         """Say which line is wrong, and how."""
@@ -185,10 +191,7 @@ class _Reader:
     def _close(self) -> None:
         """The section is whole: put its n-grams to the model."""
         k, lm = self.section, self.lm
-        parts = self.found or [([np.zeros(0, np.int32)] * (k if k > 1 else 0), np.zeros(0), np.zeros(0))]
-        columns = [np.concatenate(column) for column in zip(*(c for c, _, _ in parts), strict=True)]
-        probs, backoffs = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-        self.found = []
+        columns, (probs, backoffs) = [one.done() for one in self.columns], [one.done() for one in self.values]
         if k == 1:
             named = [_word(w, self.case) for w in self.unigrams]
             kept = [i for i, w in enumerate(named) if self.only is None or w in self.only]

@@ -1,8 +1,8 @@
 """Back-off n-gram models in ARPA format: read, write, score.
 
-A model is arrays, 24 bytes an n-gram, so that those of a hundred million n-grams can be held. An n-gram of order k is
-the place of its first k - 1 words among the n-grams of order k - 1, and its last word; both make one number, and the
-numbers of an order are sorted.
+A model is arrays, 24 bytes an n-gram, so that those of a hundred million n-grams can be held; they may lie in files
+(`asrpar.lm.shelf`). An n-gram of order k is the place of its first k - 1 words among the n-grams of order k - 1, and
+its last word; both make one number, and the numbers of an order are sorted.
 """
 
 import gzip
@@ -18,11 +18,14 @@ import numpy as np
 
 from asrpar.errors import DataError
 from asrpar.files.replacing import replacing
+from asrpar.lm.shelf import MEMORY, Shelf
+from asrpar.lm.sorting import sort
 
 BOS, EOS, UNK = "<s>", "</s>", "<UNK>"
 # What ARPA files write for log10 of zero.
 LOG_ZERO = -99.0
 LINES = 1 << 17  # of a file, that are made at once
+MANY = 1 << 16  # n-grams that are looked up in the order in which they are listed
 
 NGram = tuple[str, ...]
 Pieces = Iterator[tuple[Sequence[str], list[float], list[float]]]
@@ -36,12 +39,18 @@ class ArpaLm:
         keys: by order, (N,) uint64, sorted: ``place of the prefix * V + word``; of unigrams the word.
         probs: by order, (N,) log10 probabilities.
         backoffs: by order, (N,) log10 back-off weights; those of the last order are zero.
+        shelf: where arrays are made.
     """
 
     def __init__(
-        self, words: list[str], keys: list[np.ndarray], probs: list[np.ndarray], backoffs: list[np.ndarray]
+        self,
+        words: list[str],
+        keys: list[np.ndarray],
+        probs: list[np.ndarray],
+        backoffs: list[np.ndarray],
+        shelf: Shelf = MEMORY,
     ) -> None:
-        self.vocabulary, self.keys, self.probs, self.backoffs = words, keys, probs, backoffs
+        self.vocabulary, self.keys, self.probs, self.backoffs, self.shelf = words, keys, probs, backoffs, shelf
 
     @classmethod
     def of(cls, grams: Sequence[Mapping[NGram, tuple[float, float]]]) -> "ArpaLm":
@@ -82,7 +91,7 @@ class ArpaLm:
             for k in range(1, self.order + 1)
         ]
 
-    def add_order(self, columns: list[np.ndarray], probs: np.ndarray, backoffs: np.ndarray) -> np.ndarray | None:
+    def add_order(self, columns: list[np.ndarray], probs: np.ndarray, backoffs: np.ndarray) -> tuple[int, int] | None:
         """Add the n-grams of the next order; where the prefix of one is not listed it is, as likely as by backing off.
 
         Args:
@@ -92,19 +101,25 @@ class ArpaLm:
         Returns:
             the places, in what was given, of an n-gram that is there twice; None if there is none.
         """
-        prefix = self.find(columns[:-1]) if len(columns) > 1 else np.zeros(len(columns[0]), np.int64)
-        lost = np.flatnonzero(prefix < 0)
+        keys, lost = self._keys(columns)
         if len(lost):
             self._insert([column[lost] for column in columns[:-1]])
-            prefix = self.find(columns[:-1])
-        keys = prefix.astype(np.uint64) * np.uint64(len(self.vocabulary)) + columns[-1].astype(np.uint64)
-        by_key = np.argsort(keys, kind="stable")
-        keys = keys[by_key]
-        twice = np.flatnonzero(keys[1:] == keys[:-1])
+            keys, _ = self._keys(columns)
+        keys, values, twice = sort(self.shelf, keys, (probs, backoffs))
         self.keys.append(keys)
-        self.probs.append(probs[by_key])
-        self.backoffs.append(backoffs[by_key])
-        return by_key[twice[0] : twice[0] + 2] if len(twice) else None
+        self.probs.append(values[0])
+        self.backoffs.append(values[1])
+        return twice
+
+    def _keys(self, columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The keys of n-grams, and the places of those whose prefixes are not listed."""
+        keys, lost = self.shelf.growing(np.uint64), [np.zeros(0, np.int64)]
+        for part in self.shelf.parts(len(columns[0])):
+            own = [column[part] for column in columns]
+            prefix = self.find(own[:-1]) if len(own) > 1 else np.zeros(len(own[0]), np.int64)
+            lost.append(np.flatnonzero(prefix < 0) + part.start)
+            keys.append(prefix.astype(np.uint64) * np.uint64(len(self.vocabulary)) + own[-1].astype(np.uint64))
+        return keys.done(), np.concatenate(lost)
 
     def _insert(self, columns: list[np.ndarray]) -> None:
         """List n-grams, of the highest order so far, that are not listed; any number of times the same."""
@@ -125,23 +140,23 @@ class ArpaLm:
         self._insert(columns)
         prefix, word = np.divmod(top[0], np.uint64(len(self.vocabulary)))
         moved = np.searchsorted(self.keys[-1], old[prefix.astype(np.int64)]).astype(np.uint64)
-        self.keys.append(moved * np.uint64(len(self.vocabulary)) + word)
+        self.keys.append(self.shelf.keep(moved * np.uint64(len(self.vocabulary)) + word))
         self.probs.append(top[1])
         self.backoffs.append(top[2])
 
     def _merge(self, k: int, keys: np.ndarray, probs: np.ndarray) -> None:
-        at = np.searchsorted(self.keys[k - 1], keys)
-        self.keys[k - 1] = np.insert(self.keys[k - 1], at, keys)
-        self.probs[k - 1] = np.insert(self.probs[k - 1], at, probs)
-        self.backoffs[k - 1] = np.insert(self.backoffs[k - 1], at, 0.0)
+        at, keep = np.searchsorted(self.keys[k - 1], keys), self.shelf.keep
+        self.keys[k - 1] = keep(np.insert(self.keys[k - 1], at, keys))
+        self.probs[k - 1] = keep(np.insert(self.probs[k - 1], at, probs))
+        self.backoffs[k - 1] = keep(np.insert(self.backoffs[k - 1], at, 0.0))
 
-    def prefix(self, k: int) -> np.ndarray:
+    def prefix(self, k: int, places: slice = slice(None)) -> np.ndarray:
         """(N,) int64: the place of the first k - 1 words of each k-gram."""
-        return (self.keys[k - 1] // np.uint64(len(self.vocabulary))).astype(np.int64)
+        return (self.keys[k - 1][places] // np.uint64(len(self.vocabulary))).astype(np.int64)
 
-    def last(self, k: int) -> np.ndarray:
+    def last(self, k: int, places: slice = slice(None)) -> np.ndarray:
         """(N,) int64: the last word of each k-gram."""
-        return (self.keys[k - 1] % np.uint64(len(self.vocabulary))).astype(np.int64)
+        return (self.keys[k - 1][places] % np.uint64(len(self.vocabulary))).astype(np.int64)
 
     def columns(self, k: int, places: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
         """The words of k-grams, an array for each place in them."""
@@ -167,8 +182,18 @@ class ArpaLm:
         if not len(self.keys[k - 1]):
             return np.full(len(word), -1)
         key = np.maximum(prefix, 0).astype(np.uint64) * np.uint64(len(self.vocabulary)) + word.astype(np.uint64)
+        if len(key) > MANY:
+            # From the first to the last, as processors and disks like it.
+            order = np.argsort(key)
+            found = np.empty(len(key), np.int64)
+            found[order] = self._listed(k, key[order])
+        else:
+            found = self._listed(k, key)
+        return np.where((prefix >= 0) & (word >= 0), found, -1)
+
+    def _listed(self, k: int, key: np.ndarray) -> np.ndarray:
         place = np.minimum(np.searchsorted(self.keys[k - 1], key), len(self.keys[k - 1]) - 1)
-        return np.where((prefix >= 0) & (word >= 0) & (self.keys[k - 1][place] == key), place, -1)
+        return np.where(self.keys[k - 1][place] == key, place, -1)
 
     def log10_probs(self, context: Sequence[np.ndarray], words: np.ndarray) -> np.ndarray:
         """(N,) log10 P(word | context).

@@ -12,6 +12,7 @@ from asrpar.lm.backoff import ArpaLm
 from asrpar.lm.mix import find_weights, mix
 from asrpar.lm.perplexity import check_apart, likelihoods, names_for
 from asrpar.lm.prune import prune
+from asrpar.lm.shelf import Disk
 from asrpar.lm.text_ids import IdFile, WordIds
 from asrpar.lm.train import Trained, Training, train_lm
 from asrpar.log import get_logger
@@ -65,17 +66,16 @@ def build_lm(
         trained = train_lm(text, ids, how, output, work / "counts")
         report(name, trained)
         return trained.sizes
-    models = []
+    models, shelf = [], Disk(work)
     for i, (name, text) in enumerate(texts.items()):
-        work.mkdir(parents=True, exist_ok=True)
         path = work / f"{i}.arpa"
         report(name, train_lm(text, ids, how, path, work / "counts"))
-        models.append(read_arpa(path))
+        models.append(read_arpa(path, shelf=shelf))
         path.unlink()
     lm = models[0]
     if len(models) > 1:
         weights = after.weights or weights_on(models, list(texts), after.held_out, ids, how)
-        lm = mix(models, weights)
+        lm = mix(models, weights, shelf)
         del models
         LOG.info("mixed: %s n-grams", told(lm.sizes))
     if after.prune:

@@ -13,6 +13,7 @@ from asrpar.lm.build import Mixing, build_lm, told, weights_on
 from asrpar.lm.mix import mix
 from asrpar.lm.perplexity import Perplexity, perplexity
 from asrpar.lm.prune import prune
+from asrpar.lm.shelf import Disk
 from asrpar.lm.text_ids import IdFile, WordIds
 from asrpar.lm.train import Training
 from asrpar.log import get_logger
@@ -89,14 +90,15 @@ def mix_files(
         raise ConfigError("give --held-out, text on which the weights are found, or --weights")
     check_weights(weights, len(lms), "language models")
     check_files([*lms, *([held_out] if held_out else [])], output)
-    models = [read_arpa(path) for path in lms]
-    if not weights:
-        assert held_out is not None
-        with beside(output) as work:
+    with beside(output) as work:
+        shelf = Disk(work)
+        models = [read_arpa(path, shelf=shelf) for path in lms]
+        if not weights:
+            assert held_out is not None
             ids = WordIds()
             weights = weights_on(models, lms, (held_out, _text(work, held_out, ids, case)), ids)
-    mixed = mix(models, weights)
-    mixed.write(output)
+        mixed = mix(models, weights, shelf)
+        mixed.write(output)
     return mixed.sizes
 
 
@@ -105,10 +107,11 @@ def prune_file(lm: str, output: str, threshold: float) -> list[int]:
     if not 0.0 < threshold < 1.0:
         raise ConfigError(f"--threshold {threshold:g} is not between 0 and 1; usual ones are 1e-9 to 1e-6")
     check_files([lm], output)
-    model = read_arpa(lm)
-    before = model.sizes
-    model = prune(model, threshold)
-    model.write(output)
+    with beside(output) as work:
+        model = read_arpa(lm, shelf=Disk(work))
+        before = model.sizes
+        model = prune(model, threshold)
+        model.write(output)
     LOG.info("%s has %s n-grams, %s has %s", lm, told(before), output, told(model.sizes))
     return model.sizes
 
