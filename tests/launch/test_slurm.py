@@ -52,11 +52,24 @@ def test_an_array_of_jobs(submit, tmp_path):
         assert lines[4].startswith("# ended: exit code 0,")
 
 
-def test_failed_jobs_are_named_with_their_logs(submit):
+def test_failed_jobs_run_again_alone_and_are_named_with_their_logs(submit, tmp_path):
     done = submit("JOB=1:2", "x.JOB.log", "bash", "-c", "exit $(($1 - 1))", "x", "JOB")
     assert done.returncode == 1
+    assert "job 2 failed (exit code 1), and runs again" in done.stderr
     assert "job 2 failed (exit code 1); its log: x.2.log" in done.stderr
     assert "1 of 2 jobs failed" in done.stderr
+    assert [(tmp_path / f"x.{i}.log").read_text().count("# started") for i in (1, 2)] == [1, 2]
+
+
+def test_tasks_of_an_array_queue_themselves_again_and_no_others(cluster, slurm, repo, tmp_path):
+    code = '[[ $1 == 2 || $SLURM_RESTART_COUNT ]] && exit; trap "exit 138" USR1; touch here$1; '
+    code += "while true; do sleep 0.1; done"
+    launcher = start(slurm, repo, tmp_path, "--requeue", 1, "PART=1:3", "x.PART.log", "bash", "-c", code, "x", "PART")
+    cluster.wait_for(lambda: (tmp_path / "here1").exists() and (tmp_path / "here3").exists())
+    cluster.wait_for(lambda: (tmp_path / "x.2.log").read_text().splitlines()[-1].startswith("# ended"))
+    cluster.say("scancel", "--signal=USR1", "--batch", (tmp_path / "q/x.PART.sh.id").read_text().strip())
+    assert (launcher.wait(timeout=60), launcher.stderr.read()) == (0, "")
+    assert [(tmp_path / f"x.{i}.log").read_text().count("# started") for i in (1, 2, 3)] == [2, 1, 2]
 
 
 def test_a_job_that_is_killed_is_a_failed_job(submit):
@@ -90,10 +103,11 @@ def start(slurm, repo, folder, *args) -> subprocess.Popen:
 def small_jobs(slurm, repo, tmp_path_factory):
     """Jobs that run while others do: ``small_jobs(name)`` waits for one, and gives exit code, stderr and log."""
     folder = tmp_path_factory.mktemp("jobs")
-    save = 'trap "echo saved; exit 138" USR1; while true; do sleep 0.1; done'
+    save = '[[ $SLURM_RESTART_COUNT != 1 ]] || { echo again; exit; }; trap "echo saved; exit 138" USR1; '
+    save += "while true; do sleep 0.1; done"
     show = "scontrol show job --details $SLURM_JOB_ID; echo step: $(srun --ntasks=1 printenv CUDA_VISIBLE_DEVICES)"
     wishes = {
-        "limit": ["--time", 1, "limit.log", "bash", "-c", save],
+        "limit": ["--time", 1, "--requeue", 1, "limit.log", "bash", "-c", save],
         "two": ["--num-tasks", 2, "--gpu", 1, "two.log", "bash", "-c", show],
         "one": ["--gpu", 2, "one.log", "bash", "-c", show],
     }
@@ -140,13 +154,13 @@ def test_learners_save_and_stop_when_their_time_ends(cluster, slurm, repo, small
     assert log.splitlines()[-1].startswith("# ended: exit code 138,")
 
 
-def test_a_program_hears_from_slurm_that_its_time_ends_and_may_finish(small_jobs):
+def test_a_program_hears_from_slurm_that_its_time_ends_and_is_started_once_more(small_jobs):
     code, err, log = small_jobs("limit")
-    assert code == 138
-    assert "job 1 was stopped by SIGUSR1, as at the end of its time" in err
-    said, ended = log.splitlines()[-2:]
-    assert said == "saved"
-    assert ended.startswith("# ended: exit code 138,")
+    assert (code, err) == (0, "")
+    lines = [line for line in log.splitlines() if line in ("saved", "again") or line.startswith("# ")]
+    assert lines[2] == "saved" and lines[3].startswith("# stopped: exit code 138,")
+    assert lines[3].endswith("queued again, 1 of at most 1 times")
+    assert lines[6] == "again" and lines[7].startswith("# ended: exit code 0,")
 
 
 PROGRAM = """

@@ -69,9 +69,11 @@ ended() { # EXIT_CODE
 }
 
 queue_again() { # EXIT_CODE: 0 if the batch system will start this job once more
-  local said
+  local said job=${SLURM_JOB_ID-}
+  # One task of an array has the number of the whole: with it all tasks would run again, also those that have ended well.
+  [[ -z ${SLURM_ARRAY_JOB_ID-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
   [[ $1 == 138 || $1 == 140 ]] && ((times > 0)) || return 1
-  if [[ -z ${SLURM_JOB_ID-} ]]; then
+  if [[ -z $job ]]; then
     return 1 # utils/{pbs,lsf}.sh submit such jobs again
   elif ((starts_before >= times)); then
     printf '# not queued again: that was done %d times, and at most %d were asked for\n' "$starts_before" "$times" >>"$log"
@@ -80,7 +82,7 @@ queue_again() { # EXIT_CODE: 0 if the batch system will start this job once more
   # First the line, because Slurm ends this script as soon as it has heard.
   printf '# stopped: exit code %d, %s, after %d s; queued again, %d of at most %d times\n' \
     "$1" "$(date '+%F %T %z')" "$((SECONDS - start))" "$((starts_before + 1))" "$times" >>"$log"
-  said=$(scontrol requeue "$SLURM_JOB_ID" 2>&1) && return
+  said=$(scontrol requeue "$job" 2>&1) && return
   printf '# not queued again: %s\n' "$said" >>"$log"
   return 1
 }
