@@ -5,7 +5,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,6 +56,17 @@ def make_cuts(split: Split) -> list[MonoCut]:
     """One cut for each supervision, of the same id, ordered by id.
 
     Raises:
+        DataError: see `check_consistent`.
+    """
+    check_consistent(split)
+    recordings = {r.id: r for r in split.recordings}
+    return [_cut(s, recordings[s.recording_id]) for s in sorted(split.supervisions, key=lambda s: s.id)]
+
+
+def check_consistent(split: Split) -> None:
+    """Raise `DataError` unless there can be a cut of each supervision.
+
+    Raises:
         DataError: an id occurs twice, a supervision refers to no recording, reaches outside of it, or has no
             speaker, text or duration.
     """
@@ -64,7 +75,6 @@ def make_cuts(split: Split) -> list[MonoCut]:
         raise DataError(f"recording id {_first_twice(split.recordings)} occurs twice")
     if len({s.id for s in split.supervisions}) < len(split.supervisions):
         raise DataError(f"utterance id {_first_twice(split.supervisions)} occurs twice")
-    cuts = []
     for s in sorted(split.supervisions, key=lambda s: s.id):
         recording = recordings.get(s.recording_id)
         if recording is None:
@@ -79,17 +89,29 @@ def make_cuts(split: Split) -> list[MonoCut]:
                 f"utterance {s.id} ({s.start:.3f} to {s.end:.3f} s) is not inside recording {recording.id} "
                 f"(0 to {recording.duration:.3f} s)"
             )
-        cuts.append(
-            MonoCut(
-                id=s.id,
-                start=s.start,
-                duration=s.duration,
-                channel=one_channel(s),
-                supervisions=[fastcopy(s, start=0.0)],
-                recording=recording,
-            )
-        )
-    return cuts
+        one_channel(s)
+
+
+def _cut(s: SupervisionSegment, recording: Recording | None) -> MonoCut:
+    return MonoCut(
+        id=s.id,
+        start=s.start,
+        duration=s.duration,
+        channel=one_channel(s),
+        supervisions=[fastcopy(s, start=0.0)],
+        recording=recording,
+    )
+
+
+def cut_lines(split: Split) -> Iterator[str]:
+    """The cuts of a split as lines of JSON, one by one: a recording of many is put into words once."""
+    recordings = {r.id: _json(r) for r in split.recordings}
+    for s in sorted(split.supervisions, key=lambda s: s.id):
+        line = _json(_cut(s, None))
+        yield f'{line.removesuffix(_TYPE)}, "recording": {recordings[s.recording_id]}{_TYPE}'
+
+
+_TYPE = ', "type": "MonoCut"}'
 
 
 def one_channel(supervision: SupervisionSegment) -> int:
@@ -102,30 +124,33 @@ def one_channel(supervision: SupervisionSegment) -> int:
     return channel[0]
 
 
-def write_manifests(output: str | Path, splits: dict[str, Split]) -> None:
+def write_manifests(output: str | Path, splits: Mapping[str, Split]) -> None:
     """Write ``{recordings,supervisions,cuts}_<split>.jsonl.gz`` of every split; each byte follows from the content.
 
     Texts are written composed (see `asrpar.files.text.nfc`). The split's ``files`` are written beside.
 
     Raises:
-        DataError: a split is empty, or `make_cuts` refuses it.
+        DataError: a split is empty, or `check_consistent` refuses it.
     """
-    output = Path(output)
-    files: dict[str, list[Any]] = {}
+    output, splits = Path(output), dict(splits)
     for name, split in splits.items():
         if not split.supervisions:
             raise DataError(f"split {name} has no utterances")
-        split = replace(split, supervisions=[_composed(s) for s in split.supervisions])
+        splits[name] = split = replace(split, supervisions=[_composed(s) for s in split.supervisions])
         try:
-            files[f"cuts_{name}.jsonl.gz"] = make_cuts(split)
+            check_consistent(split)
         except DataError as e:
             raise DataError(f"split {name}: {e}") from e
-        files[f"recordings_{name}.jsonl.gz"] = sorted(split.recordings, key=lambda r: r.id)
-        files[f"supervisions_{name}.jsonl.gz"] = sorted(split.supervisions, key=lambda s: s.id)
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as renamed_together:
-        for name, items in files.items():
-            _write_jsonl(renamed_together.enter_context(replacing(output / name)), items)
+        for name, split in splits.items():
+            # One by one: the cuts of millions of utterances take more memory than all else.
+            lines = {"cuts": cut_lines(split)}
+            lines["recordings"] = map(_json, sorted(split.recordings, key=lambda r: r.id))
+            lines["supervisions"] = map(_json, sorted(split.supervisions, key=lambda s: s.id))
+            for kind, items in lines.items():
+                path = output / f"{kind}_{name}.jsonl.gz"
+                _write_lines(renamed_together.enter_context(replacing(path)), items)
         for name, split in splits.items():
             for file, content in split.files.items():
                 path = output / f"{Path(file).stem}_{name}{Path(file).suffix}"
@@ -187,11 +212,15 @@ def _composed(supervision: SupervisionSegment) -> SupervisionSegment:
     return supervision if text is None or nfc(text) == text else fastcopy(supervision, text=nfc(text))
 
 
-def _write_jsonl(path: Path, items: Iterable[Any]) -> None:
+def _json(item: Any) -> str:
+    return json.dumps(item.to_dict(), ensure_ascii=False)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     # No name and no time in the gzip header, so that the same manifests give the same bytes.
     with naming(path), path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
-        for item in items:
-            file.write((json.dumps(item.to_dict(), ensure_ascii=False) + "\n").encode())
+        for line in lines:
+            file.write(f"{line}\n".encode())
 
 
 def _first_twice(items: Iterable[Any]) -> str:

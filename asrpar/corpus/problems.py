@@ -31,7 +31,7 @@ class Problem:
         return one_line(f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an entry stands."""
 
@@ -73,15 +73,10 @@ class Problems:
 
     def check_order(self, entries: Sequence[tuple[str, Place]], ordered: bool = True) -> None:
         """Note ids that occur twice or look alike and, if they have to be ``ordered``, not by bytes (LC_ALL=C)."""
-        first: dict[str, Place] = {}
-        alike: dict[str, tuple[str, Place]] = {}
+        seen = Seen(self)
         for key, place in entries:
-            if key in first:
-                self.error(place, f"'{key}' is a duplicate of line {first[key].line}")
-            first.setdefault(key, place)
-            other, there = alike.setdefault(nfc(key), (key, place))
-            if other != key:
-                self.warn(place, f"'{key}' looks like '{other}' of line {there.line}, but {UNLIKE}")
+            seen.add(key, place)
+        seen.close()
         for (before, _), (key, place) in pairwise(entries) if ordered else ():
             if key < before:  # the order of code points is that of UTF-8 bytes
                 self.error(place, f"unsorted: '{key}' comes after '{before}'; sort with LC_ALL=C sort -k1,1")
@@ -108,6 +103,42 @@ class Problems:
     def _add(self, place: Place | Path, message: str, warning: bool) -> None:
         place = place if isinstance(place, Place) else Place(str(place), 0)
         self.problems.append(Problem(place.file, place.line, message, warning))
+
+
+class Seen:
+    """Ids that come one by one; those that occur twice or look alike are noted.
+
+    Args:
+        problems: takes what is wrong.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._lines: dict[str, int] = {}
+        self._odd: list[tuple[str, Place]] = []  # what only others than ASCII can look like
+
+    def add(self, key: str, place: Place) -> None:
+        """One more."""
+        first = self._lines.setdefault(key, place.line)
+        if first != place.line:
+            self._problems.error(place, f"'{key}' is a duplicate of line {first}")
+        if not key.isascii():
+            self._odd.append((key, place))
+
+    def close(self) -> None:
+        """There are no more."""
+        alike: dict[str, list[tuple[str, Place]]] = {}
+        for key, place in self._odd:
+            alike.setdefault(nfc(key), []).append((key, place))
+        for plain, found in alike.items():
+            if plain.isascii() and plain in self._lines:
+                found.append((plain, Place(found[0][1].file, self._lines[plain])))
+            found.sort(key=lambda one: one[1].line)
+            other, there = found[0]
+            for key, place in found:
+                if key != other:
+                    message = f"'{key}' looks like '{other}' of line {there.line}, but {UNLIKE}"
+                    self._problems.warn(place, message)
 
 
 def sort_problems(problems: Iterable[Problem]) -> list[Problem]:

@@ -1,5 +1,6 @@
 """Writing and reading the manifests of a split."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from lhotse import CutSet, Recording, SupervisionSegment
 from lhotse.utils import fastcopy
 
 from asrpar.corpus.audio.files import decode_to_wav, probe
-from asrpar.corpus.manifests import Split, check_split_name, make_cuts, read_split, write_manifests
+from asrpar.corpus.manifests import Split, check_split_name, cut_lines, make_cuts, read_split, write_manifests
 from asrpar.errors import ConfigError, DataError, MissingInputError
 
 
@@ -101,3 +102,10 @@ def test_audio_that_cannot_be_used(tmp_path: Path, wav: Path) -> None:
     with pytest.raises(DataError, match="no audio file"):
         decode_to_wav(tmp_path / "gone.sph", tmp_path / "out.wav")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.wav", "x.wav"]
+
+
+def test_lines_of_cuts_are_those_of_the_cuts_themselves(wav: Path) -> None:
+    recordings = [probe(wav, "r"), fastcopy(probe(wav, "r"), id="ü")]
+    supervisions = [supervision("s-2", start=0.25), supervision("s-1", recording_id="ü", text='É "quoted" \\')]
+    split = Split(recordings, supervisions)
+    assert list(cut_lines(split)) == [json.dumps(cut.to_dict(), ensure_ascii=False) for cut in make_cuts(split)]

@@ -96,7 +96,8 @@ while True:
     except subprocess.TimeoutExpired:
         status = open(f"/proc/{process.pid}/status").read()
         own = max(own, int((status.partition("RssAnon:")[2] or "0").split()[0]))  # none of one that has just ended
-print("MAXRSS", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, own, flush=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("MAXRSS", used.ru_maxrss, own, used.ru_utime + used.ru_stime, flush=True)
 sys.exit(process.returncode)
 """
 
@@ -128,7 +129,7 @@ def measured(what: str, command: list[str], folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", WATCH, *command], stdout=subprocess.PIPE, text=True)
     disk.done.set()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    peak, own = next(map(int, x.split()[1:]) for x in done.stdout.splitlines() if x.startswith("MAXRSS"))
+    peak, own = next(map(int, x.split()[1:3]) for x in done.stdout.splitlines() if x.startswith("MAXRSS"))
     row = {
         "step": what,
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),

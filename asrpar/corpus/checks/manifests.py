@@ -7,22 +7,25 @@ import gzip
 import json
 import math
 import re
+import sys
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from asrpar.corpus.audio.files import AudioInfo
 from asrpar.corpus.audio.sources import source_fault, source_records
 from asrpar.corpus.checks.audio import check_audio, check_rates
 from asrpar.corpus.checks.feats import check_feats
 from asrpar.corpus.checks.report import DataSet, Limits
-from asrpar.corpus.checks.text import check_texts
+from asrpar.corpus.checks.text import Texts
 from asrpar.corpus.kaldi.tables import read_table
 from asrpar.corpus.lines import read_lines
-from asrpar.corpus.problems import Place
+from asrpar.corpus.problems import Place, Seen
 from asrpar.files.text import odd_character
 
 KINDS = ("recordings", "supervisions", "cuts")
+_BLOCK = 1 << 20  # bytes at once
 _FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")
 
 _TEXT = (str,)
@@ -39,7 +42,16 @@ _WANTED: dict[str, dict[str, tuple[type, ...]]] = {
 
 _SAME = ("sources", "sampling_rate", "num_samples", "transforms")  # of a cut's recording and the recordings'
 
-Records = dict[str, tuple[dict[str, Any], Place]]
+Record = dict[str, Any]
+Records = dict[str, tuple[Record, Place]]
+
+
+class Said(NamedTuple):
+    """What is kept of a supervision, to compare its cut with: of texts, which are long, what tells them apart."""
+
+    text: int
+    speaker: str
+    place: Place
 
 
 def find_splits(folder: Path) -> list[str]:
@@ -51,43 +63,41 @@ def find_splits(folder: Path) -> list[str]:
 def check_split(folder: Path, split: str, limits: Limits) -> DataSet:
     """Check the three manifests of one split, and that they agree."""
     data = DataSet(name=split, where=str(folder))
-    records: dict[str, Records] = {}
-    for kind in KINDS:
-        path = folder / f"{kind}_{split}.jsonl.gz"
-        if path.is_file():
-            records[kind] = _read(data, path, kind)
-        else:
-            data.error(path, "is missing: asrpar prepare-manifests or import-kaldi makes it")
-    lengths = _check_recordings(data, records.get("recordings", {}), limits)
-    has_recordings = "recordings" in records
-    supervisions = records.get("supervisions", {})
-    for utterance, (record, place) in supervisions.items():
-        _check_supervision(data, utterance, record, place, lengths if has_recordings else None, limits)
-    check_texts(data, ((place, utterance, record["text"]) for utterance, (record, place) in supervisions.items()))
-    _check_channels(data, supervisions, records.get("recordings", {}))
+    paths = {kind: folder / f"{kind}_{split}.jsonl.gz" for kind in KINDS}
+    there = {kind for kind, path in paths.items() if path.is_file()}
+    for kind in (kind for kind in KINDS if kind not in there):
+        data.error(paths[kind], "is missing: asrpar prepare-manifests or import-kaldi makes it")
+    recordings: Records = {}
+    for name, record, place in _read(data, paths["recordings"], "recordings") if "recordings" in there else ():
+        recordings.setdefault(name, (record, place))
+    lengths = _check_recordings(data, recordings, limits)
+    said: dict[str, Said] = {}
+    used: set[str] = set()
+    if "supervisions" in there:
+        spoken = _read(data, paths["supervisions"], "supervisions")
+        said, used = _check_supervisions(data, spoken, recordings, lengths if "recordings" in there else None, limits)
     feats = folder / f"feats_{split}.scp"
     if feats.is_file():
         check_feats(data, feats, read_table(data, feats, "utterance archive:offset", most=2), limits)
-    if has_recordings:
-        used = {record["recording_id"] for record, _ in supervisions.values()}
-        for recording in records["recordings"].keys() - used:
-            place = records["recordings"][recording][1]
-            data.warn(place, f"recording '{recording}' has no supervision")
-    if "cuts" in records:
-        known = supervisions if "supervisions" in records else None
-        _check_cuts(data, records["cuts"], known, records.get("recordings", {}), lengths, limits)
+    for recording in recordings.keys() - used:
+        data.warn(recordings[recording][1], f"recording '{recording}' has no supervision")
+    if "cuts" in there:
+        cuts = _read(data, paths["cuts"], "cuts")
+        _check_cuts(data, cuts, said if "supervisions" in there else None, recordings, lengths, limits)
     return data
 
 
-def _read(data: DataSet, path: Path, kind: str) -> Records:
+def _read(data: DataSet, path: Path, kind: str) -> Iterator[tuple[str, Record, Place]]:
+    """Id, record and place of each record that has what it needs, one by one, as they may be millions."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as packed:
+            while packed.read(_BLOCK):
+                pass
     except (OSError, EOFError, zlib.error) as e:
         data.error(path, f"is not readable gzip: {e}")
-        return {}
-    entries: list[tuple[str, Place]] = []
-    records: Records = {}
-    for place, line in read_lines(data, path, content):
+        return
+    seen = Seen(data)  # in any order
+    for place, line in read_lines(data, path, cast(BinaryIO, gzip.open(path))):  # noqa: SIM115 - it is closed there
         try:
             record = json.loads(line)
         except ValueError as e:
@@ -97,11 +107,34 @@ def _read(data: DataSet, path: Path, kind: str) -> Records:
         if fault:
             data.error(place, f"malformed: {fault}")
         if isinstance(record, dict) and isinstance(record.get("id"), str) and not odd_character(record["id"]):
-            entries.append((record["id"], place))
+            seen.add(record["id"], place)
             if not fault:
-                records.setdefault(record["id"], (record, place))
-    data.check_order(entries, ordered=False)  # of manifests any order will do
-    return records
+                yield record["id"], record, place
+    seen.close()
+
+
+def _check_supervisions(
+    data: DataSet,
+    spoken: Iterable[tuple[str, Record, Place]],
+    recordings: Records,
+    lengths: dict[str, float] | None,
+    limits: Limits,
+) -> tuple[dict[str, Said], set[str]]:
+    """Check each supervision; returns what cuts are compared with, and the recordings that they are of."""
+    said: dict[str, Said] = {}
+    used: set[str] = set()
+    texts = Texts(data)
+    for utterance, record, place in spoken:
+        if utterance in said:
+            continue
+        speaker = record["speaker"] = sys.intern(record["speaker"])
+        said[utterance] = Said(hash(record["text"]), speaker, place)
+        _check_supervision(data, utterance, record, place, lengths, limits)
+        texts.add(place, utterance, record["text"])
+        _check_channel(data, utterance, record, place, recordings)
+        used.add(record["recording_id"])
+    texts.close()
+    return said, used
 
 
 def _fault(record: Any, kind: str) -> str | None:
@@ -196,14 +229,13 @@ def _check_supervision(
         data.error(place, f"words of '{utterance}' are not separated by single spaces")
 
 
-def _check_channels(data: DataSet, supervisions: Records, recordings: Records) -> None:
-    for utterance, (record, place) in supervisions.items():
-        channel = record.get("channel", 0)
-        there = {c for s in recordings.get(record["recording_id"], ({}, None))[0].get("sources", []) for c in _of(s)}
-        if isinstance(channel, list) and len(channel) > 1:
-            data.error(place, f"'{utterance}' is on the channels {channel}: choose one")
-        elif there and (channel[0] if isinstance(channel, list) and channel else channel) not in there:
-            data.error(place, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}")
+def _check_channel(data: DataSet, utterance: str, record: Record, place: Place, recordings: Records) -> None:
+    channel = record.get("channel", 0)
+    there = {c for s in recordings.get(record["recording_id"], ({}, None))[0].get("sources", []) for c in _of(s)}
+    if isinstance(channel, list) and len(channel) > 1:
+        data.error(place, f"'{utterance}' is on the channels {channel}: choose one")
+    elif there and (channel[0] if isinstance(channel, list) and channel else channel) not in there:
+        data.error(place, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}")
 
 
 def _of(source: Any) -> list[int]:
@@ -213,13 +245,20 @@ def _of(source: Any) -> list[int]:
 
 def _check_cuts(
     data: DataSet,
-    cuts: Records,
-    supervisions: Records | None,
+    cuts: Iterable[tuple[str, Record, Place]],
+    supervisions: Mapping[str, Said] | None,
     recordings: Records,
     lengths: dict[str, float],
     limits: Limits,
 ) -> None:
-    for cut, (record, place) in cuts.items():
+    missing, others = set(supervisions or ()), set()
+    for cut, record, place in cuts:
+        if cut in missing:
+            missing.remove(cut)
+        elif cut in (supervisions or ()) or cut in others:
+            continue  # a second one
+        else:
+            others.add(cut)
         inner = record["supervisions"]
         if len(inner) != 1 or not isinstance(inner[0], dict):
             data.error(place, f"cut '{cut}' has {len(inner)} supervisions, not one")
@@ -245,12 +284,10 @@ def _check_cuts(
         if cut not in supervisions:
             data.error(place, f"cut '{cut}' is missing in the supervisions")
         else:
-            for name in ("text", "speaker"):
-                if inner[0].get(name) != supervisions[cut][0][name]:
-                    data.error(
-                        place,
-                        f"{name} of cut '{cut}' is not that of its supervision in the supervisions",
-                    )
-    for utterance in (supervisions or {}).keys() - cuts.keys():
-        place = supervisions[utterance][1]
-        data.error(place, f"'{utterance}' is missing in the cuts")
+            own, text = supervisions[cut], inner[0].get("text")
+            same = {"text": isinstance(text, str) and hash(text) == own.text}
+            same["speaker"] = inner[0].get("speaker") == own.speaker
+            for name in (name for name, equal in same.items() if not equal):
+                data.error(place, f"{name} of cut '{cut}' is not that of its supervision in the supervisions")
+    for utterance in missing:
+        data.error(supervisions[utterance].place, f"'{utterance}' is missing in the cuts")

@@ -22,22 +22,40 @@ def check_texts(problems: Problems, texts: Iterable[tuple[Place, str, str]]) -> 
         problems: takes the warnings.
         texts: place, utterance and transcript.
     """
-    found: dict[str, list[tuple[Place, str, str]]] = {}
-    for place, utterance, text in texts:
+    seen = Texts(problems)
+    for one in texts:
+        seen.add(*one)
+    seen.close()
+
+
+class Texts:
+    """Transcripts that come one by one; see `check_texts`.
+
+    Args:
+        problems: takes the warnings.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._found: dict[str, list[tuple[Place, str, str]]] = {}
+
+    def add(self, place: Place, utterance: str, text: str) -> None:
+        """One more."""
         if text.isascii() and not any(odd.search(text) for odd in (_CONTROL, _MARKUP, _ENTITY)):
-            continue
+            return
         for kind, (seek, _) in _KINDS.items():
             what = seek(text)
             if what is not None:
-                found.setdefault(kind, []).append((place, utterance, what))
-    for kind, entries in found.items():
-        place, _, what = entries[0]
-        ids = ", ".join(utterance for _, utterance, _ in entries[:3]) + ", ..." * (len(entries) > 3)
-        have = "transcript has" if len(entries) == 1 else "transcripts have"
-        problems.warn(
-            place,
-            f"{len(entries)} {have} {kind}, here {what} ({ids}): {_KINDS[kind][1]}",
-        )
+                self._found.setdefault(kind, []).append((place, utterance, what))
+
+    def close(self) -> None:
+        """There are no more."""
+        for kind, entries in self._found.items():
+            place, _, what = entries[0]
+            ids = ", ".join(utterance for _, utterance, _ in entries[:3]) + ", ..." * (len(entries) > 3)
+            have = "transcript has" if len(entries) == 1 else "transcripts have"
+            message = f"{len(entries)} {have} {kind}, here {what} ({ids}): {_KINDS[kind][1]}"
+            self._problems.warn(place, message)
 
 
 # Those of width, and the forms of Arabic letters by their place in a word, which fonts choose by themselves.
