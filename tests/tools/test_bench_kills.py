@@ -57,6 +57,14 @@ def test_a_run_that_ends_otherwise_is_wrong(kills, work, tmp_path):
     assert kills.kill_one(work("true"), "top", tmp_path / "none", 1e9, random.Random(0), 0.5) == {}
 
 
+def test_steps_around_events_and_since_the_newest_checkpoint(kills, tmp_path):
+    assert kills.around(2, 7) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert kills.steps_saved(tmp_path) == 0
+    for name in ("epoch-0000-step-00000003", "epoch-0001-step-00000012", "epoch-0001-step-00000015.tmp"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert kills.steps_saved(tmp_path) == 12
+
+
 def test_a_run_that_cannot_go_on_is_told(kills, work, tmp_path):
     with pytest.raises(RuntimeError, match="could not go on:\\nno room"):
         kills.kill_one(work("echo no room; exit 3"), "top", tmp_path / "run", 1e9, random.Random(0), 0.5)

@@ -8,6 +8,9 @@ goes on, is killed again, and so on, four times at most, until it is let come to
 have the weights of a run that nobody disturbed, bit for bit; any other must have used all frames of each epoch once.
 Beside trainings, stage 2 is killed while it computes features: its files must become those of an undisturbed run.
 
+With --steps SIGKILL comes at exact steps instead: a rank of a training dies at each step from two before to two after
+a checkpoint, a dev set and the end of the first epoch, and the training goes on each time.
+
 Moments and processes follow from --seed, as far as a machine takes the same time for the same thing. Exits 1 if
 anything was wrong.
 """
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,7 @@ from left_behind import Job
 
 from asrpar.feats import BatchLoader
 from asrpar.feats.config import BatchConfig
-from asrpar.files.json_files import read_json
+from asrpar.files.json_files import read_json, write_json
 from asrpar.files.lock import busy, try_lock
 from asrpar.info import versions
 from asrpar.parallel.strategies import STRATEGIES
@@ -44,8 +48,10 @@ OF_ARRAY = ("local", "job", "script")
 # A small training with all that is random: dropout, SpecAugment, shuffling.
 TRAINING = (
     "epochs=4", "autocast=none", "models.tdnn.channels=16", "models.tdnn.dilations=[1,2]", "batch.size=1000",
-    "batch.augment.time_masks=1", "checkpoint.every_steps=3", "dev_every_steps=4",
+    "batch.augment.time_masks=1",
 )  # fmt: skip
+# Steps from one checkpoint, and from one dev set, to the next.
+SAVE, DEV = 3, 4
 # Kills before a run is let come to its end.
 CHAIN = 4
 
@@ -57,6 +63,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kinds", default=",".join(OF_TRAINING), help="of processes of a training (%(default)s)")
     parser.add_argument("--features", default=",".join(OF_STAGE_2), help="of stage 2 (%(default)s)")
     parser.add_argument("--array", default=",".join(OF_ARRAY), help="of stage 2 in two jobs (%(default)s)")
+    parser.add_argument("--steps", action="store_true", help="kill ranks at exact steps, and nothing else")
     parser.add_argument("--learners", type=int, default=2)
     parser.add_argument("--data", type=Path, help="folder of manifests, feats and lang; made if not given")
     parser.add_argument("--seconds", type=float, default=10.0, help="within which all must be gone (%(default)s)")
@@ -102,7 +109,8 @@ def training(strategy: str, learners: int, data: Path) -> Work:
 
     def command(results: Path) -> list[object]:
         options = ["--data-dir", data, "--exp-dir", results, "--name", "run", "--strategy", strategy]
-        sets = [word for setting in TRAINING for word in ("--set", setting)]
+        settings = (*TRAINING, f"checkpoint.every_steps={SAVE}", f"dev_every_steps={DEV}")
+        sets = [word for setting in settings for word in ("--set", setting)]
         return ["bash", RECIPE, "--stage", 6, "--stop-stage", 6, *options, "--learners", learners, *sets]
 
     def check(results: Path, whole: Path) -> str:
@@ -196,6 +204,38 @@ def campaign(work: Work, kinds: Iterable[str], args: argparse.Namespace, folder:
             yield {"work": work.name, "kind": kind, "wrong": work.check(results, work.whole)}
 
 
+def at_steps(work: Work, args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """A training's last rank dies at the steps around what happens between steps; what was found, as of `campaign`."""
+    work.undisturbed(folder)
+    done = read_json(work.whole / "run/train.json")
+    epoch = done["steps"] // len(done["history"])
+    results = folder / f"{work.name} steps"
+    for step in around(SAVE, DEV, epoch):
+        job = Job(
+            [*work.command(results), "--set", f"faults.die_rank=[{args.learners - 1}]",
+             "--set", f"faults.die_step=[{step - steps_saved(results / 'run')}]"],
+            results.with_name(f"{results.name}.job"),
+        )  # fmt: skip
+        while job.top.poll() is None:
+            job.remember()
+            time.sleep(0.05)
+        if not job.top.returncode:
+            raise RuntimeError(f"{work.name} did not die at step {step}:\n{job.output.read_text()}")
+        yield what_is_left(work, "steps", results, job, args.seconds) | {"step": step}
+    work.finish(results)
+    yield {"work": work.name, "kind": "steps", "wrong": work.check(results, work.whole)}
+
+
+def around(*steps: int) -> list[int]:
+    """These, and two before and two after each."""
+    return sorted({max(1, step + more) for step in steps for more in range(-2, 3)})
+
+
+def steps_saved(exp: Path) -> int:
+    """Of the newest checkpoint, 0 without one."""
+    return max((int(path.name.split("-")[3]) for path in exp.glob("checkpoints/epoch-*-step-????????")), default=0)
+
+
 def table(found: list[dict[str, Any]]) -> dict[str, Any]:
     """By work and kind: kills, what was left, the longest time until nothing was, runs that ended, what was wrong."""
     rows: dict[str, Any] = {}
@@ -224,20 +264,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         folder = Path(name)
         data = prepared(args.data or folder / "data")
-        works = [(training(s, args.learners, data), args.kinds) for s in args.strategies.split(",") if s]
+        trainings = [training(s, args.learners, data) for s in args.strategies.split(",") if s]
+        works = [(work, args.kinds) for work in trainings]
         works += [(features(0, data), args.features), (features(2, data), args.array)]
-        found = []
-        for work, kinds in works:
-            for one in campaign(work, filter(None, kinds.split(",")), args, folder):
-                print(json.dumps(one), file=sys.stderr, flush=True)
-                found.append(one)
+        found, facts = [], {"seed": args.seed, "seconds": args.seconds, "versions": versions()}
+        kills = [at_steps(work, args, folder) for work in trainings if args.steps]
+        kills = kills or [campaign(work, filter(None, kinds.split(",")), args, folder) for work, kinds in works]
+        for one in chain.from_iterable(kills):
+            print(json.dumps(one), file=sys.stderr, flush=True)
+            found.append(one)
+            if args.output:  # each time, for it takes hours
+                write_json(args.output, facts | {"table": table(found), "kills": found})
     rows = table(found)
     for key, row in rows.items():
         left = f"{len(row['left'])} with something left, {len(row['wrong'])} of {row['runs']} runs wrong"
         print(f"{key}: {row['kills']} kills, {left}; longest {row['longest']:.1f} s", *row["left"], *row["wrong"])
-    if args.output:
-        whole = {"seed": args.seed, "seconds": args.seconds, "table": rows, "kills": found, "versions": versions()}
-        Path(args.output).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     sys.exit(any(row["left"] or row["wrong"] for row in rows.values()))
 
 
