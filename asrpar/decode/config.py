@@ -34,7 +34,8 @@ class DecodeConfig:
         blank_penalties: subtracted from the log-probability of blank, of which CTC models are often too sure: it helps
             those that delete.
         search: how the grid is searched on the dev set: ``lattice`` searches each utterance at most three times and
-            looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``exhaustive``
+            looks at lattices from all points, with the narrowest and the widest of ``beams`` alone; ``one_lattice``
+            searches for lattices once, not twice, which is cheaper where they are large (hybrid models); ``exhaustive``
             searches at each point, as do grids of three points, and engines without lattices.
         lattice_beam: how much worse than the best path may be what a lattice keeps, counted as ``beams`` are; null: 8,
             for models with priors 40.
@@ -74,7 +75,7 @@ class DecodeConfig:
             need(self, name, all(0 < v < math.inf for v in getattr(self, name)), "must have values above 0, and finite")
         for name in ("word_penalties", "blank_penalties"):
             need(self, name, all(map(math.isfinite, getattr(self, name))), "must have finite values")
-        one_of(self, "search", ("lattice", "exhaustive"))
+        one_of(self, "search", ("lattice", "one_lattice", "exhaustive"))
         positive(self, "max_frames")
         if self.lattice_beam is not None:
             positive(self, "lattice_beam")

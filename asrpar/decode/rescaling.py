@@ -4,7 +4,9 @@ The first search is at the middle of the grid and with the widest beam. Its latt
 and so an estimate of the errors there, exact as long as the lattice beam is wide enough to hold the best path. Where
 the estimate is lowest the second search is made, unless that was the place of the first. Its lattices are added: at
 each point an utterance's path is the better one. The third search finds no lattices: it is at the best point of what
-is known by then, with the narrowest beam. Of the two or three points at which the engine itself has searched, whose
+is known by then, with the narrowest beam. With one lattice alone the second search finds none either: where a search
+for lattices costs ten times one for the best path, as in graphs of hybrid models, which have no blank, it is the middle
+of the grid that lattices are worth most at. Of the two or three points at which the engine itself has searched, whose
 words are no estimate, the best is chosen.
 """
 
@@ -72,6 +74,7 @@ def sweep_lattices(
     points: Sequence[SearchPoint],
     count_errors: CountErrors,
     lattice_beam: float,
+    most_lattices: int = 2,
 ) -> SweepResult:
     """As `asrpar.decode.sweep.sweep`; of several beams the widest and the narrowest are tried alone.
 
@@ -79,6 +82,7 @@ def sweep_lattices(
         decoder: whose engine gives lattices.
         utterances, points, count_errors: see there.
         lattice_beam: see `Decoder.lattices`.
+        most_lattices: searches for lattices, 1 or 2.
     """
     beams = [p.beam for p in points]
     wide = [p for p in points if p.beam == max(beams)]
@@ -88,10 +92,13 @@ def sweep_lattices(
     here = middle(wide)
     while True:
         start = time.perf_counter()
-        found = decoder.lattices(utterances, wide[here], lattice_beam, AtPoints(wide, here, decoder.blank))
-        paths = [f.path for f in found]
+        if len(searched) < most_lattices:
+            found = decoder.lattices(utterances, wide[here], lattice_beam, AtPoints(wide, here, decoder.blank))
+            paths = [f.path for f in found]
+            known = found if known is None else [_better(a, b) for a, b in zip(known, found, strict=True)]
+        else:
+            paths = decoder.search(utterances, wide[here])
         searched[wide[here]] = paths, _row(decoder, paths, count_errors), time.perf_counter() - start
-        known = found if known is None else [_better(a, b) for a, b in zip(known, found, strict=True)]
         rows = [
             searched[p][1] if p in searched else _row(decoder, _paths(utterances, known, i), count_errors)
             for i, p in enumerate(wide)

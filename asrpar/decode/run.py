@@ -34,6 +34,8 @@ LOG = get_logger(__name__)
 
 # What `sweep_lattices` needs at most: grids of so many points are searched point by point.
 MOST_SEARCHES = 3
+# Searches for lattices, by setting.
+MOST_LATTICES = {"lattice": 2, "one_lattice": 1}
 # Errors of the words of utterances against reference texts: at least "errors" and "wer".
 CountErrors = Callable[[Mapping[str, Sequence[str]], Mapping[str, str]], dict[str, float]]
 
@@ -153,9 +155,10 @@ def _sweep(
         return count_errors(words, output.texts)
 
     start = time.perf_counter()
-    if config.search == "lattice" and decoder.gives_lattices and len(points) > MOST_SEARCHES:
-        swept = sweep_lattices(decoder, output.log_probs, points, count, config.lattice_beam)
-        how: dict[str, Any] = {"search": "lattice", "lattice_beam": config.lattice_beam}
+    if config.search in MOST_LATTICES and decoder.gives_lattices and len(points) > MOST_SEARCHES:
+        most = MOST_LATTICES[config.search]
+        swept = sweep_lattices(decoder, output.log_probs, points, count, config.lattice_beam, most)
+        how: dict[str, Any] = {"search": config.search, "lattice_beam": config.lattice_beam}
     else:
         swept = sweep(decoder, output.log_probs, points, count)
         how = {"search": "exhaustive"}

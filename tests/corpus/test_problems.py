@@ -18,6 +18,15 @@ def test_ids_that_look_alike():
     assert [(p.line, p.warning, p.message.partition(",")[0]) for p in data.problems] == [
         (2, True, "'é' looks like 'e\u0301' of line 1")
     ]
+    data = Problems("x")
+    # One of them is ASCII: KELVIN SIGN is composed to K.
+    data.check_order(
+        [("K", Place("f", 1)), ("a", Place("f", 2)), ("\u212a", Place("f", 3)), ("a", Place("f", 4))], False
+    )
+    assert [(p.line, p.warning, p.message.partition(",")[0]) for p in data.problems] == [
+        (4, False, "'a' is a duplicate of line 2"),
+        (3, True, "'\u212a' looks like 'K' of line 1"),
+    ]
 
 
 def test_many_of_a_kind_are_told_by_the_first_and_a_count():

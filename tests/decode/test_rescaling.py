@@ -23,7 +23,7 @@ class Counted:
     """A decoder that counts how often each utterance is searched."""
 
     def __init__(self, decoder):
-        self._decoder, self.searches = decoder, 0
+        self._decoder, self.searches, self.lattice_searches = decoder, 0, 0
 
     def __getattr__(self, name):
         return getattr(self._decoder, name)
@@ -34,6 +34,7 @@ class Counted:
 
     def lattices(self, *args):
         self.searches += 1
+        self.lattice_searches += 1
         return self._decoder.lattices(*args)
 
 
@@ -46,9 +47,9 @@ def errors_against(said):
     return count
 
 
-@pytest.mark.parametrize("beams", [[WIDE], [WIDE - 10, WIDE]])
+@pytest.mark.parametrize(("beams", "most"), [([WIDE], 2), ([WIDE - 10, WIDE], 2), ([WIDE - 10, WIDE], 1)])
 def test_where_beams_do_not_matter_the_choice_and_the_words_are_those_of_all_searches(
-    graph, one_job, utterances, beams
+    graph, one_job, utterances, beams, most
 ):
     config = DecodeConfig(
         lm_scales=[0.3, 0.8, 1.5, 4.0], word_penalties=[-1.0, 0.0, 1.0], blank_penalties=[0.0, 1.5, 3.0], beams=beams
@@ -60,7 +61,8 @@ def test_where_beams_do_not_matter_the_choice_and_the_words_are_those_of_all_sea
             count = errors_against(decoder.words(decoder.search(utterances, truth)))
             everywhere = sweep(decoder, utterances, points, count)
             counted = Counted(decoder)
-            found = sweep_lattices(counted, utterances, points, count, WIDE)
+            found = sweep_lattices(counted, utterances, points, count, WIDE, most)
+            assert counted.lattice_searches <= most
             assert counted.searches == found.searches <= 3
             assert found.point == everywhere.point
             for a, b in zip(found.hypotheses, everywhere.hypotheses, strict=True):
