@@ -61,8 +61,11 @@ def test_no_worker_is_left_behind(tmp_path, method, number, group):
     (tmp_path / "program.py").write_text(PROGRAM)
     folder = tmp_path / "workers"
     folder.mkdir()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     process = subprocess.Popen(
         [sys.executable, tmp_path / "program.py", method, folder],
+        env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,6 +78,7 @@ def test_no_worker_is_left_behind(tmp_path, method, number, group):
     _, err = process.communicate()
     assert process.returncode != 0
     until(lambda: not any(alive(path.name) for path in folder.iterdir()))
+    until(lambda: not any(temporary.iterdir()))
     assert err.count("Traceback") <= (number == signal.SIGINT)
 
 
