@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from minidata import prepare, train_options
 from slurm import Cluster
 from slurm import cluster as running
 
@@ -133,25 +132,13 @@ def test_gpus_are_counted_for_each_task(small_jobs):
         assert re.search(r"^step: (\d+),(\d+)$", log, re.MULTILINE), log
 
 
-@pytest.mark.mpi
-@pytest.mark.slow
-def test_learners_save_and_stop_when_their_time_ends(cluster, slurm, repo, small_jobs, tmp_path):
-    exp = tmp_path / "exp"
-    options = train_options(prepare(tmp_path / "mini", 8, 2, 2), exp, epochs=10000, strategy="ssgd")
-    command = [sys.executable, "-m", "asrpar", "launch", "--learners", 2, "--", "train", *options]
-    launcher = start(slurm, repo, tmp_path, "--num-tasks", 2, "train.log", *command)
-    cluster.wait_for(lambda: any((exp / "checkpoints").glob("*")) or launcher.poll() is not None, 180)
-    assert launcher.poll() is None, (tmp_path / "train.log").read_text()
-    # What Slurm itself does two minutes before the limit, as the test of a small job below shows.
-    job = (tmp_path / "q" / "train.sh.id").read_text().strip().partition(";")[0]
-    subprocess.run(["scancel", "--signal=USR1", "--batch", job], env=slurm, check=True)
-    _, err = launcher.communicate(timeout=180)
-    log = (tmp_path / "train.log").read_text()
-    assert launcher.returncode == 138, log
-    assert "job 1 was stopped by SIGUSR1, as at the end of its time" in err
-    assert "asrpar: stopped by SIGUSR1 after saving a checkpoint; run the same command again to go on" in log
-    assert "stopped by signal 10 (SIGUSR1) after saving a checkpoint" in (exp / "log" / "train.0.log").read_text()
-    assert log.splitlines()[-1].startswith("# ended: exit code 138,")
+def test_a_job_that_stops_without_being_queued_again(cluster, slurm, repo, tmp_path):
+    code = 'trap "exit 138" USR1; touch here; while true; do sleep 0.1; done'
+    launcher = start(slurm, repo, tmp_path, "x.log", "bash", "-c", code)
+    cluster.wait_for((tmp_path / "here").exists)
+    cluster.say("scancel", "--signal=USR1", "--batch", (tmp_path / "q/x.sh.id").read_text().strip())
+    assert launcher.wait(timeout=60) == 138
+    assert "job 1 was stopped by SIGUSR1, as at the end of its time" in launcher.stderr.read()
 
 
 def test_a_program_hears_from_slurm_that_its_time_ends_and_is_started_once_more(small_jobs):

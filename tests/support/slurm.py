@@ -47,6 +47,8 @@ GresTypes=gpu
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
 # A requeued job waits until the credential of its earlier start has expired: 120 s by default, here cred_expire.
+# In the environment of a node's slurmd and its slurmstepd, which jobs do not inherit.
+NODE = "TEST_SLURM_NODE"
 
 
 class Cluster:
@@ -58,9 +60,10 @@ class Cluster:
 
     def start(self, name: str, *command: str) -> None:
         """Start a daemon; ``name`` is that of its node, or of the program."""
+        env = self.env | {NODE: name}
         with open(self.folder / f"{name}.out", "a") as out:
             self.daemons[name] = subprocess.Popen(
-                [*command], env=self.env, stdout=out, stderr=out, start_new_session=True, cwd=self.folder
+                [*command], env=env, stdout=out, stderr=out, start_new_session=True, cwd=self.folder
             )
 
     def start_node(self, name: str) -> None:
@@ -87,15 +90,38 @@ class Cluster:
 
     def lose_node(self, name: str) -> None:
         """What a power cut does: slurmd and all processes of the node's jobs end by SIGKILL."""
-        self.daemons.pop(name).kill()
-        here, mark = str(self.folder).encode(), f"SLURMD_NODENAME={name}\0".encode()
+        daemon = self.daemons.pop(name)
+        daemon.kill()
+        daemon.wait()
+        # First what would still report the end of a job's processes.
+        self.kill_all(f"{NODE}={name}\0".encode())
+        self.kill_all(f"SLURMD_NODENAME={name}\0".encode())
+
+    def kill_all(self, mark: bytes = b"") -> None:
+        """End what was started by this Slurm, with this in its environment."""
+        here = f"SLURM_CONF={self.env['SLURM_CONF']}\0".encode()
         for _ in range(3):  # they may have started others meanwhile
             for process in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError, ProcessLookupError):
+                with suppress(OSError):
                     environment = (process / "environ").read_bytes()
                     if here in environment and mark in environment:
                         os.kill(int(process.name), signal.SIGKILL)
             time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End what jobs a failed test has left, then the daemons, and last what still waits for these."""
+        if "slurmctld" in self.daemons and self.say("squeue", "-h"):
+            self.say("scancel", "--state=PENDING")
+            self.say("scancel", "--state=RUNNING")
+            time.sleep(3)
+        for daemon in reversed(list(self.daemons.values())):
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        self.kill_all()
 
 
 @contextmanager
@@ -137,14 +163,7 @@ def cluster(folder: Path, nodes: dict[str, str]) -> Iterator[Cluster]:
         slurm.wait_for(lambda: slurm.states() == dict.fromkeys(nodes, "idle"))
         yield slurm
     finally:
-        # slurmd's job steps live in sessions of their own and end with their jobs; the tests wait for those.
-        for daemon in reversed(list(slurm.daemons.values())):
-            daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+        slurm.stop()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -69,7 +69,7 @@ def one(env: dict[str, str], exp: Path, strategy: str, args: argparse.Namespace)
     took = time.monotonic() - began
     run([*shared, "--stage", 6, "--stop-stage", 6, "--name", f"{strategy}_undisturbed"], dict(os.environ))
     here, there = exp / f"{strategy}_n2_seed0", exp / f"{strategy}_undisturbed"
-    a, b = (torch.load(folder / "final.pt", weights_only=True)["model"] for folder in (here, there))
+    a, b = (torch.load(folder / "final.pt", weights_only=True)["weights"] for folder in (here, there))
     log = (here / "log/launch.log").read_text(encoding="utf-8")
     return {
         "strategy": strategy,
