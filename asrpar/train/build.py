@@ -221,7 +221,8 @@ def choose_transport(config: TrainConfig, comm: Comm) -> Comm:
         return comm
     from asrpar.parallel.comm.nccl import joined
 
-    return joined(comm, config.transport, pick_device(config.device, comm.rank))
+    windows = config.transport == "windows"
+    return joined(comm, "nccl" if windows else config.transport, pick_device(config.device, comm.rank), windows)
 
 
 def pick_device(name: str, rank: int) -> torch.device:

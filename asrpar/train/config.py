@@ -151,7 +151,8 @@ class TrainConfig:
             dev set, go on without. For windows and frames, which have few shapes; measure whether it gains.
         device: ``auto``, ``cpu`` or ``cuda``.
         transport: ``mpi`` (tensors of GPUs travel through host memory), ``nccl`` (collectives between GPUs, one for
-            each learner) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
+            each learner), ``windows`` (as ``nccl``, and gossip straight into the other GPU's memory; has never run on
+            GPUs) or ``gloo`` (the same code as for ``nccl``, on hosts). Nothing to a learner that is alone.
         threads: torch threads of each learner; 0 leaves the launcher's choice.
         dev_every_steps: dev loss also between epochs; 0 for epochs only.
         tensorboard_every_steps: rank 0's loss, gradient norm, learning rate and frames/s as a point of TensorBoard's
@@ -231,7 +232,7 @@ class TrainConfig:
     def validate(self) -> None:
         one_of(self, "autocast", ("auto", "none", "bf16"))
         one_of(self, "device", ("auto", "cpu", "cuda"))
-        one_of(self, "transport", ("mpi", "nccl", "gloo"))
+        one_of(self, "transport", ("mpi", "nccl", "windows", "gloo"))
         positive(self, "epochs", "dev_max_frames", "max_nonfinite")
         not_negative(self, "seed", "threads", "tensorboard_every_steps", "dev_every_steps")
         not_negative(self, "time_limit_minutes", "stop_after_epochs", "warm_start_epochs")

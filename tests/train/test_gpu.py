@@ -120,6 +120,20 @@ def test_learners_with_nccl_get_better(mini, tmp_path, learners, strategy):
 
 
 @pytest.mark.mpi
+@pytest.mark.parametrize(("learners", "strategy"), [(2, "adpsgd"), (4, "hadpsgd")])
+def test_gossip_through_windows(mini, tmp_path, learners, strategy):
+    need_gpus(learners)
+    pytest.importorskip("nccl.core", reason="nccl4py is not installed")
+    settings = {"epochs": 4} | ({"strategies__hadpsgd__super_learner_size": 2} if strategy == "hadpsgd" else {})
+    found = {
+        kind: train(mini, tmp_path / kind, strategy, learners, "cuda", transport=kind, **settings)
+        for kind in ("mpi", "windows")
+    }
+    assert "no window of NCCL" not in (tmp_path / "windows" / "log" / "train.0.log").read_text()
+    assert found["windows"]["dev_loss"] == pytest.approx(found["mpi"]["dev_loss"], rel=0.2)
+
+
+@pytest.mark.mpi
 def test_a_training_is_resumed_with_nccl(mini, tmp_path):
     train(mini, tmp_path / "whole", "ssgd", 1, "cuda", transport="nccl")
     for settings in ({"stop_after_epochs": 1}, {}):

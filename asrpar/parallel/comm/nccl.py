@@ -13,6 +13,7 @@ from torch import Tensor
 from asrpar.errors import ConfigError, LaunchError
 from asrpar.parallel.comm.mpi import MpiComm
 from asrpar.parallel.comm.ulfm import SurvivingComm
+from asrpar.parallel.comm.windows import WindowComm
 from asrpar.parallel.trace import Trace
 
 # Who stands still is found by the watchdog, which names the rank; torch's own time limit would only end the job.
@@ -45,6 +46,7 @@ class TorchComm(MpiComm):
         group: of torch.distributed for these ranks; None for all it was started for.
         trace: of this learner.
         store: through which the ranks found each other; rank 0's must outlive all groups.
+        windows: whether channels put payloads straight into another GPU's memory (`WindowComm`).
     """
 
     def __init__(
@@ -54,9 +56,14 @@ class TorchComm(MpiComm):
         group: dist.ProcessGroup | None = None,
         trace: Trace | None = None,
         store: dist.Store | None = None,
+        windows: bool = False,
     ) -> None:
         super().__init__(comm, trace)
-        self.device, self.group, self.store = device, group, store
+        self.device, self.group, self.store, self.windows = device, group, store, windows
+
+    def channel(self) -> MpiComm:
+        """Of messages, through MPI; their payloads on the shortest way that there is."""
+        return WindowComm(self.mpi, self.trace) if self.windows else super().channel()
 
     def allreduce(self, x: Tensor) -> None:
         if not self._ours(x):
@@ -126,7 +133,7 @@ class TorchComm(MpiComm):
         part = self.mpi.Split(MPI.UNDEFINED if color is None else color, self.rank)
         if part == MPI.COMM_NULL:
             return None
-        comm = TorchComm(part, self.device, own, self.trace)
+        comm = TorchComm(part, self.device, own, self.trace, windows=self.windows)
         part.Free()
         return comm
 
@@ -151,13 +158,14 @@ def _bytes(x: Tensor) -> Tensor:
     return x.detach().view(-1).view(torch.uint8)
 
 
-def joined(comm: MpiComm, backend: str, device: torch.device) -> TorchComm:
+def joined(comm: MpiComm, backend: str, device: torch.device, windows: bool = False) -> TorchComm:
     """The same learners, with torch.distributed for what it can do. Collective.
 
     Args:
         comm: MPI's transport.
         backend: ``nccl`` for GPUs, ``gloo`` for the host.
         device: of this rank's model.
+        windows: see `TorchComm`.
 
     Raises:
         ConfigError: the backend cannot serve these devices. All ranks raise alike.
@@ -198,4 +206,4 @@ def joined(comm: MpiComm, backend: str, device: torch.device) -> TorchComm:
         )
     except (RuntimeError, ValueError) as e:
         raise LaunchError(f"torch.distributed ({backend}) does not start: {e}; set transport=mpi to do without") from e
-    return TorchComm(comm.mpi, device, None, comm.trace, store)
+    return TorchComm(comm.mpi, device, None, comm.trace, store, windows)

@@ -26,6 +26,7 @@ PROGRAMS = Path(__file__).parents[1] / "programs"
         ("staged", "sync_oracles", 3),
         ("staged", "compress_oracles", 2),
         ("staged", "async_oracles", 2),
+        ("windows", "async_oracles", 2),
     ],
 )
 def test_oracles_on_other_transports(mpirun, repo, kind, program, ranks):
