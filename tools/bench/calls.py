@@ -38,7 +38,8 @@ def lines(rng: np.random.Generator, count: int) -> list[tuple[float, float, str]
     words = rng.integers(0, len(WORDS), (count, 30))
     sizes = rng.integers(1, 30, count)
     return [
-        (start, end, " ".join(WORDS[w] for w in row[:n]))
+        # Nobody says more than three words a second.
+        (start, end, " ".join(WORDS[w] for w in row[: max(1, min(n, int(3 * (end - start))))]))
         for (start, end), row, n in zip(ends.tolist(), words.tolist(), sizes.tolist(), strict=True)
         if end - start > 0.1
     ]
