@@ -20,9 +20,10 @@ job_usage="usage: ${0##*/} [--mem 4G] [--num-threads T] [--num-tasks R] [--gpu G
 Runs COMMAND once for each number, which takes the place of the word JOB in LOG and ARGS; ends with 1 if a job failed.
 --num-threads [OMP_NUM_THREADS, or 1] and --gpu are for each of the --num-tasks tasks of a job. --mem is for a node under
 Slurm, for each task under PBS, as the site says under LSF. --max-jobs-run: jobs of an array that run at the same time.
+--dry-run prints the script, and stops.
 --requeue: so often a job that was stopped by its time limit, or lost with its node, is queued again [0].
---retries: so often jobs that failed run again, alone [1, unless all failed]. --dry-run prints the script, and stops.
-utils/local.sh heeds neither of the first two, nor --mem, --time and --queue."
+--retries: so often jobs that failed run again, alone [1, unless all failed].
+utils/local.sh heeds none of these two, nor --mem, --gpu, --time, --queue and --submit-args."
 
 job_whole() { # OPTION VALUE LEAST
   [[ $2 =~ ^[0-9]+$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
