@@ -38,6 +38,9 @@ class NoWatchdog:
     def beat(self, steps: int = 0) -> None:
         """Nobody listens."""
 
+    def saved(self) -> None:
+        """Nothing is."""
+
     def waiting(self) -> nullcontext:
         """Nobody grows impatient."""
         return nullcontext()

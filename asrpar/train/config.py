@@ -105,11 +105,12 @@ class WatchdogConfig:
     """When a training that stands still is ended.
 
     Attributes:
-        timeout_seconds: without a step, a dev batch or a checkpoint; 0 to wait for ever. Where learners do not step
-            together, one that waits for the others is given that time once more.
+        timeout_seconds: without a step, a dev batch or a checkpoint; 0 to wait for ever; None learns it from the run
+            (600 until the first checkpoint; then 20 times what nearly all steps take, at least 60). Where learners do
+            not step together, one that waits for the others is given that time once more.
     """
 
-    timeout_seconds: float = 600.0
+    timeout_seconds: float | None = None
 
     def validate(self) -> None:
         not_negative(self, "timeout_seconds")

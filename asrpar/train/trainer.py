@@ -293,7 +293,7 @@ class Trainer:
         """
         if not self.learner_lost:
             self.checkpoints.save(self.position.epoch, self.position.steps, lambda: self.state(models))
-            self.watchdog.beat()
+            self.watchdog.saved()
 
     def state(self, models: Models) -> dict[str, Any]:
         """What a checkpoint of this rank holds. Collective."""

@@ -19,6 +19,7 @@ from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import RecordingTrace
+from asrpar.train.patience import Patience
 from asrpar.train.stall import places, ranks, stacks
 
 log = get_logger(__name__)
@@ -36,7 +37,7 @@ class Watchdog:
         folder: of the logs, ``EXP/log``, which all ranks see.
         comm: all learners.
         trace: what the learner does; each gradient is progress.
-        timeout: seconds; 0 to sleep.
+        timeout: seconds; 0 to sleep; None to learn them from the run, see `Patience`.
         lockstep: nobody gets far while one stands still. Else a learner that waits for others is patient as long as any
             of them comes on.
         on_stall: called when a stall was noticed, for instance to write a trace.
@@ -47,12 +48,12 @@ class Watchdog:
         folder: Path,
         comm: Comm,
         trace: RecordingTrace,
-        timeout: float,
+        timeout: float | None,
         *,
         lockstep: bool = True,
         on_stall: Callable[[], None] | None = None,
     ) -> None:
-        self.folder, self.comm, self.trace, self.timeout = folder, comm, trace, timeout
+        self.folder, self.comm, self.trace, self.patience = folder, comm, trace, Patience(timeout)
         self.lockstep, self.on_stall = lockstep, on_stall
         self._steps = self._before = 0
         self._rank, self._members = comm.rank, list(range(comm.size))
@@ -66,6 +67,11 @@ class Watchdog:
         self._others_idle = self._silence = self._idle = 0.0
         self._stop = threading.Event()
         self._thread: Thread | None = None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds without progress after which it is told; 0 for never."""
+        return self.patience.seconds
 
     def __enter__(self) -> "Watchdog":
         """Wake up. Collective."""
@@ -91,6 +97,11 @@ class Watchdog:
         self._beats += 1
         if steps is not None:
             self._steps, self._before = steps, self._gradients()
+
+    def saved(self) -> None:
+        """A checkpoint has been written: the learner has come on, and by now has done all that takes its time."""
+        self.patience.saved = True
+        self.beat()
 
     def regroup(self, comm: Comm) -> None:
         """Go on among the learners of ``comm`` after others were lost. Collective."""
@@ -118,8 +129,10 @@ class Watchdog:
             self._idle += passed
             self._silence += passed
             if (now := self._progress()) != before:
+                self.patience.learn(self._idle)
                 before, self._idle, self._others_idle, self._answered = now, 0.0, 0.0, ""
-            if not self.lockstep and self._silence > self.timeout / 8:
+            # Others' time-outs may be shorter.
+            if not self.lockstep and self._silence > self.patience.least / 8:
                 self._tell()
             found = self._read(self._marker)
             if found and found != self._answered:

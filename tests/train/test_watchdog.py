@@ -124,6 +124,28 @@ def test_silence_is_noticed_after_the_stated_time(make, monkeypatch):
     assert Days(monkeypatch, make(), 100).alarms == [21.0]
 
 
+def test_what_is_learned_from_the_run_is_waited_for_and_no_more(make, monkeypatch):
+    dog = make(timeout=None)
+    dog.saved()
+
+    def beat(n):
+        # A sign each ten seconds for half an hour, then silence.
+        if n % 10 == 0 and n >= 3200:
+            dog.beat()
+        return 0.0
+
+    assert dog.timeout == 600
+    (alarm,) = Days(monkeypatch, dog, 5000, beat).alarms
+    assert 195 <= dog.timeout <= 205 and alarm == pytest.approx(1800 + dog.timeout, abs=12)
+
+
+def test_at_their_own_pace_learners_tell_often_enough_for_whoever_has_the_least_patience(make, monkeypatch):
+    dog, told = make(2, timeout=None, lockstep=False), []
+    monkeypatch.setattr(dog, "_tell", lambda: (told.append(dog._silence), setattr(dog, "_silence", 0.0)))
+    Days(monkeypatch, dog, 100)
+    assert len(told) > 10 and max(told) <= 60 / 6
+
+
 def test_a_gradient_or_a_beat_is_progress(make, monkeypatch):
     dog = make()
 
