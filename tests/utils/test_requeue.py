@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 import warm
-from minidata import prepare, ranks
+from minidata import asrpar, prepare, ranks
 from slurm import Cluster
 from slurm import cluster as running
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi(turn=False), pytest.mark.slow]
+OTHER = {"one": "two", "two": "one"}
 SETTINGS = {"epochs": 40, "models.tdnn.channels": 16, "models.tdnn.dilations": "[1,2]", "models.tdnn.conv_maps": 4}
 EXTRA = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
 
@@ -112,3 +113,21 @@ def test_a_script_of_ones_own_queues_itself_again(cluster, repo, tmp_path):
     ]
     assert lines[-2] == "# not queued again: that was done 2 times, and at most 2 were asked for"
     assert lines[-1].startswith("# ended: exit code 138,")
+
+
+def test_a_training_goes_on_when_its_node_is_lost(cluster, repo, place):
+    # One learner: Slurm takes half a minute to call a node lost, in which others may have ranks.
+    exp, other = place / "own", place / "own_undisturbed"
+    train = f"{repo}/.venv/bin/asrpar train --config {place}/ssgd_n2_seed0/config.yaml --set strategy=bmuf --set exp="
+    asrpar("train", *f"{train}{other}".split()[2:])
+    job = submit(cluster, repo, exp, f"{train}{exp}")
+    cluster.wait_for(lambda: bool(checkpoints(exp)), 200)
+    node = cluster.say("squeue", "-h", "-j", job, "-o", "%N")
+    cluster.lose_node(node)
+    cluster.wait_for(lambda: not cluster.say("squeue", "-h", "-j", job), 400)
+    log = Path(f"{exp}.out").read_text()
+    assert log.count("# started: ") == 2, log
+    assert "INFO: resuming from " in log
+    assert log.splitlines()[-1].startswith("# ended: exit code 0,")
+    assert f"NodeList={OTHER[node]} " in cluster.say("scontrol", "show", "job", "-o", job)
+    same(exp, other)
