@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from asrpar.files.text import odd_character
+
 
 def source_fault(sources: list[dict[str, Any]]) -> str | None:
     """Why one of these audio sources is not read; None if all are files."""
@@ -12,6 +14,8 @@ def source_fault(sources: list[dict[str, Any]]) -> str | None:
                 f"its source is a command ({_short(where)}), and commands from data are not run: write audio files, as "
                 "import-kaldi --allow-pipes does"
             )
+        if isinstance(where, str) and (odd := odd_character(where)):
+            return f"its source has the character {odd}, which no file name has"
         if kind != "file" or not isinstance(where, str):
             return f"its source is of type {_short(kind)}, and audio is read from files only: write audio files"
     return None

@@ -28,6 +28,8 @@ KINDS = ("recordings", "supervisions", "cuts")
 _BLOCK = 1 << 20  # bytes at once
 _FILE = re.compile(r"(recordings|supervisions|cuts)_(.+)\.jsonl\.gz")
 
+_HUGE = 10**15  # more than any samples or seconds, and still a float
+
 _TEXT = (str,)
 _NUMBER = (int, float)
 _WANTED: dict[str, dict[str, tuple[type, ...]]] = {
@@ -100,7 +102,7 @@ def _read(data: DataSet, path: Path, kind: str) -> Iterator[tuple[str, Record, P
     for place, line in read_lines(data, path, cast(BinaryIO, gzip.open(path))):  # noqa: SIM115 - it is closed there
         try:
             record = json.loads(line)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             data.error(place, f"malformed: not a JSON record ({e})")
             continue
         fault = _fault(record, kind)
@@ -151,6 +153,8 @@ def _fault(record: Any, kind: str) -> str | None:
             return f"{name} of {record.get('id')!r} has the character {odd}, which no text has"
         if isinstance(value, float) and not math.isfinite(value):
             return f"{name} of '{record.get('id', '?')}' is {value}"
+        if isinstance(value, (int, float)) and abs(value) > _HUGE:
+            return f"{name} of '{record.get('id', '?')}' is beyond {_HUGE:.0e}"
     return None
 
 
@@ -232,9 +236,12 @@ def _check_supervision(
 def _check_channel(data: DataSet, utterance: str, record: Record, place: Place, recordings: Records) -> None:
     channel = record.get("channel", 0)
     there = {c for s in recordings.get(record["recording_id"], ({}, None))[0].get("sources", []) for c in _of(s)}
-    if isinstance(channel, list) and len(channel) > 1:
+    given = channel if isinstance(channel, list) else [channel]
+    if not given or not all(isinstance(c, int) for c in given):
+        data.error(place, f"malformed: channel of '{utterance}' is not a number")
+    elif isinstance(channel, list) and len(channel) > 1:
         data.error(place, f"'{utterance}' is on the channels {channel}: choose one")
-    elif there and (channel[0] if isinstance(channel, list) and channel else channel) not in there:
+    elif there and given[0] not in there:
         data.error(place, f"'{utterance}' is on channel {channel}, its recording has {sorted(there)}")
 
 
