@@ -69,7 +69,7 @@ def members(job: str) -> list[int]:
 def belongs(pid: int | str, job: str) -> bool:
     """Whether there is such a process here, and it is one of the job."""
     try:
-        return f"{JOB}={job}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return os.fsencode(f"{JOB}={job}") in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # ended, or another user's
         return False
 
@@ -119,7 +119,9 @@ def clean_after_the_dead() -> None:
             with suppress(OSError):
                 folder = owner.parent
                 if folder.lstat().st_uid == os.geteuid() and is_orphan(str(folder)):
-                    clean((folder / OF_JOB).read_text(encoding="utf-8") if place == SHARED else str(folder))
+                    job = os.fsdecode((folder / OF_JOB).read_bytes()) if place == SHARED else str(folder)
+                    # Of a damaged file nothing else is to be removed.
+                    clean(job if Path(job).name == folder.name and "\0" not in job else str(folder))
 
 
 def is_orphan(job: str) -> bool:
@@ -127,7 +129,7 @@ def is_orphan(job: str) -> bool:
     if not job:
         return False
     try:
-        owners = Path(job, OWNER).read_text(encoding="utf-8").splitlines()
+        owners = Path(job, OWNER).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
     return bool(owners) and all(map(gone, owners))
@@ -168,7 +170,7 @@ class Guard:
         with suppress(OSError):  # without it only the dead of this kind are not found
             owners = "\n".join([identity(os.getpid()), identity(self.process.pid)])
             for folder in filter(None, (Path(self.folder), self.shared)):
-                (folder / OF_JOB).write_text(self.folder, encoding="utf-8")
+                (folder / OF_JOB).write_bytes(os.fsencode(self.folder))
                 new = folder / f"{OWNER}.tmp"
                 new.write_text(owners, encoding="utf-8")
                 new.replace(new.with_name(OWNER))

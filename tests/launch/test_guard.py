@@ -153,6 +153,27 @@ def test_shared_memory_is_found_where_the_temporary_folder_is_there_no_more(monk
     assert not shared.exists()
 
 
+@pytest.mark.parametrize("named", [b"", b"{other}", b"\xff\0"], ids=["nothing", "another folder", "no path"])
+def test_a_damaged_name_of_a_job_takes_nothing_else_along(monkeypatch, tmp_path, named):
+    shared, other = tmp_path / "shm" / f"{guard.PREFIX}dead", tmp_path / "other"
+    for folder in (tmp_path / "tmp", shared, other, tmp_path / "shm" / "of others"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(guard, "SHARED", tmp_path / "shm")
+    process = subprocess.Popen(["sleep", "600"])
+    (shared / guard.OWNER).write_text(identity(process.pid))
+    process.kill()
+    process.wait()
+    (shared / guard.OF_JOB).write_bytes(named.replace(b"{other}", bytes(other)))
+    clean_after_the_dead()
+    assert not shared.exists() and other.exists() and (tmp_path / "shm" / "of others").exists()
+
+
+def test_an_owner_that_is_no_text_is_nobody(tmp_path):
+    (tmp_path / guard.OWNER).write_bytes(b"\xff\xfe")
+    assert not guard.is_orphan(str(tmp_path))
+
+
 def test_a_process_number_alone_is_no_identity():
     host, namespace, pid, start = identity(os.getpid()).split()
     assert not gone(f"{host} {namespace} {pid} {start}")
