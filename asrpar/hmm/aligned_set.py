@@ -18,7 +18,9 @@ from asrpar.hmm.alignment_index import Places, checksum, fingerprint, index_of, 
 T = TypeVar("T")
 MADE_BY = "asrpar align (stage 4)"
 _BLOCK = 1 << 20  # labels at once
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile)
+_DAMAGE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, OverflowError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class AlignedSet:
@@ -82,7 +84,11 @@ class AlignedSet:
         """Supervisions, in their order."""
         try:
             with gzip.open(self.supervisions, "rt", encoding="utf-8") as file:
-                yield from map(json.loads, file)
+                for name, line in zip(self.places.ids, file, strict=True):
+                    entry = json.loads(line)
+                    if entry["id"] != name:
+                        raise ValueError(f"{entry['id']} is where {name} was written")
+                    yield entry
         except _DAMAGE as e:
             check_opens(self.supervisions)
             raise self.damaged(str(e)) from e

@@ -1,6 +1,8 @@
 """Labels of one utterance of many: found, read and compared by themselves."""
 
+import gzip
 import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,3 +111,19 @@ def test_what_a_training_keeps_of_labels_is_as_before(ali):
     prints = {x: hashlib.sha256(labels[x].tobytes()).hexdigest() if x in labels else "" for x in ids}
     facts = labels_of(found, DataConfig(train="train", dev="train"), [store])
     assert facts["train"] == digest([x, prints[x]] for x in ids)
+
+
+@pytest.mark.parametrize("damage", ["order", "shorter", "kind"])
+def test_supervisions_that_are_not_those_of_the_labels(ali, monkeypatch, damage):
+    path = ali / "supervisions_train.jsonl.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    if damage == "kind":
+        index_of(ali, "train").unlink()
+        (ali / "files.sha256").unlink()
+        lines[3] = json.dumps(json.loads(lines[3]) | {"id": 3})
+    else:  # too large to be looked at before they are used
+        monkeypatch.setattr(alignments, "AT_ONCE", 0)
+        lines = lines[:-1] if damage == "shorter" else lines[::-1]
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+    with pytest.raises(DataError, match=r"the alignment of train in .* is damaged"):
+        list(Alignments.open(ali).utterances("train"))
