@@ -154,11 +154,11 @@ class Watchdog:
         return self._steps + self._gradients() - self._before
 
     def _all_idle(self, passed: float) -> bool:
-        """Whether no other learner has come on for the stated time either."""
+        """Whether no other learner has come on for the stated time either, or for what the slowest has learned."""
         others = {r: self._read(self._file(r)) for r in self._members if r != self._rank}
         self._others_idle = self._others_idle + passed if others == self._others else 0.0
         self._others = others
-        return self._others_idle > self.timeout
+        return self._others_idle > max([self.timeout, *map(_timeout_in, others.values())])
 
     def _alarm(self) -> None:
         """Be the first to notice, wait for the others' answers, say what they come to, end."""
@@ -248,7 +248,7 @@ class Watchdog:
 
     def _tell(self) -> None:
         self._silence = 0.0
-        known = {"step": self._step(), "beats": self._beats, "doing": self.trace.doing()}
+        known = {"step": self._step(), "beats": self._beats, "doing": self.trace.doing(), "timeout": self.timeout}
         if self._answered:
             known |= {"idle": self._idle, "marker": self._answered}
         path = self._file(self._rank)
@@ -287,3 +287,11 @@ class Watchdog:
             return path.read_text(encoding="utf-8")
         except OSError:
             return ""
+
+
+def _timeout_in(record: str) -> float:
+    """The time-out of the learner that wrote this; 0 if it says none."""
+    try:
+        return float(json.loads(record).get("timeout", 0.0))
+    except ValueError:
+        return 0.0

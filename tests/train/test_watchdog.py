@@ -146,6 +146,16 @@ def test_at_their_own_pace_learners_tell_often_enough_for_whoever_has_the_least_
     assert len(told) > 10 and max(told) <= 60 / 6
 
 
+def test_a_waiting_learner_has_the_patience_of_the_slowest(make, monkeypatch, tmp_path):
+    slow = make(2, timeout=400.0, lockstep=False, rank=1)
+    slow._tell()
+    dog = make(2, timeout=20.0, lockstep=False)
+    with dog.waiting():
+        # The other is in a step that takes as long as its steps do.
+        assert Days(monkeypatch, dog, 300).alarms == []
+        assert Days(monkeypatch, dog, 300).alarms != []
+
+
 def test_a_gradient_or_a_beat_is_progress(make, monkeypatch):
     dog = make()
 
