@@ -43,8 +43,9 @@ absolute() {
   [[ $1 == /* ]] && echo "$1" || echo "$PWD/$1"
 }
 
-with_b() { # SIZE: 4G is 4gb here
+with_b() { # SIZE: 4G is 4gb here, and 4000 would be bytes: they are megabytes, as under Slurm
   local size=${1,,}
+  [[ $size == *[0-9] ]] && size+=m
   [[ $size == *[kmgt] ]] && size+=b
   echo "$size"
 }

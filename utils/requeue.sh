@@ -12,7 +12,7 @@ utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/common.sh"
 usage="usage: ${0##*/} --times N COMMAND [ARGS]..."
 [[ ${1-} != --help ]] || { echo "$usage" && exit; }
-[[ ${1-} == --times && ${2-} =~ ^[0-9]+$ && $# -ge 3 ]] || die "$usage"
+[[ ${1-} == --times && ${2-} =~ ^(0|[1-9][0-9]{0,8})$ && $# -ge 3 ]] || die "$usage"
 [[ -n ${SLURM_JOB_ID-} ]] || die "this is no job of Slurm: submit it with sbatch (utils/{pbs,lsf}.sh do it for PBS and LSF)"
 times=$2
 shift 2

@@ -237,14 +237,14 @@ def show(system: str, state: Path, words: list[str]) -> int:
     return 0
 
 
-def delete(state: Path, words: list[str]) -> int:
-    """qdel, bkill: what runs the job, and its tasks."""
+def delete(system: str, state: Path, words: list[str]) -> int:
+    """qdel, bkill: what runs the job, and its tasks, which LSF sends SIGINT first."""
     folder = state / words[-1].partition(".")[0]
     pid = int((folder / "pid").read_text())
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     os.kill(pid, signal.SIGKILL)
     for child in children:
-        os.killpg(int(child), signal.SIGTERM)
+        os.killpg(int(child), signal.SIGINT if system == "lsf" else signal.SIGTERM)
     (folder / "done").touch()
     return 0
 
@@ -259,7 +259,7 @@ def main(program: str, state: Path, words: list[str]) -> int:
         elif program in ("qstat", "bjobs"):
             return show(system, state, words)
         else:
-            return delete(state, words)
+            return delete(system, state, words)
     except Refused as e:
         print(f"{program}: {e}", file=sys.stderr)
         return 1

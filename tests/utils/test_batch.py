@@ -132,6 +132,39 @@ def test_a_lost_job_is_submitted_again_and_a_cancelled_one_is_not(batch):
     assert len(batch.jobs()) == 3
 
 
+def test_a_cancelled_training_is_not_submitted_again(batch):
+    program = batch.place / "asrpar"  # it saves, and ends as after SIGUSR1
+    program.write_text("#!/bin/bash\ntrap 'exit 138' TERM USR1\ntouch ready\nwhile true; do sleep 0.05; done\n")
+    program.chmod(0o755)
+    run = batch.start("--requeue", 1, "x.log", program, "launch", "--", "train", stderr=subprocess.PIPE)
+    wait_for((batch.place / "ready").exists)
+    wait_for((batch.place / "q/x.sh.id").exists)
+    subprocess.run([{"pbs": "qdel", "lsf": "bkill"}[batch.system], "1"], env=batch.env, check=True)
+    assert "was stopped by SIGTERM" in run.communicate(timeout=30)[1]
+    assert run.returncode == 143 and len(batch.jobs()) == 1
+
+
+def test_jobs_of_a_job_do_not_take_its_number_for_theirs(batch):
+    batch.env |= {"PBS_ARRAY_INDEX": "7", "LSB_JOBINDEX": "7"}
+    assert batch("JOB=3:3", "x.JOB.log", "true").returncode == 0
+    assert batch.log("x.3.log").startswith("# command: true")
+
+
+def test_jobs_of_a_slurm_job_do_not_take_its_number_for_theirs(utils, tmp_path):
+    (tmp_path / "sbatch").write_text("#!/bin/sh\nenv > environment\nexit 1\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    theirs = {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "9", "SLURM_RESTART_COUNT": "4"}
+    env = os.environ | theirs | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([utils / "slurm.sh", "x.log", "true"], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert "sbatch refused the jobs" in done.stderr
+    assert "SLURM_ARRAY" not in (said := (tmp_path / "environment").read_text()) and "RESTART_COUNT" not in said
+
+
+def test_memory_without_a_unit_is_in_megabytes(utils):
+    args = [utils / "pbs.sh", "--mem", "4000", "--dry-run", "x.log", "true"]
+    assert ":mem=4000mb\n" in subprocess.run(args, capture_output=True, text=True).stdout
+
+
 def wait_for(condition):
     deadline = time.monotonic() + 30
     while not condition():
@@ -169,5 +202,6 @@ def test_the_scripts_of_slurm_and_of_this_machine(utils, tmp_path):
     jobs = shown["local"].stdout.splitlines()
     assert len(jobs) == 20 and jobs[6].endswith(r"run_job.sh JOB 7 log/x.JOB.log program JOB a\ b ")
     assert not list(tmp_path.iterdir())
-    wrong = subprocess.run([utils / "pbs.sh", "--time", "soon", "x.log", "true"], capture_output=True, text=True)
-    assert wrong.returncode == 1 and wrong.stderr == "pbs.sh: error: --time soon: expected HH:MM:SS\n"
+    for limit in ("soon", "0", "00:00", "9" * 20):
+        wrong = subprocess.run([utils / "pbs.sh", "--time", limit, "x.log", "true"], capture_output=True, text=True)
+        assert wrong.returncode == 1 and wrong.stderr == f"pbs.sh: error: --time {limit}: expected HH:MM:SS\n"

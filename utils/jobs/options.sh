@@ -26,7 +26,8 @@ Slurm, for each task under PBS, as the site says under LSF. --max-jobs-run: jobs
 utils/local.sh heeds none of these two, nor --mem, --gpu, --time, --queue and --submit-args."
 
 job_whole() { # OPTION VALUE LEAST
-  [[ $2 =~ ^[0-9]+$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
+  # Bash takes 010 for eight, 08 for an error and too many digits for something else.
+  [[ $2 =~ ^(0|[1-9][0-9]{0,8})$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
 }
 
 parse_job_options() {
@@ -58,7 +59,8 @@ parse_job_options() {
   fi
   if [[ ${1-} =~ ^([A-Za-z_][A-Za-z0-9_]*)=([0-9]+)(:([0-9]+))?$ ]]; then
     job_name=${BASH_REMATCH[1]} first=${BASH_REMATCH[2]} last=${BASH_REMATCH[4]:-${BASH_REMATCH[2]}}
-    ((first >= 1 && first <= last)) || job_die "$1: expected FIRST:LAST with 1 <= FIRST <= LAST"
+    [[ $first =~ ^[1-9][0-9]{0,8}$ && $last =~ ^[1-9][0-9]{0,8}$ && $first -le $last ]] ||
+      job_die "$1: expected FIRST:LAST with 1 <= FIRST <= LAST"
     shift
   fi
   (($# >= 2)) || job_die "a log file and a command are needed"$'\n'"$job_usage"
@@ -72,7 +74,7 @@ parse_job_options() {
 
 job_seconds() { # TIME: seconds of a time limit as Slurm writes it: [DAYS-]HH:MM:SS, MM:SS, MM, DAYS-HH[:MM]
   local days=0 h=0 m=0 s=0 parts
-  [[ $1 =~ ^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$ ]] || job_die "--time $1: expected HH:MM:SS"
+  [[ $1 =~ ^([0-9]{1,6}-)?[0-9]{1,6}(:[0-9]{1,6}){0,2}$ && $1 == *[1-9]* ]] || job_die "--time $1: expected HH:MM:SS"
   [[ $1 != *-* ]] || days=${1%%-*}
   IFS=: read -r -a parts <<<"${1#*-}"
   if [[ $1 == *-* ]]; then

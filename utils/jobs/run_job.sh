@@ -4,14 +4,15 @@
 # The log begins with the command and the time, and ends with `# ended: exit code N, ...`; a log without that last line
 # belongs to a job that was killed.
 # SIGUSR1 (the time limit nears; SIGUSR2 is taken for it) and SIGTERM are handed on to the command, whose end is then
-# waited for. Where the system does not send it in time, ASRPAR_JOB_WARN_AFTER=SECONDS has this script do so.
+# waited for; SIGINT, which LSF's bkill sends first, is taken for SIGTERM. Where the system does not send SIGUSR1 in time,
+# ASRPAR_JOB_WARN_AFTER=SECONDS has this script do so.
 # Under Slurm, with ASRPAR_JOB_REQUEUE=N, a job that SIGUSR1 has stopped queues itself again unless it was started again N
 # times already, also by Slurm after the loss of a node; each start goes on with the same log.
 set -uo pipefail
 
-child='' early='' signals=0
+child='' early='' signals=0 cancelled=''
 trap 'hand_on USR1' USR1 USR2 # as a site or --submit-args may have it
-trap 'hand_on TERM' TERM
+trap 'hand_on TERM' TERM INT
 times=${ASRPAR_JOB_REQUEUE:-0} warn_after=${ASRPAR_JOB_WARN_AFTER:-} starts_before=${SLURM_RESTART_COUNT:-0}
 unset ASRPAR_JOB_REQUEUE ASRPAR_JOB_WARN_AFTER # they are not for jobs that the command starts
 
@@ -37,6 +38,7 @@ catches_usr1() { # whether the command has a handler for it; without one the sig
 
 hand_on() { # SIGNAL
   local signal=$1 i
+  [[ $signal != TERM || $signals != 0 ]] || cancelled=yes # after SIGUSR1 it is the end of the time
   signals=$((signals + 1))
   if [[ -z $child ]]; then
     early=$signal
@@ -117,5 +119,7 @@ while ((seen != signals)); do # a signal ends `wait` before the command ends
   ((now < 0)) || code=$now # bash 5.2 forgets a child that ends by the same signal as its `wait`
 done
 [[ -z $timer ]] || kill -KILL "$timer" 2>/dev/null
+# asrpar launch ends alike after both signals, but who has cancelled a job does not want it queued again.
+[[ -z $cancelled || $code != 138 ]] || code=143
 queue_again "$code" || ended "$code"
 exit "$code"

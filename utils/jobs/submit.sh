@@ -18,6 +18,8 @@ queues_itself='' job_lines='' warn_after='' job_id='' sleeping='' options=() num
 
 run_jobs() {
   local i folder base script
+  # Of a job that this script runs in: it hands its environment on to the new one, which would take them for its own.
+  unset SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_RESTART_COUNT PBS_ARRAY_INDEX LSB_JOBINDEX
   [[ -n $dry_run ]] || command -v "$submit_program" >/dev/null ||
     job_die "no $submit_program on PATH: this is not a $batch_system machine (utils/local.sh runs jobs here)"
   for ((i = first; i <= last; i++)); do
