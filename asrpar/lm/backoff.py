@@ -57,8 +57,8 @@ class ArpaLm:
         """A small model of dictionaries: ``grams[k - 1]`` maps k-grams to (log10 probability, log10 back-off)."""
         words = sorted(w for (w,) in grams[0])
         lm = cls(words, [], [], [])
-        for own in grams:
-            ids = np.array([[lm.ids[w] for w in gram] for gram in own], np.int64).reshape(len(own), -1)
+        for order, own in enumerate(grams, 1):
+            ids = np.array([[lm.ids[w] for w in gram] for gram in own], np.int64).reshape(len(own), order)
             values = np.array(list(own.values()), np.float64).reshape(-1, 2)
             lm.add_order(list(ids.T), values[:, 0], values[:, 1])
         return lm
