@@ -52,8 +52,16 @@ def gather(hosts: Sequence[Host], cores_here: Callable[[], int]) -> list[Host]:
     return found
 
 
+# Names, of which parts may be numbers and ranges of them in brackets.
+_RANGE = r"\d{1,6}(?:-\d{1,6})?"
+_NAME = rf"(?:[^,\[\]\s]|\[{_RANGE}(?:,{_RANGE})*\])+"
+_LIST = re.compile(rf"{_NAME}(?:,{_NAME})*")
+
+
 def expand(text: str) -> list[str]:
-    """The names of a list as Slurm and Flux write it: ``n[1-3,07-09]-x,login`` are seven."""
+    """The names of a list as Slurm and Flux write it: ``n[1-3,07-09]-x,login`` are seven; no such list: none."""
+    if not _LIST.fullmatch(text.strip()):
+        return []
     names = []
     for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text.strip()):
         found = [""]

@@ -60,6 +60,10 @@ def test_this_machine_by_its_names_and_addresses():
         ("n[1-3,07-09],login", ["n1", "n2", "n3", "n07", "n08", "n09", "login"]),
         ("r[1-2]n[3,5]-ib", ["r1n3-ib", "r1n5-ib", "r2n3-ib", "r2n5-ib"]),
         ("n[098-101]", ["n098", "n099", "n100", "n101"]),
+        ("n[a-b]", []),
+        ("n[3", []),
+        ("n[1-99999999999]", []),
+        ("(null)", ["(null)"]),
     ],
 )
 def test_lists_of_slurm_and_flux(text, names):
