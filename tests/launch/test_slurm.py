@@ -62,7 +62,7 @@ def test_failed_jobs_run_again_alone_and_are_named_with_their_logs(submit, tmp_p
 
 def test_tasks_of_an_array_queue_themselves_again_and_no_others(cluster, slurm, repo, tmp_path):
     code = '[[ $1 == 2 || $SLURM_RESTART_COUNT ]] && exit; trap "exit 138" USR1; touch here$1; '
-    code += "while true; do sleep 0.1; done"
+    code += "while ((SECONDS < 300)); do sleep 0.1; done"
     launcher = start(slurm, repo, tmp_path, "--requeue", 1, "PART=1:3", "x.PART.log", "bash", "-c", code, "x", "PART")
     cluster.wait_for(lambda: (tmp_path / "here1").exists() and (tmp_path / "here3").exists())
     cluster.wait_for(lambda: (tmp_path / "x.2.log").read_text().splitlines()[-1].startswith("# ended"))
@@ -103,7 +103,7 @@ def small_jobs(slurm, repo, tmp_path_factory):
     """Jobs that run while others do: ``small_jobs(name)`` waits for one, and gives exit code, stderr and log."""
     folder = tmp_path_factory.mktemp("jobs")
     save = '[[ $SLURM_RESTART_COUNT != 1 ]] || { echo again; exit; }; trap "echo saved; exit 138" USR1; '
-    save += "while true; do sleep 0.1; done"
+    save += "while ((SECONDS < 300)); do sleep 0.1; done"
     show = "scontrol show job --details $SLURM_JOB_ID; echo step: $(srun --ntasks=1 printenv CUDA_VISIBLE_DEVICES)"
     wishes = {
         "limit": ["--time", 1, "--requeue", 1, "limit.log", "bash", "-c", save],
@@ -133,7 +133,7 @@ def test_gpus_are_counted_for_each_task(small_jobs):
 
 
 def test_a_job_that_stops_without_being_queued_again(cluster, slurm, repo, tmp_path):
-    code = 'trap "exit 138" USR1; touch here; while true; do sleep 0.1; done'
+    code = 'trap "exit 138" USR1; touch here; while ((SECONDS < 300)); do sleep 0.1; done'
     launcher = start(slurm, repo, tmp_path, "x.log", "bash", "-c", code)
     cluster.wait_for((tmp_path / "here").exists)
     cluster.say("scancel", "--signal=USR1", "--batch", (tmp_path / "q/x.sh.id").read_text().strip())

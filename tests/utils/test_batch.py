@@ -101,7 +101,9 @@ def test_what_fails_everywhere_or_has_failed_often_enough_ends(batch):
     assert len(batch.jobs()) == 3
 
 
-SAVES = 'trap "echo saved; exit 138" USR1; test -e here && exit; touch here; while true; do sleep 0.05; done'
+SAVES = (
+    'trap "echo saved; exit 138" USR1; test -e here && exit; touch here; while ((SECONDS < 300)); do sleep 0.05; done'
+)
 
 
 def test_a_job_that_its_time_limit_stops_is_submitted_again(batch):
@@ -134,7 +136,9 @@ def test_a_lost_job_is_submitted_again_and_a_cancelled_one_is_not(batch):
 
 def test_a_cancelled_training_is_not_submitted_again(batch):
     program = batch.place / "asrpar"  # it saves, and ends as after SIGUSR1
-    program.write_text("#!/bin/bash\ntrap 'exit 138' TERM USR1\ntouch ready\nwhile true; do sleep 0.05; done\n")
+    program.write_text(
+        "#!/bin/bash\ntrap 'exit 138' TERM USR1\ntouch ready\nwhile ((SECONDS < 300)); do sleep 0.05; done\n"
+    )
     program.chmod(0o755)
     run = batch.start("--requeue", 1, "x.log", program, "launch", "--", "train", stderr=subprocess.PIPE)
     wait_for((batch.place / "ready").exists)

@@ -131,7 +131,7 @@ def started_job(utils, log, *command):
 @pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("USR1", 12), ("TERM", 15)])
 def test_a_job_hands_signals_on_and_waits_for_its_command(utils, tmp_path, name, number):
     log = tmp_path / "x.log"
-    code = f'trap "sleep 0.2; echo saved; exit 7" {name}; echo ready; while true; do sleep 0.05; done'
+    code = f'trap "sleep 0.2; echo saved; exit 7" {name}; echo ready; while ((SECONDS < 300)); do sleep 0.05; done'
     job = started_job(utils, log, "bash", "-c", code)
     job.send_signal(number)
     assert job.wait(timeout=10) == 7
@@ -157,7 +157,7 @@ def test_asrpar_launch_gets_sigusr1_even_if_its_handler_is_late(utils, tmp_path,
     program.write_text(
         "#!/usr/bin/env bash\necho ready\nsleep 0.5\n"
         "trap 'echo term; exit 143' TERM\ntrap 'echo usr1; exit 138' USR1\n"
-        "while true; do sleep 0.05; done\n"
+        "while ((SECONDS < 300)); do sleep 0.05; done\n"
     )
     program.chmod(0o755)
     job = started_job(utils, tmp_path / "x.log", program, "launch", "--learners", 2, "--", "train")

@@ -100,7 +100,9 @@ def submit(cluster, repo, name, command):
 
 
 def test_a_script_of_ones_own_queues_itself_again(cluster, repo, tmp_path):
-    code = f"trap 'exit 138' USR1; touch {tmp_path}/here$SLURM_RESTART_COUNT; while true; do sleep 0.1; done"
+    code = (
+        f"trap 'exit 138' USR1; touch {tmp_path}/here$SLURM_RESTART_COUNT; while ((SECONDS < 300)); do sleep 0.1; done"
+    )
     job = submit(cluster, repo, tmp_path / "own", f'bash -c "{code}"'.replace("$", "\\$"))
     for start in ("", 1, 2):
         cluster.wait_for((tmp_path / f"here{start}").exists)
