@@ -72,7 +72,7 @@ def test_version(capsys):
         (["train", "--loss", "ctc"], 2, "'--loss': settings are given as --set KEY=VALUE"),
         (["info", "--jsn"], 2, "No such option '--jsn'"),
         (["info", "extra"], 2, "unexpected extra argument"),
-        (["launch", "--", "train"], 2, "--learners"),
+        (["launch", "--", "train"], 1, "--learners"),
     ],
 )
 def test_mistakes_end_in_one_line(capsys, args, code, says):

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -55,14 +57,20 @@ def until(done):
         time.sleep(0.02)
 
 
+@pytest.fixture
+def short_folder():
+    """The path of a socket has at most 107 bytes, which tmp_path and what Python adds to it exceed."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)])
-def test_no_worker_is_left_behind(tmp_path, method, number, group):
+def test_no_worker_is_left_behind(tmp_path, short_folder, method, number, group):
     (tmp_path / "program.py").write_text(PROGRAM)
     folder = tmp_path / "workers"
     folder.mkdir()
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    temporary = short_folder
     process = subprocess.Popen(
         [sys.executable, tmp_path / "program.py", method, folder],
         env={**os.environ, "TMPDIR": str(temporary)},

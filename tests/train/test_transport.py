@@ -88,7 +88,7 @@ def test_a_transport_that_does_not_serve_is_refused(mini, tmp_path):
 
 def test_a_transport_that_nobody_knows_is_refused(mini, tmp_path):
     options = [o.removeprefix("--set=") for o in train_options(mini, tmp_path, transport="udp")]
-    with pytest.raises(ConfigError, match="transport 'udp' is unknown; known: mpi, nccl, gloo"):
+    with pytest.raises(ConfigError, match="transport 'udp' is unknown; known: mpi, nccl, windows, gloo"):
         train(load_config(TrainConfig, None, options), LocalComm())
 
 
