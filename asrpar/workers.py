@@ -16,6 +16,8 @@ from asrpar.errors import AsrparError
 
 # Processes for each core that Linux shows us, and processes on any machine, that are started when asked for.
 CROWDED, ALWAYS = 4, 16
+# Bytes that Linux has for the path of a socket, without the zero at its end; and what Python appends to its folder.
+SOCKET, LISTENER = 107, len("/listener-xxxxxxxx")
 
 
 def check_jobs(jobs: int) -> None:
@@ -54,7 +56,7 @@ class Workers:
             context.set_forkserver_preload(list(preload))
         self.jobs = jobs
         # The server of forks has its socket in a folder, which nobody removes once this process was killed.
-        folder = multiprocessing.util.get_temp_dir() if method == "forkserver" else ""
+        folder = _folder_of_socket() if method == "forkserver" else ""
         self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(begin, folder))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
@@ -92,6 +94,17 @@ class Workers:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(at_once=kind is not None)
+
+
+def _folder_of_socket() -> str:
+    """Where the server of forks has its socket, made beforehand. Raises `AsrparError` where a path has no room."""
+    folder = multiprocessing.util.get_temp_dir()
+    if (over := len(os.fsencode(folder)) + LISTENER - SOCKET) > 0:
+        raise AsrparError(
+            f"the folder for temporary files, {os.path.dirname(folder)}, has a name that is too long for a socket by "
+            f"{over} bytes: set TMPDIR to a shorter one, such as /tmp"
+        )
+    return folder
 
 
 def _begin(begin: Callable[[], None] | None, folder: str) -> None:

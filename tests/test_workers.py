@@ -34,6 +34,17 @@ if __name__ == "__main__":
 """
 
 
+def test_a_folder_too_long_for_a_socket_is_told(tmp_path):
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    code = "from asrpar.workers import Workers; Workers(1, 'forkserver')"
+    env = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert f"temporary files, {folder}, has a name that is too long for a socket by" in done.stderr
+    assert "set TMPDIR to a shorter one" in done.stderr
+    assert not list(folder.iterdir())
+
+
 def end_at_once(number):
     os._exit(number)
 

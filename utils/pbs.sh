@@ -19,6 +19,9 @@ if [[ -n $time_limit ]]; then
   limit=$(job_seconds "$time_limit")
   # shellcheck disable=SC2034 # utils/jobs/submit.sh uses it
   warn_after=$((limit > 240 ? limit - 120 : limit / 2))
+elif ((${requeue:-0} > 0)); then
+  printf '%s: without --time nobody here knows when the queue ends a job: it cannot save before, and is not queued again then\n' \
+    "${0##*/}" >&2
 fi
 
 add_options() { # OUTPUT

@@ -38,7 +38,8 @@ add_options() { # OUTPUT
   elif ((gpu > 0)); then
     options+=(--gres="gpu:$gpu")
   fi
-  [[ -z $time_limit && $num_tasks == 1 ]] || options+=(--signal=B:USR1@120)
+  # A partition has a limit of its own, too.
+  [[ -z $time_limit && $num_tasks == 1 && ${requeue:-0} == 0 ]] || options+=(--signal=B:USR1@120)
   [[ -z $requeue ]] || options+=("$( ((requeue > 0)) && echo --requeue || echo --no-requeue)")
   options+=("${submit_args[@]}")
 }

@@ -57,7 +57,7 @@ def test_an_array_with_its_numbers_environment_and_limit(batch):
 
 
 def test_what_the_script_asks_for(batch):
-    more = {"pbs": "-A proj -l place=scatter", "lsf": "-P proj -app chem"}[batch.system]
+    more = {"pbs": "-A 'my proj' -l place=scatter", "lsf": "-P 'my proj' -app chem"}[batch.system]
     wanted = ["--mem", "4G", "--num-threads", 2, "--num-tasks", 3, "--gpu", 1, "--time", "26:30:00", "--queue", "long"]
     shown = batch(*wanted, "--requeue", 2, "--submit-args", more, "--dry-run", "dir/1 x.log", "a program", "with $x")
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -69,13 +69,13 @@ def test_what_the_script_asks_for(batch):
         assert job == {
             "N": "j1_x", "S": "/bin/bash", "V": "", "j": "oe", "o": f"{batch.place}/dir/q/1 x.1.out",
             "select": "3:ncpus=2:mpiprocs=1:ompthreads=2:ngpus=1:mem=4gb", "walltime": "26:30:00", "q": "long",
-            "r": "y", "A": "proj", "place": "scatter",
+            "r": "y", "A": "my proj", "place": "scatter",
         }  # fmt: skip
     else:
         assert job == {
             "J": "1_x", "o": "dir/q/1 x.1.out", "n": "3", "R": "affinity[core(2)] rusage[mem=4GB]",
             "gpu": "num=1/task", "W": "26:30",
-            "wa": "USR1", "wt": "2", "q": "long", "r": "", "P": "proj", "app": "chem",
+            "wa": "USR1", "wt": "2", "q": "long", "r": "", "P": "my proj", "app": "chem",
         }  # fmt: skip
     assert r"run_job.sh '' \"$number\" dir/1\ x.log a\ program with\ \$x".replace('\\"', '"') in shown.stdout
     assert subprocess.run(["bash", "-n"], input=shown.stdout, text=True).returncode == 0
@@ -121,7 +121,8 @@ def test_a_job_that_its_time_limit_stops_is_submitted_again(batch):
 def test_a_lost_job_is_submitted_again_and_a_cancelled_one_is_not(batch):
     code = "test -e here && exit; touch here; kill -9 $PPID"
     done = batch("--requeue", 1, "x.log", "bash", "-c", code)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert ("without --time nobody here knows" in done.stderr) == (batch.system == "pbs")
     run = batch.start("--requeue", 1, "--retries", 3, "y.log", "sleep", 100, stderr=subprocess.PIPE)
     wait_for(lambda: (batch.place / "q/y.sh.id").exists() and (batch.place / "y.log").exists())
     second = batch("y.log", "true")
@@ -203,6 +204,10 @@ def test_the_scripts_of_slurm_and_of_this_machine(utils, tmp_path):
     for line in ("--array=1-20%4", "--time=4:00:00", "--signal=B:USR1@120", "--requeue", "-A proj"):
         assert f"#SBATCH {line}" in lines
     assert lines[-1].endswith(r'run_job.sh JOB "$number" log/x.JOB.log program JOB a\ b ')
+    bare = [utils / "slurm.sh", "--dry-run"], ["x.log", "true"]
+    for more, warned in (([], False), (["--requeue", "0"], False), (["--requeue", "1"], True)):
+        done = subprocess.run([*bare[0], *more, *bare[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert ("--signal=B:USR1@120" in done.stdout) == warned, more
     jobs = shown["local"].stdout.splitlines()
     assert len(jobs) == 20 and jobs[6].endswith(r"run_job.sh JOB 7 log/x.JOB.log program JOB a\ b ")
     assert not list(tmp_path.iterdir())

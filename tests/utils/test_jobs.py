@@ -180,6 +180,7 @@ def test_asrpar_launch_gets_sigusr1_even_if_its_handler_is_late(utils, tmp_path,
         (["--memory", "4G", "x.log", "true"], "unknown option --memory"),
         (["--num-threads", "two", "x.log", "true"], "--num-threads two: expected a whole number"),
         (["--mem"], "--mem: a value is missing"),
+        (["--submit-args", "--comment='a b", "x.log", "true"], "a quote is not closed"),
     ],
 )
 @pytest.mark.parametrize("launcher", ["local.sh", "slurm.sh"])

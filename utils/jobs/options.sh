@@ -30,6 +30,13 @@ job_whole() { # OPTION VALUE LEAST
   [[ $2 =~ ^(0|[1-9][0-9]{0,8})$ && $2 -ge $3 ]] || job_die "$1 $2: expected a whole number of at least $3"
 }
 
+job_words() { # TEXT: set submit_args to its words, quoted as for a shell, of which nothing else is expanded
+  local said
+  said=$(xargs -r printf '%s\n' <<<"$1" 2>/dev/null) || job_die "--submit-args $1: a quote is not closed"
+  submit_args=()
+  [[ -z $said ]] || mapfile -t submit_args <<<"$said"
+}
+
 parse_job_options() {
   while [[ ${1-} == --* ]]; do
     case $1 in
@@ -47,7 +54,7 @@ parse_job_options() {
       --queue) queue=$2 ;;
       --requeue) job_whole "$1" "$2" 0 && requeue=$2 ;;
       --retries) job_whole "$1" "$2" 0 && retries=$2 ;;
-      --submit-args) read -r -a submit_args <<<"$2" ;;
+      --submit-args) job_words "$2" ;;
       *) job_die "unknown option $1 (--help lists them)" ;;
     esac
     shift 2
