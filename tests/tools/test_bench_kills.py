@@ -76,6 +76,7 @@ def test_a_run_that_cannot_go_on_is_told(kills, work, tmp_path):
         ("rank", "python -P -m mpi4py -m asrpar train ", "prterun -n 2 python -P -m mpi4py ", True),
         ("rank", "prterun -n 2 python -P -m mpi4py ", "python asrpar launch --learners 2 ", False),
         ("mpirun", "prterun -n 2 python -P -m mpi4py ", "python asrpar launch --learners 2 ", True),
+        ("mpirun", "/x/bin/mpirun --version ", "python asrpar launch --learners 2 ", False),
         ("launcher", "python /x/bin/asrpar launch --learners 2 ", "bash run.sh ", True),
         ("script", "bash /x/run.sh --stage 6 ", "bash ", True),
         ("script", "bash /x/run.sh --stage 6 ", "bash /x/run.sh --stage 6 ", False),  # a subshell

@@ -32,7 +32,8 @@ class Process:
 
 # What a process is told by: its command line, and its parent's.
 KINDS: dict[str, Callable[[str, str], bool]] = {
-    "mpirun": lambda line, above: any(word in line for word in MPIRUN),
+    # Not one that is only asked for its version.
+    "mpirun": lambda line, above: "-m mpi4py " in line and any(word in line for word in MPIRUN),
     "guard": lambda line, above: "guard.py " in line,
     # Not what one of them has forked, which has its command line until it runs another.
     "rank": lambda line, above: "-m mpi4py " in line and any(word in above for word in MPIRUN),
