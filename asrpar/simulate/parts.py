@@ -11,6 +11,7 @@ from asrpar.parallel.contract import Strategy
 from asrpar.parallel.record import Entry, Replay, witnessed
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.parallel.virtual.comm import VirtualComm
+from asrpar.parallel.virtual.crew import Crew
 from asrpar.simulate.learner import SharedModule, VirtualLearner
 from asrpar.train.build import Parts, make_learner, pick_device
 from asrpar.train.config import TrainConfig
@@ -23,7 +24,7 @@ class NoCheckpoints:
     """A simulated run that is interrupted begins anew."""
 
     def regroup(self, comm: Comm) -> None:
-        """No learner is ever lost."""
+        """Nobody keeps anything."""
 
     def save(self, *_: Any) -> None:
         """Nothing is saved."""
@@ -34,6 +35,9 @@ class NoCheckpoints:
 
 class NoWatchdog:
     """The clock itself finds out that nobody can go on."""
+
+    def regroup(self, comm: Comm) -> None:
+        """Nobody is watched."""
 
     def beat(self, steps: int = 0) -> None:
         """Nobody listens."""
@@ -69,6 +73,7 @@ class VirtualParts(Parts):
         self._loader: BatchLoader | None = None
         self._identity: Identity | None = None
         self.comm: VirtualComm | None = None
+        self.crew: Crew | None = None
         self.begin = time.perf_counter()
 
     def loader(self, workers: int, rank: int) -> BatchLoader:
@@ -113,10 +118,12 @@ class VirtualParts(Parts):
             self.replays[rank].close()
 
     def facts(self) -> dict[str, Any]:
+        failures = {"failures": self.crew.summary()} if self.cluster.failures else {}
         return {
             "virtual": True,
             "cluster": self.cluster.name,
             "virtual_seconds": self.comm.clock(),
             "trace_checksum": self.comm.scheduler.checksum,
             "wall_seconds": round(time.perf_counter() - self.begin, 3),
+            **failures,
         }

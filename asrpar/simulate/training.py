@@ -16,6 +16,7 @@ from asrpar.parallel.record import Entry, read_recording
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
 from asrpar.parallel.virtual.comm import virtual_learners
+from asrpar.parallel.virtual.crew import Crew
 from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
@@ -28,13 +29,27 @@ log = get_logger(__name__)
 
 
 class FirstLearner(logging.Filter):
-    """Of all learners in this process only the first one tells what it does; all may warn."""
+    """Of all learners in this process only the first one tells what it does; all may warn, of the same thing once.
+
+    Args:
+        shared: what learners share.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__()
+        self.shared, self.warned = shared, ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown."""
         import greenlet
 
-        return record.levelno >= logging.WARNING or getattr(greenlet.getcurrent(), "rank", 0) == 0
+        family = self.shared.family
+        first = 0 if family is None else family.ranks[0]
+        if getattr(greenlet.getcurrent(), "rank", first) == first:
+            self.warned = record.getMessage()
+            return True
+        before, self.warned = self.warned, record.getMessage()
+        return record.levelno >= logging.WARNING and self.warned != before
 
 
 def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: list[list[Entry]] | None = None) -> None:
@@ -53,8 +68,10 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
     cluster.check_size(learners)
     settings, exp = prepare(config), Path(config.exp)
     logger = setup_logging(exp / "log" / "train.0.log")
+    shared_memory = any(entry.event == "pool" for entries in recorded or () for entry in entries)
+    shared = Shared(Scheduler(), Network(cluster), shared_memory=shared_memory)
     for handler in logger.handlers:
-        handler.addFilter(FirstLearner())
+        handler.addFilter(FirstLearner(shared))
     torch.set_num_threads(config.threads or 1)
     with reading(config.data.feats), claim(exp, LocalComm()):
         decide_autocast(config, LocalComm())
@@ -62,7 +79,7 @@ def simulate(config: TrainConfig, cluster: Cluster, learners: int, recorded: lis
         if finished(exp, done, error or other_cluster(exp, cluster, learners)):
             return
         save_config(cluster, exp / "cluster.yaml")
-        run_all(exp, config, cluster, settings, learners, recorded)
+        run_all(exp, config, cluster, settings, learners, shared, recorded)
 
 
 def replay(recorded: Path, exp: Path) -> None:
@@ -95,15 +112,16 @@ def run_all(
     cluster: Cluster,
     settings: object,
     learners: int,
+    shared: Shared,
     recorded: list[list[Entry]] | None = None,
 ) -> None:
     """All learners, in virtual time."""
-    scheduler = Scheduler()
+    scheduler = shared.scheduler
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
-    shared_memory = any(entry.event == "pool" for entries in recorded or () for entry in entries)
-    for comm in virtual_learners(Shared(scheduler, Network(cluster), shared_memory=shared_memory), learners):
+    for comm in virtual_learners(shared, learners):
         scheduler.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
+    parts.crew = Crew(shared, cluster.failures, learners)
     scheduler.run()
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -229,7 +229,7 @@ def _cell(
     cell.config.seed = seed
     if cell.config.strategy == "single" and learners > 1:
         raise ConfigError(f"cell {name}: strategy 'single' has one learner, not {learners}: leave it out by 'skip'")
-    cell.digest = digest([config_digest(cell.config), cell.config.seed, learners, asdict(ready[place])])
+    cell.digest = digest([config_digest(cell.config), cell.config.seed, learners, ready[place].values()])
     return cell
 
 

@@ -30,6 +30,7 @@ class Activity(greenlet.greenlet):
         rank: the learner that it belongs to.
         track: where its spans are recorded.
         waits_for: what it waits for, for people.
+        lost: its learner has died: it never waits again, nor does anything that others could notice.
     """
 
     def __init__(self, scheduler: "Scheduler", run: Callable[[], None], rank: int, name: str) -> None:
@@ -38,15 +39,20 @@ class Activity(greenlet.greenlet):
         self.track: Any = None
         self.waits_for = ""
         self.waiting: list[Activity] = []
+        self.lost = False
+        self.error: BaseException | None = None
 
     def check(self) -> None:
-        """Nothing: a failure has ended the run."""
+        """Raise what it was spared to fail with; other failures have ended the run."""
+        if self.error is not None:
+            raise self.error
 
     def join(self) -> None:
-        """Return once it has ended."""
+        """Return once it has ended; raises what `check` raises."""
         if not self.dead:
             self.waiting.append(self.scheduler.current())
             self.scheduler.park(f"the end of {self.name}")
+        self.check()
 
     def ended(self) -> None:
         """Wake who waits for the end."""
@@ -86,11 +92,22 @@ class Scheduler:
         """Who runs now."""
         return greenlet.getcurrent()
 
-    def begin(self, run: Callable[[], None], rank: int, name: str) -> Activity:
-        """A new activity; it begins as soon as those before it wait."""
+    def begin(
+        self, run: Callable[[], None], rank: int, name: str, spared: tuple[type[BaseException], ...] = ()
+    ) -> Activity:
+        """A new activity; it begins as soon as those before it wait.
+
+        Args:
+            run: what it does.
+            rank, name: see `Activity`.
+            spared: with these errors it ends alone, and leaves them to whoever joins or checks it.
+        """
 
         def body(_: object) -> None:
-            run()
+            try:
+                run()
+            except spared as e:
+                activity.error = e
             del self.activities[activity]
             activity.ended()
 
@@ -103,17 +120,44 @@ class Scheduler:
         """Let ``activity`` go on once those before it wait."""
         self.clock.timeout(0).callbacks.append(activity.switch)
 
+    def end(self, activity: Activity) -> None:
+        """End another activity where it waits, as a process ends that is killed; called by the hub or an activity."""
+        if activity not in self.activities:
+            return
+        del self.activities[activity]
+        activity.lost = True
+        # It comes back here when it is out; whoever wakes it later on must not land here.
+        activity.parent = greenlet.getcurrent()
+        activity.throw()
+        activity.parent = self.hub
+        activity.ended()
+
+    def end_all(self, rank: int) -> None:
+        """End all activities of a learner but the one that calls."""
+        here = greenlet.getcurrent()
+        for activity in [a for a in self.activities if a.rank == rank and a is not here]:
+            self.end(activity)
+
+    def lives(self, rank: int) -> bool:
+        """Whether any activity of a learner has not ended."""
+        return any(activity.rank == rank for activity in self.activities)
+
     def park(self, what: str) -> None:
         """Wait until somebody wakes this activity; ``what`` for, for people."""
-        current = greenlet.getcurrent()
-        current.waits_for = what
-        self.hub.switch()
+        self._wait(what)
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         current = greenlet.getcurrent()
-        current.waits_for = "time to pass"
-        self.clock.timeout(seconds).callbacks.append(current.switch)
+        if not current.lost:
+            self.clock.timeout(seconds).callbacks.append(current.switch)
+        self._wait("time to pass")
+
+    def _wait(self, what: str) -> None:
+        current = greenlet.getcurrent()
+        if current.lost:
+            raise greenlet.GreenletExit
+        current.waits_for = what
         self.hub.switch()
 
     def stop(self) -> None:

@@ -1,11 +1,13 @@
 """The description of a cluster: how long a gradient takes, how long a message."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from random import Random
+from typing import Any
 
 from asrpar.config import check
 from asrpar.errors import ConfigError
+from asrpar.parallel.virtual.failures import Failures
 from asrpar.rules import at_least, fraction, need, not_negative, one_of, positive
 
 JITTERS = ("none", "uniform", "exponential", "lognormal")
@@ -141,6 +143,7 @@ class Cluster:
         mixing_bandwidth: bytes per second at which an activity works what it received into the learner's vectors;
             0 for no limit.
         server_bandwidth: the same for a parameter server; 0 for no limit.
+        failures: learners that die, and come back.
     """
 
     name: str = "cluster"
@@ -153,6 +156,7 @@ class Cluster:
     collective_efficiency: float = 1.0
     mixing_bandwidth: float = 0.0
     server_bandwidth: float = 0.0
+    failures: Failures = field(default_factory=Failures)
 
     def validate(self) -> None:
         at_least(self, 1, "nodes", "devices_per_node")
@@ -160,8 +164,15 @@ class Cluster:
         positive(self, "collective_efficiency")
         not_negative(self, "mixing_bandwidth", "server_bandwidth")
 
+    def values(self) -> dict[str, Any]:
+        """All of them, as plain values; without failures those of a version that knew none, so digests stay."""
+        found = asdict(self)
+        if not self.failures:
+            del found["failures"]
+        return found
+
     def check_size(self, size: int) -> None:
-        """Raise `ConfigError` unless ``size`` learners fit, and those that are said to be slow are among them."""
+        """Raise `ConfigError` unless ``size`` learners fit, and those of whom something is said are among them."""
         if size > self.nodes * self.devices_per_node:
             raise ConfigError(
                 f"cluster '{self.name}' has {self.nodes} nodes of {self.devices_per_node} devices, too few for {size} "
@@ -170,6 +181,7 @@ class Cluster:
         for straggler in self.compute.stragglers:
             if straggler.rank >= size:
                 raise ConfigError(f"cluster: straggler {straggler.rank} is no rank of {size} learners")
+        self.failures.check_size(size)
 
 
 class ComputeTime:

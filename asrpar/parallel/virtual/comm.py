@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Message, Outgoing, buffer_for
+from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, LearnerLost, Message, Outgoing, buffer_for
 from asrpar.parallel.trace import RecordingTrace, Trace
 from asrpar.parallel.virtual.clock import Activity, Event, Lock
-from asrpar.parallel.virtual.group import Box, Collective, Group, Shared
+from asrpar.parallel.virtual.group import Box, Collective, Family, Group, Shared
 from asrpar.parallel.virtual.trace import VirtualTrace
 
 _HEADER = 8 * (2 + MAX_NUMBERS)
@@ -24,7 +24,7 @@ class Arrival:
     def wait(self) -> None:
         """Return once it is complete."""
         with self.comm.trace.span("wait", bytes=self.nbytes):
-            self.collective.attend(self.comm.scheduler)
+            self.collective.attend(self.comm.scheduler, self.comm.group.family)
         self.take(self.collective.result)
 
 
@@ -72,7 +72,7 @@ class VirtualComm(Comm):
     def allreduce(self, x: Tensor) -> None:
         nbytes = self.shared.bytes(x)
         with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
-            (collective := self._sum(x, nbytes)).attend(self.scheduler)
+            (collective := self._sum(x, nbytes)).attend(self.scheduler, self.group.family)
         x.copy_(collective.result)
 
     def allreduce_begin(self, x: Tensor) -> Arrival:
@@ -87,14 +87,14 @@ class VirtualComm(Comm):
             return brought[root].clone(), self.shared.network.broadcast(self.group.ranks, nbytes)
 
         with self.trace.span("broadcast", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(x, finish)).attend(self.scheduler)
+            (collective := self._come(x, finish)).attend(self.scheduler, self.group.family)
         x.copy_(collective.result)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         nbytes = self.shared.bytes(outgoing)
         with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
             free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
-            message = self.group.exchanges[self.rank, peer].take(self.scheduler, None)
+            message = self.group.exchanges[self.rank, peer].take(self.scheduler, None, self.group.family)
             if free > self.scheduler.now:
                 self.scheduler.sleep(free - self.scheduler.now)
         incoming.view(-1).copy_(message.payload)
@@ -107,7 +107,7 @@ class VirtualComm(Comm):
             return copies, self.shared.network.alltoall(self.group.ranks, nbytes)
 
         with self.trace.span("alltoall", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(outgoing, finish)).attend(self.scheduler)
+            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group.family)
         for rank, row in enumerate(incoming):
             row.copy_(collective.result[rank][self.rank])
 
@@ -119,18 +119,18 @@ class VirtualComm(Comm):
             return rows, self.shared.network.allgather(self.group.ranks, nbytes)
 
         with self.trace.span("allgather", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(outgoing, finish)).attend(self.scheduler)
+            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group.family)
         incoming.copy_(collective.result)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """The very objects; takes the time of a barrier."""
         with self.trace.span("allgather_object"):
-            (collective := self._come(value, self._listed)).attend(self.scheduler)
+            (collective := self._come(value, self._listed)).attend(self.scheduler, self.group.family)
         return list(collective.result)
 
     def barrier(self) -> None:
         with self.trace.span("barrier"):
-            self._come(None, self._listed).attend(self.scheduler)
+            self._come(None, self._listed).attend(self.scheduler, self.group.family)
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Return when the sender's end of the link is free of the message."""
@@ -152,7 +152,7 @@ class VirtualComm(Comm):
     def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next message that has arrived here."""
         with self.trace.span("wait"):
-            message = self.group.boxes[self.rank].take(self.scheduler, source)
+            message = self.group.boxes[self.rank].take(self.scheduler, source, self.group.family)
         if message.payload is None:
             return message
         count = message.payload.numel()
@@ -173,7 +173,7 @@ class VirtualComm(Comm):
 
         if not self.shared.shared_memory:
             return None
-        (collective := self._come(like, finish)).attend(self.scheduler)
+        (collective := self._come(like, finish)).attend(self.scheduler, self.group.family)
         return collective.result
 
     def channel(self) -> "VirtualComm":
@@ -181,17 +181,18 @@ class VirtualComm(Comm):
         self._channels += 1
         channels = self.group.channels
         if self._channels not in channels:
-            channels[self._channels] = Group(self.shared, self.group.ranks)
+            channels[self._channels] = Group(self.shared, self.group.ranks, self.group.family)
         return VirtualComm(channels[self._channels], self.rank, self.trace)
 
     def split(self, color: int | None, name: str = "") -> "VirtualComm | None":
 
         def finish(brought: dict[int, int | None]) -> tuple[dict[int, Group], float]:
             colors = sorted({c for c in brought.values() if c is not None})
-            ranks = self.group.ranks
-            return {c: Group(self.shared, [ranks[r] for r in range(self.size) if brought[r] == c]) for c in colors}, 0
+            ranks, family = self.group.ranks, self.group.family
+            members = {c: [ranks[r] for r in range(self.size) if brought[r] == c] for c in colors}
+            return {c: Group(self.shared, chosen, family) for c, chosen in members.items()}, 0
 
-        (collective := self._come(color, finish)).attend(self.scheduler)
+        (collective := self._come(color, finish)).attend(self.scheduler, self.group.family)
         if color is None:
             return None
         group = collective.result[color]
@@ -202,13 +203,22 @@ class VirtualComm(Comm):
         return sorted({network.node(r) for r in ranks}).index(network.node(ranks[self.rank]))
 
     def spawn(self, run: Callable[[], None], name: str) -> Activity:
-        return self.scheduler.begin(run, self.group.ranks[self.rank], name)
+        return self.scheduler.begin(run, self.group.ranks[self.rank], name, spared=(LearnerLost,))
 
     def lock(self) -> Lock:
         return Lock(self.scheduler)
 
     def event(self) -> Event:
         return Event(self.scheduler)
+
+    def survivors(self) -> "VirtualComm":
+        """The learners that are left, at the virtual moment at which the last of them has come and all know it."""
+        here = self.group.ranks[self.rank]
+        # Its other activities have ended, or would wait for ever for those who are gone.
+        self.scheduler.end_all(here)
+        with self.trace.span("wait"):
+            family = self.group.family.survivors(here)
+        return VirtualComm(family.world, family.ranks.index(here), self.trace)
 
     def post(self, value: int) -> None:
         self.group.notes[self.rank] = value
@@ -233,6 +243,7 @@ class VirtualComm(Comm):
 
     def _come(self, what: Any, finish: Callable[[dict[int, Any]], tuple[Any, float]]) -> Collective:
         """Come to the next collective of this group; the last to come finds its result and how long it takes."""
+        self.group.family.check(self.scheduler.current())
         number, self._came = self._came, self._came + 1
         collective = self.group.collectives.setdefault(number, Collective())
         collective.brought[self.rank] = what
@@ -247,6 +258,7 @@ class VirtualComm(Comm):
 
     def _deliver(self, dest: int, box: Box, kind: int, numbers: tuple[float, ...], payload: Tensor | None) -> float:
         """Send a message on its way; the moment at which this end of the link is free of it."""
+        self.group.family.check(self.scheduler.current())
         here, there = self.group.ranks[self.rank], self.group.ranks[dest]
         size = self.shared.bytes(payload) + _HEADER
         free, arrival = self.shared.network.transfer(self.scheduler.now, here, there, size)
@@ -260,5 +272,6 @@ class VirtualComm(Comm):
 
 def virtual_learners(shared: Shared, size: int) -> list[VirtualComm]:
     """The transport of each of ``size`` learners."""
-    group = Group(shared, list(range(size)))
+    shared.family = Family(shared, list(range(size)))
+    group = shared.family.world
     return [VirtualComm(group, rank) for rank in range(size)]

@@ -1,17 +1,22 @@
 """What has happened so far between learners that share one process: collectives and messages on their way."""
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenlet import GreenletExit
 from torch import Tensor
 
-from asrpar.parallel.comm.base import Message
+from asrpar.parallel.comm.base import LearnerLost, Message
 from asrpar.parallel.virtual.clock import Activity, Scheduler
 from asrpar.parallel.virtual.network import Network
 
 # Vectors of so few numbers are counters, whatever a vector stands for.
 _COUNTERS = 4
+# Barriers that it takes those who are left to agree on who they are, and to make new channels.
+_AGREEMENT = 4
 
 
 class Shared:
@@ -23,16 +28,94 @@ class Shared:
         scale: real numbers that one element of a vector stands for, where vectors are shorter than they would be.
         shared_memory: whether learners can read and write each other's memory, which takes no virtual time; for the
             replay of a run whose learners could.
+
+    Attributes:
+        family: the learners that are there.
     """
 
     def __init__(self, scheduler: Scheduler, network: Network, scale: float = 1.0, shared_memory: bool = False) -> None:
         self.scheduler, self.network, self.scale, self.shared_memory = scheduler, network, scale, shared_memory
+        self.family: Family | None = None
 
     def bytes(self, x: Tensor | None) -> float:
         """That ``x`` has on its way."""
         if x is None:
             return 0.0
         return x.nbytes * self.scale if x.numel() > _COUNTERS else x.nbytes
+
+
+class Family:
+    """All groups of the same learners: what ends in one of them when a learner is lost ends in all.
+
+    Args:
+        shared: theirs.
+        ranks: in the whole job, of all of them.
+
+    Attributes:
+        world: the group of all.
+        lost: those of them who are gone.
+        over: some are, and all know it.
+        next: those who go on then, once they have met.
+    """
+
+    def __init__(self, shared: Shared, ranks: list[int]) -> None:
+        self.shared, self.ranks = shared, ranks
+        self.world = Group(shared, ranks, self)
+        self.lost: set[int] = set()
+        self.over, self.next = False, None
+        # In the order in which they began to.
+        self.waiting: dict[Activity, None] = {}
+        self.met: dict[int, Activity] = {}
+
+    def check(self, activity: Activity) -> None:
+        """`LearnerLost` once it is over; whoever is lost itself comes no further."""
+        if activity.lost:
+            raise GreenletExit
+        if self.over:
+            raise LearnerLost("another learner is gone")
+
+    @contextmanager
+    def waits(self, activity: Activity) -> Iterator[None]:
+        """Within, ``activity`` waits for another learner."""
+        self.waiting[activity] = None
+        try:
+            yield
+        finally:
+            del self.waiting[activity]
+
+    def lose(self, rank: int, detect_seconds: float) -> None:
+        """A learner is gone; the others know it so many seconds later."""
+        self.lost.add(rank)
+        self.shared.scheduler.at(detect_seconds, self._end)
+        self._meet()
+
+    def _end(self, _: object) -> None:
+        """From now on nobody sends to others here, or waits for them."""
+        self.over = True
+        for activity in list(self.waiting):
+            # What another one does when it hears of the loss may have ended this one.
+            if activity in self.waiting:
+                activity.throw(LearnerLost("another learner is gone"))
+
+    def survivors(self, rank: int) -> "Family":
+        """Those who are left, once all of them have come to ask."""
+        scheduler = self.shared.scheduler
+        self.met[rank] = scheduler.current()
+        self._meet()
+        scheduler.park("the learners that are left")
+        return self.next
+
+    def _meet(self) -> None:
+        left = [rank for rank in self.ranks if rank not in self.lost]
+        if self.next is not None or not left or any(rank not in self.met for rank in left):
+            return
+        self.next = self.shared.family = Family(self.shared, left)
+
+        def go_on(_: object) -> None:
+            for rank in left:
+                self.met[rank].switch()
+
+        self.shared.scheduler.at(_AGREEMENT * self.shared.network.barrier(left), go_on)
 
 
 @dataclass
@@ -51,16 +134,26 @@ class Collective:
     result: Any = None
     over: bool = False
 
-    def attend(self, scheduler: Scheduler) -> None:
+    def attend(self, scheduler: Scheduler, family: "Family") -> None:
         """Wait for its end."""
-        if not self.over:
-            self.waiting.append(scheduler.current())
-            scheduler.park("the other learners")
+        if self.over:
+            return
+        here = scheduler.current()
+        family.check(here)
+        self.waiting.append(here)
+        try:
+            with family.waits(here):
+                scheduler.park("the other learners")
+        except BaseException:
+            if here in self.waiting:
+                self.waiting.remove(here)
+            raise
 
     def end(self) -> None:
         """Let those go on who wait."""
         self.over = True
-        for activity in self.waiting:
+        waiting, self.waiting = self.waiting, []
+        for activity in waiting:
             activity.switch()
 
 
@@ -79,12 +172,19 @@ class Box:
             activity, self.waiting = self.waiting, None
             activity.switch()
 
-    def take(self, scheduler: Scheduler, source: int | None) -> Message:
+    def take(self, scheduler: Scheduler, source: int | None, family: "Family") -> Message:
         """The oldest message from ``source``, or from anybody; waits for it."""
+        here = scheduler.current()
+        family.check(here)
         message = self._find(source)
         if message is None:
-            self.waiting, self.source = scheduler.current(), source
-            scheduler.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
+            self.waiting, self.source = here, source
+            try:
+                with family.waits(here):
+                    scheduler.park(f"a message from {'anybody' if source is None else f'rank {source}'}")
+            except BaseException:
+                self.waiting = None
+                raise
             message = self._find(source)
         return message
 
@@ -102,10 +202,11 @@ class Group:
     Args:
         shared: theirs.
         ranks: in the whole job, of each.
+        family: the groups that end with this one when a learner is lost.
     """
 
-    def __init__(self, shared: Shared, ranks: list[int]) -> None:
-        self.shared, self.ranks, self.size = shared, ranks, len(ranks)
+    def __init__(self, shared: Shared, ranks: list[int], family: Family) -> None:
+        self.shared, self.ranks, self.size, self.family = shared, ranks, len(ranks), family
         self.collectives: dict[int, Collective] = {}
         self.boxes = [Box() for _ in ranks]
         # By receiver and sender.

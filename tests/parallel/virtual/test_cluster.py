@@ -1,5 +1,6 @@
 """Descriptions of clusters: presets, files, mistakes, and the time of a gradient."""
 
+import itertools
 import math
 import statistics
 
@@ -8,6 +9,7 @@ import pytest
 from asrpar.config import save_config
 from asrpar.errors import ConfigError
 from asrpar.parallel.virtual.cluster import Compute, ComputeTime, Intermittent, Jitter, Straggler
+from asrpar.parallel.virtual.failures import Failures
 from asrpar.parallel.virtual.network import Network
 from asrpar.parallel.virtual.presets import FOLDER, load_cluster, presets
 
@@ -59,6 +61,9 @@ def test_files_and_overrides(tmp_path):
         ("laptop", ["compute.jitter.kind=normal"], "did you mean 'lognormal'"),
         ("laptop", ["links.inside.bandwidth=0"], "links.inside.bandwidth is 0"),
         ("laptop", ["compute.stragglers=[{rank: 0, factor: 0.5}]"], "at least 1"),
+        ("laptop", ["failures.mean_seconds=-1"], "failures.mean_seconds is -1"),
+        ("laptop", ["failures.at=[{rank: 0, second: -1}]"], r"failures.at.0.second is -1"),
+        ("laptop", ["failures.restart_seconds=3"], "are for learners that die: set mean_seconds or at"),
     ],
 )
 def test_mistakes(name, changes, said):
@@ -69,6 +74,27 @@ def test_mistakes(name, changes, said):
 def test_too_few_nodes():
     with pytest.raises(ConfigError, match="too few for 3 learners"):
         load_cluster("laptop").check_size(3)
+
+
+def test_those_who_die_are_among_the_learners():
+    frail = load_cluster("laptop", ["failures.at=[{rank: 1, second: 3}]"])
+    frail.check_size(2)
+    with pytest.raises(ConfigError, match="1 is no rank of 1 learners"):
+        frail.check_size(1)
+
+
+def test_without_failures_a_description_is_as_before():
+    # Digests of studies that were paid for are made of it.
+    assert "failures" not in load_cluster("laptop").values()
+    assert load_cluster("laptop", ["failures.mean_seconds=60"]).values()["failures"]["mean_seconds"] == 60
+
+
+def test_lives_are_as_long_as_they_say():
+    failures = Failures(mean_seconds=60.0)
+    lives = [list(itertools.islice(failures.lives(rank), 2000)) for rank in (0, 1)]
+    assert [statistics.mean(x) for x in lives] == pytest.approx([60, 60], rel=0.07)
+    assert lives[0] != lives[1] and lives[0] == list(itertools.islice(failures.lives(0), 2000))
+    assert not list(Failures().lives(0))
 
 
 def test_time_of_a_batch():
