@@ -57,6 +57,13 @@ def test_a_run_that_ends_otherwise_is_wrong(kills, work, tmp_path):
     assert kills.kill_one(work("true"), "top", tmp_path / "none", 1e9, random.Random(0), 0.5) == {}
 
 
+def test_works_have_undisturbed_runs_of_their_own(kills, tmp_path):
+    first, second = (kills.Work(name, lambda results: ["mkdir", results], None, "x") for name in ("ssgd", "adpsgd"))
+    first.undisturbed(tmp_path)
+    second.undisturbed(tmp_path)
+    assert first.whole != second.whole and first.whole.is_dir() and second.whole.is_dir()
+
+
 def test_steps_around_events_and_since_the_newest_checkpoint(kills, tmp_path):
     assert kills.around(2, 7) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert kills.steps_saved(tmp_path) == 0

@@ -92,8 +92,8 @@ class Work:
     def undisturbed(self, folder: Path) -> None:
         """Run it once as it is; how long that takes is the time in which it is killed."""
         if self.whole is None:
-            self.whole, begin = folder / "whole", time.monotonic()
-            self.finish(folder / "whole")
+            self.whole, begin = folder / f"{self.name} whole", time.monotonic()
+            self.finish(self.whole)
             self.lasts = time.monotonic() - begin
 
     def finish(self, results: Path) -> None:
