@@ -350,3 +350,16 @@ def test_a_centre_that_a_learner_cannot_know_is_not_observed(method, known):
         assert torch.equal(easgd.observed()[easgd.server.own], easgd.server.shard)
 
     on_virtual(3, run)
+
+
+@pytest.mark.parametrize(("every", "told"), [(3, False), (6, True)])
+def test_a_centre_that_nothing_has_moved_is_told(caplog, every, told):
+    def run(comm):
+        strategy = make_strategy("easgd_async", settings_class("easgd_async")(sync_steps=every), ToyLearner(), comm)
+        strategy.start()
+        for batch in data(steps=5, rows=4):
+            strategy.step(batch)
+        strategy.finish()
+
+    on_virtual(2, run)
+    assert ("it has taken 5, and strategies.easgd_async.sync_steps is 6" in caplog.text) == told

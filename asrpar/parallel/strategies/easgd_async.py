@@ -16,12 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.flat import all_finite
 from asrpar.parallel.server.server import ParameterServer, ServerSettings, learner_count, server_ranks
 from asrpar.rules import need
+
+log = get_logger(__name__)
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Algorithm(Strategy):
         )
         self.centre = torch.empty_like(learner.weights)
         self.elastic = torch.empty_like(learner.weights)
-        self.steps = 0
+        self.steps = self.exchanges = 0
 
     @classmethod
     def workers(cls, settings: Settings, size: int) -> int:
@@ -95,6 +98,7 @@ class Algorithm(Strategy):
         torch.add(weights, self.elastic, alpha=1.0 - 1.0 / self.settings.alpha, out=self.centre)
         weights.sub_(self.elastic)
         self.steps = 0
+        self.exchanges += 1
 
     def update(self, c: Tensor, push: Message) -> Tensor:
         """What an exchange does to a shard of the centre."""
@@ -105,6 +109,11 @@ class Algorithm(Strategy):
 
     def finish(self) -> None:
         """Wait for the others, and take the centre; x_i stays."""
+        if self.steps and not self.exchanges:
+            log.warning(
+                "no step of this learner has moved the centre, which is the model: it has taken %d, and "
+                "strategies.easgd_async.sync_steps is %d", self.steps, self.settings.sync_steps,
+            )  # fmt: skip
         self.server.close()
         self.server.gather(self.centre)
         self.synchronised = True
