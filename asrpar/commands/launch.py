@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--survive", is_flag=True, help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd; Open MPI 5)."
 )
+@click.option("--rejoin", is_flag=True, help="As --survive, and start a learner that died anew.")
 @click.option("--oversubscribe", is_flag=True, help="Start more than two learners a core.")
 @click.option("--dry-run", is_flag=True, help="Print the command and stop.")
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
@@ -64,6 +65,7 @@ def command(
     launcher_args: tuple[str, ...],
     grace: float,
     survive: bool,
+    rejoin: bool,
     oversubscribe: bool,
     dry_run: bool,
     args: tuple[str, ...],
@@ -104,6 +106,7 @@ def command(
         env=variables,
         launcher_args=launcher_args,
         survive=survive,
+        rejoin=rejoin,
         oversubscribe=oversubscribe,
     )
     job = build_command(spec, args)

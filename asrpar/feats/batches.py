@@ -92,15 +92,18 @@ class BatchLoader:
                 self._config.size, mean,
             )  # fmt: skip
 
-    def share(self, num_learners: int, rank: int) -> "BatchLoader":
-        """The loader of another learner, from the same open files and in the same memory; it runs no thread."""
+    def share(self, num_learners: int, rank: int, *, ahead: bool = False) -> "BatchLoader":
+        """The loader of another learner, from the same open files and in the same memory.
+
+        It runs no thread, but for ``ahead``: then this one must not be used any more.
+        """
         other = copy.copy(self)
         if num_learners == self._plan.num_learners:
             other._plan = self._plan.of(rank)
         else:
             other._plan = self._plan_for(num_learners, rank)
             other._pools = self._pools and self._pools.of(other._plan)
-        other._rank, other._depth = rank, 0
+        other._rank, other._depth = rank, self._depth if ahead else 0
         return other
 
     @property

@@ -13,7 +13,7 @@ from asrpar.launch import allocation, safepath, schedulers
 from asrpar.launch.hosts import Host
 from asrpar.launch.launchers import choose_launcher
 from asrpar.launch.program import Program
-from asrpar.launch.rank import SURVIVE, TERMINAL, WORLD_SIZE
+from asrpar.launch.rank import REJOIN, SURVIVE, TERMINAL, WORLD_SIZE
 from asrpar.launch.spec import LaunchSpec
 
 
@@ -75,8 +75,12 @@ def build_command(
             "--oversubscribe if that many are meant"
         )
     launcher = launcher or choose_launcher(spec.launcher)
+    if spec.rejoin:
+        spec = replace(spec, survive=True)
     if spec.survive and not launcher.can_survive():
-        raise LaunchError(f"--survive needs mpirun of Open MPI 5 or newer, not {launcher.path}")
+        raise LaunchError(
+            f"{'--rejoin' if spec.rejoin else '--survive'} needs mpirun of Open MPI 5 or newer, not {launcher.path}"
+        )
     threads = _threads(spec, hosts)
     if not spec.hosts and not spec.hostfile:
         spec = _placed(spec, hosts, launcher, again=hosts != dealt)
@@ -88,6 +92,8 @@ def build_command(
         **({SURVIVE: "1"} if spec.survive else {}),
         **spec.env,
     }
+    if spec.rejoin:
+        ranks_env[REJOIN] = ",".join(sorted({*ranks_env, REJOIN} - {TERMINAL}))
     argv, env = launcher.command(spec, ranks_env)
     one_host = allocation.here(hosts)
     rank_command = [sys.executable, "-P", "-m", "mpi4py", *program, *args]

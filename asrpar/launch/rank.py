@@ -1,6 +1,7 @@
 """What a rank knows of the launcher that started it, and what it tells `asrpar launch`."""
 
 import atexit
+import io
 import os
 import sys
 from typing import TextIO
@@ -12,14 +13,18 @@ from asrpar.launch import torchrun
 WORLD_SIZE = "ASRPAR_WORLD_SIZE"
 TERMINAL = "ASRPAR_TTY"
 SURVIVE = "ASRPAR_SURVIVE"
+# Lost ranks come back: names of the variables, with commas, that those have as well which are started anew.
+REJOIN = "ASRPAR_REJOIN"
+# Of a rank that comes in a lost one's place: the number of that.
+SEAT = "ASRPAR_SEAT"
 # Open MPI, MPICH and Intel MPI, PALS, Cray MPICH, Flux. srun's variable last: inside a batch job mpirun's ranks inherit
 # the batch script's.
 LOCAL_RANKS = (
     *("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PALS_LOCAL_RANKID", "PMI_LOCAL_RANK"),
     *("FLUX_TASK_LOCAL_ID", "SLURM_LOCALID"),
 )
-# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done. It starts with a character that no log
-# contains.
+# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done, left. It starts with a character that
+# no log contains.
 RECORD = "\x1easrpar-rank "
 
 
@@ -45,8 +50,58 @@ def check_world(comm_size: int) -> None:
             f"{wanted} learners were asked for, but this rank sees a world of {comm_size}: mpirun does not belong to "
             f"the MPI library of mpi4py ({mpi_library()[1]}); `asrpar info` shows it, --launcher chooses another"
         )
+    begin()
+
+
+def begin() -> None:
+    """Let the launcher know that this rank is there; and, at its end, of that."""
+    if os.environ.get(SEAT):
+        sys.stdout, sys.stderr = Labelled(1), Labelled(2)
     _record(f"begin {os.getpid()}")
     atexit.register(_record, "done")
+
+
+def leave() -> None:
+    """Let the launcher know that this rank, which was to come in a lost one's place, ends before it has."""
+    _record("left")
+
+
+class Labelled(io.TextIOBase):
+    """A stream of a rank that MPI_Comm_spawn has started: mpirun does not label its lines, so it does that itself.
+
+    Args:
+        number: of the file descriptor.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, number: int) -> None:
+        self.number, self.line = number, ""
+
+    def fileno(self) -> int:
+        return self.number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        """Whole lines go out at once."""
+        whole, end, self.line = (self.line + text).rpartition("\n")
+        if end:
+            say(whole, self.number)
+        return len(text)
+
+
+def say(text: str, number: int = 2) -> None:
+    """Write lines to stderr, or stdout, in one piece, whatever else this process is doing."""
+    kind = "stdout" if number == 1 else "stderr"
+    label = f"[asrpar,{os.environ[SEAT]}]<{kind}>: " if os.environ.get(SEAT) else ""
+    lines = "".join(f"{label}{line}\n" for line in text.split("\n"))
+    # The launcher that reads it may be gone already.
+    try:
+        os.write(number, lines.encode("utf-8", "replace"))
+    except OSError:
+        return
 
 
 def tell_stopped(cause: str, outcome: str) -> None:
@@ -61,11 +116,7 @@ def tell_stopped(cause: str, outcome: str) -> None:
 
 
 def _record(text: str) -> None:
-    # One write, so that nothing can come between; the launcher that reads it may be gone already.
-    try:
-        os.write(2, f"{RECORD}{text}\n".encode())
-    except OSError:
-        return
+    say(f"{RECORD}{text}")
 
 
 def local_rank(rank: int) -> int:

@@ -17,6 +17,7 @@ class LaunchSpec:
         env: variables for every rank.
         launcher_args: handed to mpirun or srun as they are.
         survive: go on when a rank dies (Open MPI's fault tolerance).
+        rejoin: start it anew, too.
         oversubscribe: however many learners a core has.
         per_node: ranks for each node, where the launcher alone would deal them out otherwise.
         agent: the program that starts others on other hosts; None leaves it to the launcher.
@@ -30,6 +31,7 @@ class LaunchSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     launcher_args: tuple[str, ...] = ()
     survive: bool = False
+    rejoin: bool = False
     oversubscribe: bool = False
     per_node: int | None = None
     agent: str | None = None

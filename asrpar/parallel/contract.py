@@ -165,6 +165,17 @@ class Strategy(ABC):
                 setattr(self, name, state[name])
 
 
+def mean_of(x: Tensor, comm: Comm, *, counts: bool = True) -> Tensor:
+    """(P,) the mean of all learners' ``x`` (P,) that are finite, and that ``counts``; NaN of none. Collective."""
+    mean, number = x.clone(), torch.ones(1)
+    if not (counts and all_finite(mean)):
+        mean.zero_()
+        number.zero_()
+    comm.allreduce(number)
+    comm.allreduce(mean)
+    return mean.div_(number.item())
+
+
 class Gossip(Strategy):
     """A strategy without a centre: learners hold different weights, and the model is their mean."""
 

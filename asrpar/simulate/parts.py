@@ -82,6 +82,9 @@ class VirtualParts(Parts):
             self._loader = super().loader(workers, 0)
         return self._loader.share(workers, min(rank, workers - 1))
 
+    def reshared(self, loader: BatchLoader, workers: int, rank: int) -> BatchLoader:
+        return self.loader(workers, rank)
+
     def examine(self, loader: BatchLoader, comm: VirtualComm) -> Identity:
         if self._identity is None:
             self._identity = super().examine(loader, comm)

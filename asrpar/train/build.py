@@ -106,6 +106,10 @@ class Parts:
         """Who notices that the run is to stop."""
         return StopRequest(comm, self.config.time_limit_minutes)
 
+    def reshared(self, loader: BatchLoader, workers: int, rank: int) -> BatchLoader:
+        """The same data, dealt to another number of learners; ``loader`` is not used any more."""
+        return loader.share(workers, min(rank, workers - 1), ahead=True)
+
     def shares(self, strategy: Strategy, comm: Comm, workers: int) -> EqualShares | OnDemand:
         """How the first ``workers`` ranks get their batches: what ``batch.deal`` says. Collective.
 
@@ -142,6 +146,9 @@ class Parts:
         """
         config = self.config
         wire = COMPRESSIONS.make(config, learner.shapes, learner.weights)
+        if comm.invitation is not None:
+            # What the others follow by now, without what went wrong for the one that was here before.
+            return comm.invitation.brief.algorithm(settings, learner, comm, wire), comm
         seen = self.witness(*with_faults(learner, comm, config.faults))
         return make_strategy(config.strategy, settings, *seen, wire), seen[1]
 

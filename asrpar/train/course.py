@@ -15,7 +15,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.train.average import Models
 from asrpar.train.position import Position
 from asrpar.train.schedules.common import WarmUpSchedule
-from asrpar.train.state import Stateful, whole_state
+from asrpar.train.state import Stateful, of_consensus, whole_state
 
 log = get_logger(__name__)
 
@@ -72,6 +72,13 @@ class Course:
         for name, part in parts.items():
             if state[name] is not None:
                 part.load_state_dict(state[name])
+
+    def of_consensus(self) -> dict[str, Any] | None:
+        """As `state_dict`, for who was not there: with what it would begin with at the best moment."""
+        state = self.state_dict()
+        if state is None or state["best"] is None:
+            return state
+        return state | {"best": of_consensus(state["best"])}
 
     def state_dict(self) -> dict[str, Any] | None:
         """None where the schedule does not watch."""

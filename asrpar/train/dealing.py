@@ -4,7 +4,7 @@ A learner that is three times slower than the others takes a third of what they 
 """
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 
 from asrpar.feats import Batch, BatchLoader
@@ -37,6 +37,8 @@ class Dealer:
 
     def __init__(self, comm: Comm, clients: int) -> None:
         self.comm, self.clients = comm, clients
+        # By rank, the shares that it was dealt, as long as this rank deals.
+        self.dealt: dict[int, list[int]] = {}
         # The dealer and its own rank's learner receive at the same time.
         self.requests, self.replies = comm.channel(), comm.channel()
         self.activity = None
@@ -54,7 +56,9 @@ class Dealer:
         try:
             while clients:
                 message = self.requests.receive()
-                self.replies.send(message.source, SHARE, next(left, END) if message.kind == ASK else END)
+                share = next(left, END) if message.kind == ASK else END
+                self.dealt.setdefault(message.source, []).append(share[0])
+                self.replies.send(message.source, SHARE, share)
                 clients -= message.kind == LEAVE
         except LearnerLost:
             # The others may be waiting for an answer, and would not hear of it.
@@ -63,6 +67,13 @@ class Dealer:
                     self.replies.send(rank, LOST)
                 except LearnerLost:
                     continue
+
+    def done_by(self, ranks: Iterable[int]) -> set[int]:
+        """Shares whose steps some ``ranks`` have taken for certain, as far as this rank knows.
+
+        Who asks for a share begins with the one before, and has taken the step of that before it.
+        """
+        return {share for rank in ranks for share in self.dealt.get(rank, [])[:-2] if share >= 0}
 
     def request(self, kind: int) -> None:
         """Send a request."""
@@ -156,7 +167,7 @@ class Account:
     """
 
     def __init__(self, loader: BatchLoader, position: Position) -> None:
-        self.position, self.learners = position, loader.num_learners
+        self.position, self.learners, self.epoch = position, loader.num_learners, position.epoch
         self.frames = loader.share_frames(position.epoch)
         self.steps = len(self.frames) // self.learners
         # Steps between which the current part lies.
@@ -185,7 +196,12 @@ class Account:
     def settle(self, consumed: set[int], *, whole: bool) -> None:
         """After a part: all of it was consumed if it was taken ``whole``, else the shares ``consumed`` were."""
         p = self.position
-        p.step, p.done = reached(set(p.done), consumed, self.begin, self.end, self.learners, whole=whole)
+        self.stand(*reached(set(p.done), consumed, self.begin, self.end, self.learners, whole=whole))
+
+    def stand(self, step: int, done: list[int]) -> None:
+        """All steps before ``step`` have been taken, and those of the later shares that are ``done``."""
+        p = self.position
+        p.step, p.done = step, done
         p.steps = self.steps_before + self.steps_consumed()
         p.frames = self.frames_before + self.frames_consumed()
         # While learners were at work, this one may have counted shares that were handed back.
@@ -201,30 +217,58 @@ class OnDemand:
         intervals: between checkpoints, and between dev losses.
     """
 
+    own_pace = True
+
     def __init__(self, comm: Comm, workers: int, intervals: Intervals) -> None:
-        self.dealer, self.intervals = Dealer(comm, workers), intervals
+        self.comm, self.dealer, self.intervals = comm, Dealer(comm, workers), intervals
+        # Of the epoch that has begun; the part of it that is being taken.
+        self.account: Account | None = None
+        self.part: DealtPart | None = None
 
     def parts(self, comm: Comm, loader: BatchLoader, position: Position) -> Iterator[Part]:
-        """See `EqualShares.parts`; here ``comm`` is whom the dealer was made for, or went on with."""
-        account, due, stopped = Account(loader, position), Due(), 0
+        """See `EqualShares.parts`; they end where somebody is to come in, too, or a learner is lost.
+
+        Then others, of another `OnDemand`, take up what is left.
+        """
+        account = self.account = Account(loader, position)
+        due, stopped = Due(), False
         while not stopped and position.step < account.steps:
             shares, epoch = account.next_part(self.intervals), position.epoch
             part = DealtPart(self.dealer, shares, lambda dealt, epoch=epoch: loader.chosen(epoch, dealt), due)
+            self.part = part
             yield part
-            stopped = part.outcome.stopped
-            due = self.settle(account, part)
+            outcome = part.outcome
+            stopped = bool(outcome.stopped or outcome.joining)
+            every = self.comm.allgather_object(outcome.consumed) if stopped else []
+            account.settle(set().union(*every), whole=not stopped)
+            self.part = None
+            due = Due() if stopped else self.intervals.due(account.steps_before + position.step)
 
-    def settle(self, account: Account, part: DealtPart) -> Due:
-        """A part has been taken, as its outcome says; returns what is due now. Collective."""
-        left = part.outcome.survivors
-        if left is not None:
-            # Only now does nobody wait any more for messages of the old group.
-            part.batches.close()
-            self.dealer = Dealer(left, left.size)
-        whole = left is None and not part.outcome.stopped
-        every = [] if whole else self.dealer.comm.allgather_object(part.outcome.consumed)
-        account.settle(set().union(*every), whole=whole)
-        return self.intervals.due(account.steps_before + account.position.step) if whole else Due()
+    def place(self, position: Position, lost: Iterable[int] = ()) -> tuple[int, set[int]]:
+        """How far this epoch has come, as this learner knows: see `Account.stand`.
+
+        Args:
+            position: where this learner is.
+            lost: ranks that are gone.
+        """
+        step, done = position.step, set(position.done)
+        if self.part is not None:
+            # While learners were at work, they counted on the position, each for itself.
+            step = self.account.begin
+            done |= {*self.part.outcome.consumed, *self.dealer.done_by(lost)}
+        return step, done
+
+    def stand(self, position: Position, step: int, done: set[int]) -> None:
+        """That is how far all have come in the epoch at ``position``."""
+        if self.account is not None and self.account.epoch == position.epoch:
+            first = step * self.account.learners
+            self.account.stand(step, sorted(share for share in done if share >= first))
+
+    def abandon(self) -> None:
+        """A learner was lost: of the part that was being taken, nobody waits for anything any more."""
+        if self.part is not None:
+            self.part.dealer.abandoned = True
+            self.part.batches.close()
 
 
 def nothing() -> Generator[Batch, None, None]:

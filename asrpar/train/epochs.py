@@ -11,7 +11,7 @@ An epoch comes in *parts*, which the trainer takes one after the other, and it i
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
@@ -57,11 +57,13 @@ class Outcome:
     Attributes:
         stopped: the signal that ended it early, else 0.
         consumed: shares whose steps have been taken.
+        joining: whether it ended early for others to come in.
         unfinished: the batch in whose step a learner was lost.
         survivors: those who are left, if a learner was lost.
     """
 
     stopped: int = 0
+    joining: bool = False
     consumed: list[int] = field(default_factory=list)
     unfinished: Batch | None = None
     survivors: Comm | None = None
@@ -109,6 +111,8 @@ class EqualShares:
     def __init__(self, load: Callable[[int, int], BatchLoader]) -> None:
         self.load = load
 
+    own_pace = False
+
     def parts(self, comm: Comm, loader: BatchLoader, position: Position) -> Iterator[Part]:
         """What is left of the epoch at ``position``. Collective.
 
@@ -124,6 +128,16 @@ class EqualShares:
         while (left := part.outcome.survivors) is not None:
             part = Part(members, itertools.chain(part.left(), members.inherited(left, self.load, position.epoch)))
             yield part
+
+    def place(self, position: Position, lost: Iterable[int] = ()) -> tuple[int, set[int]]:
+        """See `OnDemand.place`; asked for at an epoch's end only."""
+        return position.step, set(position.done)
+
+    def stand(self, position: Position, step: int, done: set[int]) -> None:
+        """All are at the same step there."""
+
+    def abandon(self) -> None:
+        """Nobody waits for anything there."""
 
 
 def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -1,5 +1,6 @@
 """The run of one training in its folder: what `asrpar train` does."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,22 @@ def train(config: TrainConfig, comm: Comm, *, allow_learner_change: bool = False
     Raises:
         AsrparError: settings or data that cannot be used; training that cannot go on.
     """
+    invited = comm.invitation is not None
+    if invited:
+        config = comm.invitation.brief.config
     settings, exp = prepare(config), Path(config.exp)
     if config.threads:
         torch.set_num_threads(config.threads)
-    with reading(config.data.feats), claim(exp, comm) as ours:
+    with reading(config.data.feats), nullcontext() if invited else claim(exp, comm) as ours:
         # Only now: the log of another training is that one's.
-        setup_logging(exp / "log" / f"train.{comm.rank}.log", rank=comm.rank)
-        decide_autocast(config, comm)
+        setup_logging(exp / "log" / f"train.{comm.seat}.log", rank=comm.seat)
         parts = Parts(config)
-        decide_batch_size(config, comm, parts)
-        # Rank 0 looks for all: on a network file system the others might see something else.
-        if finished(exp, *comm.broadcast_object(look(exp, config) if ours else None)):
-            return 0
+        if not invited:
+            decide_autocast(config, comm)
+            decide_batch_size(config, comm, parts)
+            # Rank 0 looks for all: on a network file system the others might see something else.
+            if finished(exp, *comm.broadcast_object(look(exp, config) if ours else None)):
+                return 0
         comm = choose_transport(config, comm)
         with FailuresEndTheRun(lambda error: end_job(comm, error)):
             number = run(exp, config, settings, comm, allow_learner_change, parts)
@@ -76,7 +81,7 @@ def run(
     with trainer.watchdog:
         trainer.begin(allow_learner_change)
         # Only now: what the trainer refuses must neither claim the folder nor cost the model in it.
-        if comm.rank == 0:
+        if comm.rank == 0 and comm.invitation is None:
             save_config(config, exp / "config.yaml")
             trainer.parts.write_tree(exp)
             # A model of an earlier, shorter run must not be taken for this one's.
@@ -92,6 +97,8 @@ def run(
             write_summary(exp, config, result, trainer.identity, trainer.parts.facts())
         # The first rank that exits with an error code ends the others.
         result.comm.barrier()
+        if result.comm is not comm:
+            result.comm.close()
     if result.stopped:
         tell_of_stop(result)
     else:

@@ -122,6 +122,11 @@ class AcousticLearner(FlatLearner):
         """The module, with this learner's weights in it."""
         return self.module
 
+    def give_back(self, tally: list[float]) -> None:
+        """What `take_tally` took is to count again."""
+        self._loss_sum, self._loss_frames = self.loss_sum + tally[0], self.loss_frames + tally[1]
+        self.left_out += int(tally[2])
+
     def take_tally(self) -> list[float]:
         """[summed loss, frames, utterances left out] since the last call."""
         tally = [self.loss_sum, self.loss_frames, float(self.left_out)]

@@ -12,6 +12,8 @@ from asrpar.parallel.comm import Comm
 # Schedulers announce the end of a job's time with one of the first three, as the user or the site has chosen; a
 # terminal that is lost sends the last.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+# What is told in place of a signal where others are ready to come in.
+NEWCOMERS = -1
 
 
 class StopRequest:
@@ -21,11 +23,14 @@ class StopRequest:
         comm: all learners.
         time_limit_minutes: stop after that, counted from `listen`; 0 for none.
         signals: that are remembered.
+
+    Attributes:
+        joining: whether, when learners last `agreed`, nobody was to stop, and others were ready to come in.
     """
 
     def __init__(self, comm: Comm, time_limit_minutes: float, signals: tuple[int, ...] = SIGNALS) -> None:
         self.comm, self.minutes, self.signals = comm, time_limit_minutes, signals
-        self.number = 0
+        self.number, self.joining = 0, False
         self.deadline: float | None = None
         self._before: dict[int, Any] = {}
 
@@ -38,8 +43,8 @@ class StopRequest:
         self._before = {s: signal.signal(s, self._remember) for s in heard}
 
     def regroup(self, comm: Comm) -> None:
-        """Go on among the learners of ``comm`` after others were lost."""
-        self.comm = comm
+        """Go on among the learners of ``comm`` after others were lost, or came."""
+        self.comm, self.joining = comm, False
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.number = number
@@ -57,17 +62,24 @@ class StopRequest:
         return signal.Signals(number).name
 
     def noticed(self) -> bool:
-        """Whether this learner, or another as far as known here, has seen a signal. Never waits."""
-        if self.seen() and self.comm.posted()[self.comm.rank] != self.number:
-            self.comm.post(self.number)
+        """Whether this learner, or another as far as known here, has seen a signal, or newcomers. Never waits."""
+        wish = self.wish()
+        if self.comm.posted()[self.comm.rank] != wish:
+            self.comm.post(wish)
         return any(self.comm.posted())
 
+    def wish(self) -> int:
+        """The signal that this learner has seen, else `NEWCOMERS` if it knows of some, else 0."""
+        return self.seen() or (NEWCOMERS if self.comm.newcomers() else 0)
+
     def agreed(self) -> int:
-        """The greatest number that any learner has `seen`. Collective."""
+        """The greatest number that any learner has `seen`; sets `joining`. Collective."""
         seen = torch.zeros(self.comm.size, dtype=torch.int64)
-        seen[self.comm.rank] = self.seen()
+        seen[self.comm.rank] = self.wish()
         self.comm.allreduce(seen)
-        return int(seen.max())
+        stopped = max(int(seen.max()), 0)
+        self.joining = not stopped and int(seen.min()) < 0
+        return stopped
 
     def ignore(self) -> None:
         """What has been heard, and is being done, may be said again: no reason to end before all is written.

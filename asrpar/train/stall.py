@@ -10,6 +10,11 @@ def ranks(numbers: list[int]) -> str:
     return f"rank{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
 
 
+def learners(numbers: list[int]) -> str:
+    """``learner 2``, ``learners 0, 1``."""
+    return f"learner{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
+
+
 def places(answers: dict[int, dict], numbers: list[int]) -> str:
     """Where some ranks are: ``step 17 (compute)``, or the range of their steps."""
     steps = sorted({answers[r]["step"] for r in numbers})

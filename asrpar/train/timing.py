@@ -92,7 +92,7 @@ class Timing:
     """
 
     def __init__(self, comm: Comm, folder: Path, config: TraceConfig) -> None:
-        self.comm, self.rank = comm, comm.rank
+        self.comm, self.rank = comm, comm.seat
         comm.trace = self.trace = comm.recording(config.max_events if config.enabled else 0)
         self.seconds = 0.0
         self.frames = 0.0
@@ -103,7 +103,7 @@ class Timing:
         self._file: TraceFile | None = None
         if config.enabled:
             origin = common_origin(comm, self.trace.clock)
-            self._file = TraceFile(folder / f"rank-{comm.rank}.json", self.trace, comm.rank, origin)
+            self._file = TraceFile(folder / f"rank-{self.rank}.json", self.trace, self.rank, origin)
 
     def regroup(self, comm: Comm) -> None:
         """Go on among the learners of ``comm`` after others were lost."""

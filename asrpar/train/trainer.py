@@ -8,11 +8,15 @@ import torch
 
 from asrpar.feats import Batch
 from asrpar.parallel.comm import Comm, LearnerLost
+from asrpar.parallel.contract import Strategy
+from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.average import Average, Models
 from asrpar.train.build import Parts
+from asrpar.train.company import Company
 from asrpar.train.config import TrainConfig
 from asrpar.train.course import Course
+from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import Due, Intervals, Outcome, Part
 from asrpar.train.evaluate import DevSet
 from asrpar.train.final import FinalModels
@@ -41,13 +45,14 @@ class Trainer:
     def __init__(self, config: TrainConfig, settings: Any, comm: Comm, parts: Parts | None = None) -> None:
         self.config, self.comm, self.parts = config, comm, parts or Parts(config)
         exp = Path(config.exp)
+        self.company, invitation = Company(comm), comm.invitation
         # Learners start from one model but must not share dropout masks.
-        torch.manual_seed(config.seed * 1009 + comm.rank)
+        torch.manual_seed(config.seed * 1009 + comm.seat)
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
-        loader = self.parts.loader(workers, comm.rank)
+        loader = self.parts.loader(invitation.brief.workers if invitation else workers, comm.rank)
         self.learner = self.parts.learner(loader.num_features, comm)
         self.schedule = SCHEDULES.make(config, self.learner.lr, loader.frames_per_epoch, config.epochs)
-        self.identity = self.parts.examine(loader, comm)
+        self.identity = invitation.brief.identity if invitation else self.parts.examine(loader, comm)
         self.timing = Timing(comm, exp / "trace", config.trace)
         self.learner.trace = self.timing.trace
         strategy, seen = self.parts.strategy(settings, self.learner, comm)
@@ -61,8 +66,9 @@ class Trainer:
         self.course = Course(self.schedule, self.undoable)
         self.checkpoints = self.parts.checkpoints(comm)
         self.stop = self.parts.stop(comm)
+        self.groups = [self.timing, self.checkpoints, self.stop, self.watchdog]
         frames, every = loader.frames_per_epoch, config.tensorboard_every_steps
-        self.progress = Progress(comm.rank, exp / "tensorboard", frames, every)
+        self.progress = Progress(comm.rank if invitation is None else comm.size, exp / "tensorboard", frames, every)
         self.dev = DevSet(config, self.learner, self.watchdog.beat)
         both = config.ema.enabled and config.ema.both
         self.reports = Reports(self.learner, self.timing, self.progress, self.dev, both=both)
@@ -75,8 +81,11 @@ class Trainer:
         self.strategy, self.loader, self.shares, self.look = work
 
     def begin(self, allow_learner_change: bool = False) -> None:
-        """Take up the newest checkpoint, or start afresh."""
-        if not self.resume(allow_learner_change):
+        """Take up the newest checkpoint, or start afresh; or come in, in a lost learner's place."""
+        if self.company.new:
+            with self.watchdog.waiting():
+                self.join()
+        elif not self.resume(allow_learner_change):
             self.start()
         self.stop.listen()
         self.progress.open(self.position.frames)
@@ -108,14 +117,39 @@ class Trainer:
         models, stopped = Models(self.strategy, self.average), 0
         while p.epoch < last and not (stopped or self.course.over):
             del models  # of the epoch before: up to two vectors as long as the weights
-            stopped = self.train_epoch()
-            models = Models(self.strategy, self.average)
-            if not stopped:
-                models = self.end_epoch(models)
-                stopped = self.stop.agreed() if p.epoch < last else 0
+            try:
+                stopped, models = self.whole_epoch(last)
+            except LearnerLost:
+                if not self.shares.own_pace:
+                    raise
+                self.company.recover(self)
+                models = Models(self.strategy, self.average)
         if stopped:
             self.save(models)
         return models, stopped
+
+    def whole_epoch(self, last: int) -> tuple[int, Models]:
+        """What is left of an epoch, and all that follows it; returns what `train` does.
+
+        Args:
+            last: the epoch that ends the run.
+        """
+        stopped = self.train_epoch()
+        models = Models(self.strategy, self.average)
+        if not stopped:
+            models = self.end_epoch(models)
+            stopped = self.stop.agreed() if self.position.epoch < last else 0
+            if self.stop.joining:
+                self.join()
+                models = Models(self.strategy, self.average)
+        return stopped, models
+
+    def join(self) -> None:
+        """Let in those who are ready to come in lost learners' places; or come in. Collective."""
+        try:
+            self.company.join(self)
+        except LearnerLost:
+            self.company.recover(self)
 
     def close(self) -> None:
         """Give back what `begin` took: signals, progress bar, TensorBoard's file."""
@@ -129,10 +163,18 @@ class Trainer:
         p, stopped = self.position, 0
         self.timing.begin()
         self.progress.begin_epoch(p.epoch + 1, self.config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
-        for part in self.shares.parts(self.comm, self.loader, p):
-            self.pause(part.due)
-            part.outcome = self.take(part)
-            stopped = part.outcome.stopped
+        workers = self.workers()
+        if self.shares.own_pace and not p.within_epoch and self.loader.num_learners != workers:
+            self.loader = self.parts.reshared(self.loader, workers, self.comm.rank)
+        joining = True
+        while joining:
+            joining = False
+            for part in self.shares.parts(self.comm, self.loader, p):
+                self.pause(part.due)
+                self.take(part)
+                stopped, joining = part.outcome.stopped, part.outcome.joining
+            if joining:
+                self.join()
         # Whoever had a wish since is asked again at the epoch's end, where all wait for each other anyway.
         self.look.settle()
         self.average.observe(self.strategy, p)
@@ -140,15 +182,21 @@ class Trainer:
         self.position.seconds += self.timing.lap()
         return stopped
 
-    def take(self, part: Part) -> Outcome:
+    def workers(self) -> int:
+        """How many of the learners are dealt batches."""
+        return type(self.strategy).workers(self.strategy.settings, self.comm.size)
+
+    def take(self, part: Part) -> None:
         """Take the steps of a part; those that are left go on if a learner is lost meanwhile."""
-        outcome = Outcome()
+        outcome = part.outcome = Outcome()
         try:
             with part as batches:
                 outcome.stopped = self.take_steps(part, batches, outcome)
+                outcome.joining = self.stop.joining
         except LearnerLost:
+            if self.shares.own_pace:
+                raise
             outcome.survivors = self.regroup(part.members)
-        return outcome
 
     def take_steps(self, part: Part, batches: Iterator[Batch], outcome: Outcome) -> int:
         """Consume all batches of a part; returns the signal that stopped it, else 0."""
@@ -162,7 +210,7 @@ class Trainer:
                 outcome.consumed.append(batch.share)
             self.average.observe(self.strategy, self.position)
             self.watchdog.beat(self.position.steps)
-            if batch is not None and (stopped := self.between_steps(part)):
+            if batch is not None and ((stopped := self.between_steps(part)) or self.stop.joining):
                 return stopped
         self.synchronise()
         # Learners that went at their own pace may have seen a signal while this one was still, or no longer, computing.
@@ -225,11 +273,21 @@ class Trainer:
             self.save(models)
         self.timing.begin()
 
+    def go_on(self, strategy: Strategy) -> None:
+        """Go on with a strategy that is among the learners of `comm`, after some were lost or came. Collective."""
+        p, self.strategy = self.position, strategy
+        workers = self.workers()
+        self.shares, self.look = OnDemand(self.comm, workers, self.intervals), Look(self.comm, strategy.apart)
+        # Positions within an epoch are those of its learners.
+        self.learner_lost = p.within_epoch and self.loader.num_learners != workers
+        if self.comm.rank == 0 and self.progress.rank:
+            self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
+
     def regroup(self, members: Members) -> Comm:
         """Go on among those who are left after a learner was lost; returns them. Collective."""
         p, before = self.position, self.comm.rank
         comm = self.comm = members.survivors(self.comm)
-        for part in (self.timing, self.checkpoints, self.stop, self.watchdog):
+        for part in self.groups:
             part.regroup(comm)
         if comm.rank == 0 and before:
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
@@ -242,8 +300,25 @@ class Trainer:
     def end_epoch(self, models: Models) -> Models:
         """Count the epoch, report on it, do what follows from it, and save where that is due.
 
-        Returns the models with which training goes on.
+        Returns the models with which training goes on. If a learner is lost meanwhile, the epoch has not ended.
         """
+        if not self.shares.own_pace:
+            return self.conclude(models)
+        p, tally = self.position, self.learner.take_tally()
+        self.learner.give_back(tally)
+        before, course = {**p.state_dict(), "history": list(p.history)}, self.course.state_dict()
+        try:
+            return self.conclude(models)
+        except LearnerLost:
+            p.load_state_dict(before)
+            self.learner.take_tally()
+            self.learner.give_back(tally)
+            if course is not None:
+                self.course.load_state_dict(course)
+            raise
+
+    def conclude(self, models: Models) -> Models:
+        """What `end_epoch` does."""
         p, config = self.position, self.config
         p.end_epoch()
         if self.learner_lost:

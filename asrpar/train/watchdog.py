@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from asrpar.launch.rank import say
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.threads import Thread
@@ -56,7 +57,7 @@ class Watchdog:
         self.folder, self.comm, self.trace, self.patience = folder, comm, trace, Patience(timeout)
         self.lockstep, self.on_stall = lockstep, on_stall
         self._steps = self._before = 0
-        self._rank, self._members = comm.rank, list(range(comm.size))
+        self._rank, self._members = comm.seat, list(range(comm.size))
         self._marker, self._diagnosis_file = folder / "stalled", folder / "beats" / "diagnosis"
         self._beats = 0
         self._waiting = False
@@ -79,7 +80,7 @@ class Watchdog:
             with suppress(OSError):
                 (self.folder / "beats").mkdir(parents=True, exist_ok=True)
                 self._file(self._rank).unlink(missing_ok=True)
-                if self._rank == 0:
+                if self._rank == 0 and self.comm.invitation is None:
                     self._marker.unlink(missing_ok=True)
                     self._diagnosis_file.unlink(missing_ok=True)
             self.comm.barrier()
@@ -205,7 +206,7 @@ class Watchdog:
 
     def _end(self, message: str) -> None:
         self._write(message)
-        os.write(2, f"asrpar: error: {message}\n".encode())
+        say(f"asrpar: error: {message}")
         os._exit(1)
 
     def diagnosis(self, answers: dict[int, dict]) -> tuple[int, str]:

@@ -40,6 +40,10 @@ class Launcher(Mpirun):
         env = {}
         if os.geteuid() == 0:  # containers
             env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        if spec.rejoin:
+            # Also of the ranks that others start, to which the options below do not apply.
+            env |= {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+            env |= {"PRTE_MCA_hwloc_default_binding_policy": "none"}
         if spec.agent:
             env["PRTE_MCA_plm_ssh_agent" if self.major >= 5 else "OMPI_MCA_plm_rsh_agent"] = spec.agent
         if spec.per_node:

@@ -1,9 +1,9 @@
 """Transports: the only code that knows how messages travel."""
 
-from asrpar.parallel.comm.base import Comm, LearnerLost, Message
+from asrpar.parallel.comm.base import Comm, Invitation, LearnerLost, Message
 from asrpar.parallel.comm.local import LocalComm
 
-__all__ = ["Comm", "LearnerLost", "LocalComm", "Message", "world"]
+__all__ = ["Comm", "Invitation", "LearnerLost", "LocalComm", "Message", "world"]
 
 
 def world() -> Comm:
@@ -15,12 +15,17 @@ def world() -> Comm:
 
     from asrpar.errors import LaunchError
     from asrpar.launch.guard import leave_with_parent
-    from asrpar.launch.rank import SURVIVE, check_world
+    from asrpar.launch.rank import SEAT, SURVIVE, begin, check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
     started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))
     if started_by_mpi or "ASRPAR_WORLD_SIZE" in os.environ:
         leave_with_parent()
+        if os.environ.get(SEAT):
+            from asrpar.parallel.comm.newcomer import Newcomer
+
+            begin()
+            return Newcomer()
         if os.environ.get(SURVIVE):
             from asrpar.parallel.comm.ulfm import SurvivingComm as Transport
         else:

@@ -22,6 +22,19 @@ class LearnerLost(Exception):
     """Another learner is gone. What was being done with it did not happen, or only in part."""
 
 
+@dataclass(frozen=True)
+class Invitation:
+    """What a learner is told that comes in a lost one's place.
+
+    Attributes:
+        seat: the number of that one, among those that the run began with.
+        brief: whatever they who have called it want it to know before it meets them.
+    """
+
+    seat: int
+    brief: Any
+
+
 @dataclass
 class Message:
     """What `Comm.receive` returns.
@@ -122,11 +135,19 @@ class Comm(ABC):
         rank: this learner, from 0.
         size: number of learners.
         trace: where it is recorded what the time went to.
+        invitation: of a learner that is alone and is to come in a lost one's place; None for all others.
     """
 
     rank: int
     size: int
     trace: Trace
+    invitation: Invitation | None = None
+
+    @property
+    def seat(self) -> int:
+        """The number that this learner has for people, and that its files bear, when it begins: its rank; or a lost
+        learner's, in whose place it comes."""
+        return self.rank if self.invitation is None else self.invitation.seat
 
     @abstractmethod
     def allreduce(self, x: Tensor) -> None:
@@ -253,6 +274,32 @@ class Comm(ABC):
     def survivors(self) -> "Comm":
         """The learners that are left after `LearnerLost`. Collective among them; ends what others wait for here."""
         raise LearnerLost("this transport cannot go on without a learner")
+
+    def call_back(self, seats: list[int], brief: Any) -> None:
+        """Begin to start learners in the places of lost ones, beside everything else; by the first rank alone.
+
+        Seats for which somebody is on the way are left out; and all, where learners do not come back.
+
+        Args:
+            seats: of the lost ones.
+            brief: see `Invitation`.
+        """
+
+    def newcomers(self) -> list[int]:
+        """Seats whose learners are ready to come in, as the first rank knows; none on other ranks. Never waits.
+
+        Raises:
+            TrainingError: somebody could not be started again and again.
+        """
+        return []
+
+    def grown(self) -> "Comm":
+        """These learners, in their order, and after them those that were ready; the same group if nobody was.
+
+        Collective among the old ones and the newcomers, each of whom calls it when it is ready, and waits.
+        `LearnerLost`, if one of the old ones is lost meanwhile: on all of them, and then nobody has come.
+        """
+        return self
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         """The ``root``'s object, on all ranks."""

@@ -125,6 +125,15 @@ class ForwardingComm(Comm):
     def survivors(self) -> Comm:
         return self.inner.survivors()
 
+    def call_back(self, seats: list[int], brief: Any) -> None:
+        self.inner.call_back(seats, brief)
+
+    def newcomers(self) -> list[int]:
+        return self.inner.newcomers()
+
+    def grown(self) -> Comm:
+        return self.inner.grown()
+
     def spawn(self, run: Callable[[], None], name: str) -> Activity:
         return self.inner.spawn(run, name)
 

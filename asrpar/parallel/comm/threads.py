@@ -1,6 +1,5 @@
 """Activities as threads of a process, and what ends a run when one of them fails."""
 
-import os
 import signal
 import threading
 import traceback
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from asrpar.errors import AsrparError
+from asrpar.launch.rank import say
 from asrpar.parallel.comm.base import Comm, LearnerLost
 
 # Wakes the main thread; the system ignores it where nobody has asked for it.
@@ -62,10 +62,10 @@ class FailuresEndTheRun:
 def end_job(comm: Comm, error: BaseException) -> None:
     """Report an error, of a user in one line, and end the job, whatever the learners are waiting for."""
     if isinstance(error, (AsrparError, OSError)):
-        text = "asrpar: error: " + " ".join(str(error).split()) + "\n"
+        text = "asrpar: error: " + " ".join(str(error).split())
     else:
         text = "".join(traceback.format_exception(error))
-    os.write(2, text.encode())
+    say(text.rstrip("\n"))
     comm.abort(1)
 
 

@@ -3,15 +3,20 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from mpi4py import MPI
 
-from asrpar.parallel.comm.base import LearnerLost
+from asrpar.parallel.comm.base import Comm, LearnerLost
+from asrpar.parallel.comm.calls import Calls, called_back
+from asrpar.parallel.comm.door import let_in
 from asrpar.parallel.comm.forwarding import ForwardingComm
 from asrpar.parallel.comm.mpi import MpiComm
 
 # The last one: of several requests one has failed, which here has no other cause.
 _LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED, MPI.ERR_IN_STATUS)
+# The calls of this process, whatever group it is in.
+_CALLS = Calls()
 # How long after an error of no kind it may take until MPI tells of the death behind it.
 _NEWS_SECONDS = 2.0
 
@@ -51,6 +56,52 @@ class SurvivingComm(ForwardingComm):
             comm.inner.revoke()
         part = self.inner.mpi.Shrink()
         return SurvivingComm(MpiComm(part, self.trace, share_memory=False))
+
+    def call_back(self, seats: list[int], brief: Any) -> None:
+        if called_back():
+            _CALLS.begin(seats, brief)
+
+    def newcomers(self) -> list[int]:
+        return _CALLS.ready() if self.rank == 0 else []
+
+    def grown(self) -> Comm:
+        """Newcomers are let in one after the other: each is started by itself, and all have to do with each."""
+        mpi, first = self.inner.mpi, self.rank == 0
+        coming = _CALLS.come() if first else []
+        with self.around():
+            count = mpi.bcast(len(coming), 0)
+        if not count:
+            return self
+        grown = None
+        try:
+            world = mpi
+            for number in range(count):
+                port = MPI.Open_port() if first else ""
+                if first:
+                    coming[number].tell((port, count - 1 - number))
+                world = let_in(world, port)
+                if first:
+                    MPI.Close_port(port)
+            grown = MpiComm(world, self.trace, share_memory=False)
+        except MPI.Exception:
+            pass  # of which all are told now
+        well = self._all(grown is not None)
+        if first:
+            _CALLS.came(well)
+        if not well:
+            raise LearnerLost("a learner was lost while others came in")
+        return SurvivingComm(grown)
+
+    def _all(self, well: bool) -> bool:
+        """Whether all are, and are there still: the same answer on all, whoever dies meanwhile. Collective."""
+        try:
+            return bool(self.inner.mpi.Agree(int(well)))
+        except MPI.Exception:
+            return False
+
+    def close(self) -> None:
+        _CALLS.close()
+        self.inner.close()
 
 
 def _somebody_failed(mpi: MPI.Comm) -> bool:

@@ -15,7 +15,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm, Message
 from asrpar.parallel.comm.base import Outgoing
 from asrpar.parallel.compress.wire import Wire
-from asrpar.parallel.flat import all_finite
+from asrpar.parallel.contract import mean_of
 from asrpar.parallel.server.carrier import make_carrier
 from asrpar.rules import at_least, one_of
 
@@ -170,13 +170,7 @@ class ParameterServer:
                 vector.copy_(self.shard)
             comm.broadcast(vector, root=kept.index(True))
             return vector
-        # Weights that have overflowed do not count.
-        finite = torch.tensor([float(all_finite(vector))])
-        if not finite.item():
-            vector.zero_()
-        comm.allreduce(finite)
-        comm.allreduce(vector)
-        return vector.div_(finite.item())
+        return mean_of(weights, comm)
 
     def mean_of_learners(self, x: Tensor) -> Tensor:
         """The mean of a vector over the ranks that learn. Collective."""

@@ -1,0 +1,198 @@
+"""The learners of a run, as some of them are lost and others come in their places.
+
+What nobody waits for (starting a process, imports, data, model) is done by a newcomer alone. Then all meet, as they do
+when one was lost: who is left tells how far it has come, those that others have overtaken follow them, and newcomers
+take over everything that is not a learner's own. They begin with the mean of the others' weights, so that the mean of
+all stays what it is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from asrpar.errors import TrainingError
+from asrpar.feats import BatchLoader
+from asrpar.log import get_logger
+from asrpar.parallel.comm import Comm, LearnerLost
+from asrpar.parallel.contract import Strategy, mean_of
+from asrpar.train.average import Average
+from asrpar.train.config import TrainConfig
+from asrpar.train.course import Course
+from asrpar.train.dealing import OnDemand
+from asrpar.train.epochs import EqualShares
+from asrpar.train.identity import Identity
+from asrpar.train.learner import AcousticLearner
+from asrpar.train.position import Position
+from asrpar.train.stall import learners
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a newcomer knows before it meets the others.
+
+    Attributes:
+        config: of the training, with what was decided by the way.
+        identity: of the data, which it need not examine again.
+        algorithm: what the others follow by now.
+        settings: of that.
+        size: learners that the run began with.
+        workers: among whom the epoch is dealt, if that is still so when it comes in.
+    """
+
+    config: TrainConfig
+    identity: Identity
+    algorithm: type[Strategy]
+    settings: Any
+    size: int
+    workers: int
+
+
+class Trainer(Protocol):
+    """What learners have to do with each other's trainers; see `asrpar.train.trainer.Trainer`.
+
+    Attributes:
+        groups: parts that go on among others by their ``regroup(comm)``.
+    """
+
+    config: TrainConfig
+    comm: Comm
+    parts: Any
+    identity: Identity
+    learner: AcousticLearner
+    strategy: Strategy
+    loader: BatchLoader
+    shares: EqualShares | OnDemand
+    position: Position
+    average: Average
+    course: Course
+    groups: list[Any]
+
+    def go_on(self, strategy: Strategy) -> None:
+        """Go on with a strategy that is among the learners of ``comm``."""
+
+
+class Company:
+    """Who is there. All methods but `missing` are collective.
+
+    Args:
+        comm: all learners; or that of a newcomer, alone.
+
+    Attributes:
+        seat: this learner's.
+        seats: of all, by rank.
+        size: learners that the run began with.
+        new: whether this one has still to meet the others.
+    """
+
+    def __init__(self, comm: Comm) -> None:
+        self.seat, self.new = comm.seat, comm.invitation is not None
+        self.size = comm.invitation.brief.size if self.new else comm.size
+        self.seats = [self.seat] if self.new else list(range(comm.size))
+
+    def missing(self) -> list[int]:
+        """Seats of those who were lost and have not come back."""
+        return sorted(set(range(self.size)) - set(self.seats))
+
+    def join(self, trainer: Trainer) -> None:
+        """Let in those who are ready; or come in, as one of them."""
+        before = trainer.comm
+        comm = before.grown()
+        if comm is not before:
+            self.meet(trainer, comm)
+
+    def recover(self, trainer: Trainer) -> None:
+        """Go on with those who are left, whatever they were doing when a learner was lost."""
+        while True:
+            try:
+                comm = trainer.comm.survivors()
+                trainer.shares.abandon()
+                self.meet(trainer, comm)
+            except LearnerLost:
+                continue
+            return
+
+    def meet(self, trainer: Trainer, comm: Comm) -> None:
+        """Go on among the learners of ``comm``, some of whom may be new, while others are not there any more."""
+        trainer.comm, before = comm, self.seats
+        self.seats = comm.allgather_object(self.seat)
+        self._tell(before)
+        for part in trainer.groups:
+            part.regroup(comm)
+        self._settle(trainer, comm, [rank for rank, seat in enumerate(before) if seat not in self.seats])
+        self.new = False
+        trainer.go_on(trainer.strategy.survive(comm))
+        if comm.rank == 0 and (missing := self.missing()):
+            strategy, workers = trainer.strategy, trainer.loader.num_learners
+            brief = Brief(trainer.config, trainer.identity, type(strategy), strategy.settings, self.size, workers)
+            comm.call_back(missing, brief)
+
+    def _tell(self, before: list[int]) -> None:
+        if self.new:
+            log.info("among the others: %s", learners(self.seats))
+        elif lost := sorted(set(before) - set(self.seats)):
+            log.warning("%s lost; going on with %d learner(s)", learners(lost), len(self.seats))
+        elif came := sorted(set(self.seats) - set(before)):
+            log.info("%s back; going on with %d learner(s)", learners(came), len(self.seats))
+
+    def _settle(self, trainer: Trainer, comm: Comm, lost: list[int]) -> None:
+        """Come to the same place, with the same history; newcomers also to weights and all that goes with them."""
+        p, shares = trainer.position, trainer.shares
+        step, done = shares.place(p, lost)
+        everyone = comm.allgather_object((self.new, p.epoch, step, done))
+        known = [rank for rank, (new, *_) in enumerate(everyone) if not new]
+        if not known:
+            raise TrainingError("all learners were lost that had come anywhere: run again to resume")
+        place = max(everyone[rank][1:3] for rank in known)
+        furthest = [rank for rank in known if everyone[rank][1:3] == place]
+        if comm.rank in furthest:
+            shares.stand(p, step, set().union(*(everyone[rank][3] for rank in furthest)))
+        news = any(new for new, *_ in everyone)
+        if not news and len(furthest) == comm.size:
+            return
+        state = self._state(trainer, news) if comm.rank == furthest[0] else None
+        state = comm.broadcast_object(state, furthest[0])
+        if comm.rank not in furthest:
+            p.load_state_dict(state["position"])
+            if state["course"] is not None:
+                trainer.course.load_state_dict(state["course"])
+            trainer.loader = trainer.parts.reshared(trainer.loader, state["workers"], comm.rank)
+        if news:
+            self._share(trainer, comm, state)
+
+    def _state(self, trainer: Trainer, news: bool) -> dict[str, Any]:
+        """What others are to have from this learner."""
+        state = {
+            "position": trainer.position.state_dict(),
+            "course": trainer.course.of_consensus(),
+            "workers": trainer.loader.num_learners,
+        }
+        if news:
+            state["updates"] = trainer.learner.updates
+            state["optimizer"] = trainer.learner.optimizer.state_dict()
+            state["wire"] = trainer.strategy.wire.state_dict()
+            state["ema"] = trainer.average.state_dict()
+        return state
+
+    def _share(self, trainer: Trainer, comm: Comm, state: dict[str, Any]) -> None:
+        """Newcomers take over one learner's momenta, and the mean of all weights and averages."""
+        learner, average = trainer.learner, trainer.average
+        if self.new:
+            learner.optimizer.load_state_dict(state["optimizer"])
+            learner.updates = state["updates"]
+            trainer.strategy.wire.load_state_dict(state["wire"])
+            # What is held back is somebody's own.
+            trainer.strategy.wire.forget()
+            average.load_state_dict(state["ema"])
+            torch.manual_seed(trainer.config.seed * 1009 + self.seat + trainer.position.frames)
+        self._take_mean(learner.weights, comm)
+        if average.ema is not None:
+            self._take_mean(average.ema.mean, comm)
+
+    def _take_mean(self, x: Tensor, comm: Comm) -> None:
+        mean = mean_of(x, comm, counts=not self.new)
+        if self.new:
+            x.copy_(mean)
