@@ -125,7 +125,10 @@ class Strategy(ABC):
         """The training is over."""
 
     def survive(self, comm: Comm) -> "Strategy":
-        """Go on among the learners of ``comm``, who are left; `TrainingError` if the algorithm cannot."""
+        """Go on among the learners of ``comm``, who are left; `TrainingError` if the algorithm cannot.
+
+        In lockstep the step in which the loss came counts as taken, and all are at the same step again.
+        """
         raise TrainingError("a learner was lost, and this strategy cannot go on without it; run again to resume")
 
     def finite_or_zero(self, x: Tensor) -> bool:

@@ -11,21 +11,29 @@ then x_i ← x_i + W_g(t) − y_i. They are part of the next G, nothing is lost 
 DaSGD (Zhou et al. 2020, arXiv 2006.00441). Douillard et al. 2025 (arXiv 2501.18512) overlap in DiLoCo, too, but mix x_i
 with W_g.
 
+After a loss the block ends at once. The sum of the block before may have come to some of those who are left, who have
+taken its outer step, and not to others: what these had done is in that sum, and they take up W, W_g and Δ of the first.
+Then W̄ is the mean of what all who are left have done since their W_g, and the outer step is taken as ever. What the
+lost ones have done in this block is lost; nothing else is, nor counted twice. N is the number of those who are left.
+
 Cost of a block: one allreduce of P + 2 numbers. Extra memory: 3 P, looking ahead and overlapping P more each.
 """
 
 from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from asrpar.parallel.comm import Comm
+from asrpar.errors import TrainingError
+from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.comm.base import Pending
 from asrpar.parallel.compress.wire import Wire, need_plain_wire
 from asrpar.parallel.contract import Learner, Strategy
 from asrpar.parallel.local.outer import OuterOptimizer
 from asrpar.parallel.local.sums import sum_gradient, update
+from asrpar.parallel.local.survival import check_wire, newest
 from asrpar.rules import at_least, need, not_negative
 
 
@@ -71,6 +79,10 @@ class BlockStrategy(Strategy):
         # Σ n_i (x_i − W_g), Σ n_i, and the frames of all batches, also of those whose update was skipped.
         self.message = comm.zeros(learner.weights.numel() + 2, learner.weights)
         self.frames = self.seen = self.rates = self.steps = self.rate = 0
+        # Frames and seen of a block that has ended, until its outer step is taken.
+        self.ended = (0.0, 0.0)
+        # Outer steps that this learner has taken; below 0 it has no W yet.
+        self.blocks = -1
         self.warmup = settings.warmup_frames
         self.sum: Pending | None = None
         self.due = False
@@ -87,6 +99,7 @@ class BlockStrategy(Strategy):
         """W(0) = W_g(0) = rank 0's weights, Δ(0) = 0; once more when the warm-up has ended."""
         super().start()
         self.optimizer.begin(self.learner.weights)
+        self.blocks = 0
 
     def step(self, batch: Any | None) -> bool:
         """One local step; the τ-th ends the block."""
@@ -126,6 +139,7 @@ class BlockStrategy(Strategy):
         torch.sub(self.learner.weights, self.w_g, out=self.message[:-2]).mul_(self.frames)
         self.message[-2], self.message[-1] = self.frames, self.seen
         self.rate = self.rates / max(self.steps, 1)
+        self.ended = (self.frames, self.seen)
         self.frames = self.seen = self.rates = self.steps = 0
         if overlap:
             self.before.copy_(self.learner.weights)
@@ -144,9 +158,11 @@ class BlockStrategy(Strategy):
         self.wait()
         self.due = False
         frames, seen = self.message[-2:].tolist()
+        self.ended = (0.0, 0.0)
         if seen == 0:
             return False
         x = self.learner.weights
+        self.blocks += 1
         done = self.optimizer.step(self.message[:-2], frames, *self.outer(frames, self.rate))
         if done and overlapped:
             x.add_(torch.sub(self.w_g, self.before, out=self.before))
@@ -170,9 +186,45 @@ class BlockStrategy(Strategy):
             self.learner.weights.copy_(self.w_g)
         self.synchronised = True
 
+    def survive(self, comm: Comm) -> "BlockStrategy":
+        """Go on among the learners of ``comm``, some of whom may be new; the block has ended. See above.
+
+        Raises:
+            TrainingError: the warm-up goes on, in which all must hold the same weights and momenta.
+        """
+        if self.warmup > 0:
+            raise TrainingError("a learner was lost while warmup_frames go on: run again to resume")
+        check_wire(self.wire)
+        with suppress(LearnerLost):  # nothing may still be written into its memory
+            self.wait()
+        most, root = newest(comm, self.blocks)
+        other = type(self)(self.settings, self.learner, comm, self.wire)
+        other.blocks, other.warmup = most, self.warmup
+        for mine, theirs in zip((self.w, self.w_g, self.delta), (other.w, other.w_g, other.delta), strict=True):
+            theirs.copy_(mine)
+            comm.broadcast(theirs, root)
+        other.frames, other.seen = self.frames, self.seen
+        if self.blocks == most:
+            other.frames, other.seen = self.frames + self.ended[0], self.seen + self.ended[1]
+        elif self.due and self.blocks >= 0:
+            self.learner.weights.add_(torch.sub(other.w_g, self.before, out=other.before))
+        else:
+            self.learner.weights.copy_(other.w_g)
+        if self.blocks < most and not self.settings.keep_local_momentum:
+            self.learner.reset_optimizer()
+        # All must take the outer step with the same rate, however many steps each is behind it.
+        rate = self.rates / self.steps if self.steps else self.rate
+        other.rates, other.steps = max(comm.allgather_object(rate)), 1
+        other.finish()
+        return other
+
     def state_dict(self) -> dict[str, Any]:
         self.wait()
         return super().state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.blocks = 0
 
     def observed(self) -> torch.Tensor:
         """W, as of the last block, which all learners hold alike."""

@@ -6,6 +6,9 @@ with the x_i and c of before the step on the right-hand sides; the elastic terms
 explore on their own and are only drawn to the centre c, which is the model. Σ_i x_i + c moves by gradients alone. The
 paper's momentum variant, EAMSGD, is this with Nesterov momentum as the local optimizer.
 
+After a loss the exchange that was on its way may have come to some of those who are left, and not to others: these take
+up c, and are drawn to it as the others were. Σ_i x_i + c of those who are left still moves by gradients alone.
+
 When to use: to let learners differ more than `model_averaging` does. The centre lags behind them; give it time.
 Cost of an exchange: one allreduce of P + 1 numbers. Extra memory: 3 P.
 """
@@ -20,6 +23,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.compress.wire import Wire
 from asrpar.parallel.contract import Learner, Strategy
+from asrpar.parallel.local.survival import check_wire, newest
 from asrpar.rules import at_least
 
 
@@ -62,21 +66,28 @@ class Algorithm(Strategy):
         self.message = comm.zeros(learner.weights.numel() + 1, learner.weights)
         self.seen = 0.0
         self.steps = 0
+        # Frames of a gradient that is not applied before an exchange is done.
+        self.unapplied = 0.0
+        # Exchanges that have moved this learner's centre; below 0 it has none.
+        self.exchanges = -1
 
     def start(self) -> None:
         """c = x_i = rank 0's weights."""
         super().start()
         self.centre.copy_(self.learner.weights)
+        self.exchanges = 0
 
     def step(self, batch: Any | None) -> bool:
         """A local step; the τ-th exchanges too."""
         frames = self.learner.gradient(batch) if batch is not None else 0.0
         self.seen += frames
         self.steps += 1
+        self.unapplied = frames
         self.synchronised = self.steps == self.settings.sync_steps
         more = self.exchange() if self.synchronised else True
         if frames:
             self.learner.apply(frames)
+        self.unapplied = 0.0
         if self.synchronised:
             # After the update, whose weight decay would otherwise see weights that had been pulled.
             self.learner.weights.sub_(self.pull, alpha=self.alpha)
@@ -93,11 +104,34 @@ class Algorithm(Strategy):
         self.wire.allreduce(self.comm, self.message, exact=1)
         self.centre.add_(total, alpha=self.alpha)
         self.seen, self.steps = 0.0, 0
+        self.exchanges += 1
         return self.message[-1].item() > 0
 
     def finish(self) -> None:
         """Nothing is in flight: the exchange that found the end of the data was one like all others."""
         self.synchronised = True
+
+    def survive(self, comm: Comm) -> "Algorithm":
+        """Go on among the learners of ``comm``, some of whom may be new, from an exchange on. See above."""
+        check_wire(self.wire)
+        most, root = newest(comm, self.exchanges)
+        other = Algorithm(self.settings, self.learner, comm, self.wire)
+        other.centre.copy_(self.centre)
+        comm.broadcast(other.centre, root)
+        other.exchanges = most
+        if self.unapplied:
+            self.learner.apply(self.unapplied)
+        if self.exchanges < 0:
+            self.learner.weights.copy_(other.centre)
+        elif self.exchanges < most:
+            self.learner.weights.sub_(self.pull, alpha=self.alpha)
+        else:
+            other.seen = self.seen
+        return other
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.exchanges = 0
 
     def observed(self) -> Tensor:
         """c, which all learners hold alike."""
