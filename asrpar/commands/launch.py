@@ -48,9 +48,12 @@ if TYPE_CHECKING:
     "--grace", type=FINITE, default=60.0, show_default=True, help="Seconds to save and stop after SIGTERM or Ctrl-C."
 )
 @click.option(
-    "--survive", is_flag=True, help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd; Open MPI 5)."
+    "--survive",
+    is_flag=True,
+    help="If a learner dies, let the others go on (adpsgd, hadpsgd, asgd, easgd, block algorithms; Open MPI 5).",
 )
 @click.option("--rejoin", is_flag=True, help="As --survive, and start a learner that died anew.")
+@click.option("--quorum", type=int, metavar="K", help="--survive as long as K learners are left; with fewer, stop.")
 @click.option("--oversubscribe", is_flag=True, help="Start more than two learners a core.")
 @click.option("--dry-run", is_flag=True, help="Print the command and stop.")
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
@@ -66,6 +69,7 @@ def command(
     grace: float,
     survive: bool,
     rejoin: bool,
+    quorum: int | None,
     oversubscribe: bool,
     dry_run: bool,
     args: tuple[str, ...],
@@ -107,6 +111,7 @@ def command(
         launcher_args=launcher_args,
         survive=survive,
         rejoin=rejoin,
+        quorum=quorum,
         oversubscribe=oversubscribe,
     )
     job = build_command(spec, args)

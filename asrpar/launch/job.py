@@ -13,7 +13,7 @@ from asrpar.launch import allocation, safepath, schedulers
 from asrpar.launch.hosts import Host
 from asrpar.launch.launchers import choose_launcher
 from asrpar.launch.program import Program
-from asrpar.launch.rank import REJOIN, SURVIVE, TERMINAL, WORLD_SIZE
+from asrpar.launch.rank import QUORUM, REJOIN, SURVIVE, TERMINAL, WORLD_SIZE
 from asrpar.launch.spec import LaunchSpec
 
 
@@ -75,12 +75,13 @@ def build_command(
             "--oversubscribe if that many are meant"
         )
     launcher = launcher or choose_launcher(spec.launcher)
-    if spec.rejoin:
+    if spec.quorum is not None and not 1 <= spec.quorum <= spec.learners:
+        raise LaunchError(f"--quorum {spec.quorum}: expected a number from 1 to the {spec.learners} learners")
+    if spec.rejoin or spec.quorum is not None:
         spec = replace(spec, survive=True)
     if spec.survive and not launcher.can_survive():
-        raise LaunchError(
-            f"{'--rejoin' if spec.rejoin else '--survive'} needs mpirun of Open MPI 5 or newer, not {launcher.path}"
-        )
+        option = "--rejoin" if spec.rejoin else "--survive" if spec.quorum is None else "--quorum"
+        raise LaunchError(f"{option} needs mpirun of Open MPI 5 or newer, not {launcher.path}")
     threads = _threads(spec, hosts)
     if not spec.hosts and not spec.hostfile:
         spec = _placed(spec, hosts, launcher, again=hosts != dealt)
@@ -90,6 +91,7 @@ def build_command(
         **safepath.environment(),
         **({TERMINAL: os.ttyname(2)} if os.isatty(2) else {}),
         **({SURVIVE: "1"} if spec.survive else {}),
+        **({QUORUM: str(spec.quorum)} if spec.quorum is not None else {}),
         **spec.env,
     }
     if spec.rejoin:

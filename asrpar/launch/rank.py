@@ -17,6 +17,7 @@ SURVIVE = "ASRPAR_SURVIVE"
 REJOIN = "ASRPAR_REJOIN"
 # Of a rank that comes in a lost one's place: the number of that.
 SEAT = "ASRPAR_SEAT"
+QUORUM = "ASRPAR_QUORUM"
 # Open MPI, MPICH and Intel MPI, PALS, Cray MPICH, Flux. srun's variable last: inside a batch job mpirun's ranks inherit
 # the batch script's.
 LOCAL_RANKS = (
@@ -117,6 +118,11 @@ def tell_stopped(cause: str, outcome: str) -> None:
 
 def _record(text: str) -> None:
     say(f"{RECORD}{text}")
+
+
+def quorum() -> int:
+    """Learners that must be left for the others to go on: what ``--quorum`` said, else 1."""
+    return int(os.environ.get(QUORUM, "1"))
 
 
 def local_rank(rank: int) -> int:

@@ -18,6 +18,7 @@ class LaunchSpec:
         launcher_args: handed to mpirun or srun as they are.
         survive: go on when a rank dies (Open MPI's fault tolerance).
         rejoin: start it anew, too.
+        quorum: so many learners must be left for that, and no fewer; None without a wish. Implies ``survive``.
         oversubscribe: however many learners a core has.
         per_node: ranks for each node, where the launcher alone would deal them out otherwise.
         agent: the program that starts others on other hosts; None leaves it to the launcher.
@@ -32,6 +33,7 @@ class LaunchSpec:
     launcher_args: tuple[str, ...] = ()
     survive: bool = False
     rejoin: bool = False
+    quorum: int | None = None
     oversubscribe: bool = False
     per_node: int | None = None
     agent: str | None = None

@@ -73,6 +73,7 @@ class Strategy(ABC):
             them together.
         apart: in lockstep, steps that a learner may have taken more than another one, at most; what all are to know in
             one step travels for so long without keeping anybody waiting.
+        lag: steps that the model of a synchronised moment lacks, which all have taken since it was summed.
         own_pace: every single learner may take any number of steps between two `finish`.
         together: the learners that take as many steps between two `finish` as this one, some with empty batches, since
             none of these steps finds the end of the data by itself; None where ``step(None)`` does, or nobody need.
@@ -87,7 +88,7 @@ class Strategy(ABC):
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         self.settings, self.learner, self.comm, self.wire = settings, learner, comm, wire or Wire()
-        self.synchronised, self.apart = True, 1
+        self.synchronised, self.apart, self.lag = True, 1, 0
         self.together: Comm | None = None
         self.alike: Comm | None = None
 

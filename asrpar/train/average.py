@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from asrpar.parallel.comm import Comm
 from asrpar.parallel.contract import Gossip, Strategy
 from asrpar.parallel.ema import Ema
 from asrpar.train.config import EmaConfig
@@ -35,6 +36,14 @@ class Average:
         if self.ema is not None and strategy.synchronised and frames > 0:
             self.ema.update(strategy.observed(), frames)
             position.ema_frames = position.frames
+
+    def agree(self, position: Position, comm: Comm) -> None:
+        """Learners that hold the same model go on from the newest average that one of them has. Collective."""
+        known = comm.allgather_object(position.ema_frames)
+        position.ema_frames = max(known)
+        if self.ema is not None:
+            comm.broadcast(self.ema.mean, root=known.index(max(known)))
+            self.ema.frames = max(comm.allgather_object(self.ema.frames))
 
     def state_dict(self) -> dict[str, Any] | None:
         """None without an average."""

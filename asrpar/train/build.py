@@ -122,7 +122,7 @@ class Parts:
                 "batch.deal is on_demand, but with this strategy learners take their steps together: set it to equal"
             )
         if workers == 1 or deal == "equal" or not strategy.own_pace:
-            return EqualShares(self.loader)
+            return EqualShares(self.loader, together=strategy.lockstep)
         return OnDemand(comm, workers, Intervals.of(self.config))
 
     def watchdog(self, comm: Comm, timing: Timing, strategy: Strategy) -> Watchdog:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from asrpar.errors import TrainingError
 from asrpar.feats import Batch, BatchLoader
+from asrpar.launch.rank import quorum
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 
@@ -40,10 +42,19 @@ class Members:
         self.steps, self.furthest = [step] * self.size, step
 
     def survivors(self, comm: Comm) -> Comm:
-        """Those of ``comm`` who are left after one was lost, and who know from now on who that was. Collective."""
+        """Those of ``comm`` who are left after one was lost, and who know from now on who that was. Collective.
+
+        Raises:
+            TrainingError: they are too few to go on.
+        """
         left = comm.survivors()
         ranks = left.allgather_object(self.rank)
         self.lost = [r for r in range(self.size) if r not in ranks]
+        if left.size < quorum():
+            raise TrainingError(
+                f"{left.size} of {self.size} learners are left, fewer than --quorum {quorum()}: start as many as "
+                "before to go on from the last checkpoint"
+            )
         log.warning(
             "rank%s %s of %d lost; going on with %d learner(s), who share its batches of this epoch",
             "" if len(self.lost) == 1 else "s", ", ".join(map(str, self.lost)), self.size, left.size,

@@ -196,6 +196,8 @@ class Trainer:
         except LearnerLost:
             if self.shares.own_pace:
                 raise
+            if self.strategy.lockstep and outcome.unfinished is not None:
+                self.taken(outcome.unfinished, outcome)
             outcome.survivors = self.regroup(part.members)
 
     def take_steps(self, part: Part, batches: Iterator[Batch], outcome: Outcome) -> int:
@@ -204,10 +206,10 @@ class Trainer:
             batch = outcome.unfinished = self.next_batch(batches)
             if not self.strategy.step(batch):
                 break
-            outcome.unfinished = None
             if batch is not None:
-                self.count(batch)
-                outcome.consumed.append(batch.share)
+                self.taken(batch, outcome)
+                if self.strategy.lockstep and self.strategy.synchronised:
+                    part.members.synchronised(self.position.step - self.strategy.lag)
             self.average.observe(self.strategy, self.position)
             self.watchdog.beat(self.position.steps)
             if batch is not None and ((stopped := self.between_steps(part)) or self.stop.joining):
@@ -222,6 +224,12 @@ class Trainer:
             batch = next(batches, None)
         self.learner.lr = self.schedule.rate(self.position.frames)
         return batch
+
+    def taken(self, batch: Batch, outcome: Outcome) -> None:
+        """The step of a batch has been taken."""
+        outcome.unfinished = None
+        self.count(batch)
+        outcome.consumed.append(batch.share)
 
     def count(self, batch: Batch) -> None:
         """A step was taken with a batch."""
@@ -244,7 +252,8 @@ class Trainer:
         due = self.intervals.due(self.position.steps) if alike else Due()
         stopped = self.stop.agreed() if self.should_ask(due) else 0
         if any(due) and not stopped:
-            part.members.synchronised(self.position.step)
+            if not self.strategy.lockstep:
+                part.members.synchronised(self.position.step)
             self.pause(due)
         return stopped
 
@@ -292,6 +301,9 @@ class Trainer:
         if comm.rank == 0 and before:
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
         self.strategy = self.strategy.survive(comm)
+        if self.strategy.lockstep:
+            self.look = Look(comm, self.strategy.apart)
+            self.average.agree(p, comm)
         # From the next epoch on the data are dealt to those who are left.
         self.loader = self.parts.loader(comm.size, comm.rank)
         self.learner_lost = True

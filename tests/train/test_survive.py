@@ -37,6 +37,7 @@ def launch(mini, exp, strategy, dies, *options, **settings):
         ("asgd", 2, {}),
         ("asgd", 1, {"strategies__asgd__server": "dedicated", "batch__deal": "equal"}),
         ("hadpsgd", 3, {"strategies__hadpsgd__super_learner_size": 2}),
+        ("bmuf", 0, {"strategies__bmuf__sync_steps": 2, "ema__enabled": "true", "batch__size": 300}),
     ],
 )
 def test_the_others_take_over_the_data_of_a_dead_learner(mini, tmp_path, strategy, dies, settings):

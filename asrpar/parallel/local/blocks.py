@@ -73,7 +73,7 @@ class BlockStrategy(Strategy):
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
-        self.apart = settings.sync_steps + settings.overlap_steps
+        self.apart, self.lag = settings.sync_steps + settings.overlap_steps, settings.overlap_steps
         self.optimizer = OuterOptimizer(learner.weights, look_ahead=self.look_ahead)
         self.w, self.w_g, self.delta = self.optimizer.w, self.optimizer.w_g, self.optimizer.delta
         # Σ n_i (x_i − W_g), Σ n_i, and the frames of all batches, also of those whose update was skipped.
