@@ -120,6 +120,11 @@ def _record(text: str) -> None:
     say(f"{RECORD}{text}")
 
 
+def survives() -> bool:
+    """Whether learners are to go on when one of them dies."""
+    return bool(os.environ.get(SURVIVE))
+
+
 def quorum() -> int:
     """Learners that must be left for the others to go on: what ``--quorum`` said, else 1."""
     return int(os.environ.get(QUORUM, "1"))

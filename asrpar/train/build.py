@@ -14,6 +14,7 @@ from asrpar.files.paths import require_file
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.tree import FILE as TREE
 from asrpar.lang.lang import Lang
+from asrpar.launch.rank import local_rank, survives
 from asrpar.nn.models import MODELS, build_model
 from asrpar.nn.objective import Objective
 from asrpar.parallel.comm import Comm, LocalComm
@@ -134,6 +135,7 @@ class Parts:
             self.config.watchdog.timeout_seconds,
             lockstep=strategy.lockstep,
             on_stall=timing.flush,
+            survives=survives(),
         )
 
     def strategy(self, settings: Any, learner: AcousticLearner, comm: Comm) -> tuple[Strategy, Comm]:
@@ -238,8 +240,6 @@ def pick_device(name: str, rank: int) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no GPU: use --set device=cpu")
-    from asrpar.launch.rank import local_rank
-
     device = torch.device("cuda", local_rank(rank) % torch.cuda.device_count())
     torch.cuda.set_device(device)
     return device

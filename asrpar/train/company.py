@@ -24,6 +24,7 @@ from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import EqualShares
 from asrpar.train.identity import Identity
 from asrpar.train.learner import AcousticLearner
+from asrpar.train.members import need_quorum
 from asrpar.train.position import Position
 from asrpar.train.stall import learners
 
@@ -109,6 +110,7 @@ class Company:
         while True:
             try:
                 comm = trainer.comm.survivors()
+                need_quorum(comm.size, self.size)
                 trainer.shares.abandon()
                 self.meet(trainer, comm)
             except LearnerLost:

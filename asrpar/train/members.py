@@ -12,6 +12,15 @@ from asrpar.parallel.comm import Comm
 log = get_logger(__name__)
 
 
+def need_quorum(left: int, size: int) -> None:
+    """`TrainingError` unless so many of ``size`` learners may go on."""
+    if left < quorum():
+        raise TrainingError(
+            f"{left} of {size} learners are left, fewer than --quorum {quorum()}: start as many as before to go on "
+            "from the last checkpoint"
+        )
+
+
 class Members:
     """Who takes part in an epoch, and where all stood at its last synchronised moment: what is needed when one is gone.
 

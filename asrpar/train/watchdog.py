@@ -5,10 +5,14 @@ for which the others look each second. Each then writes the stacks of its thread
 its own how far it has come; the first one finds out who is behind, writes that down, and has that rank end its process,
 and so the job, with a message that names it. Until then nobody ends, however long it has waited: the launcher would
 take the first that does for the one to blame. All this goes past the transport, which may be what hangs.
+
+Where learners can go on without one that died (``asrpar launch --survive``), whoever is to blame ends by SIGKILL, and
+only it: as a learner that was lost. One that does not answer is killed by any other on its host.
 """
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +24,7 @@ from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import RecordingTrace
+from asrpar.train.neighbours import Neighbours
 from asrpar.train.patience import Patience
 from asrpar.train.stall import places, ranks, stacks
 
@@ -27,6 +32,8 @@ log = get_logger(__name__)
 
 # Seconds in which every rank that can will have answered: they look each second.
 ANSWER = 5.0
+# In which those who are left have gone on without one that was ended.
+LEAVE = 15.0
 # In these a learner does not wait for another.
 BUSY = ("", "compute", "apply", "data", "straggle")
 
@@ -42,6 +49,7 @@ class Watchdog:
         lockstep: nobody gets far while one stands still. Else a learner that waits for others is patient as long as any
             of them comes on.
         on_stall: called when a stall was noticed, for instance to write a trace.
+        survives: the others go on without a learner whose process has ended.
     """
 
     def __init__(
@@ -53,12 +61,16 @@ class Watchdog:
         *,
         lockstep: bool = True,
         on_stall: Callable[[], None] | None = None,
+        survives: bool = False,
     ) -> None:
         self.folder, self.comm, self.trace, self.patience = folder, comm, trace, Patience(timeout)
-        self.lockstep, self.on_stall = lockstep, on_stall
+        self.lockstep, self.on_stall, self.survives = lockstep, on_stall, survives
         self._steps = self._before = 0
         self._rank, self._members = comm.seat, list(range(comm.size))
         self._marker, self._diagnosis_file = folder / "stalled", folder / "beats" / "diagnosis"
+        # Those who did not answer, for whoever can end them.
+        self._silent_file = folder / "beats" / "silent"
+        self.neighbours = Neighbours()
         self._beats = 0
         self._waiting = False
         self._answered = ""
@@ -81,9 +93,8 @@ class Watchdog:
                 (self.folder / "beats").mkdir(parents=True, exist_ok=True)
                 self._file(self._rank).unlink(missing_ok=True)
                 if self._rank == 0 and self.comm.invitation is None:
-                    self._marker.unlink(missing_ok=True)
-                    self._diagnosis_file.unlink(missing_ok=True)
-            self.comm.barrier()
+                    self._forget()
+            self._members = self.neighbours.meet(self.comm, self._rank)
             self._thread = Thread(self._watch, "watchdog")
         return self
 
@@ -106,7 +117,7 @@ class Watchdog:
 
     def regroup(self, comm: Comm) -> None:
         """Go on among the learners of ``comm`` after others were lost. Collective."""
-        self._members = comm.allgather_object(self._rank)
+        self._members = self.neighbours.meet(comm, self._rank)
         self.comm = comm
         self.beat()
 
@@ -179,21 +190,50 @@ class Watchdog:
                 break
         answers = self._answers(marker)
         if self._progress() != before or self._stop.is_set():
-            self._marker.unlink(missing_ok=True)
+            self._forget()
             log.warning("no progress for %g s, but then it went on", self.timeout)
             return
         blamed, message = self.diagnosis(answers)
-        if blamed != self._rank:
+        silent = [r for r in self._members if r not in answers] if self.survives else []
+        if silent:
+            self._tell_of(message)
+            with suppress(OSError):
+                self._replace(self._silent_file, json.dumps(silent))
+            self._end_silent()
+        elif blamed != self._rank:
             # The launcher shows the log of the rank that ends the job: that had better be the one that is to blame.
             with suppress(OSError):
                 self._replace(self._diagnosis_file, f"{blamed} {message}")
-            if self._stop.wait(ANSWER):
-                return
-        self._marker.unlink(missing_ok=True)
+        if silent or blamed != self._rank:
+            end = time.monotonic() + (LEAVE if self.survives else ANSWER)
+            while time.monotonic() < end and not self._stop.wait(0.1):
+                if self.survives and self._progress() != before:  # without the one that is gone
+                    break
+            else:
+                if self._stop.is_set():
+                    return
+                self._forget()
+                self._end(message, all_of_us=True)
+            self._forget()
+            return
+        self._forget()
         self._end(message)
+
+    def _forget(self) -> None:
+        """There is no stall any more, or not yet."""
+        for file in (self._marker, self._diagnosis_file, self._silent_file):
+            file.unlink(missing_ok=True)
+
+    def _end_silent(self) -> None:
+        """End those who did not answer, if they are on this host."""
+        with suppress(ValueError, TypeError):
+            for rank in json.loads(self._read(self._silent_file) or "[]"):
+                self.neighbours.end(rank)
 
     def _obey(self, marker: str) -> None:
         """After an answer: end if this rank was found to blame, or if whoever noticed first did not end the job."""
+        if self.survives:
+            self._end_silent()
         rank, _, message = self._read(self._diagnosis_file).partition(" ")
         if rank == str(self._rank):
             self._end(message)
@@ -201,13 +241,22 @@ class Watchdog:
             self._answered = ""
         elif self._since > 4 * ANSWER:
             self._end(
-                message or f"no progress for {self.timeout:g} s, and no diagnosis from whoever noticed ({marker})"
+                message or f"no progress for {self.timeout:g} s, and no diagnosis from whoever noticed ({marker})",
+                all_of_us=True,
             )
 
-    def _end(self, message: str) -> None:
+    def _end(self, message: str, *, all_of_us: bool = False) -> None:
+        if self.survives and not all_of_us and len(self._members) > 1:
+            self._tell_of(message)
+            os.kill(os.getpid(), signal.SIGKILL)
         self._write(message)
         say(f"asrpar: error: {message}")
         os._exit(1)
+
+    def _tell_of(self, message: str) -> None:
+        """Of who is ended, while the others go on."""
+        self._write(message)
+        say(f"{message}: the others go on without")
 
     def diagnosis(self, answers: dict[int, dict]) -> tuple[int, str]:
         """A rank to end the job, and one line: who is behind, and where to look.

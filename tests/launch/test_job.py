@@ -140,11 +140,20 @@ def test_printed_command_is_quoted_for_a_shell(machine):
         ({"learners": 2, "threads": 0}, "at least one thread"),
         ({"learners": 2, "hosts": ("a",), "hostfile": "b"}, "not both"),
         ({"learners": 2, "hostfile": "/nowhere/hosts"}, "no host file"),
+        ({"learners": 2, "quorum": 3}, "--quorum 3: expected a number from 1 to the 2 learners"),
     ],
 )
 def test_impossible_wishes(machine, wishes, says):
     with pytest.raises(LaunchError, match=says):
         build_command(LaunchSpec(**wishes), ["info"], launcher=OPENMPI5)
+
+
+def test_a_quorum_survives(machine):
+    job = build_command(LaunchSpec(4, quorum=3), ["train"], launcher=OPENMPI5)
+    assert job.survive and "--with-ft" in job.argv
+    assert {"ASRPAR_SURVIVE", "ASRPAR_QUORUM"} <= set(job.env) | {word.partition("=")[0] for word in job.argv}
+    with pytest.raises(LaunchError, match="--quorum needs mpirun of Open MPI 5"):
+        build_command(LaunchSpec(4, quorum=3), ["train"], launcher=SRUN)
 
 
 def test_dry_run_prints_and_does_not_start(asrpar_cli):

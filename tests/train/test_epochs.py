@@ -1,11 +1,16 @@
 """Parts of an epoch: who takes them tells how they went, and the next ones follow from that."""
 
+import itertools
+
+import pytest
 import torch
 
+from asrpar.errors import TrainingError
 from asrpar.feats import Batch
 from asrpar.parallel.comm import LocalComm
 from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import Due, EqualShares, Intervals, Outcome
+from asrpar.train.members import Members
 from asrpar.train.position import Position
 
 
@@ -64,6 +69,47 @@ def test_who_is_left_goes_on_with_what_it_had_and_with_what_the_lost_ones_had_no
     own = [(share, 20) for share in (4, 7, 10)]
     inherited = [(share, 0) for share in (3, 6, 9, 5, 8, 11)]
     assert first.share == 1 and taken == own + inherited
+
+
+class Pair(LocalComm):
+    """Two that are left, who have told ``known``; this is the second."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.rank, self.size, self.known = 1, 2, known
+
+    def allgather_object(self, value):
+        return [self.known.pop(0), value] if self.known else [value] * 2
+
+
+def test_after_a_loss_learners_in_lockstep_are_dealt_what_is_left_in_equal_rounds():
+    position = Position(epoch=3, step=1, steps=31, frames=330)
+    shares = EqualShares(None, together=True)
+    taken = []
+    for number, part in enumerate(shares.parts(Survivor(), Loader(4, 3, 1), position)):
+        outcome = Outcome()
+        with part as batches:
+            if number == 0:
+                # All had synchronised after the second step, and this one has taken the third, the other not.
+                for batch in itertools.islice(batches, 2):
+                    outcome.consumed.append(batch.share)
+                    position.advance(30)
+                part.members.synchronised(1)
+                outcome.survivors = Pair([(2, [3])])
+            else:
+                # Rank 1's share of the third step is done: 6, 8 and the last step are left.
+                assert (position.steps, position.frames, position.step) == (30 + 7 // 3, 300 + 70, 0)
+                taken = [(b.share, b.global_frames // 2, b.num_frames) for b in batches]
+        part.outcome = outcome
+    # Of the rounds (6, 8), (9, 10), (11): nothing is left for this one in the last.
+    assert taken == [(8, 20, 20), (10, 20, 20), (-1, 10, 0)]
+
+
+def test_too_few_learners_stop(monkeypatch):
+    monkeypatch.setenv("ASRPAR_QUORUM", "2")
+    comm = Survivor()
+    with pytest.raises(TrainingError, match="1 of 3 learners are left, fewer than --quorum 2: start as many as before"):
+        Members(comm, 3).survivors(comm)
 
 
 def test_an_epoch_on_demand_ends_its_parts_where_something_is_due_and_counts_what_all_consumed():

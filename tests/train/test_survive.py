@@ -37,7 +37,6 @@ def launch(mini, exp, strategy, dies, *options, **settings):
         ("asgd", 2, {}),
         ("asgd", 1, {"strategies__asgd__server": "dedicated", "batch__deal": "equal"}),
         ("hadpsgd", 3, {"strategies__hadpsgd__super_learner_size": 2}),
-        ("bmuf", 0, {"strategies__bmuf__sync_steps": 2, "ema__enabled": "true", "batch__size": 300}),
     ],
 )
 def test_the_others_take_over_the_data_of_a_dead_learner(mini, tmp_path, strategy, dies, settings):
@@ -92,6 +91,23 @@ def test_of_a_dead_learner_what_came_before_the_last_checkpoint_is_not_used_agai
     first = sum(batch.num_frames for batch in itertools.islice(loader.epoch(0), 3))
     result = json.loads((tmp_path / "train.json").read_text())
     assert sum(rank["frames"] for rank in result["time"]["ranks"]) == loader.frames_per_epoch - first > 0
+
+
+@pytest.mark.mpi
+def test_block_learners_go_on_without_one_that_stands_still(mini, tmp_path):
+    settings = {"strategy": "bmuf", "strategies__bmuf__sync_steps": 2, "ema__enabled": "true", "batch__size": 300}
+    settings |= {"watchdog__timeout_seconds": 5, "faults__hang_rank": "[0]", "faults__hang_step": "[6]"}
+    command = train_options(mini, tmp_path, **SETTINGS | settings | {"faults__hang_whole": "true"})
+    done = asrpar("launch", "--learners", 3, "--quorum", 2, "--", "train", *command, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rank 0 did not answer" in done.stderr and ": the others go on without" in done.stderr
+    assert "rank 0 was lost on the way; the other 2 went on without" in done.stderr
+    result = json.loads((tmp_path / "train.json").read_text())
+    epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
+    assert result["complete"] and result["frames"] == 2 * epoch
+    # What the lost one had done before the last block's end has not been done again.
+    assert epoch < sum(rank["frames"] for rank in result["time"]["ranks"]) < 2 * epoch
+    assert result["history"][-1]["train_loss"] < result["history"][0]["train_loss"]
 
 
 @pytest.mark.mpi

@@ -1,8 +1,10 @@
 """A training that stands still ends by itself, and says which rank was behind."""
 
+import json
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from minidata import asrpar, train_options
@@ -69,7 +71,7 @@ def test_nobody_ends_before_the_diagnosis_however_long_it_has_waited(make, monke
     told = []
 
     def looks(dog, seconds):
-        monkeypatch.setattr(dog, "_end", lambda message: told.append(message))
+        monkeypatch.setattr(dog, "_end", lambda message, **_: told.append(message))
         monkeypatch.setattr(watchdog.os, "_exit", lambda code: pytest.fail("ended without a diagnosis"))
         dog._idle = 500.0
         dog._waiting = True
@@ -99,7 +101,7 @@ def test_nobody_ends_before_the_diagnosis_however_long_it_has_waited(make, monke
 def test_a_lost_learner_is_not_asked(make):
     dog = make(3)
     survivors = LocalComm()
-    survivors.allgather_object = lambda rank: [0, 2]
+    survivors.allgather_object = lambda mine: [(0, mine[1]), (2, mine[1])]
     dog.regroup(survivors)
     assert "rank 2 is at step 3 (compute), rank 0 at" in dog.diagnosis({0: at(4), 2: at(3, "compute")})[1]
 
@@ -205,7 +207,7 @@ def test_an_alarm_leaves_stacks_and_one_line(make, monkeypatch, tmp_path):
     dog.beat(39)
     with dog.trace.span("compute"):
         pass
-    dog._end = told.append
+    dog._end = lambda message, **_: told.append(message)
     release = threading.Event()
     thread = threading.Thread(target=release.wait, name="exchange")
     thread.start()
@@ -230,6 +232,42 @@ def test_a_false_alarm_ends_nothing(make, tmp_path, caplog):
         dog._alarm()
     assert told == []
     assert not (tmp_path / "stalled").exists()
+
+
+def test_where_others_go_on_only_the_one_to_blame_ends(make, monkeypatch, tmp_path):
+    def answers(*who):
+        for rank in who:
+            record = {"step": 5 - rank, "doing": "compute", "idle": 21.0, "marker": (tmp_path / "stalled").read_text()}
+            (tmp_path / "beats" / f"{rank}.json").write_text(json.dumps(record))
+
+    killed = []
+    monkeypatch.setattr(watchdog, "ANSWER", 0.2)
+    monkeypatch.setattr(watchdog, "LEAVE", 1.0)
+    monkeypatch.setattr(watchdog.os, "kill", lambda pid, number: killed.append((pid, number)))
+    # Rank 1 is at fault, and ends; the others are then made a smaller group.
+    dog = make(3, survives=True, on_stall=lambda: answers(1, 2))
+    monkeypatch.setattr(dog, "_end", lambda *_, **__: pytest.fail("nobody else ends"))
+    diagnosis = tmp_path / "beats" / "diagnosis"
+    monkeypatch.setattr(dog._stop, "wait", lambda pause: dog.beat() if diagnosis.exists() else None)
+    dog._alarm()
+    assert not diagnosis.exists() and not (tmp_path / "stalled").exists()
+    # It has not answered: who can ends it.
+    dog = make(3, survives=True, on_stall=lambda: answers(2))
+    other = make(3, survives=True, rank=2)
+    for one in (dog, other):
+        monkeypatch.setattr(one, "neighbours", SimpleNamespace(end=killed.append))
+    monkeypatch.setattr(dog, "_end", lambda *_, **__: pytest.fail("nobody else ends"))
+
+    def wait(pause):
+        if (tmp_path / "beats" / "silent").exists():
+            other._obey("marker")
+            dog.beat()
+
+    monkeypatch.setattr(dog._stop, "wait", wait)
+    (tmp_path / "beats" / "1.json").unlink()
+    dog._alarm()
+    assert killed == [1, 1]
+    assert "rank 1 did not answer" in (tmp_path / "train.0.log").read_text()
 
 
 def test_a_watchdog_that_fails_does_not_do_so_in_silence(make, monkeypatch):
