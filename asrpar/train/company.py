@@ -190,11 +190,14 @@ class Company:
             trainer.strategy.wire.forget()
             average.load_state_dict(state["ema"])
             torch.manual_seed(trainer.config.seed * 1009 + self.seat + trainer.position.frames)
-        self._take_mean(learner.weights, comm)
+        mean = self._take_mean(learner.weights, comm)
+        moved = mean_of(learner.weights, comm).sub_(mean).norm().item() / max(mean.norm().item(), 1e-30)
+        log.info("the mean of all has moved by %.1e of its norm", moved)
         if average.ema is not None:
             self._take_mean(average.ema.mean, comm)
 
-    def _take_mean(self, x: Tensor, comm: Comm) -> None:
+    def _take_mean(self, x: Tensor, comm: Comm) -> Tensor:
         mean = mean_of(x, comm, counts=not self.new)
         if self.new:
             x.copy_(mean)
+        return mean

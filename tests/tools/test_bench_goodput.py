@@ -88,6 +88,7 @@ def test_what_logs_tell(goodput, tmp_path):
     assert logs.began(lines) is None
     assert logs.dev_losses(lines)[1] == 1.5 and len(logs.dev_losses(lines)) == 2
     assert [x.text for x in logs.read(tmp_path, lines[2].when)] == ["epoch 3"]
+    assert logs.mean_moved([logs.Said(0.0, "the mean of all has moved by 3.2e-08 of its norm")]) == [3.2e-08]
     # The second learner was lost before the first had come back.
     changes = [(1.1, 3), (2.0, 2), (5.0, 3), (6.0, 4)]
     assert logs.seconds_until_full([1.0, 1.9, 7.0], changes, 4) == [5.0, 6.0 - 1.9, None]
@@ -101,9 +102,10 @@ def test_what_is_wrong_with_a_campaign(goodput):
     program = importlib.import_module("goodput")
     args = program.parse(["--score"])
     fine = {"hung": "", "failed": "", "left": [], "share": 0.9, "kills": 3, "back": {"max": 4.0}, "wer": 20.0}
+    fine |= {"mean_moved": 1e-8, "dev_loss": {}}
     row = {"undisturbed": [fine], "finished": [], "runs": [fine], "wer": 21.0}
     assert program.wrong(args, "x", row) == []
     bad = fine | {"hung": "took no step for 60 s", "share": 0.5, "back": {}, "wer": 23.0, "left": ["7 sleep"]}
-    assert len(program.wrong(args, "x", row | {"runs": [bad]})) == 5
+    assert len(program.wrong(args, "x", row | {"runs": [bad | {"mean_moved": 0.1}]})) == 6
     assert program.compared({1: 2.0, 2: 1.5}, {1: 2.1}) == {"epoch": 1, "killed": 2.0, "undisturbed": 2.1}
     assert program.rate([{"frames": 100, "seconds": 1.0}, {"frames": 50, "seconds": 2.0}]) == 50.0

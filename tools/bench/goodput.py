@@ -12,8 +12,9 @@ A training of which no learner takes a step for --hang seconds has stopped for e
 their logs, it is ended, and counted. With --score all trainings go on, in peace, to the end of their --epochs, and are
 decoded: the same frames on the same schedule, so that their word errors can be compared.
 
-Exits 1 if a share is below --least, a learner was not back within --back seconds, a training hung or failed, something
-of it was left behind, or word error rates differ by more than --wer percent absolute.
+Exits 1 if a share is below --least, a learner was not back within --back seconds, one that came back has moved the mean
+of all weights, a training hung or failed, something of it was left behind, or word error rates differ by more than
+--wer percent absolute.
 """
 
 import argparse
@@ -195,9 +196,18 @@ def wrong(args: argparse.Namespace, strategy: str, row: dict[str, Any]) -> list[
             found.append(f"a share of {run['share']:.3f}")
         if "rejoin" in args.launch and run["back"].get("max", args.back + 1) > args.back and run["kills"]:
             found.append(f"back after {run['back'] or 'never'}")
+        if not (run["mean_moved"] or 0.0) < 1e-5:
+            found.append(f"the mean moved by {run['mean_moved']}")
         if args.score and (None in (run["wer"], row["wer"]) or abs(run["wer"] - row["wer"]) > args.wer):
             found.append(f"word error rates {row['wer']} and {run['wer']}")
     return [f"{strategy}: {what}" for what in found]
+
+
+def told(run: dict[str, Any]) -> str:
+    """Of a run, in a few words, beside its share."""
+    losses = run["dev_loss"]
+    at = f"dev loss {losses['killed']} and {losses['undisturbed']} after epoch {losses['epoch']}" if losses else ""
+    return ", ".join(filter(None, [at, f"mean moved by {run['mean_moved']}", f"WER {run['wer']}"]))
 
 
 def main() -> int:
@@ -222,7 +232,7 @@ def main() -> int:
         print(f"{strategy}: undisturbed {rate(row['undisturbed']):.0f} frames/s, WER {row['wer']}")
         for run in row["runs"]:
             back = ", ".join(f"{k} {v:.1f} s" for k, v in run["back"].items()) or "-"
-            print(f"  share {run['share']:.3f}; {run['kills']} kills, back after {back}; WER {run['wer']}")
+            print(f"  share {run['share']:.3f}; {run['kills']} kills, back after {back}; {told(run)}")
     print("\n".join(said) or "all is well")
     return bool(said)
 

@@ -12,6 +12,8 @@ BEGIN = re.compile(r" on (\d+) learner\(s\), (\d+) frames an epoch")
 EPOCH = re.compile(r"epoch (\d+): train loss .*, dev loss ([-\w.]+)")
 # "rank 1 of 4 lost; going on with 3 learner(s)"; and when some have come back.
 LEARNERS = re.compile(r"going on with (\d+) learner")
+# When they have; the sum of all weights must not be another one then.
+MOVED = re.compile(r"the mean of all has moved by ([-+.\de]+|nan|inf) of its norm")
 
 
 class Said(NamedTuple):
@@ -46,6 +48,11 @@ def dev_losses(lines: list[Said]) -> dict[int, float]:
 def learners(lines: list[Said]) -> list[tuple[float, int]]:
     """When how many were left, or there again."""
     return [(x.when, int(found[1])) for x in lines if (found := LEARNERS.search(x.text))]
+
+
+def mean_moved(lines: list[Said]) -> list[float]:
+    """At each time that learners came back, as each of them said, how far the mean of all weights moved."""
+    return [float(found[1]) for x in lines if (found := MOVED.search(x.text))]
 
 
 def seconds_until_full(kills: list[float], changes: list[tuple[float, int]], full: int) -> list[float | None]:

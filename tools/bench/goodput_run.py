@@ -144,6 +144,7 @@ class Run:
             known = [x for x in times if x is not None]
             found |= {"kills": len(self.kills.moments), "skipped": self.kills.skipped, "never_back": times.count(None)}
             found |= {"back": {"mean": statistics.mean(known), "max": max(known)} if known else {}}
+            found |= {"mean_moved": max(logs.mean_moved(lines), default=None)}
             found |= {"moments": [round(x - self.began, 1) for x in self.kills.moments]}
             found |= {"seconds_until_back": [x and round(x, 2) for x in times]}
         return found
