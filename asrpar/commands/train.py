@@ -48,6 +48,9 @@ def command(
 
     Alone it trains one learner; `asrpar launch --learners N -- train ...` starts N.
     """
+    from asrpar.launch.rank import begin_early
+
+    begin_early()
     from asrpar.parallel.comm import world
 
     comm = world()

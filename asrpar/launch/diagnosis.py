@@ -42,7 +42,8 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
         return Fate(lost[0], KILLED, returncode or 1)
     if returncode:
         return Fate(None, f"its launcher ended with exit code {returncode}", returncode)
-    return None
+    # What has survived tells of its end.
+    return Fate(None, "no rank came to its end", 1) if ranks.survive else None
 
 
 def stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:

@@ -15,7 +15,7 @@ def world() -> Comm:
 
     from asrpar.errors import LaunchError
     from asrpar.launch.guard import leave_with_parent
-    from asrpar.launch.rank import SEAT, SURVIVE, begin, check_world
+    from asrpar.launch.rank import SEAT, SURVIVE, check_world
 
     # Set by Open MPI, MPICH and other PMI launchers, and srun, in that order.
     started_by_mpi = any(v in os.environ for v in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"))
@@ -24,7 +24,6 @@ def world() -> Comm:
         if os.environ.get(SEAT):
             from asrpar.parallel.comm.newcomer import Newcomer
 
-            begin()
             return Newcomer()
         if os.environ.get(SURVIVE):
             from asrpar.parallel.comm.ulfm import SurvivingComm as Transport

@@ -5,11 +5,14 @@ import shutil
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
 
 from asrpar.errors import TrainingError
+from asrpar.launch.guard import JOB, members
 from asrpar.launch.rank import REJOIN, SEAT
 from asrpar.log import get_logger
 from asrpar.parallel.comm.base import Invitation
@@ -22,8 +25,8 @@ TRIES, SOON = 5, 10.0
 # Seconds that a start may take: imports from a slow disk, data, on a busy machine.
 START = 300.0
 _PAUSE = 0.02
-# MPI_Comm_spawn in one thread at a time.
-_spawning = threading.Lock()
+# Starts one after the other, but none waits longer than so many seconds for one that hangs.
+_spawning, _PATIENCE = threading.Lock(), 10.0
 
 
 class Call:
@@ -36,6 +39,7 @@ class Call:
 
     def __init__(self, invitation: Invitation) -> None:
         self.invitation, self.begun = invitation, time.monotonic()
+        self.seen, self.looked = False, self.begun
         self.ready = self.failed = self.dismissed = False
         self.bridge: MPI.Intracomm | None = None
         self.thread = threading.Thread(target=self._run, name=f"call {invitation.seat}", daemon=True)
@@ -43,21 +47,34 @@ class Call:
 
     def _run(self) -> None:
         try:
-            with _spawning:
+            alone = _spawning.acquire(timeout=_PATIENCE)
+            try:
                 if self.dismissed:
                     return
-                between = MPI.COMM_SELF.Dup().Spawn(*command(self.invitation.seat), maxprocs=1)
-                self.bridge = between.Merge(high=False)
-                self.bridge.Set_errhandler(MPI.ERRORS_RETURN)
-            if self.dismissed:
-                self.bridge.send(None, 1)
+                bridge = MPI.COMM_SELF.Dup().Spawn(*command(self.invitation.seat), maxprocs=1).Merge(high=False)
+            finally:
+                if alone:
+                    _spawning.release()
+            bridge.Set_errhandler(MPI.ERRORS_RETURN)
+            self.bridge = bridge
+            if self.dismissed or self.failed:
+                bridge.send(None, 1)
                 return
-            self.bridge.send(self.invitation, 1)
-            self.ready = self.answer() == READY
-            self.failed = not self.ready
+            bridge.send(self.invitation, 1)
+            ready = self.answer() == READY
+            self.ready, self.failed = ready, not ready
         except MPI.Exception as e:
             log.warning("learner %d could not be started again: %s", self.invitation.seat, e)
             self.failed = True
+
+    def lost(self) -> bool:
+        """Whether there will be no newcomer. One that dies before it has begun MPI lets its start hang for ever."""
+        now = time.monotonic()
+        if self.bridge is None and now - self.looked > 1.0:
+            self.looked, there = now, is_here(self.invitation.seat)
+            self.failed = self.failed or (self.seen and not there) or now - self.begun > START
+            self.seen = there
+        return self.failed
 
     def answer(self) -> str | None:
         """What it says next; None if it has ended, or is silent for too long."""
@@ -127,7 +144,7 @@ class Calls:
     def ready(self) -> list[int]:
         """See `Comm.newcomers`; who has failed is started once more."""
         for seat, call in list(self.under_way.items()):
-            if call.failed:
+            if call.lost():
                 self._went_wrong(seat)
                 self.under_way[seat] = Call(call.invitation)
         return [seat for seat, call in self.under_way.items() if call.ready]
@@ -162,6 +179,16 @@ def command(seat: int) -> tuple[str, list[str]]:
     names = [name for name in os.environ.get(REJOIN, "").split(",") if name in os.environ]
     variables = [f"{name}={os.environ[name]}" for name in names]
     return shutil.which("env") or "env", [*variables, f"{SEAT}={seat}", sys.executable, *sys.orig_argv[1:]]
+
+
+def is_here(seat: int) -> bool:
+    """Whether a process of this job is on this host that is to come in the place of learner ``seat``."""
+    word = f"{SEAT}={seat}".encode()
+    for pid in members(os.environ.get(JOB, "")):
+        with suppress(OSError):
+            if word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 def called_back() -> bool:
