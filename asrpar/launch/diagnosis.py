@@ -49,7 +49,11 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
 def stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
     """How a job was stopped that was asked to, with its exit code: 128 + the signal. None if it ended by itself."""
     told = next((r.stopped for _, r in sorted(ranks.ranks.items()) if r.stopped), None)
-    asked = code in [128 + s for s in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)]
+    codes = [128 + s for s in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP)]
+    if told and ranks.survive and code > 128 and code not in codes:
+        # Of a rank that was killed, and that the others went on without until they stopped.
+        code = codes[0]
+    asked = code in codes
     if forwarding.received and (asked or forwarding.forced):
         name, code = signal.Signals(forwarding.received).name, 128 + forwarding.received
     elif told and asked:

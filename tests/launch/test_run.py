@@ -118,6 +118,10 @@ def test_how_a_job_was_stopped(heard, told, code, says):
     if told:
         ranks.read(io.BytesIO(f"[1,1]<stderr>: \x1easrpar-rank stopped {told}\n".encode()), True)
     assert stopped(ranks, heard, code) == says
+    if told and says:
+        # That a rank had been killed before is no other end.
+        ranks.survive = True
+        assert stopped(ranks, heard, 137) == (says[0], says[1] if heard.received else 138)
 
 
 def test_a_record_that_is_cut_in_two_does_not_end_the_reading():

@@ -75,8 +75,10 @@ def test_a_training_that_fails_says_why(goodput, tmp_path):
 
 def test_the_last_rank_is_spared(goodput):
     kills = goodput.Kills(1.0, 10, "0")
-    kills.kill(SimpleNamespace(find_all=lambda kind: [1]))
-    assert (kills.skipped, kills.moments) == (1, [])
+    kills.kill(SimpleNamespace(find_all=lambda kind: [1]), 4)
+    # Two are there, and one of them is not among the others yet.
+    kills.kill(SimpleNamespace(find_all=lambda kind: [1, 2]), 1)
+    assert (kills.skipped, kills.moments) == (2, [])
 
 
 def test_what_logs_tell(goodput, tmp_path):

@@ -43,6 +43,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add("--every", type=float, default=15.0, help="seconds from kill to kill (%(default)s)")
     add("--runs", type=int, default=1, help="with kills, of each strategy (%(default)s)")
     add("--kills", type=int, default=10**6, help="in a run, at most")
+    add("--newcomers", action="store_true", help="kill those, too, that are being started")
     add("--reference-minutes", type=float, default=6.0, help="of the undisturbed run (%(default)s)")
     add("--learners", type=int, default=4)
     add("--launch", default="--rejoin", help="options of asrpar launch for runs with kills (%(default)s)")
@@ -160,7 +161,7 @@ def measure(args: argparse.Namespace, strategy: str, tell: Callable[[dict[str, A
     trainings = []
     for number in range(args.runs):
         training = Training(args, strategy, f"{strategy}_killed{number}", args.launch.split())
-        kills = Kills(args.every, args.kills, f"{args.seed} {strategy} {number}")
+        kills = Kills(args.every, args.kills, f"{args.seed} {strategy} {number}", newcomers=args.newcomers)
         row["runs"].append(training.run(60.0 * args.minutes, kills))
         trainings.append(training)
         tell(row)

@@ -35,9 +35,9 @@ def read(folder: Path, since: float = 0.0) -> list[Said]:
     return sorted(one for one in found if one.when >= since)
 
 
-def began(lines: list[Said]) -> tuple[float, int] | None:
-    """When the training was about to begin, and the frames of its epochs."""
-    return next(((x.when, int(found[2])) for x in lines if (found := BEGIN.search(x.text))), None)
+def began(lines: list[Said]) -> tuple[float, int, int] | None:
+    """When the training was about to begin, the frames of its epochs, and its learners."""
+    return next(((x.when, int(found[2]), int(found[1])) for x in lines if (found := BEGIN.search(x.text))), None)
 
 
 def dev_losses(lines: list[Said]) -> dict[int, float]:

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import statistics
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,11 @@ class Kills:
         every: seconds from one to the next.
         most: in all.
         seed: of who.
+        newcomers: those that are being started are killed as well.
     """
 
-    def __init__(self, every: float, most: int, seed: str) -> None:
-        self.every, self.most, self.draw = every, most, random.Random(seed)
+    def __init__(self, every: float, most: int, seed: str, *, newcomers: bool = False) -> None:
+        self.every, self.most, self.draw, self.newcomers = every, most, random.Random(seed), newcomers
         self.moments: list[float] = []
         # Too few ranks were there: with none left there would be nothing to go on.
         self.skipped = 0
@@ -40,15 +42,24 @@ class Kills:
         number = len(self.moments) + self.skipped
         return len(self.moments) < self.most and time.time() - began >= self.every * (number + 1)
 
-    def kill(self, job: Job) -> None:
-        """One rank of a job, at random."""
-        there = job.find_all("rank")
+    def kill(self, job: Job, learners: int) -> None:
+        """One rank of a job, at random; ``learners`` of them are among the others already."""
+        there = sorted(job.find_all("rank"), key=begun)
+        there = there if self.newcomers else there[:learners]
         if len(there) < 2:
             self.skipped += 1
             return
         self.moments.append(time.time())
         with suppress(OSError):
             os.kill(self.draw.choice(there), signal.SIGKILL)
+
+
+def begun(pid: int) -> int:
+    """When a process was started, in ticks; late if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    except OSError:
+        return sys.maxsize
 
 
 class Run:
@@ -80,30 +91,30 @@ class Run:
         """Until it has ended, or has to be."""
         steps: dict[str, int] = {}
         losses: dict[int, float] = {}
-        moved = self.start
+        moved, full = self.start, 0
         while self.job.top.poll() is None and not self.hung:
             now, lines = time.time(), logs.read(self.log, self.start)
             if not self.began and (begin := logs.began(lines)):
-                self.began, self.epoch = begin
+                self.began, self.epoch, full = begin
                 moved = now
             before = steps, losses
             steps, losses = logs.steps(self.log, steps), logs.dev_losses(lines)
             if before != (steps, losses):
                 moved = now
             if self.began and not self.stopped:
-                self.disturb(now)
+                self.disturb(now, logs.learners(lines)[-1][1] if logs.learners(lines) else full)
             patience = END if self.stopped else self.hang if self.began else BEGIN
             if now - max(moved, self.ended) > patience:
                 self.give_up(now - moved)
             time.sleep(PAUSE)
 
-    def disturb(self, now: float) -> None:
-        """Stop it, or kill a rank, where that is due."""
+    def disturb(self, now: float, learners: int) -> None:
+        """Stop it, or kill one of so many ranks, where that is due."""
         if self.seconds and now - self.began >= self.seconds:
             self.stopped, self.ended = True, now
             self.job.top.send_signal(signal.SIGTERM)
         elif self.kills is not None and self.kills.due(self.began):
-            self.kills.kill(self.job)
+            self.kills.kill(self.job, learners)
 
     def give_up(self, idle: float) -> None:
         """It does not come on: let the ranks write where they are, which each does that finds such a file, and end."""
