@@ -248,7 +248,7 @@ class Trainer:
         # Who shares the batches of a lost learner is no longer at the same step as the others.
         alike = part.alike and not self.learner_lost
         # Where learners at their own pace were stopped, some had passed what lay before others: nobody goes back to it.
-        alike = alike and self.position.step > part.members.furthest
+        alike = alike and (self.strategy.lockstep or self.position.step > part.members.furthest)
         due = self.intervals.due(self.position.steps) if alike else Due()
         stopped = self.stop.agreed() if self.should_ask(due) else 0
         if any(due) and not stopped:
