@@ -19,7 +19,10 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
     if ranks.survive and returncode == 0 and any(output.done for output in ranks.ranks.values()):
         return None
     # A killed rank comes first: its neighbours may then abort because it is gone.
-    if killed := ranks.launcher.killed(ranks.noise, ranks.ranks):
+    killed = ranks.launcher.killed(ranks.noise, ranks.ranks)
+    mistaken = [rank for rank, output in ranks.ranks.items() if output.mistakes]
+    # Where others go on, what has ended the job is what they say.
+    if killed and not (ranks.survive and (ranks.aborted or mistaken)):
         return killed
     lost = ranks.lost()
     gone = [rank for rank in lost if rank not in ranks.aborted]
@@ -30,7 +33,6 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
         return exited(rank, ranks.ranks[rank].abort_code or 1)
     if ended := ranks.launcher.ended(ranks.noise, returncode):
         return ended
-    mistaken = [rank for rank, output in ranks.ranks.items() if output.mistakes]
     if returncode and mistaken:
         return exited(mistaken[0], returncode)
     # An abort notice may be lost: the rank that got as far as Python's exit is then the one that ended the job.

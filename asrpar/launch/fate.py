@@ -16,6 +16,8 @@ class RankOutput:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     mistakes: list[str] = field(default_factory=list)
     pid: int | None = None
+    earlier: list[int] = field(default_factory=list)  # processes in whose place it came
+    came_back: int = 0
     done: bool = False
     stopped: tuple[str, str] | None = None  # cause and outcome of a planned stop
     abort_code: int | None = None

@@ -50,7 +50,11 @@ class Ranks:
             if record.startswith("stopped "):
                 output.stopped = (*record.removeprefix("stopped ").split("\t"), "")[:2]
             if found := re.match(r"begin (\d+)", record):
+                if output.pid:
+                    output.earlier.append(output.pid)
+                    output.mistakes.clear()
                 output.pid = int(found[1])
+            output.came_back += record.startswith("back")
             if before:
                 self._pass_on(rank, output, before)
         elif not self._abort_notice(rank, output, text):

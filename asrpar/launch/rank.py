@@ -24,7 +24,7 @@ LOCAL_RANKS = (
     *("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PALS_LOCAL_RANKID", "PMI_LOCAL_RANK"),
     *("FLUX_TASK_LOCAL_ID", "SLURM_LOCALID"),
 )
-# What a rank tells `asrpar launch` on its stderr: begin PID, stopped WHY, done, left. It starts with a character that
+# What a rank tells `asrpar launch` on its stderr: begin PID, back, stopped WHY, done. It starts with a character that
 # no log contains.
 RECORD = "\x1easrpar-rank "
 
@@ -72,9 +72,9 @@ def begin_early() -> None:
         from mpi4py import MPI  # noqa: F401
 
 
-def leave() -> None:
-    """Let the launcher know that this rank, which was to come in a lost one's place, ends before it has."""
-    _record("left")
+def tell_back() -> None:
+    """Let the launcher know that this rank, which comes in a lost one's place, is among the others now."""
+    _record("back")
 
 
 class Labelled(io.TextIOBase):

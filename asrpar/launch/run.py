@@ -123,6 +123,9 @@ def _attend(process: subprocess.Popen, ranks: Ranks, guard: Guard, forwarding: F
 
 
 def _tell_of_the_lost(ranks: Ranks, learners: int) -> None:
+    if back := {rank: output.came_back for rank, output in sorted(ranks.ranks.items()) if output.came_back}:
+        who = ", ".join(f"rank {rank}{f' {n} times' if n > 1 else ''}" for rank, n in back.items())
+        ranks.write(ranks.err, f"asrpar: lost on the way, and back: {who}")
     if lost := ranks.lost():
         who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
         ranks.write(ranks.err, f"asrpar: {who} lost on the way; the other {learners - len(lost)} went on without")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from asrpar.errors import LaunchError
-from asrpar.launch.rank import TERMINAL, WORLD_SIZE, check_world, local_rank
+from asrpar.launch.rank import SEAT, TERMINAL, WORLD_SIZE, check_world, local_rank
 
 DRAW = """
 import sys
@@ -68,3 +68,15 @@ def test_local_rank(monkeypatch):
     assert local_rank(5) == 0
     monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
     assert local_rank(5) == 1
+
+
+def test_a_rank_that_mpirun_does_not_label_does_it_itself():
+    program = (
+        "import sys; from asrpar.launch.rank import begin; begin(); print('a', 1, file=sys.stderr); print('b\\nc')"
+    )
+    environment = {**os.environ, SEAT: "2"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    begun, *said, end = done.stderr.rstrip("\n").split("\n")
+    assert "[asrpar,2]<stderr>: \x1easrpar-rank begin" in begun and end.endswith("done")
+    assert said == ["[asrpar,2]<stderr>: a 1"]
+    assert done.stdout == "[asrpar,2]<stdout>: b\n[asrpar,2]<stdout>: c\n"

@@ -82,6 +82,30 @@ def test_diagnoses_from_what_launchers_say(kind, err, code, diagnosis):
         assert found[2] == diagnosis[2]
 
 
+def test_a_rank_that_came_in_the_place_of_another_is_known_by_its_own_label():
+    out, err = io.StringIO(), io.StringIO()
+    ranks = Ranks(Job(openmpi.Launcher("x"), 4, (), {}, survive=True), out, err)
+    said = "".join(f"[1,{rank}]<stderr>: \x1easrpar-rank begin {70 + rank}\n" for rank in range(4))
+    said += "[1,2]<stderr>: asrpar: error: its last words\n"
+    said += "[asrpar,2]<stderr>: \x1easrpar-rank begin 90\n[asrpar,2]<stderr>: \x1easrpar-rank back\n"
+    said += "[asrpar,2]<stderr>: a warning\n"
+    ranks.read(io.BytesIO(said.encode()), True)
+    assert err.getvalue() == "rank 2: a warning\n" and ranks.ranks[2].came_back == 1
+    # mpirun counts those that came with it.
+    words = ["prterun noticed that process rank 0 with PID 90 on node vm exited on signal 9 (Killed)."]
+    assert ranks.launcher.killed(words, ranks.ranks).rank == 2
+    # A death that others have survived is no reason why the job has failed.
+    ranks.noise += words
+    assert failed(ranks, 137).rank == 2
+    ranks.read(io.BytesIO(b"[1,0]<stderr>: asrpar: error: no space left\n"), True)
+    assert failed(ranks, 1).rank == 0
+
+
+def test_where_nobody_came_to_its_end_the_job_has_failed():
+    ranks = Ranks(Job(openmpi.Launcher("x"), 4, (), {}, survive=True), io.StringIO(), io.StringIO())
+    assert failed(ranks, 0).code == 1
+
+
 class Heard:
     """What `Forwarding` knows of a launcher that got this signal."""
 

@@ -42,3 +42,15 @@ def test_a_stop_says_why():
     assert stop.agreed() == signal.SIGUSR1
     assert stop.cause(signal.SIGUSR1) == "its time limit of 1e-09 minutes"
     assert stop.cause(signal.SIGTERM) == "SIGTERM"
+
+
+def test_newcomers_are_a_reason_to_meet_but_a_signal_comes_first():
+    comm = LocalComm()
+    comm.newcomers = lambda: [1]
+    stop = StopRequest(comm, 0.0, signals=())
+    assert stop.noticed() and stop.agreed() == 0 and stop.joining
+    comm.newcomers = list
+    assert not stop.noticed() and stop.agreed() == 0 and not stop.joining
+    comm.newcomers = lambda: [1]
+    stop.number = int(signal.SIGTERM)
+    assert stop.agreed() == signal.SIGTERM and not stop.joining

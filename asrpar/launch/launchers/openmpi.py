@@ -63,8 +63,12 @@ class Launcher(Mpirun):
         return argv, env
 
     def killed(self, said: list[str], ranks: Mapping[int, RankOutput]) -> Fate | None:
-        found = re.search(r"process rank (\d+) with PID \d+ on node \S+ exited on signal (\d+)", _words(said))
-        return signalled(int(found[1]), int(found[2])) if found else None
+        found = re.search(r"process rank (\d+) with PID (\d+) on node \S+ exited on signal (\d+)", _words(said))
+        if found is None:
+            return None
+        # Of one that came in another's place, this is its number among those that came with it.
+        rank, pid, number = map(int, found.groups())
+        return signalled(next((r for r, o in ranks.items() if pid in (o.pid, *o.earlier)), rank), number)
 
     def ended(self, said: list[str], code: int) -> Fate | None:
         found = re.search(r"Process name: \[\S+,(\d+)\] Exit code: (\d+)", _words(said))

@@ -119,9 +119,10 @@ class Calls:
     def __init__(self) -> None:
         self.under_way: dict[int, Call] = {}
         self.coming: list[Call] = []
-        # By seat: how often in a row it went wrong, and when a newcomer was let in last.
+        # By seat: how often in a row it went wrong; when a newcomer was let in last; since when somebody is missing.
         self.wrong: dict[int, int] = {}
         self.since: dict[int, float] = {}
+        self.gone: dict[int, float] = {}
 
     def begin(self, seats: list[int], brief: Any) -> None:
         """See `Comm.call_back`."""
@@ -131,6 +132,7 @@ class Calls:
                     self._went_wrong(seat)
                 else:
                     self.wrong.pop(seat, None)
+                self.gone[seat] = time.monotonic()
                 self.under_way[seat] = Call(Invitation(seat, brief))
 
     def _went_wrong(self, seat: int) -> None:
@@ -161,8 +163,8 @@ class Calls:
             seat = call.invitation.seat
             del self.under_way[seat]
             if well:
-                self.since[seat] = time.monotonic()
-                log.info("learner %d is back after %.1f s", seat, time.monotonic() - call.begun)
+                now = self.since[seat] = time.monotonic()
+                log.info("learner %d is back after %.1f s", seat, now - self.gone[seat])
         self.coming = []
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from asrpar.launch.rank import leave
+from asrpar.launch.rank import tell_back
 from asrpar.parallel.comm.base import Comm
 from asrpar.parallel.comm.door import COME, GO, HERE, READY, let_in
 from asrpar.parallel.comm.local import LocalComm
@@ -40,6 +40,7 @@ class Newcomer(LocalComm):
             except MPI.Exception:
                 break
             if self.hear() == GO:
+                tell_back()
                 return SurvivingComm(mine)
             break
         self.leave()
@@ -60,6 +61,5 @@ class Newcomer(LocalComm):
 
     def leave(self) -> None:
         """Nobody needs this process."""
-        leave()
         # MPI would wait for those that have gone.
         os._exit(0)

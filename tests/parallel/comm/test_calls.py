@@ -1,0 +1,87 @@
+"""Starting learners in the places of lost ones: again if it fails, but not for ever."""
+
+import sys
+
+import pytest
+
+from asrpar.errors import TrainingError
+from asrpar.launch.rank import REJOIN
+
+calls = pytest.importorskip("asrpar.parallel.comm.calls", reason="needs an MPI library", exc_type=ImportError)
+
+
+class Call:
+    """A newcomer that does as it is told."""
+
+    made = 0
+
+    def __init__(self, invitation):
+        Call.made += 1
+        self.invitation, self.ready, self.failed, self.told = invitation, False, False, []
+
+    def lost(self):
+        return self.failed
+
+    def comes(self):
+        return self.ready
+
+    def tell(self, word):
+        self.told.append(word)
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    monkeypatch.setattr(calls, "Call", Call)
+    Call.made = 0
+    return calls.Calls()
+
+
+def test_who_fails_is_started_again_some_times(begun):
+    begun.begin([2], "brief")
+    begun.begin([2], "brief")
+    assert Call.made == 1
+    for tries in range(2, calls.TRIES + 1):
+        begun.under_way[2].failed = True
+        assert begun.ready() == [] and Call.made == tries
+    begun.under_way[2].failed = True
+    with pytest.raises(TrainingError, match="learner 2 could not come back: 5 times in a row"):
+        begun.ready()
+
+
+def test_who_is_lost_soon_after_each_return_ends_the_run(begun):
+    for _ in range(calls.TRIES):
+        begun.begin([1], "brief")
+        begun.under_way[1].ready = True
+        assert begun.ready() == [1]
+        (call,) = begun.come()
+        begun.came(well=True)
+        assert call.told == [calls.GO] and not begun.under_way
+    with pytest.raises(TrainingError, match="learner 1 could not come back"):
+        begun.begin([1], "brief")
+
+
+def test_who_stayed_for_long_may_be_lost_as_often_as_it_likes(begun, monkeypatch):
+    monkeypatch.setattr(calls, "SOON", 0.0)
+    for _ in range(2 * calls.TRIES):
+        begun.begin([1], "brief")
+        begun.under_way[1].ready = True
+        begun.come()
+        begun.came(well=True)
+
+
+def test_who_may_not_come_after_all_is_sent_away_and_another_called(begun):
+    begun.begin([0, 3], "brief")
+    begun.under_way[3].ready = True
+    (call,) = begun.come()
+    begun.came(well=False)
+    assert call.told == [None] and list(begun.under_way) == [0]
+    begun.begin([0, 3], "brief")
+    assert Call.made == 3
+
+
+def test_a_newcomer_has_the_command_line_and_the_variables_of_the_others(monkeypatch):
+    monkeypatch.setenv(REJOIN, "OMP_NUM_THREADS,NOT_SET")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    program, arguments = calls.command(2)
+    assert program.endswith("env") and arguments[:3] == ["OMP_NUM_THREADS=3", "ASRPAR_SEAT=2", sys.executable]
+    assert arguments[3:] == sys.orig_argv[1:]
