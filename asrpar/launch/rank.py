@@ -1,6 +1,7 @@
 """What a rank knows of the launcher that started it, and what it tells `asrpar launch`."""
 
 import atexit
+import importlib
 import io
 import os
 import sys
@@ -69,7 +70,8 @@ def begin_early() -> None:
     """
     if os.environ.get(SEAT):
         begin()
-        from mpi4py import MPI  # noqa: F401
+        # Begins MPI; to speak it is the transports'.
+        importlib.import_module("mpi4py.MPI")
 
 
 def tell_back() -> None:

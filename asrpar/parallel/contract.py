@@ -75,6 +75,7 @@ class Strategy(ABC):
             one step travels for so long without keeping anybody waiting.
         lag: steps that the model of a synchronised moment lacks, which all have taken since it was summed.
         own_pace: every single learner may take any number of steps between two `finish`.
+        rejoins: `survive` also takes in learners that come in the places of lost ones, with the mean of the weights.
         together: the learners that take as many steps between two `finish` as this one, some with empty batches, since
             none of these steps finds the end of the data by itself; None where ``step(None)`` does, or nobody need.
         alike: the learners that hold the same weights as this one at all times, for which their optimizers need the
@@ -84,6 +85,7 @@ class Strategy(ABC):
 
     lockstep: ClassVar[bool] = True
     own_pace: ClassVar[bool] = False
+    rejoins: ClassVar[bool] = False
     kept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

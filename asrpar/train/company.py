@@ -12,11 +12,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from asrpar.errors import TrainingError
+from asrpar.errors import ConfigError, TrainingError
 from asrpar.feats import BatchLoader
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.contract import Strategy, mean_of
+from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.average import Average
 from asrpar.train.config import TrainConfig
 from asrpar.train.course import Course
@@ -74,6 +75,13 @@ class Trainer(Protocol):
 
     def go_on(self, strategy: Strategy) -> None:
         """Go on with a strategy that is among the learners of ``comm``."""
+
+
+def need_rejoining(strategy: str, comm: Comm) -> None:
+    """`ConfigError` if learners are called back to a strategy that they cannot come back to."""
+    if comm.recalls and not STRATEGIES.load(strategy).rejoins:
+        able = ", ".join(name for name in STRATEGIES if STRATEGIES.load(name).rejoins)
+        raise ConfigError(f"--rejoin: lost learners cannot come back to strategy '{strategy}', but to {able}")
 
 
 class Company:

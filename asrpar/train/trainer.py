@@ -13,7 +13,7 @@ from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.train.average import Average, Models
 from asrpar.train.build import Parts
-from asrpar.train.company import Company
+from asrpar.train.company import Company, need_rejoining
 from asrpar.train.config import TrainConfig
 from asrpar.train.course import Course
 from asrpar.train.dealing import OnDemand
@@ -46,6 +46,7 @@ class Trainer:
         self.config, self.comm, self.parts = config, comm, parts or Parts(config)
         exp = Path(config.exp)
         self.company, invitation = Company(comm), comm.invitation
+        need_rejoining(config.strategy, comm)
         # Learners start from one model but must not share dropout masks.
         torch.manual_seed(config.seed * 1009 + comm.seat)
         workers = STRATEGIES.load(config.strategy).workers(settings, comm.size)
@@ -163,6 +164,14 @@ class Trainer:
         p, stopped = self.position, 0
         self.timing.begin()
         self.progress.begin_epoch(p.epoch + 1, self.config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
+        if (
+            self.comm.recalls
+            and self.strategy.own_pace
+            and not self.shares.own_pace
+            and self.comm.size < self.company.size
+        ):
+            # Who had equal shares has lost learners: those who are called back come in at any time from now on.
+            self.company.meet(self, self.comm)
         workers = self.workers()
         if self.shares.own_pace and not p.within_epoch and self.loader.num_learners != workers:
             self.loader = self.parts.reshared(self.loader, workers, self.comm.rank)

@@ -136,12 +136,14 @@ class Comm(ABC):
         size: number of learners.
         trace: where it is recorded what the time went to.
         invitation: of a learner that is alone and is to come in a lost one's place; None for all others.
+        recalls: whether `call_back` brings somebody.
     """
 
     rank: int
     size: int
     trace: Trace
     invitation: Invitation | None = None
+    recalls: bool = False
 
     @property
     def seat(self) -> int:

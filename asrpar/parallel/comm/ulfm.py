@@ -57,8 +57,13 @@ class SurvivingComm(ForwardingComm):
         part = self.inner.mpi.Shrink()
         return SurvivingComm(MpiComm(part, self.trace, share_memory=False))
 
+    @property
+    def recalls(self) -> bool:
+        """As the launcher was asked."""
+        return called_back()
+
     def call_back(self, seats: list[int], brief: Any) -> None:
-        if called_back():
+        if self.recalls:
             _CALLS.begin(seats, brief)
 
     def newcomers(self) -> list[int]:

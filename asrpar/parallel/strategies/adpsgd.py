@@ -51,7 +51,7 @@ class Algorithm(Gossip):
     """ADPSGD; between two steps `replica` holds x_i, and ``learner.weights`` are x̂."""
 
     lockstep = False
-    own_pace = True
+    own_pace = rejoins = True
     kept = ("exchanges",)
 
     def __init__(

@@ -56,7 +56,7 @@ class Algorithm(Strategy):
     """Downpour SGD."""
 
     lockstep = False
-    own_pace = True
+    own_pace = rejoins = True
     kept = ("pulled",)
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

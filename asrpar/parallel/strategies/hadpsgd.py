@@ -47,6 +47,7 @@ class Algorithm(Gossip):
     """SSGD inside, ADPSGD outside."""
 
     lockstep = False
+    rejoins = True
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
         super().__init__(settings, learner, comm, wire)
