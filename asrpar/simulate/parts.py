@@ -11,7 +11,6 @@ from asrpar.parallel.contract import Strategy
 from asrpar.parallel.record import Entry, Replay, witnessed
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
 from asrpar.parallel.virtual.comm import VirtualComm
-from asrpar.parallel.virtual.crew import Crew
 from asrpar.simulate.learner import SharedModule, VirtualLearner
 from asrpar.train.build import Parts, make_learner, pick_device
 from asrpar.train.config import TrainConfig
@@ -73,7 +72,7 @@ class VirtualParts(Parts):
         self._loader: BatchLoader | None = None
         self._identity: Identity | None = None
         self.comm: VirtualComm | None = None
-        self.crew: Crew | None = None
+        self.seconds: dict[int, ComputeTime] = {}
         self.begin = time.perf_counter()
 
     def loader(self, workers: int, rank: int) -> BatchLoader:
@@ -92,7 +91,8 @@ class VirtualParts(Parts):
 
     def learner(self, num_features: int, comm: VirtualComm) -> VirtualLearner:
         self.comm = comm
-        seconds = ComputeTime(self.cluster.compute, comm.rank, self.config.seed)
+        # Whoever comes in a lost learner's place computes on the same device.
+        seconds = self.seconds.setdefault(comm.seat, ComputeTime(self.cluster.compute, comm.seat, self.config.seed))
         kind = partial(VirtualLearner, shared=self.module, comm=comm, seconds=seconds)
         # All are on the first device, for they share one module.
         device = pick_device(self.config.device, 0)
@@ -121,7 +121,7 @@ class VirtualParts(Parts):
             self.replays[rank].close()
 
     def facts(self) -> dict[str, Any]:
-        failures = {"failures": self.crew.summary()} if self.cluster.failures else {}
+        failures = {"failures": self.comm.shared.crew.summary()} if self.cluster.failures else {}
         return {
             "virtual": True,
             "cluster": self.cluster.name,

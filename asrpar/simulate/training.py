@@ -11,12 +11,11 @@ from asrpar.files.json_files import read_json
 from asrpar.files.lock import reading
 from asrpar.files.paths import require_file
 from asrpar.log import get_logger, setup_logging
-from asrpar.parallel.comm import LocalComm
+from asrpar.parallel.comm import Invitation, LocalComm
 from asrpar.parallel.record import Entry, read_recording
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster
-from asrpar.parallel.virtual.comm import virtual_learners
-from asrpar.parallel.virtual.crew import Crew
+from asrpar.parallel.virtual.comm import VirtualComm, virtual_learners, virtual_newcomer
 from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
 from asrpar.simulate.parts import VirtualParts
@@ -43,8 +42,8 @@ class FirstLearner(logging.Filter):
         """Whether the record is shown."""
         import greenlet
 
-        family = self.shared.family
-        first = 0 if family is None else family.ranks[0]
+        members = self.shared.crew.members
+        first = 0 if members is None else members.ranks[0]
         if getattr(greenlet.getcurrent(), "rank", first) == first:
             self.warned = record.getMessage()
             return True
@@ -119,9 +118,13 @@ def run_all(
     scheduler = shared.scheduler
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
+
+    def begin(comm: VirtualComm) -> None:
+        scheduler.begin(lambda: run(exp, config, settings, comm, False, parts), comm.seat, "learner")
+
+    shared.crew.start = lambda seat, brief: begin(virtual_newcomer(shared, Invitation(seat, brief)))
     for comm in virtual_learners(shared, learners):
-        scheduler.begin(lambda comm=comm: run(exp, config, settings, comm, False, parts), comm.rank, "learner")
-    parts.crew = Crew(shared, cluster.failures, learners)
+        begin(comm)
     scheduler.run()
 
 

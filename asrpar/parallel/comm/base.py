@@ -277,6 +277,18 @@ class Comm(ABC):
         """The learners that are left after `LearnerLost`. Collective among them; ends what others wait for here."""
         raise LearnerLost("this transport cannot go on without a learner")
 
+    def lost(self) -> list[int]:
+        """The ranks that are gone, as far as known here; see `pass_over`."""
+        return []
+
+    def pass_over(self) -> list[int]:
+        """Go on sending to the others, and receiving from them, though some learners are gone; returns their ranks.
+
+        Until then, receiving from anybody raises `LearnerLost`, and sums and the like do so also from then on. This is
+        for one activity with its `channel`; `LearnerLost`, if the transport cannot do it, or others do not go on.
+        """
+        raise LearnerLost("this transport cannot pass over a learner")
+
     def call_back(self, seats: list[int], brief: Any) -> None:
         """Begin to start learners in the places of lost ones, beside everything else; by the first rank alone.
 

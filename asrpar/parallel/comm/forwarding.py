@@ -125,6 +125,13 @@ class ForwardingComm(Comm):
     def survivors(self) -> Comm:
         return self.inner.survivors()
 
+    def lost(self) -> list[int]:
+        return self.inner.lost()
+
+    def pass_over(self) -> list[int]:
+        with self.around():
+            return self.inner.pass_over()
+
     def call_back(self, seats: list[int], brief: Any) -> None:
         self.inner.call_back(seats, brief)
 

@@ -21,7 +21,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
 from asrpar.parallel.contract import Gossip, Learner
 from asrpar.parallel.gossip.replica import EXCHANGE
@@ -110,20 +110,42 @@ class Algorithm(Gossip):
                 finishing = self.finishing
             if finishing:
                 break
-            self.replica.ask(self.partner())
-            self.exchanges += 1
+            if not self.peers:
+                continue
+            try:
+                self.replica.ask(self.partner())
+            except LearnerLost:
+                self.pass_over()
+            else:
+                self.exchanges += 1
         for peer in range(0, self.comm.size, 2):
-            self.channel.send(peer, DONE)
+            try:
+                self.channel.send(peer, DONE)
+            except LearnerLost:
+                self.pass_over()
 
     def passive(self) -> None:
         """Communicating, even ranks: average with whoever comes, one at a time."""
-        active = self.comm.size // 2
+        active = set(range(1, self.comm.size, 2))
         while active:
-            message = self.channel.receive(self.replica.receive_buffer())
-            if message.kind == EXCHANGE:
-                self.replica.answer(message)
-                self.exchanges += 1
-            active -= message.kind == DONE
+            try:
+                message = self.channel.receive(self.replica.receive_buffer())
+                if message.kind == EXCHANGE:
+                    self.replica.answer(message)
+                    self.exchanges += 1
+                else:
+                    active.discard(message.source)
+            except LearnerLost:
+                active -= self.pass_over()
+
+    def pass_over(self) -> set[int]:
+        """Go on exchanging without those who are gone, until all regroup; returns them.
+
+        What an exchange with one of them has brought stays; one that did not come to its end brings nothing.
+        """
+        gone = set(self.channel.pass_over())
+        self.peers = [peer for peer in self.peers if peer not in gone]
+        return gone
 
     def partner(self) -> int:
         """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""

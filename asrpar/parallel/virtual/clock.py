@@ -56,7 +56,8 @@ class Activity(greenlet.greenlet):
 
     def ended(self) -> None:
         """Wake who waits for the end."""
-        for other in self.waiting:
+        waiting, self.waiting = self.waiting, []
+        for other in waiting:
             self.scheduler.wake(other)
 
 
@@ -108,7 +109,9 @@ class Scheduler:
                 run()
             except spared as e:
                 activity.error = e
-            del self.activities[activity]
+            except greenlet.GreenletExit:
+                pass  # killed, or not needed any more
+            self.activities.pop(activity, None)
             activity.ended()
 
         activity = Activity(self, body, rank, name)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, LearnerLost, Message, Outgoing, buffer_for
+from asrpar.parallel.comm.base import MAX_NUMBERS, Buffer, Comm, Invitation, LearnerLost, Message, Outgoing, buffer_for
 from asrpar.parallel.trace import RecordingTrace, Trace
 from asrpar.parallel.virtual.clock import Activity, Event, Lock
 from asrpar.parallel.virtual.group import Box, Collective, Family, Group, Shared
@@ -24,7 +24,7 @@ class Arrival:
     def wait(self) -> None:
         """Return once it is complete."""
         with self.comm.trace.span("wait", bytes=self.nbytes):
-            self.collective.attend(self.comm.scheduler, self.comm.group.family)
+            self.collective.attend(self.comm.scheduler, self.comm.group)
         self.take(self.collective.result)
 
 
@@ -52,6 +52,8 @@ class VirtualComm(Comm):
         self.shared, self.scheduler = group.shared, group.shared.scheduler
         self.trace = trace or Trace()
         self._came = self._channels = 0
+        # By `pass_over`; ranks in the whole job.
+        self.passed: set[int] = set()
 
     def activity(self) -> str:
         return self.scheduler.current().name
@@ -72,7 +74,7 @@ class VirtualComm(Comm):
     def allreduce(self, x: Tensor) -> None:
         nbytes = self.shared.bytes(x)
         with self.trace.span("allreduce", bytes=nbytes, sent=self._share(2 * nbytes)):
-            (collective := self._sum(x, nbytes)).attend(self.scheduler, self.group.family)
+            (collective := self._sum(x, nbytes)).attend(self.scheduler, self.group)
         x.copy_(collective.result)
 
     def allreduce_begin(self, x: Tensor) -> Arrival:
@@ -87,14 +89,14 @@ class VirtualComm(Comm):
             return brought[root].clone(), self.shared.network.broadcast(self.group.ranks, nbytes)
 
         with self.trace.span("broadcast", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(x, finish)).attend(self.scheduler, self.group.family)
+            (collective := self._come(x, finish)).attend(self.scheduler, self.group)
         x.copy_(collective.result)
 
     def exchange(self, outgoing: Tensor, incoming: Tensor, peer: int) -> None:
         nbytes = self.shared.bytes(outgoing)
         with self.trace.span("exchange", peer=peer, bytes=nbytes, sent=nbytes):
             free = self._deliver(peer, self.group.exchanges[peer, self.rank], 0, (), outgoing)
-            message = self.group.exchanges[self.rank, peer].take(self.scheduler, None, self.group.family)
+            message = self.group.exchanges[self.rank, peer].take(self.scheduler, None, self.group, self.passed)
             if free > self.scheduler.now:
                 self.scheduler.sleep(free - self.scheduler.now)
         incoming.view(-1).copy_(message.payload)
@@ -107,7 +109,7 @@ class VirtualComm(Comm):
             return copies, self.shared.network.alltoall(self.group.ranks, nbytes)
 
         with self.trace.span("alltoall", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group.family)
+            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group)
         for rank, row in enumerate(incoming):
             row.copy_(collective.result[rank][self.rank])
 
@@ -119,18 +121,18 @@ class VirtualComm(Comm):
             return rows, self.shared.network.allgather(self.group.ranks, nbytes)
 
         with self.trace.span("allgather", bytes=nbytes, sent=self._share(nbytes)):
-            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group.family)
+            (collective := self._come(outgoing, finish)).attend(self.scheduler, self.group)
         incoming.copy_(collective.result)
 
     def allgather_object(self, value: Any) -> list[Any]:
         """The very objects; takes the time of a barrier."""
         with self.trace.span("allgather_object"):
-            (collective := self._come(value, self._listed)).attend(self.scheduler, self.group.family)
+            (collective := self._come(value, self._listed)).attend(self.scheduler, self.group)
         return list(collective.result)
 
     def barrier(self) -> None:
         with self.trace.span("barrier"):
-            self._come(None, self._listed).attend(self.scheduler, self.group.family)
+            self._come(None, self._listed).attend(self.scheduler, self.group)
 
     def send(self, dest: int, kind: int, numbers: tuple[float, ...] = (), payload: Tensor | None = None) -> None:
         """Return when the sender's end of the link is free of the message."""
@@ -152,7 +154,7 @@ class VirtualComm(Comm):
     def receive(self, into: Buffer = None, source: int | None = None) -> Message:
         """The next message that has arrived here."""
         with self.trace.span("wait"):
-            message = self.group.boxes[self.rank].take(self.scheduler, source, self.group.family)
+            message = self.group.boxes[self.rank].take(self.scheduler, source, self.group, self.passed)
         if message.payload is None:
             return message
         count = message.payload.numel()
@@ -173,7 +175,7 @@ class VirtualComm(Comm):
 
         if not self.shared.shared_memory:
             return None
-        (collective := self._come(like, finish)).attend(self.scheduler, self.group.family)
+        (collective := self._come(like, finish)).attend(self.scheduler, self.group)
         return collective.result
 
     def channel(self) -> "VirtualComm":
@@ -192,7 +194,7 @@ class VirtualComm(Comm):
             members = {c: [ranks[r] for r in range(self.size) if brought[r] == c] for c in colors}
             return {c: Group(self.shared, chosen, family) for c, chosen in members.items()}, 0
 
-        (collective := self._come(color, finish)).attend(self.scheduler, self.group.family)
+        (collective := self._come(color, finish)).attend(self.scheduler, self.group)
         if color is None:
             return None
         group = collective.result[color]
@@ -220,6 +222,35 @@ class VirtualComm(Comm):
             family = self.group.family.survivors(here)
         return VirtualComm(family.world, family.ranks.index(here), self.trace)
 
+    def lost(self) -> list[int]:
+        known = self.group.family.known
+        return [rank for rank, place in enumerate(self.group.ranks) if place in known] if known else []
+
+    def pass_over(self) -> list[int]:
+        self.group.family.check(self.scheduler.current())
+        self.passed = set(self.group.family.known)
+        return self.lost()
+
+    def call_back(self, seats: list[int], brief: Any) -> None:
+        self.shared.crew.call(seats, brief, self.group.ranks[self.rank])
+
+    def newcomers(self) -> list[int]:
+        return [] if self.rank else self.shared.crew.ready()
+
+    def grown(self) -> "VirtualComm":
+        here = self.group.ranks[self.rank]
+        with self.trace.span("wait"):
+            if self.invitation is None:
+                family = self.group.family.grown(here)
+            else:
+                self.shared.crew.wait(here)
+                family = self.shared.crew.members
+        return self if family is self.group.family else VirtualComm(family.world, family.ranks.index(here), self.trace)
+
+    def close(self) -> None:
+        if self.rank == 0:
+            self.shared.crew.dismiss()
+
     def post(self, value: int) -> None:
         self.group.notes[self.rank] = value
 
@@ -243,7 +274,7 @@ class VirtualComm(Comm):
 
     def _come(self, what: Any, finish: Callable[[dict[int, Any]], tuple[Any, float]]) -> Collective:
         """Come to the next collective of this group; the last to come finds its result and how long it takes."""
-        self.group.family.check(self.scheduler.current())
+        self.group.check(self.scheduler.current())
         number, self._came = self._came, self._came + 1
         collective = self.group.collectives.setdefault(number, Collective())
         collective.brought[self.rank] = what
@@ -258,8 +289,8 @@ class VirtualComm(Comm):
 
     def _deliver(self, dest: int, box: Box, kind: int, numbers: tuple[float, ...], payload: Tensor | None) -> float:
         """Send a message on its way; the moment at which this end of the link is free of it."""
-        self.group.family.check(self.scheduler.current())
         here, there = self.group.ranks[self.rank], self.group.ranks[dest]
+        self.group.check(self.scheduler.current(), [there])
         size = self.shared.bytes(payload) + _HEADER
         free, arrival = self.shared.network.transfer(self.scheduler.now, here, there, size)
         numbers = (*map(float, numbers), *(0.0,) * (MAX_NUMBERS - len(numbers)))
@@ -271,7 +302,14 @@ class VirtualComm(Comm):
 
 
 def virtual_learners(shared: Shared, size: int) -> list[VirtualComm]:
-    """The transport of each of ``size`` learners."""
-    shared.family = Family(shared, list(range(size)))
-    group = shared.family.world
-    return [VirtualComm(group, rank) for rank in range(size)]
+    """The transport of each of ``size`` learners, who may begin to die."""
+    family = Family(shared, list(range(size)))
+    shared.crew.begin(family)
+    return [VirtualComm(family.world, rank) for rank in range(size)]
+
+
+def virtual_newcomer(shared: Shared, invitation: Invitation) -> VirtualComm:
+    """The transport of a learner that comes in a lost one's place; it is alone until it has `grown`."""
+    comm = VirtualComm(Family(shared, [invitation.seat]).world, 0)
+    comm.invitation = invitation
+    return comm

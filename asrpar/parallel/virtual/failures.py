@@ -35,7 +35,8 @@ class Failures:
         at: single deaths besides.
         detect_seconds: until the others know of a death.
         restart_seconds: from a death until the learner can join again, at the same place; 0 for never.
-        gather_seconds: for which whoever is ready to join waits for others who soon will be, for a join stops all.
+        join_seconds: that it takes to let one in, while all wait.
+        gather_seconds: for which whoever is ready to join waits for others who are on the way, for a join stops all.
     """
 
     mean_seconds: float = 0.0
@@ -43,10 +44,11 @@ class Failures:
     at: list[Failure] = field(default_factory=list)
     detect_seconds: float = 0.01
     restart_seconds: float = 0.0
+    join_seconds: float = 0.01
     gather_seconds: float = 0.0
 
     def validate(self) -> None:
-        not_negative(self, "mean_seconds", "detect_seconds", "restart_seconds", "gather_seconds")
+        not_negative(self, "mean_seconds", "detect_seconds", "restart_seconds", "join_seconds", "gather_seconds")
         for i, failure in enumerate(self.at):
             check(failure, f"at.{i}.")
         if not self and (self.restart_seconds or self.gather_seconds):

@@ -12,61 +12,24 @@ from typing import Any
 import torch
 
 from asrpar.errors import ConfigError
-from asrpar.parallel.comm import Comm
+from asrpar.parallel.comm import Comm, Invitation
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES, Strategy, make_strategy
 from asrpar.parallel.trace import Count
 from asrpar.parallel.virtual.clock import Scheduler
 from asrpar.parallel.virtual.cluster import Cluster, ComputeTime
-from asrpar.parallel.virtual.comm import virtual_learners
+from asrpar.parallel.virtual.comm import VirtualComm, virtual_learners, virtual_newcomer
+from asrpar.parallel.virtual.failures import Failures
+from asrpar.parallel.virtual.frail import FrailLearner, check_frail
 from asrpar.parallel.virtual.group import Shared
 from asrpar.parallel.virtual.network import Network
+from asrpar.parallel.virtual.race import Pace, Race
 from asrpar.parallel.virtual.timed import PIECES, Tally, TimedLearner
 
 # Of a learner's vectors.
 ELEMENTS = 512
 # A shard of a server must be longer than what a virtual transport takes for a counter.
 SHARD = 8
-
-
-class Race:
-    """Learners that go through batches together, and how far they have come.
-
-    Args:
-        scheduler: the clock.
-        quota: batches of all of them until time is taken.
-
-    Attributes:
-        batches: that are done.
-        begin, end: when the first one began, and when the quota was reached.
-    """
-
-    def __init__(self, scheduler: Scheduler, quota: int) -> None:
-        self.scheduler, self.quota, self.through = scheduler, quota, 0
-        self.batches, self.begin, self.end = 0, float("inf"), 0.0
-
-    def over(self, learners: int) -> None:
-        """One of so many learners is through; the last one ends it all, without the farewells of a training's end."""
-        self.through += 1
-        if self.through == learners:
-            self.scheduler.stop()
-
-    def stepped(self) -> bool:
-        """A step is done; whether that was enough for all."""
-        self.batches += 1
-        if self.batches == self.quota:
-            self.end = self.scheduler.now
-        return self.batches >= self.quota
-
-
-@dataclasses.dataclass
-class Pace:
-    """What became of one learner between the beginning and the end of its steps: seconds, and bytes."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    busy: float = 0.0
-    sent: float = 0.0
 
 
 def simulate_timing(
@@ -106,7 +69,9 @@ def simulate_timing(
         what was asked for, and of the whole training ``frames``, ``seconds`` and ``hours`` (virtual),
         ``frames_per_second`` of all, ``speedup`` and ``efficiency`` against one learner of this cluster,
         ``seconds_equal_shares``, ``bytes_per_step`` (sent by one learner, mean), ``bytes_sent`` (by all),
-        ``exposed_share`` (of the learners' time, spent neither computing nor hidden behind it), ``staleness`` (mean,
+        ``exposed_share`` (of the learners' time, spent neither computing nor hidden behind it), where learners die
+        ``failures`` (``losses``, ``returns``, ``present_share`` of the learners' time, and ``goodput``: frames in a
+        second over those without failures), ``staleness`` (mean,
         max, histogram; None where the strategy counts none), ``trace_checksum`` (of every
         gradient's and message's moment), ``wall_seconds``.
 
@@ -125,35 +90,58 @@ def simulate_timing(
     if getattr(settings, "bucket_mb", 0):
         settings = dataclasses.replace(settings, bucket_mb=settings.bucket_mb / scale)
 
-    scheduler = Scheduler()
-    race = Race(scheduler, workers * steps)
-    comms = virtual_learners(Shared(scheduler, Network(cluster), scale), learners)
+    shared = Shared(Scheduler(), Network(cluster), scale)
+    race = Race(shared.scheduler, workers * steps)
+    comms = virtual_learners(shared, learners)
+    times = [ComputeTime(cluster.compute, rank, seed) for rank in range(learners)]
     paces = [Pace() for _ in comms]
     for comm in comms:
         comm.trace = Tally()
 
-    def run(rank: int) -> None:
-        comm, pace = comms[rank], paces[rank]
-        learner = TimedLearner(comm, ComputeTime(cluster.compute, rank, seed), elements)
+    def run(comm: VirtualComm) -> None:
+        rank = comm.seat
+        pace, comm.trace = paces[rank], comms[rank].trace
+        learner = TimedLearner(comm, times[rank], elements)
         algorithm = make_strategy(strategy, settings, learner, comm)
+        if cluster.failures:
+            FrailLearner(algorithm, comm, learner, learners, batch_frames, race, pace).run()
+            return
         algorithm.start()
-        begin, sent = scheduler.now, comm.trace.sent
+        begin, sent = comm.clock(), comm.trace.sent
         race.begin = min(race.begin, begin)
         pace.steps = _drive(algorithm, comm, race, batch_frames if rank < workers else 0.0, steps)
-        pace.seconds, pace.busy = scheduler.now - begin, learner.busy
+        pace.seconds, pace.busy = comm.clock() - begin, learner.busy
         pace.sent = comm.trace.sent - sent
         race.over(learners)
 
+    def begin(comm: VirtualComm) -> None:
+        shared.scheduler.begin(lambda: run(comm), comm.seat, "learner")
+
+    if cluster.failures:
+        check_frail(strategy, STRATEGIES.load(strategy), learners, workers)
+        shared.crew.start = lambda seat, brief: begin(virtual_newcomer(shared, Invitation(seat, brief)))
+        race.begin = 0.0
     with torch.inference_mode():
-        for rank in range(learners):
-            scheduler.begin(lambda rank=rank: run(rank), rank, "learner")
-        scheduler.run()
+        for comm in comms:
+            begin(comm)
+        shared.scheduler.run()
+    if cluster.failures:
+        for pace, comm in zip(paces, comms, strict=True):
+            pace.seconds, pace.sent = race.end, comm.trace.sent
     found = _summary(race, paces[:workers], [c.trace for c in comms], batch_frames, frames)
     single = _alone(cluster, reference_batch_frames or batch_frames, steps, seed)
     asked = {"virtual": True, "cluster": cluster.name, "strategy": strategy, "learners": learners}
     asked |= {"batch_frames": batch_frames, "parameters": parameters, "steps": steps, "seed": seed}
     found["speedup"] = found["frames_per_second"] / single
     found["efficiency"] = found["speedup"] / learners
+    if cluster.failures:
+        undisturbed = simulate_timing(
+            dataclasses.replace(cluster, failures=Failures()), strategy, settings, learners=learners,
+            batch_frames=batch_frames, parameters=parameters, steps=steps, seed=seed,
+            bytes_per_parameter=bytes_per_parameter,
+        )  # fmt: skip
+        goodput = found["frames_per_second"] / undisturbed["frames_per_second"]
+        found["failures"] = shared.crew.summary() | {"goodput": goodput}
     return asked | found | {"wall_seconds": time.perf_counter() - wall}
 
 
@@ -212,13 +200,18 @@ def _summary(race: Race, paces: list[Pace], tallies: list[Tally], batch: float, 
         "seconds": frames / rate,
         "hours": frames / rate / 3600,
         "frames_per_second": rate,
-        "seconds_equal_shares": max(p.seconds / p.steps for p in paces) * frames / batch / len(paces),
+        "seconds_equal_shares": _equal_shares(paces) * frames / batch / len(paces),
         "bytes_per_step": sum(p.sent for p in paces) / steps_done,
         "bytes_sent": sum(p.sent for p in paces) / steps_done * frames / batch,
         "exposed_share": max(0.0, sum(1 - p.busy / p.seconds for p in paces) / len(paces)),
         "staleness": _staleness(counts) if counts else None,
         "trace_checksum": race.scheduler.checksum,
     }
+
+
+def _equal_shares(paces: list[Pace]) -> float:
+    """Seconds of a step of the slowest learner; without end if one has died before it had taken any."""
+    return max(p.seconds / p.steps if p.steps else float("inf") for p in paces)
 
 
 def _staleness(counts: list[Count]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from asrpar.errors import ConfigError
 from asrpar.parallel.look import Look
 from asrpar.parallel.strategies import STRATEGIES
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Jitter, Link, Links, Straggler
+from asrpar.parallel.virtual.failures import Failures
 from asrpar.parallel.virtual.timing import simulate_timing
 
 # 100 MB in fp32.
@@ -176,3 +177,36 @@ def test_mistakes(change, said):
 def test_hundreds_of_learners():
     found = timing("adpsgd", learners=512, steps=2, description=cluster(nodes=256))
     assert found["steps"] == 2 and found["learners"] == 512
+
+
+def frail(**failures) -> Cluster:
+    described = cluster(nodes=16, devices=1, jitter=0.2)
+    described.compute.frames_per_second = 1e4
+    described.failures = Failures(mean_seconds=20.0, **failures)
+    return described
+
+
+def test_what_is_left_where_learners_die_and_come_back():
+    once, again = [
+        timing("adpsgd", learners=16, steps=300, description=frail(restart_seconds=1.0), parameters=1e6)
+        for _ in range(2)
+    ]
+    assert once["trace_checksum"] == again["trace_checksum"]
+    told = once["failures"]
+    assert 15 < told["losses"] < 40 and told["losses"] - told["returns"] < 5
+    # A second of some 21 is lost with each death, and at each return some wait for a step.
+    assert 0.9 < told["present_share"] < 0.97
+    assert 0.85 < told["goodput"] < told["present_share"]
+
+
+def test_learners_that_do_not_come_back_are_missed():
+    told = timing("adpsgd", learners=16, steps=100, description=frail(), parameters=1e6)["failures"]
+    assert told["returns"] == 0 and told["losses"] > 2
+    assert told["goodput"] == pytest.approx(told["present_share"], abs=0.05)
+
+
+def test_who_is_not_timed_where_learners_die():
+    with pytest.raises(ConfigError, match="strategy 'ssgd' is not timed where learners die"):
+        timing("ssgd", learners=16, description=frail())
+    with pytest.raises(ConfigError, match="server is dedicated: set it to sharded"):
+        timing("asgd", {"server": "dedicated"}, learners=16, description=frail())
