@@ -35,6 +35,7 @@ from asrpar.train.learner import AcousticLearner
 from asrpar.train.objective import context, make_objective, subsampling
 from asrpar.train.optimizers import OPTIMIZERS
 from asrpar.train.phone_graphs import tree_of
+from asrpar.train.rounds import Rounds
 from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 from asrpar.train.watchdog import Watchdog
@@ -123,7 +124,7 @@ class Parts:
                 "batch.deal is on_demand, but with this strategy learners take their steps together: set it to equal"
             )
         if workers == 1 or deal == "equal" or not strategy.own_pace:
-            return EqualShares(self.loader, together=strategy.lockstep)
+            return Rounds(comm) if strategy.lockstep and survives() and workers > 1 else EqualShares(self.loader)
         return OnDemand(comm, workers, Intervals.of(self.config))
 
     def watchdog(self, comm: Comm, timing: Timing, strategy: Strategy) -> Watchdog:

@@ -12,7 +12,7 @@ An epoch comes in *parts*, which the trainer takes one after the other, and it i
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
 
@@ -106,11 +106,10 @@ class EqualShares:
 
     Args:
         load: the batches of a rank, for so many workers.
-        together: learners take their steps together, also after a loss: what is left is dealt anew then.
     """
 
-    def __init__(self, load: Callable[[int, int], BatchLoader], *, together: bool = False) -> None:
-        self.load, self.together = load, together
+    def __init__(self, load: Callable[[int, int], BatchLoader]) -> None:
+        self.load = load
 
     own_pace = False
 
@@ -122,15 +121,10 @@ class EqualShares:
             loader: this rank's batches.
             position: where this learner is, counted on by whoever takes the parts.
         """
-        begin = replace(position, done=[])
         members = Members(comm, loader.num_learners, position.step)
         batches = loader.epoch(position.epoch, start_step=position.step)
         part = Part(members, without_speech(batches) if members.serves else batches)
         yield part
-        if self.together:
-            if part.outcome.survivors is not None:
-                yield from Redealt(loader, position, begin).parts(part)
-            return
         while (left := part.outcome.survivors) is not None:
             part = Part(members, itertools.chain(part.left(), members.inherited(left, self.load, position.epoch)))
             yield part
@@ -144,60 +138,6 @@ class EqualShares:
 
     def abandon(self) -> None:
         """Nobody waits for anything there."""
-
-
-class Redealt:
-    """What is left of an epoch after a loss, for learners that take their steps together.
-
-    Shares are in rounds, one for each of those who are left; who has none in the last round takes its step with
-    nothing in it, so that all count alike. Done is what all had done when they last synchronised, and what those who
-    are left have done since. Only what the lost ones had done since then is done again.
-
-    Args:
-        loader: of the whole epoch, as it was dealt at first.
-        position: where this learner is; set to what all have done.
-        begin: where it was before the first part.
-    """
-
-    def __init__(self, loader: BatchLoader, position: Position, begin: Position) -> None:
-        self.loader, self.position, self.learners = loader, position, loader.num_learners
-        self.frames = loader.share_frames(begin.epoch)
-        self.done = set(range(begin.step * self.learners))
-        self.before = Position(steps=begin.steps - begin.step, frames=begin.frames - self.frames_of(self.done))
-        # Shares in the order of the current part, so many of them in each step, from step `first` on.
-        self.order, self.size = list(range(len(self.frames))), self.learners
-
-    def frames_of(self, shares: Iterable[int]) -> int:
-        """Of them all."""
-        return sum(self.frames[i] for i in shares)
-
-    def parts(self, part: Part) -> Iterator[Part]:
-        """As many as learners are lost, after the first one, ``part``."""
-        while (left := part.outcome.survivors) is not None:
-            self.settle(part, left)
-            shares = [i for i, frames in enumerate(self.frames) if frames and i not in self.done]
-            self.order, self.size = shares, left.size
-            part = Part(Members(left, left.size, 0), self.batches(left))
-            part.alike = False
-            yield part
-
-    def settle(self, part: Part, left: Comm) -> None:
-        """What has been done, as those who are left know it. Collective among them."""
-        known = left.allgather_object((part.members.furthest, part.outcome.consumed))
-        self.done.update(self.order[: max(steps for steps, _ in known) * self.size])
-        self.done.update(share for _, consumed in known for share in consumed if share >= 0)
-        p = self.position
-        p.step, p.steps = 0, self.before.steps + len(self.done) // self.learners
-        p.frames = self.before.frames + self.frames_of(self.done)
-        p.ema_frames = min(p.ema_frames, p.frames)
-
-    def batches(self, left: Comm) -> Iterator[Batch]:
-        """This learner's of the rounds."""
-        rounds = [self.order[i : i + left.size] for i in range(0, len(self.order), left.size)]
-        mine = [(r[left.rank] if left.rank < len(r) else r[0], self.frames_of(r)) for r in rounds]
-        whole = sum(left.rank < len(r) for r in rounds)
-        for number, batch in enumerate(self.loader.chosen(self.position.epoch, iter(mine))):
-            yield batch if number < whole else emptied(batch)
 
 
 def without_speech(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -25,6 +25,7 @@ from asrpar.train.model_io import initial_weights
 from asrpar.train.position import Position
 from asrpar.train.progress import Progress
 from asrpar.train.report import Reports
+from asrpar.train.rounds import Rounds
 from asrpar.train.schedules import SCHEDULES
 from asrpar.train.state import Machine, Stateful, check_same_data, restore, whole_state
 from asrpar.train.summary import Result
@@ -203,10 +204,10 @@ class Trainer:
                 outcome.stopped = self.take_steps(part, batches, outcome)
                 outcome.joining = self.stop.joining
         except LearnerLost:
-            if self.shares.own_pace:
-                raise
             if self.strategy.lockstep and outcome.unfinished is not None:
                 self.taken(outcome.unfinished, outcome)
+            if self.shares.own_pace:
+                raise
             outcome.survivors = self.regroup(part.members)
 
     def take_steps(self, part: Part, batches: Iterator[Batch], outcome: Outcome) -> int:
@@ -272,7 +273,7 @@ class Trainer:
         Nobody waits for the others in order to ask them; but whoever has reason to wait makes all of them ask.
         """
         if self.strategy.lockstep:
-            return self.look.step(self.stop.seen() > 0)
+            return self.look.step(self.stop.wish() != 0)
         ask = any(due) or self.strategy.should_sync(self.stop.noticed())
         if ask:
             self.synchronise()
@@ -295,9 +296,13 @@ class Trainer:
         """Go on with a strategy that is among the learners of `comm`, after some were lost or came. Collective."""
         p, self.strategy = self.position, strategy
         workers = self.workers()
-        self.shares, self.look = OnDemand(self.comm, workers, self.intervals), Look(self.comm, strategy.apart)
-        # Positions within an epoch are those of its learners.
-        self.learner_lost = p.within_epoch and self.loader.num_learners != workers
+        together = strategy.lockstep
+        self.shares = Rounds(self.comm) if together else OnDemand(self.comm, workers, self.intervals)
+        self.look = Look(self.comm, strategy.apart)
+        if together:
+            self.average.agree(p, self.comm)
+        # Positions within an epoch are those of its learners, and those of rounds are no steps of it.
+        self.learner_lost = p.within_epoch and (together or self.loader.num_learners != workers)
         if self.comm.rank == 0 and self.progress.rank:
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
 
@@ -310,9 +315,6 @@ class Trainer:
         if comm.rank == 0 and before:
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
         self.strategy = self.strategy.survive(comm)
-        if self.strategy.lockstep:
-            self.look = Look(comm, self.strategy.apart)
-            self.average.agree(p, comm)
         # From the next epoch on the data are dealt to those who are left.
         self.loader = self.parts.loader(comm.size, comm.rank)
         self.learner_lost = True

@@ -12,6 +12,7 @@ from asrpar.train.dealing import OnDemand
 from asrpar.train.epochs import Due, EqualShares, Intervals, Outcome
 from asrpar.train.members import Members
 from asrpar.train.position import Position
+from asrpar.train.rounds import Rounds
 
 
 def batch(share, frames=10):
@@ -72,37 +73,50 @@ def test_who_is_left_goes_on_with_what_it_had_and_with_what_the_lost_ones_had_no
 
 
 class Pair(LocalComm):
-    """Two that are left, who have told ``known``; this is the second."""
+    """Of two learners the second."""
 
-    def __init__(self, known):
+    def __init__(self):
         super().__init__()
-        self.rank, self.size, self.known = 1, 2, known
+        self.rank, self.size = 1, 2
 
     def allgather_object(self, value):
-        return [self.known.pop(0), value] if self.known else [value] * 2
+        return [value] * 2
 
 
 def test_after_a_loss_learners_in_lockstep_are_dealt_what_is_left_in_equal_rounds():
     position = Position(epoch=3, step=1, steps=31, frames=330)
-    shares = EqualShares(None, together=True)
-    taken = []
-    for number, part in enumerate(shares.parts(Survivor(), Loader(4, 3, 1), position)):
-        outcome = Outcome()
+    comm = Survivor()
+    shares = Rounds(comm)
+    part = next(shares.parts(comm, Loader(4, 3, 1), position))
+    with part as batches:
+        # All have synchronised after the second step; this one has taken the third, too.
+        for batch in itertools.islice(batches, 2):
+            part.outcome.consumed.append(batch.share)
+            position.advance(30)
+    part.members.synchronised(2)
+    assert part.alike and shares.place(position) == (1, {3, 4, 5, 7})
+    # The other one that is left has not taken it.
+    shares.stand(position, 1, {3, 4, 5, 7})
+    assert (position.step, position.done, position.steps, position.frames) == (1, [3, 4, 5, 7], 32, 370)
+    for part in Rounds(Pair()).parts(Pair(), Loader(4, 3, 1), position):
         with part as batches:
-            if number == 0:
-                # All had synchronised after the second step, and this one has taken the third, the other not.
-                for batch in itertools.islice(batches, 2):
-                    outcome.consumed.append(batch.share)
-                    position.advance(30)
-                part.members.synchronised(1)
-                outcome.survivors = Pair([(2, [3])])
-            else:
-                # Rank 1's share of the third step is done: 6, 8 and the last step are left.
-                assert (position.steps, position.frames, position.step) == (30 + 7 // 3, 300 + 70, 0)
-                taken = [(b.share, b.global_frames // 2, b.num_frames) for b in batches]
-        part.outcome = outcome
+            taken = [(b.share, b.global_frames // 2, b.num_frames) for b in batches]
+        assert not part.alike
     # Of the rounds (6, 8), (9, 10), (11): nothing is left for this one in the last.
     assert taken == [(8, 20, 20), (10, 20, 20), (-1, 10, 0)]
+    assert (position.step, position.done, position.steps, position.frames) == (4, [], 34, 420)
+
+
+def test_rounds_end_early_for_newcomers_and_go_on_with_them():
+    position = Position()
+    part = next(parts := Rounds(Pair()).parts(Pair(), Loader(3, 2, 1), position))
+    with part as batches:
+        part.outcome.consumed.append(next(batches).share)
+        position.advance(20)
+    part.outcome.joining = True
+    assert next(parts, None) is None
+    # Here all have told the same.
+    assert (position.step, position.done, position.frames) == (0, [1], 10)
 
 
 def test_too_few_learners_stop(monkeypatch):

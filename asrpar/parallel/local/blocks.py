@@ -19,6 +19,7 @@ lost ones have done in this block is lost; nothing else is, nor counted twice. N
 Cost of a block: one allreduce of P + 2 numbers. Extra memory: 3 P, looking ahead and overlapping P more each.
 """
 
+import math
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -192,14 +193,16 @@ class BlockStrategy(Strategy):
         Raises:
             TrainingError: the warm-up goes on, in which all must hold the same weights and momenta.
         """
-        if self.warmup > 0:
+        # A newcomer knows nothing of it.
+        warmup = min(x for x in comm.allgather_object(self.warmup if self.blocks >= 0 else math.inf))
+        if 0 < warmup < math.inf:
             raise TrainingError("a learner was lost while warmup_frames go on: run again to resume")
         check_wire(self.wire)
         with suppress(LearnerLost):  # nothing may still be written into its memory
             self.wait()
         most, root = newest(comm, self.blocks)
         other = type(self)(self.settings, self.learner, comm, self.wire)
-        other.blocks, other.warmup = most, self.warmup
+        other.blocks, other.warmup = most, warmup
         for mine, theirs in zip((self.w, self.w_g, self.delta), (other.w, other.w_g, other.delta), strict=True):
             theirs.copy_(mine)
             comm.broadcast(theirs, root)
