@@ -70,6 +70,7 @@ class BlockStrategy(Strategy):
     """
 
     look_ahead: bool = False
+    rejoins = True
     kept = ("w", "w_g", "delta", "frames", "seen", "rates", "steps", "synchronised", "warmup")
 
     def __init__(self, settings: Any, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:

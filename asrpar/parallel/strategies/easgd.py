@@ -46,6 +46,7 @@ class Settings:
 class Algorithm(Strategy):
     """Every learner keeps the centre, and all keep it alike."""
 
+    rejoins = True
     kept = ("centre", "seen", "steps", "synchronised")
 
     def __init__(self, settings: Settings, learner: Learner, comm: Comm, wire: Wire | None = None) -> None:
