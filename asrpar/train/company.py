@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asrpar.errors import ConfigError, TrainingError
 from asrpar.feats import BatchLoader
+from asrpar.launch.rank import quorum
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.contract import Strategy, mean_of
@@ -28,8 +29,12 @@ from asrpar.train.learner import AcousticLearner
 from asrpar.train.members import need_quorum
 from asrpar.train.position import Position
 from asrpar.train.stall import learners
+from asrpar.train.watchdog import Watchdog
 
 log = get_logger(__name__)
+
+# Seconds in which lost learners may come back until as many are there again as have to be.
+GRACE = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Trainer(Protocol):
     average: Average
     course: Course
     groups: list[Any]
+    watchdog: Watchdog
 
     def go_on(self, strategy: Strategy) -> None:
         """Go on with a strategy that is among the learners of ``comm``."""
@@ -118,12 +124,26 @@ class Company:
         while True:
             try:
                 comm = trainer.comm.survivors()
-                need_quorum(comm.size, self.size)
+                if not comm.recalls:
+                    need_quorum(comm.size, self.size)
                 trainer.shares.abandon()
                 self.meet(trainer, comm)
+                self._wait_for_quorum(trainer)
             except LearnerLost:
                 continue
             return
+
+    def _wait_for_quorum(self, trainer: Trainer) -> None:
+        """Where too few are left, but others are being started: wait for these, for a time."""
+        begin = trainer.comm.clock()
+        while trainer.comm.size < quorum():
+            passed = trainer.comm.clock() - begin
+            # One of them says for all.
+            if trainer.comm.broadcast_object(passed > GRACE):
+                need_quorum(trainer.comm.size, self.size)
+            trainer.watchdog.beat()
+            trainer.comm.sleep(0.2)
+            self.join(trainer)
 
     def meet(self, trainer: Trainer, comm: Comm) -> None:
         """Go on among the learners of ``comm``, some of whom may be new, while others are not there any more."""
