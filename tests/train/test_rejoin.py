@@ -35,6 +35,21 @@ def test_lost_learners_come_back_and_the_run_goes_on_as_if_all_had_stayed(mini, 
     assert float(losses[-1][1]) < float(losses[0][1])
 
 
+@pytest.mark.mpi
+def test_one_comes_back_to_block_learners(mini, tmp_path):
+    settings = SETTINGS | {"strategy": "bmuf", "strategies__bmuf__sync_steps": 2, "ema__enabled": "true"}
+    settings |= {"faults__die_rank": "[1]", "faults__die_step": "[3]", "batch__size": 300}
+    options = train_options(mini, tmp_path, **settings)
+    log = tmp_path / "log" / "train.0.log"
+    # An epoch has ended since.
+    back = re.compile(r"learner 1 back; going on with 2 .*epoch \d+: train loss .*epoch \d+: train loss", re.DOTALL)
+    command = ("launch", "--learners", 2, "--rejoin", "--", "train", *options)
+    done = stop_when(lambda: back.search(read(log)), *command)
+    assert done.returncode == 143 and "after saving a checkpoint" in done.stderr
+    losses = re.findall(r"epoch \d+: train loss ([\d.]+)", read(log))
+    assert float(losses[-1]) < float(losses[0])
+
+
 def test_where_learners_cannot_come_back_it_is_said_in_one_line(mini, tmp_path):
     options = train_options(mini, tmp_path, strategy="ssgd")
     done = asrpar("launch", "--learners", 2, "--rejoin", "--", "train", *options, check=False)
