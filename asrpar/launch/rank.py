@@ -4,6 +4,7 @@ import atexit
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import TextIO
 
@@ -70,6 +71,9 @@ def begin_early() -> None:
     """
     if os.environ.get(SEAT):
         begin()
+        # Whoever asks the others to stop does not mean it, until it is among them.
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         # Begins MPI; to speak it is the transports'.
         importlib.import_module("mpi4py.MPI")
 

@@ -81,6 +81,9 @@ class VirtualParts(Parts):
             self._loader = super().loader(workers, 0)
         return self._loader.share(workers, min(rank, workers - 1))
 
+    def take_over(self) -> None:
+        """Whoever simulates holds it."""
+
     def reshared(self, loader: BatchLoader, workers: int, rank: int) -> BatchLoader:
         return self.loader(workers, rank)
 

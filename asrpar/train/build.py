@@ -1,15 +1,17 @@
 """What a trainer is made of: device, batches, model, and who looks after it."""
 
+import time
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from asrpar.errors import ConfigError
+from asrpar.errors import ConfigError, TrainingError
 from asrpar.feats import BatchLoader
 from asrpar.feats.store import FeatureStore
+from asrpar.files.lock import busy, try_lock
 from asrpar.files.paths import require_file
 from asrpar.hmm.alignments import Alignments
 from asrpar.hmm.tree import FILE as TREE
@@ -40,6 +42,9 @@ from asrpar.train.signals import StopRequest
 from asrpar.train.timing import Timing
 from asrpar.train.watchdog import Watchdog
 
+# Seconds in which the kernel closes the files of a process that has died.
+DYING = 5.0
+
 
 class Parts:
     """Makes the parts of a trainer; another class makes those of a simulated one.
@@ -51,6 +56,7 @@ class Parts:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.recording: Recording | None = None
+        self.lock: IO[str] | None = None
 
     @cached_property
     def lang(self) -> Lang:
@@ -107,6 +113,20 @@ class Parts:
     def stop(self, comm: Comm) -> StopRequest:
         """Who notices that the run is to stop."""
         return StopRequest(comm, self.config.time_limit_minutes)
+
+    def take_over(self) -> None:
+        """This learner is the first by now: it holds the experiment's folder, which the lost one did.
+
+        Raises:
+            TrainingError: another training has begun in it meanwhile.
+        """
+        exp = Path(self.config.exp)
+        deadline = time.monotonic() + DYING
+        while (lock := try_lock(exp)) is None:
+            if time.monotonic() > deadline:
+                raise TrainingError(busy(exp))
+            time.sleep(0.02)
+        self.lock = lock
 
     def reshared(self, loader: BatchLoader, workers: int, rank: int) -> BatchLoader:
         """The same data, dealt to another number of learners; ``loader`` is not used any more."""

@@ -6,6 +6,7 @@ take over everything that is not a learner's own. They begin with the mean of th
 all stays what it is.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -162,7 +163,7 @@ class Company:
 
     def _tell(self, before: list[int]) -> None:
         if self.new:
-            log.info("among the others: %s", learners(self.seats))
+            log.info("among the others: %s; that took %.1f s of a core", learners(self.seats), time.process_time())
         elif lost := sorted(set(before) - set(self.seats)):
             log.warning("%s lost; going on with %d learner(s)", learners(lost), len(self.seats))
         elif came := sorted(set(self.seats) - set(before)):

@@ -304,6 +304,7 @@ class Trainer:
         # Positions within an epoch are those of its learners, and those of rounds are no steps of it.
         self.learner_lost = p.within_epoch and (together or self.loader.num_learners != workers)
         if self.comm.rank == 0 and self.progress.rank:
+            self.parts.take_over()
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
 
     def regroup(self, members: Members) -> Comm:
@@ -313,6 +314,7 @@ class Trainer:
         for part in self.groups:
             part.regroup(comm)
         if comm.rank == 0 and before:
+            self.parts.take_over()
             self.progress.take_over(p.frames, p.epoch + 1, self.config.epochs)
         self.strategy = self.strategy.survive(comm)
         # From the next epoch on the data are dealt to those who are left.

@@ -1,6 +1,7 @@
 """A learner that MPI has started in a lost one's place, until it is among the others; see `door`."""
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from asrpar.parallel.comm.ulfm import SurvivingComm
 
 # Seconds between two looks at the bridge.
 _PAUSE = 0.005
+# Seconds to end MPI.
+_ENDING = 5.0
 
 
 class Newcomer(LocalComm):
@@ -61,5 +64,9 @@ class Newcomer(LocalComm):
 
     def leave(self) -> None:
         """Nobody needs this process."""
-        # MPI would wait for those that have gone.
+        # Who has not ended MPI counts as failed. It may wait for one that has gone.
+        ending = threading.Timer(_ENDING, os._exit, (0,))
+        ending.daemon = True
+        ending.start()
+        MPI.Finalize()
         os._exit(0)
