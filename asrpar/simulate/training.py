@@ -111,10 +111,11 @@ def run_all(
     cluster: Cluster,
     settings: object,
     learners: int,
-    shared: Shared,
+    shared: Shared | None = None,
     recorded: list[list[Entry]] | None = None,
 ) -> None:
     """All learners, in virtual time."""
+    shared = shared or Shared(Scheduler(), Network(cluster))
     scheduler = shared.scheduler
     parts = VirtualParts(config, cluster, recorded)
     log.info("%d learners on virtual cluster '%s'", learners, cluster.name)
