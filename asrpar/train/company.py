@@ -7,6 +7,7 @@ all stays what it is.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,9 +110,21 @@ class Company:
         self.size = comm.invitation.brief.size if self.new else comm.size
         self.seats = [self.seat] if self.new else list(range(comm.size))
 
-    def missing(self) -> list[int]:
-        """Seats of those who were lost and have not come back."""
-        return sorted(set(range(self.size)) - set(self.seats))
+    def missing(self, lost: Iterable[int] = ()) -> list[int]:
+        """Seats of those who were lost and have not come back; and of those ranks that are ``lost`` by now."""
+        here = set(self.seats) - {self.seats[rank] for rank in lost}
+        return sorted(set(range(self.size)) - here)
+
+    def notice(self, trainer: Trainer) -> None:
+        """Call back those who are gone while the others pass over them. Not collective."""
+        if lost := trainer.comm.lost():
+            self._call_back(trainer, trainer.comm, lost)
+
+    def _call_back(self, trainer: Trainer, comm: Comm, lost: Iterable[int] = ()) -> None:
+        if comm.rank == 0 and (missing := self.missing(lost)):
+            strategy, workers = trainer.strategy, trainer.loader.num_learners
+            brief = Brief(trainer.config, trainer.identity, type(strategy), strategy.settings, self.size, workers)
+            comm.call_back(missing, brief)
 
     def join(self, trainer: Trainer) -> None:
         """Let in those who are ready; or come in, as one of them."""
@@ -130,6 +143,8 @@ class Company:
                 trainer.shares.abandon()
                 self.meet(trainer, comm)
                 self._wait_for_quorum(trainer)
+                # All have stopped anyway; whoever has been called back meanwhile may be ready.
+                self.join(trainer)
             except LearnerLost:
                 continue
             return
@@ -156,10 +171,7 @@ class Company:
         self._settle(trainer, comm, [rank for rank, seat in enumerate(before) if seat not in self.seats])
         self.new = False
         trainer.go_on(trainer.strategy.survive(comm))
-        if comm.rank == 0 and (missing := self.missing()):
-            strategy, workers = trainer.strategy, trainer.loader.num_learners
-            brief = Brief(trainer.config, trainer.identity, type(strategy), strategy.settings, self.size, workers)
-            comm.call_back(missing, brief)
+        self._call_back(trainer, comm)
 
     def _tell(self, before: list[int]) -> None:
         if self.new:

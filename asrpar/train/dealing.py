@@ -4,6 +4,7 @@ A learner that is three times slower than the others takes a third of what they 
 """
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 
@@ -51,15 +52,25 @@ class Dealer:
             self.activity = self.comm.spawn(lambda: self.deal(shares), "dealer")
 
     def deal(self, shares: list[Dealt]) -> None:
-        """Answer each request until everybody has left."""
-        left, clients = iter(shares), self.clients
+        """Answer each request until everybody has left, or is gone."""
+        left, again, total = iter(shares), deque[int](), 0
+        clients = set(range(self.clients))
         try:
             while clients:
-                message = self.requests.receive()
-                share = next(left, END) if message.kind == ASK else END
-                self.dealt.setdefault(message.source, []).append(share[0])
-                self.replies.send(message.source, SHARE, share)
-                clients -= message.kind == LEAVE
+                try:
+                    message = self.requests.receive()
+                    share = END
+                    if message.kind == ASK:
+                        share = (again.popleft(), total) if again else next(left, END)
+                        total = max(total, share[1])
+                    self.dealt.setdefault(message.source, []).append(share[0])
+                    self.replies.send(message.source, SHARE, share)
+                    if message.kind == LEAVE:
+                        clients.discard(message.source)
+                except LearnerLost:
+                    for rank in sorted(clients.intersection(self.requests.pass_over())):
+                        clients.discard(rank)
+                        again.extend(share for share in self.dealt.get(rank, [])[-2:] if share >= 0)
         except LearnerLost:
             # The others may be waiting for an answer, and would not hear of it.
             for rank in range(self.comm.size):

@@ -274,6 +274,7 @@ class Trainer:
         """
         if self.strategy.lockstep:
             return self.look.step(self.stop.wish() != 0)
+        self.company.notice(self)
         ask = any(due) or self.strategy.should_sync(self.stop.noticed())
         if ask:
             self.synchronise()

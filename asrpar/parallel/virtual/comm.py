@@ -231,6 +231,11 @@ class VirtualComm(Comm):
         self.passed = set(self.group.family.known)
         return self.lost()
 
+    @property
+    def recalls(self) -> bool:
+        """As the cluster says."""
+        return self.shared.network.cluster.failures.restart_seconds > 0
+
     def call_back(self, seats: list[int], brief: Any) -> None:
         self.shared.crew.call(seats, brief, self.group.ranks[self.rank])
 

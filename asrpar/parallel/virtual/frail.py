@@ -8,13 +8,15 @@ from asrpar.parallel.virtual.race import Pace, Race
 from asrpar.parallel.virtual.timed import TimedLearner
 
 
-def check_frail(name: str, algorithm: type[Strategy], learners: int, workers: int) -> None:
-    """`ConfigError` for a strategy that cannot be timed where learners die."""
+def check_frail(name: str, algorithm: type[Strategy], learners: int, workers: int, recalls: bool) -> None:
+    """`ConfigError` for a strategy that cannot be timed where learners die, and come back if it ``recalls`` them."""
     if algorithm.survive is Strategy.survive or algorithm.lockstep:
         raise ConfigError(
             f"strategy '{name}' is not timed where learners die: set the cluster's failures.mean_seconds to 0 and "
             "failures.at to [], or choose one whose learners go at their own pace"
         )
+    if recalls and not algorithm.rejoins:
+        raise ConfigError(f"strategy '{name}' takes no learner back: set the cluster's failures.restart_seconds to 0")
     if workers < learners:
         raise ConfigError(f"strategies.{name}.server is dedicated: set it to sharded where learners die")
 

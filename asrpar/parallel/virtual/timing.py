@@ -118,7 +118,7 @@ def simulate_timing(
         shared.scheduler.begin(lambda: run(comm), comm.seat, "learner")
 
     if cluster.failures:
-        check_frail(strategy, STRATEGIES.load(strategy), learners, workers)
+        check_frail(strategy, STRATEGIES.load(strategy), learners, workers, comms[0].recalls)
         shared.crew.start = lambda seat, brief: begin(virtual_newcomer(shared, Invitation(seat, brief)))
         race.begin = 0.0
     with torch.inference_mode():
