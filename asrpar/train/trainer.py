@@ -124,7 +124,9 @@ class Trainer:
             except LearnerLost:
                 if not self.shares.own_pace:
                     raise
+                self.timing.begin()
                 self.company.recover(self)
+                p.seconds += self.timing.lap()
                 models = Models(self.strategy, self.average)
         if stopped:
             self.save(models)
@@ -162,8 +164,15 @@ class Trainer:
 
     def train_epoch(self) -> int:
         """One pass over the data, or what is left of it; returns the signal that stopped it within the pass, else 0."""
-        p, stopped = self.position, 0
         self.timing.begin()
+        try:
+            return self.pass_over_data()
+        finally:
+            self.position.seconds += self.timing.lap()
+
+    def pass_over_data(self) -> int:
+        """What `train_epoch` times."""
+        p, stopped = self.position, 0
         self.progress.begin_epoch(p.epoch + 1, self.config.epochs, p.frames - p.epoch * self.loader.frames_per_epoch)
         if (
             self.comm.recalls
@@ -189,7 +198,6 @@ class Trainer:
         self.look.settle()
         self.average.observe(self.strategy, p)
         self.progress.end_epoch()
-        self.position.seconds += self.timing.lap()
         return stopped
 
     def workers(self) -> int:

@@ -83,6 +83,8 @@ def test_they_come_back(mini, tmp_path, strategy):
     assert found[0]["failures"]["losses"] == found[0]["failures"]["returns"] == 3
     epoch = BatchLoader(mini / "feats", "train", BatchConfig(), 0).frames_per_epoch
     assert found[0]["frames"] == 4 * epoch
+    # What came before a loss counts, too; dev sets take no time here.
+    assert 0.9 < found[0]["train_seconds"] / found[0]["virtual_seconds"] <= 1
 
 
 def test_the_sum_of_weights_is_that_of_all_updates_and_the_mean_stays_when_somebody_joins(mini, tmp_path, monkeypatch):
