@@ -143,8 +143,9 @@ class Company:
                 trainer.shares.abandon()
                 self.meet(trainer, comm)
                 self._wait_for_quorum(trainer)
-                # All have stopped anyway; whoever has been called back meanwhile may be ready.
-                self.join(trainer)
+                if comm.passes_over:
+                    # Whoever was called back when the first one was lost may be ready, and all have stopped anyway.
+                    self.join(trainer)
             except LearnerLost:
                 continue
             return

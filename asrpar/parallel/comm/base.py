@@ -137,6 +137,7 @@ class Comm(ABC):
         trace: where it is recorded what the time went to.
         invitation: of a learner that is alone and is to come in a lost one's place; None for all others.
         recalls: whether `call_back` brings somebody.
+        passes_over: whether `pass_over` can be done.
     """
 
     rank: int
@@ -144,6 +145,7 @@ class Comm(ABC):
     trace: Trace
     invitation: Invitation | None = None
     recalls: bool = False
+    passes_over: bool = False
 
     @property
     def seat(self) -> int:

@@ -47,6 +47,8 @@ class VirtualComm(Comm):
     Sums are made in the order of ranks, as `MpiComm` makes them within a node, so that the very same bits come out.
     """
 
+    passes_over = True
+
     def __init__(self, group: Group, rank: int, trace: Trace | None = None) -> None:
         self.group, self.rank, self.size = group, rank, group.size
         self.shared, self.scheduler = group.shared, group.shared.scheduler
