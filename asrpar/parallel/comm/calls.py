@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from asrpar.errors import TrainingError
 from asrpar.launch.guard import JOB, members
-from asrpar.launch.rank import REJOIN, SEAT
+from asrpar.launch.rank import REJOIN, RETURN_ERRORS, SEAT
 from asrpar.log import get_logger
 from asrpar.parallel.comm.base import Invitation
 from asrpar.parallel.comm.door import COME, GO, HERE, READY
@@ -179,8 +179,8 @@ class Calls:
 def command(seat: int) -> tuple[str, list[str]]:
     """The program that starts a newcomer, and its arguments: this process's own command line and variables."""
     names = [name for name in os.environ.get(REJOIN, "").split(",") if name in os.environ]
-    variables = [f"{name}={os.environ[name]}" for name in names]
-    return shutil.which("env") or "env", [*variables, f"{SEAT}={seat}", sys.executable, *sys.orig_argv[1:]]
+    variables = [*(f"{name}={os.environ[name]}" for name in names), RETURN_ERRORS, f"{SEAT}={seat}"]
+    return shutil.which("env") or "env", [*variables, sys.executable, *sys.orig_argv[1:]]
 
 
 def is_here(seat: int) -> bool:

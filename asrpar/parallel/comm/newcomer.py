@@ -25,7 +25,10 @@ class Newcomer(LocalComm):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bridge = MPI.Comm.Get_parent().Merge(high=True)
+        try:
+            self.bridge = MPI.Comm.Get_parent().Merge(high=True)
+        except MPI.Exception:  # who has started it has died
+            self.leave()
         self.bridge.Set_errhandler(MPI.ERRORS_RETURN)
         self.invitation = self.hear()
 

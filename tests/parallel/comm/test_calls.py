@@ -1,5 +1,7 @@
 """Starting learners in the places of lost ones: again if it fails, but not for ever."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -83,5 +85,18 @@ def test_a_newcomer_has_the_command_line_and_the_variables_of_the_others(monkeyp
     monkeypatch.setenv(REJOIN, "OMP_NUM_THREADS,NOT_SET")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     program, arguments = calls.command(2)
-    assert program.endswith("env") and arguments[:3] == ["OMP_NUM_THREADS=3", "ASRPAR_SEAT=2", sys.executable]
-    assert arguments[3:] == sys.orig_argv[1:]
+    # Without the second, Open MPI ends the job if one cannot begin MPI.
+    own = ["OMP_NUM_THREADS=3", "OMPI_MCA_mpi_initial_errhandler=mpi_errors_return", "ASRPAR_SEAT=2", sys.executable]
+    assert program.endswith("env") and arguments[:4] == own
+    assert arguments[4:] == sys.orig_argv[1:]
+
+
+def test_a_newcomer_that_cannot_begin_mpi_is_no_failure(tmp_path):
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py/__init__.py").touch()
+    (tmp_path / "mpi4py/MPI.py").write_text("raise RuntimeError('whoever started this has died')\n")
+    code = "from asrpar.launch.rank import begin_early; begin_early()"
+    env = {**os.environ, "ASRPAR_SEAT": "2", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0
+    assert "[asrpar,2]<stderr>: MPI could not begin" in done.stderr and "Traceback" not in done.stderr
