@@ -47,6 +47,7 @@ def test_mpi_is_named_without_starting_it():
 
 
 def test_a_missing_mpi_is_explained(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
     monkeypatch.setattr(info, "_ASK_MPI", "raise RuntimeError('cannot load MPI library')")
     assert info.mpi_library() == ("", "not usable: RuntimeError: cannot load MPI library")
 

@@ -53,7 +53,10 @@ def stop_when(ready: Callable[[], bool], *args: object) -> subprocess.CompletedP
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # if it hangs, nothing of it is to run beside other tests
     return subprocess.CompletedProcess(command, process.returncode, stderr=err)
 
 

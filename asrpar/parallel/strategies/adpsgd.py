@@ -12,18 +12,18 @@ the time of one pass over both vectors, and write the average.) Odd ranks are ac
 step; even ranks are passive, they answer whoever comes: nobody waits for a certain slow learner, nor in a circle.
 
 `fixed` asks the two neighbours on a ring in turn, `random` any even rank, which mixes faster (Zhang et al. 2020,
-2002.01119); the third form there, delay-by-one, is `delayed`. When to use: learners of unequal speed, large batches.
-Cost of a step: one exchange of P numbers with one peer, hidden behind computing; within a node nothing is sent, for
-vectors are read where they were written. Extra memory: 5 P, 2 P if all learners share memory.
+2002.01119; their delay-by-one is `delayed`). When to use: learners of unequal speed, large batches. Cost of a step: one
+exchange of P numbers with one peer, hidden behind computing; within a node nothing is sent, for vectors are read where
+they were written. Extra memory: 5 P, 2 P if all learners share memory.
 """
 
-import random
 from dataclasses import dataclass
 from typing import Any
 
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.compress.wire import Wire, need_weights_wire
 from asrpar.parallel.contract import Gossip, Learner
+from asrpar.parallel.gossip.peers import Peers
 from asrpar.parallel.gossip.replica import EXCHANGE
 from asrpar.parallel.gossip.shared import make_replica
 from asrpar.rules import one_of
@@ -48,7 +48,7 @@ class Settings:
 
 
 class Algorithm(Gossip):
-    """ADPSGD; between two steps `replica` holds x_i, and ``learner.weights`` are x̂."""
+    """ADPSGD; between steps `replica` holds x_i, and ``learner.weights`` are x̂, with the exchanges `seen` in them."""
 
     lockstep = False
     own_pace = rejoins = True
@@ -59,12 +59,9 @@ class Algorithm(Gossip):
     ) -> None:
         super().__init__(settings, learner, comm, wire)
         need_weights_wire(self.wire, "adpsgd")
-        fixed = settings.neighbours == "fixed"
         self.channel, self.lock, self.stepped = comm.channel(), comm.lock(), comm.event()
-        self.activity, self.finishing, self.exchanges = None, False, 0
-        # Exchanges that the weights have in them.
-        self.seen = 0
-        self.peers = [(comm.rank + 1) % comm.size, comm.rank - 1] if fixed else list(range(0, comm.size, 2))
+        self.activity, self.finishing, self.exchanges, self.seen = None, False, 0, 0
+        self.peers = Peers(self.channel, settings.neighbours == "fixed", settings.seed)
         self.replica = make_replica(learner, self.channel, self.wire, self.lock, min(2, comm.size - 1), shared)
 
     def step(self, batch: Any | None) -> bool:
@@ -107,22 +104,19 @@ class Algorithm(Gossip):
             self.stepped.wait()
             self.stepped.clear()
             with self.lock:
-                finishing = self.finishing
-            if finishing:
-                break
-            if not self.peers:
-                continue
+                if self.finishing:
+                    break
             try:
-                self.replica.ask(self.partner())
+                if self.peers.left:
+                    self.replica.ask(self.peers.partner(self.exchanges))
+                    self.exchanges += 1
             except LearnerLost:
-                self.pass_over()
-            else:
-                self.exchanges += 1
+                self.peers.pass_over()
         for peer in range(0, self.comm.size, 2):
             try:
                 self.channel.send(peer, DONE)
             except LearnerLost:
-                self.pass_over()
+                self.peers.pass_over()
 
     def passive(self) -> None:
         """Communicating, even ranks: average with whoever comes, one at a time."""
@@ -136,22 +130,7 @@ class Algorithm(Gossip):
                 else:
                     active.discard(message.source)
             except LearnerLost:
-                active -= self.pass_over()
-
-    def pass_over(self) -> set[int]:
-        """Go on exchanging without those who are gone, until all regroup; returns them.
-
-        What an exchange with one of them has brought stays; one that did not come to its end brings nothing.
-        """
-        gone = set(self.channel.pass_over())
-        self.peers = [peer for peer in self.peers if peer not in gone]
-        return gone
-
-    def partner(self) -> int:
-        """Of the next exchange. A function of place alone, so that a resumed run goes on with the same partners."""
-        if self.settings.neighbours == "random":
-            return random.Random(f"{self.settings.seed} {self.comm.rank} {self.exchanges}").choice(self.peers)
-        return self.peers[self.exchanges % len(self.peers)]
+                active -= self.peers.pass_over()
 
     def finish(self) -> None:
         """Serve until no learner is active any more; then nothing is in flight."""
