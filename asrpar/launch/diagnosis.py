@@ -48,6 +48,14 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
     return Fate(None, "no rank came to its end", 1) if ranks.survive else None
 
 
+def stuck(ranks: Ranks) -> Fate | None:
+    """What a job came to whose ranks had told of their end, and were ended because they could not leave MPI."""
+    mistaken = [rank for rank, output in sorted(ranks.ranks.items()) if output.mistakes]
+    if mistaken:
+        return exited(mistaken[0], 1)
+    return exited(None, 128 + signal.SIGUSR1) if any(output.stopped for output in ranks.ranks.values()) else None
+
+
 def stopped(ranks: Ranks, forwarding: Forwarding, code: int) -> tuple[str, int] | None:
     """How a job was stopped that was asked to, with its exit code: 128 + the signal. None if it ended by itself."""
     told = next((r.stopped for _, r in sorted(ranks.ranks.items()) if r.stopped), None)

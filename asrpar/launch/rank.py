@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from asrpar.errors import LaunchError
 from asrpar.info import mpi_library
@@ -19,8 +19,6 @@ SURVIVE = "ASRPAR_SURVIVE"
 REJOIN = "ASRPAR_REJOIN"
 # Of a rank that comes in a lost one's place: the number of that.
 SEAT = "ASRPAR_SEAT"
-# Open MPI ends a job whose process cannot begin MPI, unless it has this variable; then it says so to that process.
-RETURN_ERRORS = "OMPI_MCA_mpi_initial_errhandler=mpi_errors_return"
 QUORUM = "ASRPAR_QUORUM"
 # Open MPI, MPICH and Intel MPI, PALS, Cray MPICH, Flux. srun's variable last: inside a batch job mpirun's ranks inherit
 # the batch script's.
@@ -76,13 +74,21 @@ def begin_early() -> None:
         # Whoever asks the others to stop does not mean it, until it is among them.
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        # Begins MPI; to speak it is the transports'. It fails where who has started this process has died meanwhile:
-        # nobody needs it then, and an end in an error would be taken for one of the run.
+        # Begins MPI; to speak it is the transports'. It fails where who has started this process has died meanwhile.
         try:
             importlib.import_module("mpi4py.MPI")
         except Exception as e:
             say(f"MPI could not begin, which is no harm if whoever started this process has died: {e}")
-            os._exit(0)
+            vanish()
+
+
+def vanish() -> NoReturn:
+    """End as a rank that is lost, which the others go on without.
+
+    A process that has begun MPI and ends by itself without having ended MPI makes mpirun end all others.
+    """
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("a process outlived SIGKILL")
 
 
 def tell_back() -> None:

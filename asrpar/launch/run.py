@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from asrpar.errors import LaunchError
-from asrpar.launch.diagnosis import failed, stopped
+from asrpar.launch.diagnosis import failed, stopped, stuck
 from asrpar.launch.fate import TAIL, Failure, signalled
 from asrpar.launch.forward import Forwarding
 from asrpar.launch.guard import JOB, Guard
@@ -29,7 +29,7 @@ def run(
     *,
     log_dir: str | Path | None = None,
     grace: float = 60.0,
-    farewell: float = 30.0,
+    farewell: float = 10.0,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> Failure | None:
@@ -54,21 +54,21 @@ def run(
         guard.watch(process.pid)
         readers = _readers(process, ranks)
         with Forwarding(process, grace) as forwarding:
-            stuck = _attend(process, ranks, guard, forwarding, farewell)
+            lingered = _attend(process, ranks, guard, forwarding, farewell)
     for reader in readers:
         reader.join(timeout=5)
-    code = 0 if stuck else process.returncode
-    fate = failed(ranks, 128 - code if code < 0 else code)
-    if code < 0 and not forwarding.received:
+    code = process.returncode
+    fate = stuck(ranks) if lingered else failed(ranks, 128 - code if code < 0 else code)
+    if code < 0 and not (lingered or forwarding.received):
         killed = signalled(None, -code)
         fate = killed._replace(reason=f"{Path(job.argv[0]).name} (process {process.pid}) was {killed.reason}")
-    if fate is None or fate.rank is None:
+    if lingered:  # what mpirun says of that is no news
+        ranks.write(ranks.err, f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end")
+    elif fate is None or fate.rank is None:
         for line in ranks.noise:
             if line.strip():
                 ranks.write(ranks.err, line)
     if fate is None:
-        if stuck:
-            ranks.write(ranks.err, f"asrpar: ended ranks that had not left MPI {farewell:.0f} s after their end")
         _tell_of_the_lost(ranks, job.learners)
         return None
     if how := stopped(ranks, forwarding, fate.code):
@@ -111,15 +111,15 @@ def _readers(process: subprocess.Popen, ranks: Ranks) -> list[threading.Thread]:
 
 def _attend(process: subprocess.Popen, ranks: Ranks, guard: Guard, forwarding: Forwarding, farewell: float) -> bool:
     """Wait for the launcher's end; whether it had to be ended, for ranks that could not leave MPI."""
-    stuck = False
+    lingered = False
     while process.poll() is None:
-        if not stuck and ranks.linger(farewell):
-            stuck = True
+        if not lingered and ranks.linger(farewell):
+            lingered = True
             forwarding.end()
         forwarding.enforce()
         guard.keep()
         time.sleep(0.05)
-    return stuck
+    return lingered
 
 
 def _tell_of_the_lost(ranks: Ranks, learners: int) -> None:

@@ -59,11 +59,7 @@ class Members:
         left = comm.survivors()
         ranks = left.allgather_object(self.rank)
         self.lost = [r for r in range(self.size) if r not in ranks]
-        if left.size < quorum():
-            raise TrainingError(
-                f"{left.size} of {self.size} learners are left, fewer than --quorum {quorum()}: start as many as "
-                "before to go on from the last checkpoint"
-            )
+        need_quorum(left.size, self.size)
         log.warning(
             "rank%s %s of %d lost; going on with %d learner(s), who share its batches of this epoch",
             "" if len(self.lost) == 1 else "s", ", ".join(map(str, self.lost)), self.size, left.size,

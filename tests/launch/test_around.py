@@ -114,7 +114,7 @@ def test_of_another_session_or_host_nothing_is_known(script, monkeypatch):
         it.close()
 
 
-def test_ranks_are_left_to_their_launcher(monkeypatch):
+def test_ranks_are_left_to_their_launcher(monkeypatch, tmp_path):
     monkeypatch.setenv(around.AROUND, str(os.getppid()))
-    monkeypatch.setenv(JOB, "/tmp/asrpar-x")
+    monkeypatch.setenv(JOB, str(tmp_path))
     assert around.end_with_scripts() is None

@@ -172,7 +172,7 @@ from asrpar.launch.rank import check_world, tell_stopped
 comm, (wish, folder) = MPI.COMM_WORLD, sys.argv[1:]
 stop = []
 signal.signal(signal.SIGUSR1, lambda *_: stop.append(1))
-if wish == "linger":
+if wish.startswith("linger"):
     atexit.register(time.sleep, 600)  # after the rank has told of its end, where MPI_Finalize may hang
 check_world(comm.size)
 print(f"rank {comm.rank} of {comm.size}", flush=True)
@@ -180,9 +180,13 @@ with open(f"{folder}/train.{comm.rank}.log", "a") as log:
     for i in range(30):
         print(f"log line {i} of rank {comm.rank}", file=log)
 comm.Barrier()
-if wish == "linger":
+if wish.startswith("linger"):
     if comm.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    if wish == "linger, stopped":
+        tell_stopped("SIGUSR1", "after saving")
+    elif wish == "linger, mistaken":
+        print("asrpar: error: no space left", file=sys.stderr, flush=True)
 elif wish == "wait":
     open(f"{folder}/ready.{comm.rank}", "w").close()
     while not stop:
@@ -290,16 +294,38 @@ def test_a_rank_that_is_killed(job, tmp_path):
     assert failure.lines[-1] == "log line 29 of rank 1"
 
 
-@pytest.mark.mpi
-def test_survivors_that_cannot_leave_are_ended(job):
-    work = job(3, "linger", survive=True)
-    if work.launcher.kind != "openmpi":
+@pytest.fixture
+def lingering(job):
+    """What comes of three ranks, one of whom is lost, while the others cannot leave MPI after their end."""
+    if job(1, "well").launcher.kind != "openmpi":
         pytest.skip("only Open MPI goes on without a rank")
-    failure, out, err = outcome(work, farewell=1.0)
+
+    def make(wish: str) -> tuple[Failure | None, str, str]:
+        found = outcome(job(3, wish, survive=True), farewell=1.0)
+        assert "had not left MPI 1 s after their end" in found[2]
+        return found
+
+    return make
+
+
+@pytest.mark.mpi
+def test_survivors_that_cannot_leave_are_ended(lingering):
+    failure, out, err = lingering("linger")
     assert failure is None
     assert len(out.splitlines()) == 3
     assert "rank 1 was lost on the way; the other 2 went on without" in err
-    assert "had not left MPI 1 s after their end" in err
+
+
+@pytest.mark.mpi
+def test_survivors_that_were_stopped_and_cannot_leave_have_not_succeeded(lingering):
+    failure, *_ = lingering("linger, stopped")
+    assert (failure.stopped, failure.code) == ("stopped by SIGUSR1 after saving", 128 + signal.SIGUSR1)
+
+
+@pytest.mark.mpi
+def test_survivors_with_a_mistake_that_cannot_leave_have_failed(lingering):
+    failure, *_ = lingering("linger, mistaken")
+    assert (failure.mistake, failure.code, failure.stopped) == ("no space left", 1, None)
 
 
 @pytest.mark.mpi

@@ -14,7 +14,6 @@ def read(path):
 
 
 @pytest.mark.mpi
-@pytest.mark.xfail(reason="a run stopped after two learners came back has hung once in five", strict=False)
 def test_lost_learners_come_back_and_the_run_goes_on_as_if_all_had_stayed(mini, tmp_path):
     # The first one, which starts others and deals, and another at about the same time.
     settings = SETTINGS | {"faults__die_rank": "[0,2]", "faults__die_step": "[4,5]", "dev_every_steps": 3}

@@ -13,13 +13,15 @@ from mpi4py import MPI
 
 from asrpar.errors import TrainingError
 from asrpar.launch.guard import JOB, members
-from asrpar.launch.rank import REJOIN, RETURN_ERRORS, SEAT
+from asrpar.launch.rank import REJOIN, SEAT
 from asrpar.log import get_logger
 from asrpar.parallel.comm.base import Invitation
 from asrpar.parallel.comm.door import COME, GO, HERE, READY
 
 log = get_logger(__name__)
 
+# Open MPI ends a job whose process cannot begin MPI, unless it has this variable; then it says so to that process.
+RETURN_ERRORS = "OMPI_MCA_mpi_initial_errhandler=mpi_errors_return"
 # So often in a row may a learner fail to come back, or be lost again within so many seconds.
 TRIES, SOON = 5, 10.0
 # Seconds that a start may take: imports from a slow disk, data, on a busy machine.

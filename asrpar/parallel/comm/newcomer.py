@@ -7,7 +7,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from asrpar.launch.rank import tell_back
+from asrpar.launch.rank import tell_back, vanish
 from asrpar.parallel.comm.base import Comm
 from asrpar.parallel.comm.door import COME, GO, HERE, READY, let_in
 from asrpar.parallel.comm.local import LocalComm
@@ -67,8 +67,8 @@ class Newcomer(LocalComm):
 
     def leave(self) -> None:
         """Nobody needs this process."""
-        # Who has not ended MPI counts as failed. It may wait for one that has gone.
-        ending = threading.Timer(_ENDING, os._exit, (0,))
+        # It may wait for one that has gone.
+        ending = threading.Timer(_ENDING, vanish)
         ending.daemon = True
         ending.start()
         MPI.Finalize()
