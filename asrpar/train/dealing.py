@@ -38,7 +38,7 @@ class Dealer:
 
     def __init__(self, comm: Comm, clients: int) -> None:
         self.comm, self.clients = comm, clients
-        # By rank, the shares that it was dealt, as long as this rank deals.
+        # By rank, the shares of the present part that it was dealt, as long as this rank deals.
         self.dealt: dict[int, list[int]] = {}
         # The dealer and its own rank's learner receive at the same time.
         self.requests, self.replies = comm.channel(), comm.channel()
@@ -146,6 +146,8 @@ class DealtPart(Part):
         members = Members(dealer.comm, dealer.clients)
         super().__init__(members, nothing() if members.serves else dealer.batches(load))
         self.dealer, self.shares, self.due = dealer, shares, due
+        # Numbers of shares mean other utterances in each epoch.
+        dealer.dealt = {}
 
     def __enter__(self) -> Iterator[Batch]:
         self.dealer.open(self.shares)

@@ -32,6 +32,23 @@ def run(mini, exp, description, learners=4, **settings):
     return json.loads((exp / "train.json").read_text())
 
 
+@pytest.mark.parametrize("part", [0.3, 0.45, 0.6, 0.75, 0.9])
+def test_a_loss_in_a_later_epoch_leaves_no_utterance_out(mini, tmp_path, monkeypatch, part):
+    used, gradient = Counter(), VirtualLearner.gradient
+
+    def counted(learner, batch):
+        frames = gradient(learner, batch)
+        used.update(batch.ids if batch else ())
+        return frames
+
+    settings = {"strategy": "adpsgd", "epochs": 4}
+    whole = run(mini, tmp_path / "whole", cluster(), **settings)["virtual_seconds"]
+    monkeypatch.setattr(VirtualLearner, "gradient", counted)
+    result = run(mini, tmp_path / "lost", cluster(at=[Failure(2, part * whole)]), **settings)
+    assert result["complete"] and result["failures"]["losses"] == 1
+    assert len(used) == 24 and min(used.values()) >= 4
+
+
 @pytest.mark.parametrize(
     ("strategy", "settings"),
     [

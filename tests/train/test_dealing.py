@@ -8,11 +8,12 @@ from minidata import asrpar, ranks, stop_after, train_options
 from asrpar.config import load_config
 from asrpar.feats import BatchLoader
 from asrpar.feats.config import BatchConfig
+from asrpar.parallel.comm import LocalComm
 from asrpar.parallel.virtual.cluster import Cluster, Compute, Straggler
 from asrpar.simulate.training import simulate
 from asrpar.train.config import TrainConfig
-from asrpar.train.dealing import reached
-from asrpar.train.epochs import Intervals
+from asrpar.train.dealing import Dealer, DealtPart, reached
+from asrpar.train.epochs import Due, Intervals
 
 
 def summary(exp):
@@ -86,3 +87,13 @@ def test_shares_of_later_parts_that_are_done_stay_done():
     assert reached({5, 9}, {4}, 2, 4, 2, whole=False) == (2, [4, 5, 9])
     assert reached({5, 9}, {4, 6, 7}, 2, 4, 2, whole=True) == (4, [9])
     assert reached({5}, {4, 6, 7}, 2, 4, 2, whole=True) == (4, [])
+
+
+def test_what_a_learner_did_in_an_earlier_part_is_not_done_in_this_one():
+    dealer = Dealer(LocalComm(), 1)
+    for share in ([(7, 300), (8, 600), (9, 900)], [(0, 200)]):
+        part = DealtPart(dealer, share, lambda dealt: ([number] for number, _ in dealt), Due())
+        assert dealer.done_by([0]) == set()
+        with part as batches:
+            assert [number for (number,) in batches] == [number for number, _ in share]
+        assert dealer.done_by([0]) == {number for number, _ in share}

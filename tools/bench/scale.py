@@ -201,15 +201,15 @@ def train(args) -> None:
     class Some(Trainer):
         """Stops after some steps."""
 
-        taken = 0
+        first_steps = 0
 
         def count(self, batch):
             super().count(batch)
-            self.taken += 1
-            if self.taken == 1:
+            self.first_steps += 1
+            if self.first_steps == 1:
                 told.update(first_step_seconds=time.time() - args.begun, first_step_cpu=cpu_seconds(), step=batch.step)
                 told.update(steps_of_epoch=self.loader.steps(0))
-            if self.taken == STEPS:
+            if self.first_steps == STEPS:
                 os.kill(os.getpid(), signal.SIGUSR1)
 
     trainer = Some(config, STRATEGIES.of(config), comm)
