@@ -21,7 +21,7 @@ from asrpar.launch.spec import LaunchSpec
 class Job:
     """A command line ready to run, with the environment variables that it needs besides the present ones.
 
-    ``one_host``: all ranks run on this machine.
+    ``one_host``: all ranks run on this machine. ``called``: the variables of ranks that others start, if any do so.
     """
 
     launcher: Program
@@ -30,6 +30,7 @@ class Job:
     env: Mapping[str, str]
     survive: bool = False
     one_host: bool = False
+    called: Mapping[str, str] | None = None
 
     def __str__(self) -> str:
         """One line for a shell."""
@@ -99,7 +100,8 @@ def build_command(
     argv, env = launcher.command(spec, ranks_env)
     one_host = allocation.here(hosts)
     rank_command = [sys.executable, "-P", "-m", "mpi4py", *program, *args]
-    return Job(launcher, spec.learners, (*argv, *spec.launcher_args, *rank_command), env, spec.survive, one_host)
+    whole = (*argv, *spec.launcher_args, *rank_command)
+    return Job(launcher, spec.learners, whole, env, spec.survive, one_host, ranks_env if spec.rejoin else None)
 
 
 def _hosts(spec: LaunchSpec) -> list[Host]:

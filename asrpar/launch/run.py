@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from asrpar.launch.forward import Forwarding
 from asrpar.launch.guard import JOB, Guard
 from asrpar.launch.job import Job
 from asrpar.launch.output import Ranks
+from asrpar.launch.standby import Standby
 
 # Where Open MPI keeps a folder for each job, by the launcher's process number: one that a killed launcher has left
 # there stops a later one of the same number. Who has chosen a place has chosen.
@@ -53,7 +55,9 @@ def run(
         process = _start(job, guard)
         guard.watch(process.pid)
         readers = _readers(process, ranks)
-        with Forwarding(process, grace) as forwarding:
+        called = {**os.environ, **job.called, JOB: guard.folder} if job.called else None
+        standby = nullcontext() if called is None else Standby(guard.folder, called)
+        with standby, Forwarding(process, grace) as forwarding:
             lingered = _attend(process, ranks, guard, forwarding, farewell)
     for reader in readers:
         reader.join(timeout=5)

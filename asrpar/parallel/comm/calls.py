@@ -12,6 +12,7 @@ from typing import Any
 from mpi4py import MPI
 
 from asrpar.errors import TrainingError
+from asrpar.launch import standby
 from asrpar.launch.guard import JOB, members
 from asrpar.launch.rank import REJOIN, SEAT
 from asrpar.log import get_logger
@@ -179,10 +180,16 @@ class Calls:
 
 
 def command(seat: int) -> tuple[str, list[str]]:
-    """The program that starts a newcomer, and its arguments: this process's own command line and variables."""
+    """The program that starts a newcomer, and its arguments: this process's own command line and variables.
+
+    Who is on standby on this host does that; elsewhere, MPI's own daemon.
+    """
     names = [name for name in os.environ.get(REJOIN, "").split(",") if name in os.environ]
     variables = [*(f"{name}={os.environ[name]}" for name in names), RETURN_ERRORS, f"{SEAT}={seat}"]
-    return shutil.which("env") or "env", [*variables, sys.executable, *sys.orig_argv[1:]]
+    words = sys.orig_argv[1:]
+    here = os.path.join(os.environ[JOB], standby.PLACE) if JOB in os.environ else ""
+    python = standby.program(here, *words) if here else [sys.executable, *words]
+    return shutil.which("env") or "env", [*variables, *python]
 
 
 def is_here(seat: int) -> bool:

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from asrpar.errors import TrainingError
+from asrpar.launch import standby
+from asrpar.launch.guard import JOB
 from asrpar.launch.rank import REJOIN
 
 # To be looked at only: pytest's own process is no rank.
@@ -85,6 +87,7 @@ def test_who_may_not_come_after_all_is_sent_away_and_another_called(begun):
 
 
 def test_a_newcomer_has_the_command_line_and_the_variables_of_the_others(monkeypatch):
+    monkeypatch.delenv(JOB, raising=False)
     monkeypatch.setenv(REJOIN, "OMP_NUM_THREADS,NOT_SET")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     program, arguments = calls.command(2)
@@ -92,6 +95,9 @@ def test_a_newcomer_has_the_command_line_and_the_variables_of_the_others(monkeyp
     own = ["OMP_NUM_THREADS=3", "OMPI_MCA_mpi_initial_errhandler=mpi_errors_return", "ASRPAR_SEAT=2", sys.executable]
     assert program.endswith("env") and arguments[:4] == own
     assert arguments[4:] == sys.orig_argv[1:]
+    # On the launcher's host somebody is on standby.
+    monkeypatch.setenv(JOB, "/some/job")
+    assert calls.command(2)[1][4:] == standby.program("/some/job/standby", *sys.orig_argv[1:])[1:]
 
 
 def test_a_newcomer_that_cannot_begin_mpi_is_no_failure(tmp_path):
