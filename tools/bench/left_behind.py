@@ -44,6 +44,7 @@ KINDS: dict[str, Callable[[str, str], bool]] = {
     "local": lambda line, above: "/local.sh " in line and "/local.sh " not in above,
     "job": lambda line, above: "/run_job.sh " in line and "/run_job.sh " not in above,
     "command": lambda line, above: "/asrpar extract-features " in line and "/asrpar extract-features " not in above,
+    "standby": lambda line, above: "standby --serve " in line and "standby --serve " not in above,
     "worker": lambda line, above: "spawn_main" in line or ("forkserver" in line and "forkserver" in above),
 }
 
