@@ -187,7 +187,7 @@ class Gossip(Strategy):
 
     def consensus(self, x: Tensor) -> Tensor:
         """The mean over the learners."""
-        return self.add_up(x.clone(), 1.0 / self.comm.size).div_(self.comm.size)
+        return mean_of(x, self.comm)
 
     def take_in(self, x: Tensor, moved: Tensor, finite: bool, scale: float = 1.0) -> None:
         """Add what mixing has ``moved`` to ``x`` (P,), or take it, ``scale`` times, in place of what had overflowed."""

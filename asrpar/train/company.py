@@ -9,29 +9,22 @@ all stays what it is.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from asrpar.errors import ConfigError, TrainingError
-from asrpar.feats import BatchLoader
 from asrpar.launch.rank import quorum
 from asrpar.log import get_logger
 from asrpar.parallel.comm import Comm, LearnerLost
 from asrpar.parallel.contract import Strategy, mean_of
 from asrpar.parallel.strategies import STRATEGIES
-from asrpar.train.average import Average
 from asrpar.train.config import TrainConfig
-from asrpar.train.course import Course
-from asrpar.train.dealing import OnDemand
-from asrpar.train.epochs import EqualShares
 from asrpar.train.identity import Identity
-from asrpar.train.learner import AcousticLearner
 from asrpar.train.members import need_quorum
-from asrpar.train.position import Position
+from asrpar.train.run import Run
 from asrpar.train.stall import learners
-from asrpar.train.watchdog import Watchdog
 
 log = get_logger(__name__)
 
@@ -58,31 +51,6 @@ class Brief:
     settings: Any
     size: int
     workers: int
-
-
-class Trainer(Protocol):
-    """What learners have to do with each other's trainers; see `asrpar.train.trainer.Trainer`.
-
-    Attributes:
-        groups: parts that go on among others by their ``regroup(comm)``.
-    """
-
-    config: TrainConfig
-    comm: Comm
-    parts: Any
-    identity: Identity
-    learner: AcousticLearner
-    strategy: Strategy
-    loader: BatchLoader
-    shares: EqualShares | OnDemand
-    position: Position
-    average: Average
-    course: Course
-    groups: list[Any]
-    watchdog: Watchdog
-
-    def go_on(self, strategy: Strategy) -> None:
-        """Go on with a strategy that is among the learners of ``comm``."""
 
 
 def need_rejoining(strategy: str, comm: Comm) -> None:
@@ -115,64 +83,70 @@ class Company:
         here = set(self.seats) - {self.seats[rank] for rank in lost}
         return sorted(set(range(self.size)) - here)
 
-    def notice(self, trainer: Trainer) -> None:
+    def notice(self, run: Run) -> None:
         """Call back those who are gone while the others pass over them. Not collective."""
-        if lost := trainer.comm.lost():
-            self._call_back(trainer, trainer.comm, lost)
+        if lost := run.comm.lost():
+            self._call_back(run, run.comm, lost)
 
-    def _call_back(self, trainer: Trainer, comm: Comm, lost: Iterable[int] = ()) -> None:
+    def _call_back(self, run: Run, comm: Comm, lost: Iterable[int] = ()) -> None:
         if comm.rank == 0 and (missing := self.missing(lost)):
-            strategy, workers = trainer.strategy, trainer.loader.num_learners
-            brief = Brief(trainer.config, trainer.identity, type(strategy), strategy.settings, self.size, workers)
+            strategy, workers = run.strategy, run.loader.num_learners
+            brief = Brief(run.config, run.identity, type(strategy), strategy.settings, self.size, workers)
             comm.call_back(missing, brief)
 
-    def join(self, trainer: Trainer) -> None:
-        """Let in those who are ready; or come in, as one of them."""
-        before = trainer.comm
+    def join(self, run: Run) -> None:
+        """Let in those who are ready to come in lost learners' places; or come in, as one of them."""
+        try:
+            self._let_in(run)
+        except LearnerLost:
+            self.recover(run)
+
+    def _let_in(self, run: Run) -> None:
+        before = run.comm
         comm = before.grown()
         if comm is not before:
-            self.meet(trainer, comm)
+            self.meet(run, comm)
 
-    def recover(self, trainer: Trainer) -> None:
+    def recover(self, run: Run) -> None:
         """Go on with those who are left, whatever they were doing when a learner was lost."""
         while True:
             try:
-                comm = trainer.comm.survivors()
+                comm = run.comm.survivors()
                 if not comm.recalls:
                     need_quorum(comm.size, self.size)
-                trainer.shares.abandon()
-                self.meet(trainer, comm)
-                self._wait_for_quorum(trainer)
+                run.shares.abandon()
+                self.meet(run, comm)
+                self._wait_for_quorum(run)
                 if comm.passes_over:
                     # Whoever was called back when the first one was lost may be ready, and all have stopped anyway.
-                    self.join(trainer)
+                    self._let_in(run)
             except LearnerLost:
                 continue
             return
 
-    def _wait_for_quorum(self, trainer: Trainer) -> None:
+    def _wait_for_quorum(self, run: Run) -> None:
         """Where too few are left, but others are being started: wait for these, for a time."""
-        begin = trainer.comm.clock()
-        while trainer.comm.size < quorum():
-            passed = trainer.comm.clock() - begin
+        begin = run.comm.clock()
+        while run.comm.size < quorum():
+            passed = run.comm.clock() - begin
             # One of them says for all.
-            if trainer.comm.broadcast_object(passed > GRACE):
-                need_quorum(trainer.comm.size, self.size)
-            trainer.watchdog.beat()
-            trainer.comm.sleep(0.2)
-            self.join(trainer)
+            if run.comm.broadcast_object(passed > GRACE):
+                need_quorum(run.comm.size, self.size)
+            run.watchdog.beat()
+            run.comm.sleep(0.2)
+            self._let_in(run)
 
-    def meet(self, trainer: Trainer, comm: Comm) -> None:
+    def meet(self, run: Run, comm: Comm) -> None:
         """Go on among the learners of ``comm``, some of whom may be new, while others are not there any more."""
-        trainer.comm, before = comm, self.seats
+        run.comm, before = comm, self.seats
         self.seats = comm.allgather_object(self.seat)
         self._tell(before)
-        for part in trainer.groups:
+        for part in run.groups:
             part.regroup(comm)
-        self._settle(trainer, comm, [rank for rank, seat in enumerate(before) if seat not in self.seats])
+        self._settle(run, comm, [rank for rank, seat in enumerate(before) if seat not in self.seats])
         self.new = False
-        trainer.go_on(trainer.strategy.survive(comm))
-        self._call_back(trainer, comm)
+        run.go_on(run.strategy.survive(comm))
+        self._call_back(run, comm)
 
     def _tell(self, before: list[int]) -> None:
         if self.new:
@@ -182,9 +156,9 @@ class Company:
         elif came := sorted(set(self.seats) - set(before)):
             log.info("%s back; going on with %d learner(s)", learners(came), len(self.seats))
 
-    def _settle(self, trainer: Trainer, comm: Comm, lost: list[int]) -> None:
+    def _settle(self, run: Run, comm: Comm, lost: list[int]) -> None:
         """Come to the same place, with the same history; newcomers also to weights and all that goes with them."""
-        p, shares = trainer.position, trainer.shares
+        p, shares = run.position, run.shares
         step, done = shares.place(p, lost)
         everyone = comm.allgather_object((self.new, p.epoch, step, done))
         known = [rank for rank, (new, *_) in enumerate(everyone) if not new]
@@ -197,41 +171,41 @@ class Company:
         news = any(new for new, *_ in everyone)
         if not news and len(furthest) == comm.size:
             return
-        state = self._state(trainer, news) if comm.rank == furthest[0] else None
+        state = self._state(run, news) if comm.rank == furthest[0] else None
         state = comm.broadcast_object(state, furthest[0])
         if comm.rank not in furthest:
             p.load_state_dict(state["position"])
             if state["course"] is not None:
-                trainer.course.load_state_dict(state["course"])
-            trainer.loader = trainer.parts.reshared(trainer.loader, state["workers"], comm.rank)
+                run.course.load_state_dict(state["course"])
+            run.loader = run.parts.reshared(run.loader, state["workers"], comm.rank)
         if news:
-            self._share(trainer, comm, state)
+            self._share(run, comm, state)
 
-    def _state(self, trainer: Trainer, news: bool) -> dict[str, Any]:
+    def _state(self, run: Run, news: bool) -> dict[str, Any]:
         """What others are to have from this learner."""
         state = {
-            "position": trainer.position.state_dict(),
-            "course": trainer.course.of_consensus(),
-            "workers": trainer.loader.num_learners,
+            "position": run.position.state_dict(),
+            "course": run.course.of_consensus(),
+            "workers": run.loader.num_learners,
         }
         if news:
-            state["updates"] = trainer.learner.updates
-            state["optimizer"] = trainer.learner.optimizer.state_dict()
-            state["wire"] = trainer.strategy.wire.state_dict()
-            state["ema"] = trainer.average.state_dict()
+            state["updates"] = run.learner.updates
+            state["optimizer"] = run.learner.optimizer.state_dict()
+            state["wire"] = run.strategy.wire.state_dict()
+            state["ema"] = run.average.state_dict()
         return state
 
-    def _share(self, trainer: Trainer, comm: Comm, state: dict[str, Any]) -> None:
+    def _share(self, run: Run, comm: Comm, state: dict[str, Any]) -> None:
         """Newcomers take over one learner's momenta, and the mean of all weights and averages."""
-        learner, average = trainer.learner, trainer.average
+        learner, average = run.learner, run.average
         if self.new:
             learner.optimizer.load_state_dict(state["optimizer"])
             learner.updates = state["updates"]
-            trainer.strategy.wire.load_state_dict(state["wire"])
+            run.strategy.wire.load_state_dict(state["wire"])
             # What is held back is somebody's own.
-            trainer.strategy.wire.forget()
+            run.strategy.wire.forget()
             average.load_state_dict(state["ema"])
-            torch.manual_seed(trainer.config.seed * 1009 + self.seat + trainer.position.frames)
+            torch.manual_seed(run.config.seed * 1009 + self.seat + run.position.frames)
         mean = self._take_mean(learner.weights, comm)
         moved = mean_of(learner.weights, comm).sub_(mean).norm().item() / max(mean.norm().item(), 1e-30)
         log.info("the mean of all has moved by %.1e of its norm", moved)

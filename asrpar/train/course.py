@@ -25,7 +25,7 @@ class Course:
 
     Args:
         schedule: of the training.
-        parts: what goes back: of `asrpar.train.trainer.Trainer.stateful`, as it is when it is asked for.
+        parts: what goes back: of `asrpar.train.run.Run.stateful`, as it is when it is asked for.
 
     Attributes:
         over: whether the schedule has ended the training.

@@ -230,7 +230,7 @@ class OnDemand:
         intervals: between checkpoints, and between dev losses.
     """
 
-    own_pace = True
+    deals_anew = True
 
     def __init__(self, comm: Comm, workers: int, intervals: Intervals) -> None:
         self.comm, self.dealer, self.intervals = comm, Dealer(comm, workers), intervals

@@ -106,12 +106,15 @@ class EqualShares:
 
     Args:
         load: the batches of a rank, for so many workers.
+
+    Attributes:
+        deals_anew: whether what is left of an epoch is dealt among whoever is there, when learners are lost or come.
     """
+
+    deals_anew = False
 
     def __init__(self, load: Callable[[int, int], BatchLoader]) -> None:
         self.load = load
-
-    own_pace = False
 
     def parts(self, comm: Comm, loader: BatchLoader, position: Position) -> Iterator[Part]:
         """What is left of the epoch at ``position``. Collective.

@@ -25,6 +25,7 @@ from asrpar.parallel.comm import Comm
 from asrpar.parallel.comm.threads import Thread
 from asrpar.parallel.trace import RecordingTrace
 from asrpar.train.neighbours import Neighbours
+from asrpar.train.notices import Notices
 from asrpar.train.patience import Patience
 from asrpar.train.stall import places, ranks, stacks
 
@@ -63,14 +64,11 @@ class Watchdog:
         on_stall: Callable[[], None] | None = None,
         survives: bool = False,
     ) -> None:
-        self.folder, self.comm, self.trace, self.patience = folder, comm, trace, Patience(timeout)
+        self.comm, self.trace, self.patience = comm, trace, Patience(timeout)
         self.lockstep, self.on_stall, self.survives = lockstep, on_stall, survives
         self._steps = self._before = 0
         self._rank, self._members = comm.seat, list(range(comm.size))
-        self._marker, self._diagnosis_file = folder / "stalled", folder / "beats" / "diagnosis"
-        # Those who did not answer, for whoever can end them.
-        self._silent_file = folder / "beats" / "silent"
-        self.neighbours = Neighbours()
+        self.notices, self.neighbours = Notices(folder, self._rank), Neighbours()
         self._beats = 0
         self._waiting = False
         self._answered = ""
@@ -89,11 +87,10 @@ class Watchdog:
     def __enter__(self) -> "Watchdog":
         """Wake up. Collective."""
         if self.timeout > 0:
-            with suppress(OSError):
-                (self.folder / "beats").mkdir(parents=True, exist_ok=True)
-                self._file(self._rank).unlink(missing_ok=True)
-                if self._rank == 0 and self.comm.invitation is None:
-                    self._forget()
+            self.notices.open()
+            if self._rank == 0 and self.comm.invitation is None:
+                with suppress(OSError):
+                    self.notices.forget()
             self._members = self.neighbours.meet(self.comm, self._rank)
             self._thread = Thread(self._watch, "watchdog")
         return self
@@ -102,7 +99,7 @@ class Watchdog:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-            self._file(self._rank).unlink(missing_ok=True)
+            self.notices.close()
 
     def beat(self, steps: int | None = None) -> None:
         """The learner has come on, other than by a gradient; or has taken a step, and ``steps`` in all."""
@@ -146,7 +143,7 @@ class Watchdog:
             # Others' time-outs may be shorter.
             if not self.lockstep and self._silence > self.patience.least / 8:
                 self._tell()
-            found = self._read(self._marker)
+            found = self.notices.noticed()
             if found and found != self._answered:
                 self._answer(found)
             elif self._answered:
@@ -167,7 +164,7 @@ class Watchdog:
 
     def _all_idle(self, passed: float) -> bool:
         """Whether no other learner has come on for the stated time either, or for what the slowest has learned."""
-        others = {r: self._read(self._file(r)) for r in self._members if r != self._rank}
+        others = self.notices.told(self._members)
         self._others_idle = self._others_idle + passed if others == self._others else 0.0
         self._others = others
         return self._others_idle > max([self.timeout, *map(_timeout_in, others.values())])
@@ -176,34 +173,33 @@ class Watchdog:
         """Be the first to notice, wait for the others' answers, say what they come to, end."""
         marker = f"rank {self._rank} {time.time():.3f}"
         try:
-            with self._marker.open("x", encoding="utf-8") as file:
-                file.write(marker)
+            self.notices.notice(marker)
         except FileExistsError:
             return  # another was first: its marker is found at the next look
         except OSError as e:
-            self._end(f"no progress for {self.timeout:g} s, and no stack traces: {self._marker}: {e.strerror}")
+            self._end(
+                f"no progress for {self.timeout:g} s, and no stack traces: {self.notices.marker_file}: {e.strerror}"
+            )
         before = self._progress()
         self._answer(marker)
         end = time.monotonic() + ANSWER
-        while time.monotonic() < end and len(self._answers(marker)) < len(self._members):
+        while time.monotonic() < end and len(self.notices.answers(self._members, marker)) < len(self._members):
             if self._stop.wait(0.1):
                 break
-        answers = self._answers(marker)
+        answers = self.notices.answers(self._members, marker)
         if self._progress() != before or self._stop.is_set():
-            self._forget()
+            self.notices.forget()
             log.warning("no progress for %g s, but then it went on", self.timeout)
             return
         blamed, message = self.diagnosis(answers)
         silent = [r for r in self._members if r not in answers] if self.survives else []
         if silent:
             self._tell_of(message)
-            with suppress(OSError):
-                self._replace(self._silent_file, json.dumps(silent))
+            self.notices.call_silent(silent)
             self._end_silent()
         elif blamed != self._rank:
             # The launcher shows the log of the rank that ends the job: that had better be the one that is to blame.
-            with suppress(OSError):
-                self._replace(self._diagnosis_file, f"{blamed} {message}")
+            self.notices.blame(blamed, message)
         if silent or blamed != self._rank:
             end = time.monotonic() + (LEAVE if self.survives else ANSWER)
             while time.monotonic() < end and not self._stop.wait(0.1):
@@ -212,29 +208,23 @@ class Watchdog:
             else:
                 if self._stop.is_set():
                     return
-                self._forget()
+                self.notices.forget()
                 self._end(message, all_of_us=True)
-            self._forget()
+            self.notices.forget()
             return
-        self._forget()
+        self.notices.forget()
         self._end(message)
-
-    def _forget(self) -> None:
-        """There is no stall any more, or not yet."""
-        for file in (self._marker, self._diagnosis_file, self._silent_file):
-            file.unlink(missing_ok=True)
 
     def _end_silent(self) -> None:
         """End those who did not answer, if they are on this host."""
-        with suppress(ValueError, TypeError):
-            for rank in json.loads(self._read(self._silent_file) or "[]"):
-                self.neighbours.end(rank)
+        for rank in self.notices.silent():
+            self.neighbours.end(rank)
 
     def _obey(self, marker: str) -> None:
         """After an answer: end if this rank was found to blame, or if whoever noticed first did not end the job."""
         if self.survives:
             self._end_silent()
-        rank, _, message = self._read(self._diagnosis_file).partition(" ")
+        rank, message = self.notices.blamed()
         if rank == str(self._rank):
             self._end(message)
         if not (rank or marker):  # a false alarm
@@ -249,13 +239,13 @@ class Watchdog:
         if self.survives and not all_of_us and len(self._members) > 1:
             self._tell_of(message)
             os.kill(os.getpid(), signal.SIGKILL)
-        self._write(message)
+        self.notices.write(message)
         say(f"asrpar: error: {message}")
         os._exit(1)
 
     def _tell_of(self, message: str) -> None:
         """Of who is ended, while the others go on."""
-        self._write(message)
+        self.notices.write(message)
         say(f"{message}: the others go on without")
 
     def diagnosis(self, answers: dict[int, dict]) -> tuple[int, str]:
@@ -266,7 +256,7 @@ class Watchdog:
         """
         blamed = [r for r in self._members if r not in answers]
         if blamed:
-            logs = ", ".join(str(self._log(r)) for r in blamed[:3])
+            logs = ", ".join(str(self.notices.log(r)) for r in blamed[:3])
             said = f"{ranks(blamed)} did not answer (stopped, or the machine is gone; last words in {logs})"
         else:
             # Whoever waits for others is not to blame, if anybody does not; nor is whoever comes on.
@@ -282,15 +272,15 @@ class Watchdog:
         if rest:
             said += f", {'the others' if len(rest) > 1 else ranks(rest)} at {places(answers, rest)}"
         shown = next((r for r in blamed if r in answers), self._rank)
-        return shown, f"no progress for {self.timeout:g} s: {said}; stack traces in {self._log(shown)}"
+        return shown, f"no progress for {self.timeout:g} s: {said}; stack traces in {self.notices.log(shown)}"
 
     def _answer(self, marker: str) -> None:
         """Stacks into the log; then how far this rank is."""
         self._answered, self._since = marker, 0.0
         doing = self.trace.doing()
         where = f"rank {self._rank} at step {self._step()} ({doing or 'between spans'})"
-        self._write(f"stalled: {marker} noticed; this is {where}")
-        self._write(stacks())
+        self.notices.write(f"stalled: {marker} noticed; this is {where}")
+        self.notices.write(stacks())
         if self.on_stall is not None:
             with suppress(Exception):  # the stacks matter more
                 self.on_stall()
@@ -301,42 +291,7 @@ class Watchdog:
         known = {"step": self._step(), "beats": self._beats, "doing": self.trace.doing(), "timeout": self.timeout}
         if self._answered:
             known |= {"idle": self._idle, "marker": self._answered}
-        path = self._file(self._rank)
-        with suppress(OSError):
-            self._replace(path, json.dumps(known))
-
-    def _answers(self, marker: str) -> dict[int, dict]:
-        found = {}
-        for rank in self._members:
-            with suppress(ValueError):
-                record = json.loads(self._read(self._file(rank)) or "{}")
-                if record.get("marker") == marker:
-                    found[rank] = record
-        return found
-
-    def _write(self, text: str) -> None:
-        # Not through logging: the thread that hangs may hold its lock.
-        with suppress(OSError), self._log(self._rank).open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
-
-    def _log(self, rank: int) -> Path:
-        return self.folder / f"train.{rank}.log"
-
-    def _file(self, rank: int) -> Path:
-        return self.folder / "beats" / f"{rank}.json"
-
-    @staticmethod
-    def _replace(path: Path, text: str) -> None:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-
-    @staticmethod
-    def _read(path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8")
-        except OSError:
-            return ""
+        self.notices.tell(known)
 
 
 def _timeout_in(record: str) -> float:

@@ -71,16 +71,17 @@ def test_an_epoch_does_not_keep_the_models_of_the_one_before(monkeypatch, mini, 
             super().__init__(*arguments)
             made.append(weakref.ref(self))
 
-    class Watched(trainer.Trainer):
-        def take(self, part):
+    class Watched(trainer.EpochPass):
+        def take_part(self, part):
             alive.append([models for models in made if models() is not None])
-            return super().take(part)
+            return super().take_part(part)
 
     monkeypatch.setattr(trainer, "Models", Noted)
+    monkeypatch.setattr(trainer, "EpochPass", Watched)
     options = [option.removeprefix("--set=") for option in train_options(mini, tmp_path, epochs=EPOCHS)]
     config = load_config(TrainConfig, None, options)
     config.autocast = "none"
-    run = Watched(config, STRATEGIES.of(config), LocalComm())
+    run = trainer.Trainer(config, STRATEGIES.of(config), LocalComm())
     run.begin()
     run.run()
     assert alive == [[]] * EPOCHS and len(made) > EPOCHS

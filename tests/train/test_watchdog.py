@@ -276,7 +276,7 @@ def test_a_watchdog_that_fails_does_not_do_so_in_silence(make, monkeypatch):
     def fail(found):
         raise ArithmeticError("no marker")
 
-    monkeypatch.setattr(dog, "_read", fail)
+    monkeypatch.setattr(dog.notices, "read", fail)
     with pytest.raises(ArithmeticError, match="no marker"), FailuresEndTheRun(lambda error: None), dog:
         time.sleep(20)
 
