@@ -101,8 +101,8 @@ def serve(place: str, ready: Callable[[], object] = int) -> list[str]:
         ready: called once anybody can be served.
 
     Returns:
-        In each process that is to run one, which is this process's grandchild: the words after the interpreter. None
-        when the input has ended.
+        In each process that is to run one, which is this process's grandchild: the words after the interpreter. An
+        empty list when the input has ended.
     """
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
@@ -113,7 +113,8 @@ def serve(place: str, ready: Callable[[], object] = int) -> list[str]:
     while True:
         asked, _, _ = select.select([listener, 0], [], [])
         if 0 in asked:
-            os.unlink(place)
+            with suppress(OSError):
+                os.unlink(place)
             return []
         connection, _ = listener.accept()
         if os.fork() == 0:

@@ -11,11 +11,15 @@ def run_lstm(lstm: nn.LSTM, x: Tensor) -> Tensor:
 
     Under autocast in bfloat16 torch would compute it in *float16* on GPUs (``aten/src/ATen/cudnn/AutocastRNN.cpp``
     casts to half whatever autocast says), whose largest number is 65,504, and nobody scales gradients for that here. So
-    it is given bfloat16 where cuDNN has that for LSTMs (since 9.13), else float32.
+    it is given bfloat16 where cuDNN has that for LSTMs (since 9.13), else float32. On processors without AVX-512 oneDNN
+    has no LSTM in bfloat16 and ends in an error: there, too, it is float32.
     """
     if x.is_cuda and torch.is_autocast_enabled("cuda"):
         with torch.autocast("cuda", enabled=False):
             return in_bfloat16(lstm, x) if cudnn_has_bfloat16() else lstm(x.float())[0]
+    if not x.is_cuda and torch.is_autocast_enabled("cpu") and not (lstm.proj_size or onednn_has_bfloat16()):
+        with torch.autocast("cpu", enabled=False):
+            return lstm(x.float())[0]
     return lstm(x)[0]
 
 
@@ -33,6 +37,18 @@ def cudnn_has_bfloat16() -> bool:
     lstm = nn.LSTM(8, 8, batch_first=True, device="cuda")
     try:
         in_bfloat16(lstm, torch.zeros(1, 1, 8, device="cuda")).sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
+@functools.cache
+def onednn_has_bfloat16() -> bool:
+    """Whether this processor's LSTM takes bfloat16 under autocast: tried once."""
+    lstm = nn.LSTM(8, 8, batch_first=True)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            lstm(torch.zeros(1, 1, 8))[0].float().sum().backward()
     except RuntimeError:
         return False
     return True
