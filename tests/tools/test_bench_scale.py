@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.mpi
 def test_a_start_and_a_resumption_of_few_cuts(repo, tmp_path):
     output = tmp_path / "scale.json"
-    command = [sys.executable, repo / "tools/bench/scale.py", "--cuts", "900", "--loss", "frame_ce"]
+    command = [sys.executable, repo / "tools/bench/scale.py", "--cuts", "900", "--words", "300", "--loss", "frame_ce"]
     done = subprocess.run([*command, "--folder", tmp_path / "made", "--output", output], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())

@@ -54,12 +54,12 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def words() -> list[str]:
+def words(count: int = WORDS) -> list[str]:
     """Made-up words of two to four syllables."""
     rng = np.random.default_rng(0)
     syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
     found: dict[str, None] = {}
-    while len(found) < WORDS:
+    while len(found) < count:
         found["".join(rng.choice(syllables, rng.integers(2, 5)))] = None
     return list(found)
 
@@ -250,6 +250,7 @@ def measured(args, name: str) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cuts", type=int, default=3000000)
+    parser.add_argument("--words", type=int, default=WORDS, help="of the vocabulary (%(default)s)")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--loss", choices=["ctc", "frame_ce"], default="ctc")
@@ -270,7 +271,7 @@ def main() -> None:
     told["versions"] = versions()
     begun = time.time(), cpu_seconds()
     if not (feats / "made").exists():
-        vocabulary = words()
+        vocabulary = words(args.words)
         make_lang(args.folder, vocabulary)
         make_feats(feats, args.cuts, vocabulary)
         (feats / "made").touch()
