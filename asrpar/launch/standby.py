@@ -28,6 +28,8 @@ from typing import NoReturn
 # In a job's folder: where the process listens.
 PLACE = "standby"
 SERVE = "--serve"
+# A process that has as much as counted its GPUs cannot use them once it is forked: let torch count them another way.
+COUNT_BY_NVML = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 # What a rank loads before its first step, whatever it trains.
 MODULES = (
     *("asrpar.cli", "asrpar.commands.train", "asrpar.train.experiment", "asrpar.parallel.gossip"),
@@ -56,7 +58,7 @@ class Standby:
         program = [sys.executable, "-P", "-m", "asrpar.launch.standby", SERVE, os.path.join(self.folder, PLACE)]
         with suppress(OSError):  # ranks are started in the usual way then
             self.process = subprocess.Popen(
-                program, env=dict(self.environment), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                program, env={**self.environment, **COUNT_BY_NVML}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
         return self
