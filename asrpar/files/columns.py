@@ -57,6 +57,22 @@ class Strings(Sequence[str]):
                 yield str(self._view[begin:end], "utf-8")
                 begin = end
 
+    def equal(self, rows: np.ndarray, others: Sequence[bytes]) -> np.ndarray:
+        """(n,) bool, whether the string in each of ``rows`` (n,) is what ``others`` have there, in UTF-8."""
+        ends = self.ends[rows]
+        begins = np.where(rows > 0, self.ends[rows - 1], 0)
+        lengths = np.fromiter(map(len, others), np.int64, len(others))
+        same = ends - begins == lengths
+        asked = np.flatnonzero(same)
+        lengths = lengths[asked]
+        # Byte by byte, of all at once: whose each is, and where it stands here.
+        whose = np.repeat(np.arange(len(asked)), lengths)
+        offsets = begins[asked] - (np.cumsum(lengths) - lengths)
+        own = self.data[offsets[whose] + np.arange(len(whose))]
+        differ = own != np.frombuffer(b"".join(others[i] for i in asked.tolist()), np.uint8)
+        same[asked[whose[differ]]] = False
+        return same
+
     def repeated(self) -> str | None:
         """The first string that comes a second time; None if all differ."""
         sums = np.fromiter((zlib.crc32(one.encode()) for one in self), np.uint32, len(self))

@@ -2,11 +2,15 @@
 
 import zlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from asrpar.files.columns import Strings
+
+# Strings that are looked for at once.
+_BLOCK = 2**16
 
 
 class Finder:
@@ -40,16 +44,26 @@ class Finder:
         return -1
 
     def rows_of(self, others: Sequence[str]) -> np.ndarray:
-        """(n,) where each of others stands, -1 for those that do not; quick if most are in the same order.
+        """(n,) int32, where each of others stands, -1 for those that do not.
 
         The answer to the latest question is kept, so that who asks again with the same object need not wait.
         """
         if self._latest is not None and self._latest[0] is others:
             return self._latest[1]
-        found, expected, count = np.empty(len(others), np.int32), 0, len(self.strings)
-        for number, one in enumerate(others):
-            row = expected if expected < count and self.strings[expected] == one else self.row(one)
-            found[number] = row
-            expected = row + 1 if row >= 0 else expected
+        found, names = np.full(len(others), -1, np.int32), iter(others)
+        for first in range(0, len(others) if len(self.strings) else 0, _BLOCK):
+            block = [one.encode() for one in islice(names, _BLOCK)]
+            found[first : first + len(block)] = self._rows(block)
         self._latest = others, found
+        return found
+
+    def _rows(self, names: list[bytes]) -> np.ndarray:
+        wanted = np.fromiter(map(zlib.crc32, names), np.uint32, len(names))
+        at = np.minimum(np.searchsorted(self.sums, wanted), len(self.sums) - 1)
+        rows = self.rows[at]
+        there = self.strings.equal(rows, names)
+        found = np.where(there, rows, -1)
+        # Another string of the same checksum may stand before it.
+        for number in np.flatnonzero(~there & (self.sums[at] == wanted)).tolist():
+            found[number] = self.row(names[number].decode())
         return found

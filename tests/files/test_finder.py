@@ -1,3 +1,4 @@
+from asrpar.files import finder
 from asrpar.files.columns import Strings
 from asrpar.files.finder import Finder
 
@@ -25,3 +26,19 @@ def test_checksums_of_a_file_are_taken():
     names = Strings.of(["a", "b", "c"])
     made = Finder(names)
     assert Finder(names, made.sums, made.rows).row("c") == 2
+
+
+def test_rows_of_more_than_are_looked_for_at_once(monkeypatch):
+    monkeypatch.setattr(finder, "_BLOCK", 7)
+    names = [f"é{'x' * (n % 5)}{n}" for n in range(40)] + [""]
+    found = Finder(Strings.of(names))
+    others = [*reversed(names), "é", "nobody", "éxx7"]
+    assert found.rows_of(others).tolist() == [*range(40, -1, -1), -1, -1, names.index("éxx7")]
+    assert found.rows_of([]).tolist() == []
+
+
+def test_rows_of_strings_with_one_checksum():
+    # CRC-32 is the same of each two.
+    names = ["plumless", "buckeroo", "other", "codding", "gnu"]
+    assert Finder(Strings.of(names)).rows_of(["buckeroo", "gnu", "plumless"]).tolist() == [1, 4, 0]
+    assert Finder(Strings.of(["buckeroo", "codding"])).rows_of(["plumless", "gnu", "codding"]).tolist() == [-1, -1, 1]
