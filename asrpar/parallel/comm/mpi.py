@@ -53,7 +53,8 @@ class MpiComm(Comm):
                 "this MPI library was started without MPI_THREAD_MULTIPLE, which communication beside computing needs: "
                 "build it with thread support, and unset MPI4PY_RC_THREAD_LEVEL"
             )
-        self.mpi = (comm or MPI.COMM_WORLD).Dup()
+        origin = comm or MPI.COMM_WORLD
+        self.mpi = origin.Dup()
         self.rank = self.mpi.Get_rank()
         self.size = self.mpi.Get_size()
         self.trace = trace or Trace()
@@ -71,8 +72,9 @@ class MpiComm(Comm):
         self._bell: Bell | None = None
         self._drafts: LentDrafts | None = None
         if not polling:
-            self._board = self.mpi.Dup()
-            self._background = self.mpi.Dup()
+            # All of the one: if it is revoked, nobody waits in any of these.
+            self._board = origin.Dup()
+            self._background = origin.Dup()
 
     def allreduce(self, x: Tensor) -> None:
         self._check(x, _ADDED)

@@ -12,6 +12,7 @@ from asrpar.parallel.comm.calls import Calls, called_back
 from asrpar.parallel.comm.door import let_in
 from asrpar.parallel.comm.forwarding import ForwardingComm
 from asrpar.parallel.comm.mpi import MpiComm
+from asrpar.parallel.trace import Trace
 
 # The last one: of several requests one has failed, which here has no other cause.
 _LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED, MPI.ERR_IN_STATUS)
@@ -19,6 +20,8 @@ _LOST = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED, MPI.
 _CALLS = Calls()
 # How long after an error of no kind it may take until MPI tells of the death behind it.
 _NEWS_SECONDS = 2.0
+# How long it may take until all that are left know their new group.
+_SHRINKING = 1.0
 
 
 class SurvivingComm(ForwardingComm):
@@ -54,8 +57,12 @@ class SurvivingComm(ForwardingComm):
         """The learners that are left, by their order here. Collective among them."""
         for comm in self.family:
             comm.inner.revoke()
-        part = self.inner.mpi.Shrink()
-        return SurvivingComm(MpiComm(part, self.trace, share_memory=False))
+        group, made = self.inner.mpi, None
+        while made is None:
+            # The loss that all have come for may be unknown to it yet, or another one may follow.
+            group = group.Shrink()
+            made = settled(group, self.trace)
+        return SurvivingComm(made)
 
     @property
     def recalls(self) -> bool:
@@ -90,23 +97,37 @@ class SurvivingComm(ForwardingComm):
             grown = MpiComm(world, self.trace, share_memory=False)
         except MPI.Exception:
             pass  # of which all are told now
-        well = self._all(grown is not None)
+        well = agreed(mpi, grown is not None)
         if first:
             _CALLS.came(well)
         if not well:
             raise LearnerLost("a learner was lost while others came in")
         return SurvivingComm(grown)
 
-    def _all(self, well: bool) -> bool:
-        """Whether all are, and are there still: the same answer on all, whoever dies meanwhile. Collective."""
-        try:
-            return bool(self.inner.mpi.Agree(int(well)))
-        except MPI.Exception:
-            return False
-
     def close(self) -> None:
         _CALLS.close()
         self.inner.close()
+
+
+def settled(group: MPI.Intracomm, trace: Trace) -> MpiComm | None:
+    """What its ranks speak by; None, on all of them, if one was lost before that was made. Collective."""
+    made = None
+    try:
+        made = MpiComm(group, trace, share_memory=False)
+    except MPI.Exception:
+        # The others may wait for this one. Open MPI 5.0.11 falls over a revocation that comes to who is still shrinking.
+        time.sleep(_SHRINKING)
+        if not group.Is_revoked():
+            group.Revoke()
+    return made if agreed(group, made is not None) else None
+
+
+def agreed(group: MPI.Intracomm, well: bool) -> bool:
+    """Whether all are well, and are there still: the same answer on all, whoever dies meanwhile. Collective."""
+    try:
+        return bool(group.Agree(int(well)))
+    except MPI.Exception:
+        return False
 
 
 def _somebody_failed(mpi: MPI.Comm) -> bool:
