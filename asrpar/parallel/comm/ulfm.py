@@ -115,7 +115,7 @@ def settled(group: MPI.Intracomm, trace: Trace) -> MpiComm | None:
     try:
         made = MpiComm(group, trace, share_memory=False)
     except MPI.Exception:
-        # The others may wait for this one. Open MPI 5.0.11 falls over a revocation that comes while a rank is shrinking.
+        # The others may wait for this one. Open MPI 5.0.11 falls over a revocation that meets a rank in Shrink.
         time.sleep(_SHRINKING)
         if not group.Is_revoked():
             group.Revoke()
