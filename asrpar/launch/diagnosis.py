@@ -16,8 +16,10 @@ def failed(ranks: Ranks, returncode: int) -> Fate | None:
         ranks: what they have said, to the end.
         returncode: of the launcher.
     """
-    if ranks.survive and returncode == 0 and any(output.done for output in ranks.ranks.values()):
-        return None
+    done = {rank: output for rank, output in sorted(ranks.ranks.items()) if output.done}
+    if ranks.survive and returncode == 0 and done:
+        # mpirun --with-ft mpi ends with 0 also where the last rank had an error to tell.
+        return exited(min(done), 1) if all(output.mistakes for output in done.values()) else None
     # A killed rank comes first: its neighbours may then abort because it is gone.
     killed = ranks.launcher.killed(ranks.noise, ranks.ranks)
     mistaken = [rank for rank, output in ranks.ranks.items() if output.mistakes]

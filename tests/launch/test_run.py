@@ -106,6 +106,15 @@ def test_where_nobody_came_to_its_end_the_job_has_failed():
     assert failed(ranks, 0).code == 1
 
 
+def test_where_all_who_are_left_made_a_mistake_the_job_has_failed():
+    ranks = Ranks(Job(openmpi.Launcher("x"), 2, (), {}, survive=True), io.StringIO(), io.StringIO())
+    said = b"[1,0]<stderr>: \x1easrpar-rank begin 7\n[1,0]<stderr>: asrpar: error: no such folder\n"
+    ranks.read(io.BytesIO(said + b"[1,0]<stderr>: \x1easrpar-rank done\n"), True)
+    assert failed(ranks, 0).code == 1
+    ranks.read(io.BytesIO(b"[1,1]<stderr>: \x1easrpar-rank begin 8\n[1,1]<stderr>: \x1easrpar-rank done\n"), True)
+    assert failed(ranks, 0) is None
+
+
 class Heard:
     """What `Forwarding` knows of a launcher that got this signal."""
 
