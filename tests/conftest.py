@@ -203,8 +203,9 @@ def asrpar_cli(mpi_environment: dict[str, str], tmp_path: Path) -> Iterator[Call
     def start(
         *args: object, timeout: float = 60, check: bool = True, cwd: Path | None = None, env: dict | None = None
     ) -> subprocess.CompletedProcess:
-        # With an environment of its own, what is imported may depend on it.
-        command = [*(warm.command(*args[:1]) if env is None else [sys.executable, "-m", "asrpar"]), *map(str, args)]
+        # With an environment of its own, what is imported may depend on it. Who tests the launcher wants its own ranks.
+        own = env is not None or args[:1] == ("launch",)
+        command = [*([sys.executable, "-m", "asrpar"] if own else warm.command(*args[:1])), *map(str, args)]
         done = run_group(command, timeout=timeout, env={**mpi_environment, **(env or {})}, cwd=cwd or tmp_path)
         if check and done.returncode:
             pytest.fail(

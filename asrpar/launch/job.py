@@ -16,6 +16,9 @@ from asrpar.launch.program import Program
 from asrpar.launch.rank import QUORUM, REJOIN, SURVIVE, TERMINAL, WORLD_SIZE
 from asrpar.launch.spec import LaunchSpec
 
+# The interpreter of the ranks.
+PYTHON: tuple[str, ...] = (sys.executable,)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -99,7 +102,7 @@ def build_command(
         ranks_env[REJOIN] = ",".join(sorted({*ranks_env, REJOIN} - {TERMINAL}))
     argv, env = launcher.command(spec, ranks_env)
     one_host = allocation.here(hosts)
-    rank_command = [sys.executable, "-P", "-m", "mpi4py", *program, *args]
+    rank_command = [*PYTHON, "-P", "-m", "mpi4py", *program, *args]
     whole = (*argv, *spec.launcher_args, *rank_command)
     return Job(launcher, spec.learners, whole, env, spec.survive, one_host, ranks_env if spec.rejoin else None)
 

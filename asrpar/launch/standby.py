@@ -194,7 +194,7 @@ def _become(request: dict, fds: list[int]) -> None:
 def run(words: list[str]) -> None:
     """What ``python words...`` would, in this process: options, then ``-m MODULE`` and its arguments."""
     start = words.index("-m") + 1
-    if not sys.flags.safe_path:
+    if not sys.flags.safe_path and "-P" not in words[:start]:
         sys.path.insert(0, os.getcwd())
     sys.argv = words[start:]
     runpy.run_module(words[start], run_name="__main__", alter_sys=True)

@@ -5,11 +5,12 @@ A learner that is three times slower than the others takes a third of what they 
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from types import TracebackType
 
 from asrpar.feats import Batch, BatchLoader
 from asrpar.parallel.comm import Comm, LearnerLost
+from asrpar.parallel.comm.base import MAX_NUMBERS
 from asrpar.train.epochs import Due, Intervals, Part
 from asrpar.train.members import Members
 from asrpar.train.position import Position
@@ -18,6 +19,8 @@ ASK, LEAVE, SHARE, LOST = 1, 2, 3, 4
 # A share's number and the frames that have been dealt when it has been, over all learners.
 Dealt = tuple[int, int]
 END: Dealt = (-1, 0)
+# With each answer the dealing rank tells of so many of its own latest steps. Who hears of none does them again.
+_TOLD = MAX_NUMBERS - 2
 # Makes a learner's batches of the shares that it is dealt.
 Load = Callable[[Iterator[Dealt]], Generator[Batch, None, None]]
 
@@ -40,6 +43,8 @@ class Dealer:
         self.comm, self.clients = comm, clients
         # By rank, the shares of the present part that it was dealt, as long as this rank deals.
         self.dealt: dict[int, list[int]] = {}
+        # On the other ranks, shares whose steps the dealing rank has taken, of which nobody else could tell.
+        self.told: set[int] = set()
         # The dealer and its own rank's learner receive at the same time.
         self.requests, self.replies = comm.channel(), comm.channel()
         self.activity = None
@@ -64,7 +69,8 @@ class Dealer:
                         share = (again.popleft(), total) if again else next(left, END)
                         total = max(total, share[1])
                     self.dealt.setdefault(message.source, []).append(share[0])
-                    self.replies.send(message.source, SHARE, share)
+                    own = self.dealt.get(0, [])[-2 - _TOLD : -2]
+                    self.replies.send(message.source, SHARE, (*share, *(done + 1 for done in own if done >= 0)))
                     if message.kind == LEAVE:
                         clients.discard(message.source)
                 except LearnerLost:
@@ -79,12 +85,13 @@ class Dealer:
                 except LearnerLost:
                     continue
 
-    def done_by(self, ranks: Iterable[int]) -> set[int]:
+    def done_by(self, ranks: Collection[int]) -> set[int]:
         """Shares whose steps some ``ranks`` have taken for certain, as far as this rank knows.
 
         Who asks for a share begins with the one before, and has taken the step of that before it.
         """
-        return {share for rank in ranks for share in self.dealt.get(rank, [])[:-2] if share >= 0}
+        own = {share for rank in ranks for share in self.dealt.get(rank, [])[:-2] if share >= 0}
+        return own | self.told if 0 in ranks else own
 
     def request(self, kind: int) -> None:
         """Send a request."""
@@ -97,7 +104,8 @@ class Dealer:
         if message.kind == LOST:
             raise LearnerLost("the dealer lost a learner")
         self.answered += 1
-        number, frames = map(int, message.numbers[:2])
+        number, frames, *own = map(int, message.numbers)
+        self.told.update(done - 1 for done in own if done)
         return number, frames
 
     def answers(self) -> Iterator[Dealt]:
@@ -147,7 +155,7 @@ class DealtPart(Part):
         super().__init__(members, nothing() if members.serves else dealer.batches(load))
         self.dealer, self.shares, self.due = dealer, shares, due
         # Numbers of shares mean other utterances in each epoch.
-        dealer.dealt = {}
+        dealer.dealt, dealer.told = {}, set()
 
     def __enter__(self) -> Iterator[Batch]:
         self.dealer.open(self.shares)
@@ -257,7 +265,7 @@ class OnDemand:
             self.part = None
             due = Due() if stopped else self.intervals.due(account.steps_before + position.step)
 
-    def place(self, position: Position, lost: Iterable[int] = ()) -> tuple[int, set[int]]:
+    def place(self, position: Position, lost: Collection[int] = ()) -> tuple[int, set[int]]:
         """How far this epoch has come, as this learner knows: see `Account.stand`.
 
         Args:

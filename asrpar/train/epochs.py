@@ -11,7 +11,7 @@ An epoch comes in *parts*, which the trainer takes one after the other, and it i
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
@@ -132,7 +132,7 @@ class EqualShares:
             part = Part(members, itertools.chain(part.left(), members.inherited(left, self.load, position.epoch)))
             yield part
 
-    def place(self, position: Position, lost: Iterable[int] = ()) -> tuple[int, set[int]]:
+    def place(self, position: Position, lost: Collection[int] = ()) -> tuple[int, set[int]]:
         """See `OnDemand.place`; asked for at an epoch's end only."""
         return position.step, set(position.done)
 

@@ -1,7 +1,6 @@
 """Labels of frames from an ALI folder, and whether they are labels of what a training is on."""
 
 import contextlib
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
@@ -45,8 +44,12 @@ def frame_labels(found: Alignments, data: DataConfig, subsampling: int) -> Frame
     labels = LabelsOfSets([found.labels(split) for split in sets])
 
     def lengths(ids: Sequence[str]) -> np.ndarray:
-        counts = [found.label_counts(split, ids) for split in sets]
-        return functools.reduce(lambda first, more: np.where(first > 0, first, more), counts)
+        counts = found.label_counts(sets[0], ids)
+        for split in sets[1:]:
+            # Of millions of utterances most are in the first set.
+            lacking = np.flatnonzero(counts <= 0).tolist()
+            counts[lacking] = found.label_counts(split, [ids[i] for i in lacking])
+        return counts
 
     counts = found.counts(data.train)
     return FrameLabels(tree.num_pdfs, labels, tuple(tree.names), counts, silences, tree.digest, lengths)

@@ -6,7 +6,7 @@ which all had done when they last synchronised, and what those who are left have
 done since then is done again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from asrpar.feats import Batch, BatchLoader
 from asrpar.parallel.comm import Comm
@@ -58,7 +58,7 @@ class Rounds(OnDemand):
         for number, batch in enumerate(loader.chosen(account.epoch, iter(mine))):
             yield batch if number < whole else emptied(batch)
 
-    def place(self, position: Position, lost: Iterable[int] = ()) -> tuple[int, set[int]]:
+    def place(self, position: Position, lost: Collection[int] = ()) -> tuple[int, set[int]]:
         """See `OnDemand.place`; of the lost ones, all that had been synchronised is done."""
         if self.part is None:
             return position.step, set(position.done)

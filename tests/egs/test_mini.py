@@ -7,6 +7,8 @@ import pytest
 # In order, on two learners: one folder that grows from test to test.
 pytestmark = [pytest.mark.mpi(turn=False), pytest.mark.slow, pytest.mark.xdist_group("egs_mini")]
 EXPERIMENT = "ssgd_n2_seed0"
+# Half of what the recipe has: enough to be far from where it began.
+SHORT = ["--set", "epochs=20"]
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,7 @@ def exp_dir(tmp_path_factory):
 def stage(recipe, exp_dir):
     def run(number, *options, **more):
         only = ["--stage", number, "--stop-stage", number]
-        return recipe("mini", "--exp-dir", exp_dir, *only, *options, ranks=number == 6, **more)
+        return recipe("mini", "--exp-dir", exp_dir, *only, *SHORT, *options, ranks=number == 6, **more)
 
     return run
 
@@ -109,7 +111,7 @@ def test_any_stage_can_be_run_again(stage, exp_dir):
 
 def test_bmuf_shares_the_data(recipe, exp_dir):
     options = ["--exp-dir", exp_dir, "--strategy", "bmuf", "--set", "epochs=2"]
-    recipe("mini", *options, "--stage", 6, "--stop-stage", 6, ranks=True)
+    recipe("mini", *options, "--stage", 6, "--stop-stage", 6, ranks=True, forked=False)
     done = recipe("mini", *options, "--stage", 7)
     assert "bmuf_n2_seed0/decode_test/wer.json" in done.stderr
     assert (exp_dir / "bmuf_n2_seed0/decode_test/wer.json").exists()

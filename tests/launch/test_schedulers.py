@@ -32,6 +32,7 @@ def allocated(monkeypatch, tmp_path):
     """Sets variables, those of more than a line as names of files; makes programs that say something."""
     for name in [n for n in os.environ if n.startswith(OURS)]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # ranks would have it
     monkeypatch.setattr(allocation, "available_cores", lambda: 8)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)

@@ -92,7 +92,7 @@ def test_who_cannot_go_on_says_so(mini, tmp_path):
 
 @pytest.mark.parametrize("strategy", ["adpsgd", "asgd"])
 def test_they_come_back(mini, tmp_path, strategy):
-    frail = cluster(at=[Failure(0, 0.06), Failure(2, 0.08), Failure(0, 0.2)], restart_seconds=0.04)
+    frail = cluster(at=[Failure(0, 0.06), Failure(2, 0.08), Failure(0, 0.16)], restart_seconds=0.04)
     found = [run(mini, tmp_path / str(n), frail, strategy=strategy, epochs=4) for n in range(2)]
     keys = ("checksum", "trace_checksum", "virtual_seconds", "frames", "steps", "failures")
     assert all(found[0][key] == found[1][key] for key in keys)

@@ -59,9 +59,12 @@ def command(name: str = "") -> list[str]:
     """What comes before the arguments of ``asrpar`` on a command line.
 
     Args:
-        name: the first argument: `asrpar launch` is always a process of its own, whose group is looked at.
+        name: the first argument: `asrpar launch` is always a process of its own, whose group is looked at; but its
+            ranks are forked.
     """
-    return [sys.executable, "-m", "asrpar"] if name == "launch" else _python("-m", "asrpar")
+    if name != "launch":
+        return _python("-m", "asrpar")
+    return [sys.executable, __file__, server()[0]] if hasattr(os, "pidfd_open") else [sys.executable, "-m", "asrpar"]
 
 
 def rank_command() -> list[str]:
@@ -69,10 +72,14 @@ def rank_command() -> list[str]:
     return _python("-m", "mpi4py")
 
 
-def shell_function() -> dict[str, str]:
-    """Environment in which ``asrpar`` in a bash script is `command`."""
-    words = " ".join(map(shlex.quote, command()))
-    own = f'if [[ $1 == launch ]]; then command asrpar "$@"; else {words} "$@"; fi'
+def shell_function(launch: bool = True) -> dict[str, str]:
+    """Environment in which ``asrpar`` in a bash script is `command`.
+
+    Args:
+        launch: also ``asrpar launch``.
+    """
+    other, words = (" ".join(map(shlex.quote, command(name))) for name in ("launch", ""))
+    own = f'if [[ $1 == launch ]]; then {other if launch else "command asrpar"} "$@"; else {words} "$@"; fi'
     return {"BASH_FUNC_asrpar%%": f"() {{ {own}\n}}"}
 
 
@@ -104,10 +111,20 @@ def serve(place: str) -> None:
     tempfile.tempdir = None
     if not words:
         os.rmdir(os.path.dirname(place))
-    elif words[1] == "mpi4py":
+    elif words[words.index("-m") + 1] == "mpi4py":
         here.run(words)  # ends MPI at the very end of the interpreter
     else:
         end(code_of(words))
+
+
+def launch(place: str, words: list[str]) -> None:
+    """Be ``asrpar words...``, a launch, whose ranks are forked."""
+    sys.path[:] = [str(REPO), *(p for p in sys.path if p != str(Path(__file__).parent))]
+    from asrpar import cli
+    from asrpar.launch import job
+
+    job.PYTHON = tuple(standby().program(place))
+    sys.exit(cli.main(words))
 
 
 def code_of(words: list[str]) -> int:
@@ -142,4 +159,6 @@ def end(code: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        launch(sys.argv[1], sys.argv[2:])
     serve(sys.argv[1])

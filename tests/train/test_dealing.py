@@ -4,6 +4,7 @@ import json
 
 import pytest
 from minidata import asrpar, ranks, stop_after, train_options
+from virtual import on_virtual
 
 from asrpar.config import load_config
 from asrpar.feats import BatchLoader
@@ -97,3 +98,22 @@ def test_what_a_learner_did_in_an_earlier_part_is_not_done_in_this_one():
         with part as batches:
             assert [number for (number,) in batches] == [number for number, _ in share]
         assert dealer.done_by([0]) == {number for number, _ in share}
+
+
+def test_what_the_dealing_learner_did_is_known_when_it_is_lost():
+    shares = [(number, 100 * (number + 1)) for number in range(40)]
+    taken, known = [[] for _ in range(3)], {}
+
+    def run(comm):
+        part = DealtPart(Dealer(comm, 3), shares, lambda dealt: ([number] for number, _ in dealt), Due())
+        with part as batches:
+            for (number,) in batches:
+                comm.sleep(1.0 if comm.rank else 0.4)
+                taken[comm.rank].append(number)
+        known[comm.rank] = part.dealer.done_by([0]), part.dealer.done_by([2])
+
+    on_virtual(3, run)
+    # Two that ask less often have heard, together, of all but what it was just doing.
+    told = known[1][0] | known[2][0]
+    assert told <= set(taken[0]) and len(told) >= len(taken[0]) - 2 > 10
+    assert known[1][1] == set() and known[0][1] == set(taken[2])

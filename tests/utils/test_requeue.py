@@ -59,7 +59,7 @@ def same(a: Path, b: Path) -> None:
 
 def test_a_recipe_waits_through_requeues(cluster, repo, place, mpi_turn):
     slurm = f"{repo}/utils/slurm.sh"
-    env = cluster.env | warm.shell_function()
+    env = cluster.env | warm.shell_function(launch=False)
     env |= {"ASRPAR_FEATS_CMD": slurm, "ASRPAR_DECODE_CMD": f"{slurm} --max-jobs-run 1"}
     # Signals are for the program asrpar, not for a shell function of this name.
     env["ASRPAR_TRAIN_CMD"] = f"env -u BASH_FUNC_asrpar%% {slurm} --num-tasks 2 --time 1:00:00 --requeue 2"

@@ -25,10 +25,11 @@ REGRESSION = [
     *("easgd", "dpsgd", "dpsgd:topology=complete", "sgp", "adpsgd", "adpsgd:neighbours=random", "hadpsgd", "delayed"),
     *("asgd:push_scale=null", "easgd_async"),
 ]
-ALL = ["oracles", "sync_oracles", "async_oracles", "compress_oracles", "buckets"]
+# Sizes that MPI's ranks do not have in these tests, but for the last: rounds of pairs, and one over.
+SIZES = {"oracles": 8, "sync_oracles": 5, "async_oracles": 5, "compress_oracles": 5, "buckets": 8}
 
 
-@pytest.mark.parametrize(("program", "size"), [(p, n) for p in ALL for n in (2, 8)])
+@pytest.mark.parametrize(("program", "size"), [(p, n) for p, most in SIZES.items() for n in (2, most)])
 def test_oracles(program, size, capsys):
     run_program(size, PROGRAMS / f"{program}.py")
     assert capsys.readouterr().out.count("passed") == size
@@ -178,14 +179,17 @@ def test_a_lock_is_held_over_waits():
 @pytest.mark.parametrize("size", [8, 16, 64])
 def test_contraction_follows_the_spectral_gap(size):
     # Without gradients the distance to the mean shrinks by |λ₂| a step, once the slowest mode is all that is left.
+    begin, end = {8: (20, 60), 16: (60, 200), 64: (600, 1000)}[size]
     distances = []
 
     def run(comm: VirtualComm) -> None:
         learner = ToyLearner(seed=comm.rank)
         strategy = make_strategy("dpsgd", settings_class("dpsgd")(), learner, comm)
         nothing = (torch.zeros(0, 5, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
-        for _ in range(1200):
+        for step in range(end):
             strategy.step(nothing)
+            if step not in (begin, end - 1):
+                continue
             mean = learner.weights.clone()
             comm.allreduce(mean)
             apart = (learner.weights - mean / comm.size).square().sum().reshape(1)
@@ -195,9 +199,7 @@ def test_contraction_follows_the_spectral_gap(size):
         strategy.close()
 
     on_virtual(size, run)
-    settled = {8: (20, 60), 16: (60, 200), 64: (600, 1200)}[size]
-    begin, end = settled
-    rate = (distances[end - 1] / distances[begin]) ** (1 / (end - 1 - begin))
+    rate = (distances[1] / distances[0]) ** (1 / (end - 1 - begin))
     gap = graphs.spectral_gap(graphs.ring(size))
     assert {8: 0.1953, 16: 0.0507, 64: 0.0032}[size] == pytest.approx(gap, abs=5e-5)
     assert 1 - rate == pytest.approx(gap, rel=0.01)
