@@ -30,7 +30,7 @@ class Finder:
         if not len(strings) == len(sums) == len(rows):
             raise ValueError(f"{len(sums)} checksums of {len(strings)} strings")
         self.strings, self.sums, self.rows = strings, sums, rows
-        self._latest: tuple[Any, np.ndarray] | None = None
+        self._kept: tuple[Any, np.ndarray] | None = None
 
     def row(self, one: str) -> int:
         """Where a string stands; -1 if it is not there."""
@@ -46,15 +46,16 @@ class Finder:
     def rows_of(self, others: Sequence[str]) -> np.ndarray:
         """(n,) int32, where each of others stands, -1 for those that do not.
 
-        The answer to the latest question is kept, so that who asks again with the same object need not wait.
+        The answer to the longest question is kept, so that who asks again with the same object need not wait.
         """
-        if self._latest is not None and self._latest[0] is others:
-            return self._latest[1]
+        if self._kept is not None and self._kept[0] is others:
+            return self._kept[1]
         found, names = np.full(len(others), -1, np.int32), iter(others)
         for first in range(0, len(others) if len(self.strings) else 0, _BLOCK):
             block = [one.encode() for one in islice(names, _BLOCK)]
             found[first : first + len(block)] = self._rows(block)
-        self._latest = others, found
+        if self._kept is None or len(others) >= len(self._kept[1]):
+            self._kept = others, found
         return found
 
     def _rows(self, names: list[bytes]) -> np.ndarray:
