@@ -176,10 +176,10 @@ def test_a_lock_is_held_over_waits():
     assert seen == ["a in", "a out", "b in", "b out", "c in", "c out"]
 
 
-@pytest.mark.parametrize("size", [8, 16, 64])
+@pytest.mark.parametrize("size", [8, 16, 32])
 def test_contraction_follows_the_spectral_gap(size):
     # Without gradients the distance to the mean shrinks by |λ₂| a step, once the slowest mode is all that is left.
-    begin, end = {8: (20, 60), 16: (60, 200), 64: (600, 1000)}[size]
+    begin, end = {8: (20, 60), 16: (60, 200), 32: (150, 300)}[size]
     distances = []
 
     def run(comm: VirtualComm) -> None:
@@ -201,5 +201,5 @@ def test_contraction_follows_the_spectral_gap(size):
     on_virtual(size, run)
     rate = (distances[1] / distances[0]) ** (1 / (end - 1 - begin))
     gap = graphs.spectral_gap(graphs.ring(size))
-    assert {8: 0.1953, 16: 0.0507, 64: 0.0032}[size] == pytest.approx(gap, abs=5e-5)
+    assert {8: 0.1953, 16: 0.0507, 32: 0.0128}[size] == pytest.approx(gap, abs=5e-5)
     assert 1 - rate == pytest.approx(gap, rel=0.01)
