@@ -28,16 +28,6 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
 REPO = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With ``--dist loadfile``; else pytest-xdist's own."""
-    if config.getvalue("dist") != "loadfile":
-        return None
-    from dealing_files import FileScheduling
-
-    return FileScheduling(config, log)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files_of_our_own() -> Iterator[None]:
     """Launchers that are killed leave TMPDIR/ompi.PID behind, and Open MPI does not start where it finds its own."""
