@@ -90,8 +90,8 @@ class Dealer:
 
         Who asks for a share begins with the one before, and has taken the step of that before it.
         """
-        own = {share for rank in ranks for share in self.dealt.get(rank, [])[:-2] if share >= 0}
-        return own | self.told if 0 in ranks else own
+        found = {share for rank in ranks for share in self.dealt.get(rank, [])[:-2] if share >= 0}
+        return found | self.told if 0 in ranks else found
 
     def request(self, kind: int) -> None:
         """Send a request."""
